@@ -1,0 +1,1 @@
+"""The engine: speech in, poses out. Knows nothing of exporters, training or bench."""

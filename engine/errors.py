@@ -1,0 +1,51 @@
+"""The one tree of errors.
+
+    GestureError
+      ConfigError        a value in a configuration or on a command line
+      BundleError        a model directory: missing, foreign or misshapen
+      ShapeError         an array at a public boundary
+      AudioError         sound that cannot be read or used
+        AudioDeviceError   a microphone or loudspeaker
+      TranscriptError    words that cannot be read or placed
+      KernelError        a backend that is missing or failed its parity check
+      ExportError        a receiver, a port or a file to write
+
+Every message says what was expected, what came, and what to do. Faults of real time (a late frame,
+a slow client) are not errors: they are counted events, see `engine.events`.
+"""
+
+
+class GestureError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class ConfigError(GestureError):
+    """A configuration value is missing, unknown or out of range."""
+
+
+class BundleError(GestureError):
+    """A model directory cannot be loaded as it lies on disk."""
+
+
+class ShapeError(GestureError):
+    """An array at a public boundary has the wrong shape or type."""
+
+
+class AudioError(GestureError):
+    """Sound cannot be read, decoded or used."""
+
+
+class AudioDeviceError(AudioError):
+    """A microphone or loudspeaker is missing or refused to open."""
+
+
+class TranscriptError(GestureError):
+    """Words cannot be read or placed in time."""
+
+
+class KernelError(GestureError):
+    """A compute backend is unknown, missing, or did not match the eager one."""
+
+
+class ExportError(GestureError):
+    """A receiver, a port or an output file cannot be used."""

@@ -1,0 +1,47 @@
+"""Faults of real time, counted by name.
+
+A late frame or a slow client must neither raise nor pass unseen: whoever meets one counts it
+here, and the summary, the viewer and the tests read the counts. Knows no clock, only its lock.
+"""
+
+from collections import Counter
+from threading import Lock
+from typing import Final
+
+OVERRUN: Final = "overrun"  # audio came faster than it could be used; the oldest was dropped
+UNDERRUN: Final = "underrun"  # audio did not come in time; silence took its place
+LATE_FRAME: Final = "late_frame"  # a pose was not ready when due; the last one was held
+SLOW_CLIENT: Final = "slow_client"  # a receiver's queue was full; its oldest frame was dropped
+LOST_DEVICE: Final = "lost_device"  # a sound device or receiver went away
+REJECTED_MESSAGE: Final = "rejected_message"  # a client's message was refused
+BAD_SAMPLE: Final = "bad_sample"  # NaN or infinite samples were replaced by silence
+
+ALL_EVENTS: Final = (
+    OVERRUN,
+    UNDERRUN,
+    LATE_FRAME,
+    SLOW_CLIENT,
+    LOST_DEVICE,
+    REJECTED_MESSAGE,
+    BAD_SAMPLE,
+)
+
+
+class EventCounter:
+    """Thread-safe counts of `ALL_EVENTS`."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def count(self, event: str, amount: int = 1) -> None:
+        """Add `amount` to `event`, which must be one of `ALL_EVENTS`."""
+        if event not in ALL_EVENTS:
+            raise ValueError(f"unknown event {event!r}; expected one of {', '.join(ALL_EVENTS)}")
+        with self._lock:
+            self._counts[event] += amount
+
+    def snapshot(self) -> dict[str, int]:
+        """All counts, zeros included, in a fixed order."""
+        with self._lock:
+            return {event: self._counts[event] for event in ALL_EVENTS}

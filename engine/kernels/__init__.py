@@ -1,0 +1,1 @@
+"""Kernels: stateless forward passes over one window, one file a backend."""
