@@ -1,0 +1,1 @@
+"""The networks. Plain numbers go in through `builders`; configurations never enter a module."""

@@ -1,0 +1,88 @@
+"""PartVae: the VQ-VAE of one body part (EMAGE section 4.1). One class for all four parts.
+
+Takes and gives the part's vectors as `engine.layout.part_layout` orders them; what they mean and
+how they are normalised it does not know.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from engine.model.conv import context
+from engine.model.vector_quantizer import Quantized, VectorQuantizer
+
+
+class Reconstruction(NamedTuple):
+    """motion `[B, T, C]` as decoded from the quantised latents."""
+
+    motion: Tensor
+    quantized: Quantized
+
+
+class PartVae(nn.Module):
+    """Convolutional encoder, codebook, convolutional decoder; one code a frame.
+
+    `to_code` and `from_code` map between the encoder's width and the codebook's (identities where
+    those are equal).
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        to_code: nn.Module,
+        quantizer: VectorQuantizer,
+        from_code: nn.Module,
+        decoder: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.to_code = to_code
+        self.quantizer = quantizer
+        self.from_code = from_code
+        self.decoder = decoder
+        self._context = context(decoder)
+
+    @property
+    def left_context(self) -> int:
+        """Earlier codes that a decoded frame depends on."""
+        return self._context[0]
+
+    @property
+    def right_context(self) -> int:
+        """Later codes that a decoded frame depends on; 0 for a causal decoder."""
+        return self._context[1]
+
+    @property
+    def codes(self) -> int:
+        """Size of the codebook, V."""
+        return self.quantizer.embedding.num_embeddings
+
+    @property
+    def code_dim(self) -> int:
+        """Width of a code's vector, D."""
+        return self.quantizer.embedding.embedding_dim
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising."""
+        return self.to_code(self.encoder(x.transpose(1, 2)).transpose(1, 2))
+
+    def quantize(self, latents: Tensor) -> Quantized:
+        """Codes, vectors and loss of latents `[B, T, D]`."""
+        return self.quantizer(latents)
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Codes `[B, T]` nearest to latents `[B, T, D]`."""
+        return self.quantizer.nearest(latents)
+
+    def decode(self, vectors: Tensor) -> Tensor:
+        """Motion `[B, T, C]` of code vectors `[B, T, D]`."""
+        return self.decoder(self.from_code(vectors).transpose(1, 2)).transpose(1, 2)
+
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Motion `[B, T, C]` of codes `[B, T]` int64."""
+        return self.decode(self.quantizer.lookup(codes))
+
+    def forward(self, x: Tensor) -> Reconstruction:
+        """Encode, quantise and decode motion `[B, T, C]`."""
+        quantized = self.quantize(self.encode(x))
+        return Reconstruction(self.decode(quantized.vectors), quantized)

@@ -1,0 +1,52 @@
+"""The vector quantiser: each latent becomes the nearest vector of a codebook (EMAGE eq. 3, 4).
+
+Knows nothing of motion. Does not restart unused codes: that is the trainer's business.
+"""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Quantized(NamedTuple):
+    """codes `[B, T]` int64, vectors `[B, T, D]`, loss scalar (eq. 4, last two terms).
+
+    Gradients pass from `vectors` to the latents as if nothing had been rounded.
+    """
+
+    codes: Tensor
+    vectors: Tensor
+    loss: Tensor
+
+
+class VectorQuantizer(nn.Module):
+    """A codebook of `codes` vectors of width `code_dim`."""
+
+    def __init__(self, codes: int, code_dim: int, *, commitment: float = 1.0) -> None:
+        super().__init__()
+        self.commitment = commitment
+        self.embedding = nn.Embedding(codes, code_dim)
+        nn.init.uniform_(self.embedding.weight, -1.0 / codes, 1.0 / codes)
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Codes `[B, T]` of the vectors nearest to `latents [B, T, D]` by squared distance."""
+        book = self.embedding.weight
+        # |z|^2 is the same for every code and cannot change which is nearest.
+        distance = book.square().sum(1) - 2.0 * (latents @ book.t())
+        return distance.argmin(-1)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Vectors `[B, T, D]` of `codes [B, T]`."""
+        return self.embedding(codes)
+
+    def forward(self, latents: Tensor) -> Quantized:
+        """Quantise latents `[B, T, D]`."""
+        codes = self.nearest(latents)
+        vectors = self.lookup(codes)
+        loss = F.mse_loss(vectors, latents.detach()) + self.commitment * F.mse_loss(
+            latents, vectors.detach()
+        )
+        if latents.requires_grad:
+            vectors = latents + (vectors - latents).detach()
+        return Quantized(codes, vectors, loss)
