@@ -1,0 +1,1 @@
+"""Sound in: sources, resampling, the voice gate and the causal features."""

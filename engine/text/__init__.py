@@ -1,0 +1,1 @@
+"""Words in: timed words, transcripts that may be revised, and the files they come from."""
