@@ -7,7 +7,7 @@ into the other). Any frozen dataclass of plain values can pass through `from_map
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from engine.errors import ConfigError
@@ -165,3 +165,187 @@ class GlobalMotionConfig:
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "out", "width", "layers")
+
+
+class AudioKind(StrEnum):
+    """What the audio encoder takes."""
+
+    WAVE = "wave"  # samples, or channels at the rate of samples (the published checkpoints)
+    FEATURES = "features"  # causal features, one vector a frame
+
+
+@dataclass(frozen=True)
+class AudioEncoderConfig:
+    """From sound to one vector of `width` a frame, for the face and for the body.
+
+    channels: 1 for a waveform, F for features. dilations: one convolution each (features only).
+    shared: one network for both with a linear map for each, instead of two networks.
+    """
+
+    kind: AudioKind
+    channels: int
+    width: int = 256
+    dilations: tuple[int, ...] = ()
+    kernel: int = 3
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "channels", "width", "kernel")
+        features = self.kind is AudioKind.FEATURES
+        require(bool(self.dilations) == features, "dilations", "given for features only", self.kind)
+        require(all(d >= 1 for d in self.dilations), "dilations", "1 or more", self.dilations)
+        require(features or self.width % 4 == 0, "width", "a multiple of 4", self.width)
+
+
+@dataclass(frozen=True)
+class WordConfig:
+    """From word indices to content, fused with rhythm by content-rhythm attention (eq. 5).
+
+    vocabulary: rows of the table, index 0 being no word. width: of a row. shared: one table for
+    face and body. attention_layers: 2 as in the paper, 1 as in the published weights.
+    """
+
+    vocabulary: int
+    width: int = 300
+    shared: bool = False
+    attention_layers: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "vocabulary", "width")
+        layers = self.attention_layers
+        require(layers in (1, 2), "attention_layers", "1 or 2", layers)
+
+
+class MotionKind(StrEnum):
+    """How a masked gesture becomes one vector a frame."""
+
+    CONV = "conv"  # convolutions over time
+
+
+@dataclass(frozen=True)
+class MotionEncoderConfig:
+    """The masked motion encoder.
+
+    channels: of a motion vector. show_mask: the encoder also sees which channels are hidden.
+    """
+
+    kind: MotionKind = MotionKind.CONV
+    channels: int = 337
+    width: int = 256
+    layers: int = 3
+    show_mask: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "channels", "width", "layers")
+
+
+@dataclass(frozen=True)
+class GestureConfig:
+    """The gesture transformer of any design.
+
+    width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
+    period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. query_speaker and
+    refine_position: see `engine.model.gesture.BodyDecoder`.
+    """
+
+    audio: AudioEncoderConfig
+    words: WordConfig | None = None
+    motion: MotionEncoderConfig = MotionEncoderConfig()
+    width: int = 768
+    speakers: int = 1
+    codes: int = 256
+    code_dim: int = 256
+    heads: int = 4
+    feed_forward: int = 2
+    self_layers: int = 1
+    cross_layers: int = 8
+    face_layers: int = 4
+    refine_layers: int = 1
+    period: int = 64
+    slope: float = 0.1
+    dropout: float = 0.1
+    query_speaker: bool = True
+    refine_position: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "width", "speakers", "codes", "code_dim", "heads", "feed_forward")
+        _at_least_one(self, "self_layers", "cross_layers", "face_layers", "refine_layers", "period")
+        require(self.width % self.heads == 0, "width", "a multiple of heads", self.width)
+        require(self.width % 2 == 0, "width", "even", self.width)
+        require(0.0 <= self.dropout < 1.0, "dropout", "in [0, 1)", self.dropout)
+
+
+def published_audio_config(
+    *,
+    width: int = 768,
+    audio_width: int = 256,
+    motion_width: int = 256,
+    codes: int = 256,
+    code_dim: int = 256,
+    speakers: int = 1,
+) -> GestureConfig:
+    """Design A: the audio checkpoints of 2025."""
+    return GestureConfig(
+        audio=AudioEncoderConfig(AudioKind.WAVE, channels=1, width=audio_width),
+        motion=MotionEncoderConfig(width=motion_width),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+    )
+
+
+def published_text_config(
+    vocabulary: int,
+    *,
+    width: int = 768,
+    audio_width: int = 256,
+    motion_width: int = 256,
+    codes: int = 256,
+    code_dim: int = 256,
+    speakers: int = 25,
+) -> GestureConfig:
+    """Design B: the text and audio checkpoints of 2024, with amplitude and onsets as channels."""
+    return GestureConfig(
+        audio=AudioEncoderConfig(AudioKind.WAVE, channels=2, width=audio_width),
+        words=WordConfig(vocabulary, attention_layers=1),
+        motion=MotionEncoderConfig(width=motion_width),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+        slope=0.2,
+        query_speaker=False,
+        refine_position=True,
+    )
+
+
+def live_config(
+    features: int,
+    vocabulary: int,
+    speakers: int = 1,
+    width: int = 112,
+    *,
+    codes: int = 256,
+    code_dim: int = 64,
+    channels: int = 337,
+    word_width: int = 32,
+) -> GestureConfig:
+    """Design L: our own, small enough for one CPU core, causal from sound to audio feature.
+
+    features: F of the feature extractor. vocabulary: rows of the word table, PAD included.
+    """
+    return GestureConfig(
+        audio=AudioEncoderConfig(
+            AudioKind.FEATURES, features, width, dilations=(1, 2, 4, 8), shared=True
+        ),
+        words=WordConfig(vocabulary, word_width, shared=True),
+        motion=MotionEncoderConfig(channels=channels, width=width, layers=1, show_mask=True),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+        cross_layers=2,
+        face_layers=1,
+        refine_position=True,
+    )

@@ -1,0 +1,99 @@
+"""Audio encoders: sound or features of it in, one vector a frame out.
+
+`WaveEncoder` is that of the published checkpoints: it sees some 600 ms ahead and its grid is not
+exactly the frame grid. `FeatureEncoder` is causal and takes features on the frame grid.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.errors import ShapeError
+from engine.model.conv import TemporalConv
+
+WAVE_STRIDES = (5, 6, 1, 6, 1, 3)
+WAVE_PADDINGS = (1600, 0, 7, 0, 7, 0)
+WAVE_KERNEL = 15
+WAVE_SLOPE = 0.01
+FEATURE_SLOPE = 0.1
+
+
+def fit_frames(features: Tensor, frames: int) -> Tensor:
+    """Crop `[B, T', D]` to `frames`, or repeat its tail until it is as long.
+
+    Raises ShapeError where less than half of the frames are there.
+    """
+    missing = frames - features.shape[1]
+    if missing <= 0:
+        return features[:, :frames]
+    if missing > features.shape[1]:
+        raise ShapeError(
+            f"the audio covers {features.shape[1]} of {frames} frames; give audio for the window"
+        )
+    return torch.cat((features, features[:, -missing:]), 1)
+
+
+class WaveBlock(nn.Module):
+    """Two convolutions with batch normalisation around a shortcut, `[B, C, S] -> [B, C', S']`."""
+
+    def __init__(self, channels: int, width: int, stride: int, padding: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(channels, width, WAVE_KERNEL, stride=stride, padding=padding)
+        self.bn1 = nn.BatchNorm1d(width)
+        self.conv2 = nn.Conv1d(width, width, WAVE_KERNEL, padding=WAVE_KERNEL // 2)
+        self.bn2 = nn.BatchNorm1d(width)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or channels != width:
+            self.shortcut = nn.Sequential(
+                nn.Conv1d(channels, width, WAVE_KERNEL, stride=stride, padding=padding),
+                nn.BatchNorm1d(width),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.leaky_relu(self.bn1(self.conv1(x)), WAVE_SLOPE)
+        return F.leaky_relu(self.bn2(self.conv2(y)) + self.shortcut(x), WAVE_SLOPE)
+
+
+class WaveEncoder(nn.Module):
+    """Samples `[B, S]` or `[B, S, channels]` to `[B, S // 540 or so, width]`."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        quarter, half = width // 4, width // 2
+        widths = (channels, quarter, quarter, quarter, half, half, width)
+        self.blocks = nn.ModuleList(
+            WaveBlock(widths[i], widths[i + 1], WAVE_STRIDES[i], WAVE_PADDINGS[i])
+            for i in range(len(WAVE_STRIDES))
+        )
+
+    def forward(self, audio: Tensor) -> Tensor:
+        x = audio[:, None] if audio.dim() == 2 else audio.transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return x.transpose(1, 2)
+
+
+class FeatureEncoder(nn.Module):
+    """A causal temporal convolutional network, `[B, T, channels] -> [B, T, width]`.
+
+    One residual dilated convolution for each of `dilations`; no batch statistics, so that a stream
+    alone and one in a batch come out the same.
+    """
+
+    def __init__(self, channels: int, width: int, dilations: Sequence[int], kernel: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, width)
+        self.convs = nn.ModuleList(
+            TemporalConv(width, width, kernel, dilation=dilation, causal=True)
+            for dilation in dilations
+        )
+        self.norm = nn.LayerNorm(width)
+        self.left_context = sum((kernel - 1) * dilation for dilation in dilations)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        x = self.project(audio).transpose(1, 2)
+        for conv in self.convs:
+            x = x + F.leaky_relu(conv(x), FEATURE_SLOPE)
+        return self.norm(x.transpose(1, 2))

@@ -1,0 +1,77 @@
+"""Content-rhythm attention (EMAGE section 4.2) and the speech encoder around it.
+
+The face and the body hear separately, each through its own branch.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from engine.model.audio_encoder import fit_frames
+
+
+class ContentRhythmAttention(nn.Module):
+    """alpha * rhythm + (1 - alpha) * content, a weight for each frame and channel (eq. 5).
+
+    score: a module `[B, T, 2D] -> [B, T, 2D]` on [content | rhythm]: two layers in the paper, one
+    in the published weights. Read as D pairs, each pair's softmax weighs (rhythm, content).
+    """
+
+    def __init__(self, score: nn.Module) -> None:
+        super().__init__()
+        self.score = score
+
+    def weights(self, content: Tensor, rhythm: Tensor) -> Tensor:
+        """The rhythm's share alpha, `[B, T, D]`."""
+        scores = self.score(torch.cat((content, rhythm), -1)).unflatten(-1, (-1, 2))
+        # The softmax of a pair is the sigmoid of its difference.
+        return torch.sigmoid(scores[..., 0] - scores[..., 1])
+
+    def forward(self, content: Tensor, rhythm: Tensor) -> Tensor:
+        return torch.lerp(content, rhythm, self.weights(content, rhythm))
+
+
+class SpeechBranch(nn.Module):
+    """What the face, or the body, makes of speech.
+
+    audio: from what the speech encoder's trunk gives to `[B, T', D]`. content and attention: from
+    what its word table gives to `[B, T, D]`, and how the two are fused; None for audio alone.
+    """
+
+    def __init__(
+        self,
+        audio: nn.Module,
+        content: nn.Module | None = None,
+        attention: ContentRhythmAttention | None = None,
+    ) -> None:
+        super().__init__()
+        self.audio = audio
+        self.content = content
+        self.attention = attention
+
+    def forward(self, audio: Tensor, words: Tensor, frames: int) -> Tensor:
+        rhythm = fit_frames(self.audio(audio), frames)
+        if self.content is None or self.attention is None:
+            return rhythm
+        return self.attention(self.content(words), rhythm)
+
+
+class SpeechEncoder(nn.Module):
+    """Audio and words to features `[B, T, D]` for the face and for the body.
+
+    trunk and table are shared by both branches; identities where each branch has its own.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, table: nn.Module, face: SpeechBranch, body: SpeechBranch
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.table = table
+        self.face = face
+        self.body = body
+
+    def forward(self, audio: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """(face, body) features for `words.shape[1]` frames."""
+        frames = words.shape[1]
+        heard, read = self.trunk(audio), self.table(words)
+        return self.face(heard, read, frames), self.body(heard, read, frames)

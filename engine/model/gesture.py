@@ -1,0 +1,132 @@
+"""GestureModel: the masked audio gesture transformer (EMAGE section 4.3) over one window.
+
+Stateless. Gives, for each part and frame, a regressed latent and scores over the codebook; which of
+the two picks the code, and how codes become poses, is the decoder's business.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.layers import DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+
+
+class FaceDecoder(nn.Module):
+    """Face latents from face audio and the face hint (eq. 10).
+
+    The memory is audio and hint joined; the queries are position and speaker alone.
+    """
+
+    def __init__(self, project: nn.Linear, layers: DecoderStack, out: nn.Linear) -> None:
+        super().__init__()
+        self.project = project
+        self.decoder = layers
+        self.out = out
+
+    def forward(self, audio: Tensor, hint: Tensor, query: Tensor) -> Tensor:
+        memory = self.project(torch.cat((audio, hint), -1))
+        return self.out(self.decoder(query.expand(memory.shape), memory))
+
+
+class PartRefiner(nn.Module):
+    """One part of the body takes a look at the other two."""
+
+    def __init__(self, layers: DecoderStack, out: nn.Linear) -> None:
+        super().__init__()
+        self.decoder = layers
+        self.out = out
+
+    def forward(self, own: Tensor, others: Tensor, query: Tensor) -> Tensor:
+        """Latents `[B, T, D_code]`; own, others, query `[B, T, D]`, the query goes onto own."""
+        return self.out(self.decoder(own + query, others) + own)
+
+
+class BodyDecoder(nn.Module):
+    """Latents of upper body, hands and lower body from body audio and the body hint (eq. 6, 9).
+
+    query_speaker: the cross-attention's query carries the speaker, and its result is added to that
+    query; otherwise it carries the position only and is added to the self-attended motion.
+    refine_position: the refiners' queries carry the position beside the speaker.
+    """
+
+    def __init__(
+        self,
+        project_hint: nn.Linear,
+        project_audio: nn.Linear,
+        self_attention: list[EncoderLayer],
+        cross_attention: DecoderStack,
+        mlps: list[Mlp],
+        refiners: list[PartRefiner],
+        *,
+        query_speaker: bool,
+        refine_position: bool,
+    ) -> None:
+        super().__init__()
+        self.project_hint = project_hint
+        self.project_audio = project_audio
+        self.self_attention = nn.Sequential(*self_attention)
+        self.cross_attention = cross_attention
+        self.mlps = nn.ModuleList(mlps)
+        self.refiners = nn.ModuleList(refiners)
+        self.query_speaker = query_speaker
+        self.refine_position = refine_position
+
+    def fuse(self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor) -> Tensor:
+        """Audio and hint merged, `[B, T, D]`."""
+        place = position + speaker
+        attended = self.self_attention(self.project_hint(hint) + place)
+        query = attended + (place if self.query_speaker else position)
+        found = self.cross_attention(query, self.project_audio(audio))
+        return found + (query if self.query_speaker else attended)
+
+    def forward(
+        self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor
+    ) -> list[Tensor]:
+        fused = self.fuse(audio, hint, position, speaker)
+        own = [mlp(fused) for mlp in self.mlps]
+        query = speaker + position if self.refine_position else speaker
+        upper, hands, lower = own
+        others = (hands + lower, upper + lower, upper + hands)
+        return [refiner(own[i], others[i], query) for i, refiner in enumerate(self.refiners)]
+
+
+class GestureModel(nn.Module):
+    """Speech and a partly visible gesture in, latents and code scores of all parts out.
+
+    speech: (audio, words) to face and body features. motion: (motion, mask) to hints. speakers:
+    embeddings for face and body. classifiers: one a part, in the order of BodyPart.
+    """
+
+    def __init__(
+        self,
+        speech: nn.Module,
+        motion: nn.Module,
+        hints: tuple[nn.Module, nn.Module],
+        positions: PeriodicPositions,
+        speakers: tuple[nn.Embedding, nn.Embedding],
+        face: FaceDecoder,
+        body: BodyDecoder,
+        classifiers: list[Mlp],
+    ) -> None:
+        super().__init__()
+        self.speech = speech
+        self.motion = motion
+        self.face_hint, self.body_hint = hints
+        self.positions = positions
+        self.face_speaker, self.body_speaker = speakers
+        self.face = face
+        self.body = body
+        self.classifiers = nn.ModuleList(classifiers)
+
+    def forward(self, inputs: WindowInputs) -> WindowOutputs:
+        """Forward over T frames; parts in the order of BodyPart."""
+        heard_face, heard_body = self.speech(inputs.audio, inputs.words)
+        hint = self.motion(inputs.motion, inputs.mask)
+        position = self.positions(hint.shape[1])
+        face_speaker = self.face_speaker(inputs.speaker)[:, None]
+        body_speaker = self.body_speaker(inputs.speaker)[:, None]
+        face = self.face(heard_face, self.face_hint(hint), position + face_speaker)
+        body = self.body(heard_body, self.body_hint(hint), position, body_speaker)
+        latents = (face, *body)
+        pairs = zip(self.classifiers, latents, strict=True)
+        return WindowOutputs(latents, tuple(classify(latent) for classify, latent in pairs))

@@ -1,0 +1,135 @@
+"""Attention layers, a two-layer perceptron and sinusoidal positions. Batch first throughout.
+
+Shapes: x `[B, T, D]`, memory `[B, T', D]`. Layers normalise after the addition (post-norm), as all
+designs of EMAGE do. Knows nothing of gestures or speech.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    """Linear, leaky ReLU, linear."""
+
+    def __init__(self, width_in: int, hidden: int, width_out: int, slope: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(width_in, hidden)
+        self.second = nn.Linear(hidden, width_out)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.leaky_relu(self.first(x), self.slope))
+
+
+class PeriodicPositions(nn.Module):
+    """Sinusoidal positions that begin again every `period` frames (PPE in EMAGE section 4.3)."""
+
+    table: Tensor
+
+    def __init__(self, width: int, period: int) -> None:
+        super().__init__()
+        time = torch.arange(period, dtype=torch.float32)[:, None]
+        rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+        table = torch.stack((torch.sin(time * rate), torch.cos(time * rate)), -1)
+        self.register_buffer("table", table.flatten(1), persistent=False)
+
+    def forward(self, frames: int) -> Tensor:
+        """Positions `[1, frames, D]`."""
+        period = self.table.shape[0]
+        if frames <= period:
+            return self.table[None, :frames]
+        return self.table.repeat(-(-frames // period), 1)[None, :frames]
+
+
+class Attention(nn.Module):
+    """Multi-head attention of x on a memory, or on itself."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.in_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj.weight)
+        nn.init.zeros_(self.in_proj.bias)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def _split(self, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
+        """`[B, T, pieces * D]` to `pieces` tensors `[B, heads, T, D / heads]`."""
+        batch, frames, _ = x.shape
+        return tuple(x.view(batch, frames, pieces, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0))
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        if memory is None:
+            query, key, value = self._split(self.in_proj(x), 3)
+        else:
+            weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
+            (query,) = self._split(F.linear(x, weight[:width], bias[:width]), 1)
+            key, value = self._split(F.linear(memory, weight[width:], bias[width:]), 2)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Linear, ReLU, linear with dropout between."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear2(self.dropout(F.relu(self.linear1(x))))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm1(x + self.dropout(self.self_attn(x)))
+        return self.norm2(x + self.dropout(self.feed_forward(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, attention on a memory, then a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, dropout)
+        self.cross_attn = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        x = self.norm1(x + self.dropout(self.self_attn(x)))
+        x = self.norm2(x + self.dropout(self.cross_attn(x, memory)))
+        return self.norm3(x + self.dropout(self.feed_forward(x)))
+
+
+class DecoderStack(nn.Module):
+    """Decoder layers that all attend to one memory."""
+
+    def __init__(self, layers: list[DecoderLayer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, memory)
+        return x
