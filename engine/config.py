@@ -219,21 +219,18 @@ class WordConfig:
 class MotionKind(StrEnum):
     """How a masked gesture becomes one vector a frame."""
 
-    CONV = "conv"  # convolutions over time
+    CONV = "conv"  # convolutions over time, blind to the mask (the published checkpoints)
+    EMBED = "embed"  # a linear map of channels and mask, then convolutions over time
 
 
 @dataclass(frozen=True)
 class MotionEncoderConfig:
-    """The masked motion encoder.
-
-    channels: of a motion vector. show_mask: the encoder also sees which channels are hidden.
-    """
+    """The masked motion encoder: `channels` of a motion vector in, `layers` of convolutions."""
 
     kind: MotionKind = MotionKind.CONV
     channels: int = 337
     width: int = 256
     layers: int = 3
-    show_mask: bool = False
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "layers")
@@ -324,7 +321,7 @@ def live_config(
     features: int,
     vocabulary: int,
     speakers: int = 1,
-    width: int = 112,
+    width: int = 96,
     *,
     codes: int = 256,
     code_dim: int = 64,
@@ -340,7 +337,7 @@ def live_config(
             AudioKind.FEATURES, features, width, dilations=(1, 2, 4, 8), shared=True
         ),
         words=WordConfig(vocabulary, word_width, shared=True),
-        motion=MotionEncoderConfig(channels=channels, width=width, layers=1, show_mask=True),
+        motion=MotionEncoderConfig(MotionKind.EMBED, channels, width, layers=1),
         width=width,
         speakers=speakers,
         codes=codes,

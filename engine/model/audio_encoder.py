@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ShapeError
-from engine.model.conv import TemporalConv
 
 WAVE_STRIDES = (5, 6, 1, 6, 1, 3)
 WAVE_PADDINGS = (1600, 0, 7, 0, 7, 0)
@@ -75,6 +74,25 @@ class WaveEncoder(nn.Module):
         return x.transpose(1, 2)
 
 
+class DilatedTaps(nn.Module):
+    """A causal dilated convolution, `[B, T, D] -> [B, T, D]`, as one product of matrices.
+
+    Frame t is a linear map of frames t, t - dilation, ... before the first of which lie zeros.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.reach = (kernel - 1) * dilation
+        self.linear = nn.Linear(kernel * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = x.shape[1]
+        padded = F.pad(x, (0, 0, self.reach, 0))
+        starts = range(0, self.reach + 1, self.dilation)
+        return self.linear(torch.cat([padded[:, s : s + frames] for s in starts], -1))
+
+
 class FeatureEncoder(nn.Module):
     """A causal temporal convolutional network, `[B, T, channels] -> [B, T, width]`.
 
@@ -85,15 +103,12 @@ class FeatureEncoder(nn.Module):
     def __init__(self, channels: int, width: int, dilations: Sequence[int], kernel: int) -> None:
         super().__init__()
         self.project = nn.Linear(channels, width)
-        self.convs = nn.ModuleList(
-            TemporalConv(width, width, kernel, dilation=dilation, causal=True)
-            for dilation in dilations
-        )
+        self.taps = nn.ModuleList(DilatedTaps(width, kernel, d) for d in dilations)
         self.norm = nn.LayerNorm(width)
         self.left_context = sum((kernel - 1) * dilation for dilation in dilations)
 
     def forward(self, audio: Tensor) -> Tensor:
-        x = self.project(audio).transpose(1, 2)
-        for conv in self.convs:
-            x = x + F.leaky_relu(conv(x), FEATURE_SLOPE)
-        return self.norm(x.transpose(1, 2))
+        x = self.project(audio)
+        for taps in self.taps:
+            x = x + F.leaky_relu(taps(x), FEATURE_SLOPE)
+        return self.norm(x)

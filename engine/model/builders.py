@@ -8,6 +8,7 @@ from engine.config import (
     GestureConfig,
     GlobalMotionConfig,
     MotionEncoderConfig,
+    MotionKind,
     PartVaeConfig,
     WordConfig,
 )
@@ -90,9 +91,11 @@ def _speech(audio: AudioEncoderConfig, words: WordConfig | None, slope: float) -
 
 
 def _motion(config: MotionEncoderConfig) -> MaskedMotionEncoder:
-    seen = 2 * config.channels if config.show_mask else config.channels
-    encoder = ConvEncoder(seen, config.width, config.layers)
-    return MaskedMotionEncoder(config.channels, encoder, show_mask=config.show_mask)
+    channels, width = config.channels, config.width
+    if config.kind is MotionKind.CONV:
+        return MaskedMotionEncoder(channels, None, ConvEncoder(channels, width, config.layers))
+    embed = nn.Linear(2 * channels, width)
+    return MaskedMotionEncoder(channels, embed, ConvEncoder(width, width, config.layers))
 
 
 def _stack(config: GestureConfig, layers: int) -> DecoderStack:

@@ -19,28 +19,16 @@ class TemporalConv(nn.Conv1d):
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int = 3,
-        *,
-        dilation: int = 1,
-        causal: bool = False,
+        self, channels_in: int, channels_out: int, kernel: int = 3, *, causal: bool = False
     ) -> None:
-        reach = (kernel - 1) * dilation
-        super().__init__(
-            channels_in,
-            channels_out,
-            kernel,
-            dilation=dilation,
-            padding=0 if causal else reach // 2,
-        )
-        self.left_context = reach if causal else reach // 2
-        self.right_context = 0 if causal else reach - reach // 2
-        self._past = reach if causal else 0
+        super().__init__(channels_in, channels_out, kernel)
+        self.right_context = 0 if causal else kernel // 2
+        self.left_context = kernel - 1 - self.right_context
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (self._past, 0)) if self._past else x)
+        # Padded here and not by the convolution: the copy is contiguous, and thus several times
+        # faster on a CPU than a convolution of a transposed view.
+        return super().forward(F.pad(x, (self.left_context, self.right_context)))
 
 
 class ResidualUnit(nn.Module):
