@@ -150,7 +150,9 @@ class FeatureExtractor:
     def _position(self, frame: int, part: int) -> int:
         """The sample before which the window of the frame's `part` ends."""
         parts = self.config.positions
-        return (parts * frame + part + 1) * self.clock.sample_rate // (parts * self.clock.frame_rate)
+        return (
+            (parts * frame + part + 1) * self.clock.sample_rate // (parts * self.clock.frame_rate)
+        )
 
     def _next_frame(self) -> NDArray[np.float32]:
         ends = [self._position(self._frame, p) - self._first for p in range(self.config.positions)]

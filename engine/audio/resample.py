@@ -1,0 +1,113 @@
+"""Resampler: a stream at one rate into a stream at another, by soxr.
+
+soxr gives the same values for any split of its input (a test holds it to that) but keeps back what
+its filter still needs, and more, since it works in batches; `held_s` says how much at any moment.
+Knows nothing of devices or files.
+"""
+
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.audio.block import to_float
+from engine.errors import ConfigError
+from engine.events import EventCounter
+
+_LEAST_RATE: Final = 1000
+_MOST_RATE: Final = 768000
+_PROBE_STEP_S: Final = 0.01
+
+
+class Quality(StrEnum):
+    """What to give up. Measured from 48 to 16 kHz: how far up it is flat, how much it holds."""
+
+    LIVE = "LQ"  # flat to 6 kHz; holds 3..20 ms
+    FILE = "HQ"  # flat to 7.4 kHz; holds 6..37 ms
+
+
+class Resampler:
+    """Feed samples at `in_rate`, get samples at `out_rate`; equal rates pass unchanged.
+
+    Raises ConfigError for rates outside 1000..768000 Hz.
+    """
+
+    def __init__(
+        self,
+        in_rate: int,
+        out_rate: int,
+        *,
+        quality: Quality = Quality.LIVE,
+        events: EventCounter | None = None,
+    ) -> None:
+        for rate in (in_rate, out_rate):
+            if not _LEAST_RATE <= rate <= _MOST_RATE:
+                raise ConfigError(
+                    f"expected a sample rate of {_LEAST_RATE}..{_MOST_RATE} Hz, got {rate}; "
+                    "speech is usually 16000, 24000, 44100 or 48000"
+                )
+        self.in_rate, self.out_rate = in_rate, out_rate
+        self._quality = quality
+        self._events = events
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next sample is the first of a stream."""
+        self._taken = 0
+        self._given = 0
+        self._stream = None
+        if self.in_rate != self.out_rate:
+            import soxr
+
+            self._stream = soxr.ResampleStream(
+                self.in_rate, self.out_rate, 1, dtype="float32", quality=str(self._quality)
+            )
+
+    @property
+    def held_s(self) -> float:
+        """Seconds of sound taken but not yet given; what follows comes that much later."""
+        return max(0.0, self._taken / self.in_rate - self._given / self.out_rate)
+
+    @property
+    def delay_s(self) -> float:
+        """The most `held_s` can be after a block of up to 10 ms: declare this as latency."""
+        return longest_hold(self.in_rate, self.out_rate, self._quality)
+
+    def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Take samples `[S]` (cleaned by `to_float`), give what is ready, `[n]`."""
+        clean = to_float(samples, self._events)
+        return self._run(clean, last=False)
+
+    def flush(self) -> NDArray[np.float32]:
+        """End the stream: give what was still held, then begin anew."""
+        rest = self._run(np.zeros(0, np.float32), last=True)
+        self.reset()
+        return rest
+
+    def _run(self, samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        self._taken += samples.size
+        if self._stream is None:
+            given = samples
+        else:
+            given = np.asarray(self._stream.resample_chunk(samples, last=last), np.float32)
+        self._given += given.size
+        return given
+
+
+@lru_cache(maxsize=32)
+def longest_hold(in_rate: int, out_rate: int, quality: Quality) -> float:
+    """Seconds a Resampler fed in blocks of 10 ms may hold back, found by feeding it silence.
+
+    soxr's batches repeat many times a second, so two seconds show the worst.
+    """
+    if in_rate == out_rate:
+        return 0.0
+    resampler = Resampler(in_rate, out_rate, quality=quality)
+    block = np.zeros(max(1, round(in_rate * _PROBE_STEP_S)), np.float32)
+    worst = 0.0
+    for _ in range(round(2 / _PROBE_STEP_S)):
+        resampler.feed(block)
+        worst = max(worst, resampler.held_s)
+    return worst

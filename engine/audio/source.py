@@ -1,0 +1,315 @@
+"""Where sound comes from: a file, a pipe, a microphone. All give mono blocks at 16 kHz.
+
+A source says when each block was heard where it can, and nothing about what is done with it. This
+is the only file of `engine/audio` that reads a clock.
+"""
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event
+from typing import Any, BinaryIO, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio.block import PcmBlock
+from engine.audio.device import InputDevice as InputDevice
+from engine.audio.device import find_device, opened, portaudio, rescan
+from engine.audio.device import list_devices as list_devices
+from engine.audio.resample import Quality, Resampler
+from engine.errors import AudioDeviceError, AudioError
+from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
+
+RATE: Final = 16000
+_READ_BYTES: Final = 1 << 16
+_READ_FRAMES: Final = 8192
+_POLL_S: Final = 0.1  # how soon a source notices that it was closed
+_SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
+_REOPEN_S: Final = 1.0
+_QUEUED_BLOCKS: Final = 500  # 5 s: more means that nobody reads
+_MOST_AGE_S: Final = 0.5  # an older capture time is a driver's mistake
+
+
+class AudioSource(Protocol):
+    """A source of mono sound."""
+
+    sample_rate: int
+    paced: bool  # True: blocks arrive by themselves in real time
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        """Blocks of any size until the sound ends or the source is closed; waits for them."""
+        ...
+
+    def close(self) -> None:
+        """End `blocks` within 0.2 s. From any thread, any number of times."""
+        ...
+
+
+class WavSource:
+    """Any file soundfile reads, mixed to mono, read from disk as it is used.
+
+    block: samples a block at 16 kHz; the last one may be shorter.
+    Raises AudioError where the file is missing, empty or not audio.
+    """
+
+    sample_rate = RATE
+    paced = False
+
+    def __init__(
+        self, path: str | Path, block: int = 160, events: EventCounter | None = None
+    ) -> None:
+        if block < 1:
+            raise AudioError(f"a block holds at least one sample, got {block}")
+        self._path = Path(path)
+        self._block = block
+        self._events = events
+        self._closed = Event()
+        with self._open() as file:
+            self.duration_s = file.frames / file.samplerate
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        """The whole file from its beginning, in blocks of `block` samples without a time."""
+        rest = np.zeros(0, np.float32)
+        for samples in self._converted():
+            rest = np.concatenate([rest, samples])
+            whole = rest.size // self._block * self._block
+            for start in range(0, whole, self._block):
+                if self._closed.is_set():
+                    return
+                yield PcmBlock(rest[start : start + self._block])
+            rest = rest[whole:]
+        if rest.size and not self._closed.is_set():
+            yield PcmBlock(rest)
+
+    def close(self) -> None:
+        """End `blocks` at its next block."""
+        self._closed.set()
+
+    def _converted(self) -> Iterator[NDArray[np.float32]]:
+        with self._open() as file:
+            resampler = Resampler(file.samplerate, RATE, quality=Quality.FILE, events=self._events)
+            while not self._closed.is_set():
+                sound = file.read(_READ_FRAMES, dtype="float32", always_2d=True)
+                if not len(sound):
+                    yield resampler.flush()
+                    return
+                yield resampler.feed(sound.mean(axis=1))
+
+    def _open(self) -> Any:
+        import soundfile
+
+        if not self._path.is_file():
+            raise AudioError(f"no audio file at {self._path}; check the path")
+        if not self._path.stat().st_size:
+            raise AudioError(f"{self._path} is empty (0 bytes); expected a wav, flac or ogg file")
+        try:
+            file = soundfile.SoundFile(self._path)
+        except (soundfile.SoundFileError, TypeError, OSError) as error:
+            raise AudioError(
+                f"{self._path} is not audio that can be read ({error}); convert it first, "
+                f"for example: ffmpeg -i {self._path.name} out.wav"
+            ) from error
+        if not file.frames:
+            file.close()
+            raise AudioError(f"{self._path} holds no sound (0 samples); record it again")
+        return file
+
+
+class StdinSource:
+    """16-bit little-endian mono PCM at `rate` from a pipe; bytes are given on as they arrive.
+
+    `stream` must have a file descriptor. A block's time is when its bytes were read. A byte left
+    over at the end is counted as BAD_SAMPLE. Raises AudioError where there is no descriptor and
+    ConfigError for an impossible rate. Where the system cannot wait for a pipe and a clock at
+    once (Windows), `close` takes effect with the next bytes.
+    """
+
+    sample_rate = RATE
+    paced = False
+
+    def __init__(self, stream: BinaryIO, rate: int, events: EventCounter) -> None:
+        try:
+            self._descriptor = stream.fileno()
+        except (OSError, ValueError, AttributeError) as error:
+            raise AudioError(
+                "standard input is closed or not a pipe; expected 16-bit little-endian mono PCM, "
+                "for example: ffmpeg -i in.mp3 -f s16le -ac 1 -ar 16000 - | emage-live --stdin"
+            ) from error
+        self._stream = stream  # keeps the descriptor open
+        self._resampler = Resampler(rate, RATE, events=events)
+        self._events = events
+        self._closed = Event()
+
+    @property
+    def delay_s(self) -> float:
+        """The most the resampler holds back."""
+        return self._resampler.delay_s
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        """One block for every read that completed a sample, then the resampler's rest."""
+        odd = b""
+        while (data := self._read()) is not None:
+            heard = time.monotonic()
+            data = odd + data
+            whole = len(data) // 2 * 2
+            odd = data[whole:]
+            samples = self._resampler.feed(np.frombuffer(data[:whole], "<i2").astype(np.int16))
+            if samples.size:
+                yield PcmBlock(samples, heard - self._resampler.held_s)
+        if self._closed.is_set():
+            return
+        if odd:
+            self._events.count(BAD_SAMPLE)
+        rest = self._resampler.flush()
+        if rest.size:
+            yield PcmBlock(rest, time.monotonic())
+
+    def close(self) -> None:
+        """End `blocks`, also while it waits for bytes."""
+        self._closed.set()
+
+    def _read(self) -> bytes | None:
+        """What has arrived, waiting for it; None at the end or when closed."""
+        while not self._closed.is_set():
+            if self._ready():
+                return os.read(self._descriptor, _READ_BYTES) or None
+        return None
+
+    def _ready(self) -> bool:
+        if not hasattr(select, "poll"):
+            return True
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(_POLL_S * 1000))
+
+
+class MicSource:
+    """A microphone at its own rate, resampled to 16 kHz.
+
+    device: None for the default, an index, or part of a name. It is opened at once, so that a
+    wrong one raises AudioDeviceError here; one that goes away later is counted as LOST_DEVICE and
+    reopened every second until `close`. No silence is put in the place of what was lost.
+    """
+
+    sample_rate = RATE
+    paced = True
+
+    def __init__(self, device: int | str | None, events: EventCounter) -> None:
+        self._events = events
+        self._closed = Event()
+        self._queue: Queue[tuple[NDArray[np.float32], float]] = Queue(_QUEUED_BLOCKS)
+        self._finished = Event()
+        self._sound = portaudio()
+        self._wanted = device
+        self.device = find_device(device)
+        self._stream: Any = self._open()
+
+    @property
+    def delay_s(self) -> float:
+        """The most the resampler holds back."""
+        return self._resampler.delay_s
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        """About 10 ms a block, from the moment of this call, until closed."""
+        try:
+            self._start()
+            while not self._closed.is_set():
+                try:
+                    samples, heard = self._queue.get(timeout=_POLL_S)
+                except Empty:
+                    self._watch()
+                    continue
+                self._last = time.monotonic()
+                mono = self._resampler.feed(samples)
+                if mono.size:
+                    yield PcmBlock(mono, heard - self._resampler.held_s)
+        finally:
+            self._abandon()
+
+    def close(self) -> None:
+        """End `blocks` within 0.1 s; the device is given back by whoever runs `blocks`."""
+        self._closed.set()
+        if self._stream is not None and not self._started:
+            self._abandon()
+
+    def _open(self) -> Any:
+        """An open, stopped stream; one channel, or all of them where one is refused."""
+        self._resampler = Resampler(self.device.rate, RATE, events=self._events)
+        self._started = False
+        self._last = time.monotonic()
+        refused: Exception | None = None
+        for channels in dict.fromkeys((1, self.device.channels)):
+            try:
+                stream = self._sound.InputStream(
+                    samplerate=self.device.rate,
+                    blocksize=self.device.rate // 100,
+                    device=self.device.index,
+                    channels=channels,
+                    dtype="float32",
+                    latency="low",
+                    callback=self._heard,
+                    finished_callback=self._finished.set,
+                )
+                return opened(stream)
+            except (self._sound.PortAudioError, ValueError) as error:
+                refused = error
+        raise AudioDeviceError(
+            f"microphone {self.device.index} ({self.device.name}) did not open: {refused}; close "
+            "other programs that use it, or choose another with --mic (see --list-devices)"
+        )
+
+    def _start(self) -> None:
+        try:
+            self._finished.clear()
+            self._started = True
+            self._last = time.monotonic()
+            self._stream.start()
+        except self._sound.PortAudioError as error:
+            raise AudioDeviceError(
+                f"microphone {self.device.index} ({self.device.name}) did not start: {error}; "
+                "choose another with --mic (see --list-devices)"
+            ) from error
+
+    def _heard(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
+        """Called by PortAudio's own thread: copy, stamp, hand over."""
+        now = time.monotonic()
+        heard = now
+        if times.inputBufferAdcTime > 0:
+            age = times.currentTime - times.inputBufferAdcTime - frames / self.device.rate
+            if 0 <= age <= _MOST_AGE_S:
+                heard = now - age
+        if self._queue.full():
+            self._events.count(OVERRUN)
+            with contextlib.suppress(Empty):
+                self._queue.get_nowait()
+        self._queue.put_nowait((sound.mean(axis=1), heard))
+
+    def _watch(self) -> None:
+        """Nothing came for a while: see whether the device is gone, and bring it back."""
+        silent_s = time.monotonic() - self._last
+        if not self._finished.is_set() and silent_s < _SILENT_DEVICE_S:
+            return
+        self._events.count(LOST_DEVICE)
+        self._abandon()
+        while not self._closed.wait(_REOPEN_S):
+            try:
+                self._renew()
+                return
+            except AudioDeviceError:
+                self._abandon()
+
+    def _renew(self) -> None:
+        rescan()
+        self.device = find_device(self._wanted)
+        self._stream = self._open()
+        self._start()
+
+    def _abandon(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close(ignore_errors=True)
