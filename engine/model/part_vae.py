@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from engine.errors import ConfigError
 from engine.model.conv import context
 from engine.model.vector_quantizer import Quantized, VectorQuantizer
 
@@ -22,14 +23,14 @@ class Reconstruction(NamedTuple):
 class PartVae(nn.Module):
     """Convolutional encoder, codebook, convolutional decoder; one code a frame.
 
-    `to_code` and `from_code` map between the encoder's width and the codebook's (identities where
-    those are equal).
+    encoder: `[B, C, T] -> [B, width, T]`, then to_code to the codebook's width; both None in one
+    that is built to decode only, as live use does. from_code and decoder are the way back.
     """
 
     def __init__(
         self,
-        encoder: nn.Module,
-        to_code: nn.Module,
+        encoder: nn.Module | None,
+        to_code: nn.Module | None,
         quantizer: VectorQuantizer,
         from_code: nn.Module,
         decoder: nn.Module,
@@ -63,7 +64,12 @@ class PartVae(nn.Module):
         return self.quantizer.embedding.embedding_dim
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising."""
+        """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising.
+
+        Raises ConfigError in one that was built to decode only.
+        """
+        if self.encoder is None or self.to_code is None:
+            raise ConfigError("this PartVae was built to decode only; build it with its encoder")
         return self.to_code(self.encoder(x.transpose(1, 2)).transpose(1, 2))
 
     def quantize(self, latents: Tensor) -> Quantized:
