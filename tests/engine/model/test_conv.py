@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from engine.model.conv import ConvDecoder, ConvEncoder, EncoderBlock, TemporalConv, context
+
+
+def reach(module: torch.nn.Module, channels: int, frames: int = 41) -> tuple[int, int]:
+    """Frames before and after the middle one that its output depends on, by gradients."""
+    torch.manual_seed(0)
+    x = torch.randn(1, channels, frames, dtype=torch.float64, requires_grad=True)
+    middle = frames // 2
+    module.double()(x)[0, :, middle].square().sum().backward()
+    seen = x.grad[0].abs().sum(0).nonzero().flatten()
+    return middle - int(seen.min()), int(seen.max()) - middle
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_convolution_sees_what_it_declares(kernel: int, causal: bool) -> None:
+    conv = TemporalConv(2, 3, kernel, causal=causal)
+    declared = (conv.left_context, conv.right_context)
+    assert declared == ((kernel - 1, 0) if causal else (kernel // 2, kernel // 2))
+    assert reach(conv, 2) == declared
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_chain_sees_the_sum(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+    chain = make(4, 5, layers, causal=causal)
+    assert reach(chain, 4) == context(chain)
+    assert context(chain)[1] == 0 if causal else context(chain)[0] == context(chain)[1]
+
+
+def test_the_centred_convolution_is_the_ordinary_one() -> None:
+    torch.manual_seed(0)
+    conv = TemporalConv(3, 4)
+    plain = torch.nn.Conv1d(3, 4, 3, padding=1)
+    plain.load_state_dict(conv.state_dict())
+    x = torch.randn(2, 3, 9)
+    torch.testing.assert_close(conv(x), plain(x))
+
+
+def test_a_block_adds_its_residual() -> None:
+    block = EncoderBlock(2, 2)
+    torch.nn.init.zeros_(block.residual.second.weight)
+    torch.nn.init.zeros_(block.residual.second.bias)
+    x = torch.randn(1, 2, 5)
+    expected = torch.nn.functional.leaky_relu(block.conv(x), 0.2)
+    torch.testing.assert_close(block(x), expected)

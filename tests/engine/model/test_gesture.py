@@ -1,0 +1,132 @@
+import pytest
+import torch
+
+from engine.config import GestureConfig, live_config, published_audio_config, published_text_config
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.builders import build_gesture_model
+from engine.model.gesture import GestureModel
+from engine.skeleton import BodyPart
+
+SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
+FRAMES = 12
+CONFIGS = {
+    "live": live_config(5, 9, channels=11, word_width=4, **SIZES),
+    "audio": published_audio_config(audio_width=8, motion_width=8, **SIZES),
+    "text": published_text_config(9, audio_width=8, motion_width=8, **SIZES),
+}
+
+
+def window(config: GestureConfig, frames: int = FRAMES, batch: int = 2) -> WindowInputs:
+    torch.manual_seed(1)
+    channels = config.audio.channels
+    if config.audio.kind == "features":
+        audio = torch.randn(batch, frames, channels)
+    else:
+        audio = torch.randn((batch, frames * 533) + ((channels,) if channels > 1 else ()))
+    shape = (batch, frames, config.motion.channels)
+    return WindowInputs(
+        motion=torch.randn(shape),
+        mask=(torch.rand(shape) > 0.5).float(),
+        audio=audio,
+        words=torch.randint(1, 9, (batch, frames)),
+        speaker=torch.arange(batch) % config.speakers,
+    )
+
+
+def model(name: str) -> GestureModel:
+    torch.manual_seed(0)
+    return build_gesture_model(CONFIGS[name]).eval()
+
+
+def same(a: WindowOutputs, b: WindowOutputs) -> list[bool]:
+    """For each part, whether latents and logits agree."""
+    return [
+        bool(torch.allclose(a.latents[i], b.latents[i], atol=1e-6))
+        and bool(torch.allclose(a.logits[i], b.logits[i], atol=1e-6))
+        for i in range(len(a.latents))
+    ]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_design_gives_latents_and_scores_for_each_part(name: str) -> None:
+    out = model(name)(window(CONFIGS[name]))
+    assert [tuple(latent.shape) for latent in out.latents] == [(2, FRAMES, 6)] * len(BodyPart)
+    assert [tuple(score.shape) for score in out.logits] == [(2, FRAMES, 7)] * len(BodyPart)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_input_reaches_every_part(name: str) -> None:
+    network, inputs = model(name), window(CONFIGS[name])
+    before = network(inputs)
+    changes = {
+        "motion": inputs.motion + 1.0,
+        "mask": 1.0 - inputs.mask,
+        "audio": inputs.audio * 2.0,
+        "speaker": (inputs.speaker + 1) % 3,
+    }
+    if CONFIGS[name].words is not None:
+        changes["words"] = torch.zeros_like(inputs.words)
+    for field, value in changes.items():
+        after = network(inputs._replace(**{field: value}))
+        assert same(before, after) == [False] * 4, field
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_streams_in_a_batch_do_not_touch(name: str) -> None:
+    network, inputs = model(name), window(CONFIGS[name])
+    alone = network(WindowInputs(*(field[1:] for field in inputs)))
+    together = network(inputs)
+    for i in range(4):
+        torch.testing.assert_close(together.latents[i][1:], alone.latents[i], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_weight_is_used(name: str) -> None:
+    network = model(name).train()
+    out = network(window(CONFIGS[name]))
+    sum(tensor.square().sum() for tensor in (*out.latents, *out.logits)).backward()
+    unused = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not unused
+
+
+def test_position_matters() -> None:
+    network, inputs = model("live"), window(CONFIGS["live"])
+    constant = WindowInputs(
+        inputs.motion[:, :1].expand(-1, FRAMES, -1),
+        torch.ones_like(inputs.mask),
+        inputs.audio[:, :1].expand(-1, FRAMES, -1),
+        torch.zeros_like(inputs.words),
+        inputs.speaker,
+    )
+    out = network(constant)
+    assert not torch.allclose(out.latents[0][:, 8], out.latents[0][:, 9], atol=1e-5)
+
+
+def test_the_designs_differ_where_they_should() -> None:
+    audio, text = model("audio").body, model("text").body
+    assert (audio.query_speaker, audio.refine_position) == (True, False)
+    assert (text.query_speaker, text.refine_position) == (False, True)
+    position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
+    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 8)
+    for body in (audio, text):
+        place = position + speaker
+        attended = body.self_attention(body.project_hint(hint) + place)
+        with_speaker = body.query_speaker
+        query = attended + place if with_speaker else attended + position
+        found = body.cross_attention(query, body.project_audio(heard))
+        expected = found + (query if with_speaker else attended)
+        torch.testing.assert_close(body.fuse(heard, hint, position, speaker), expected)
+
+
+def test_a_part_is_refined_by_the_two_others() -> None:
+    body = model("audio").body
+    seen = []
+    for refiner in body.refiners:
+        refiner.register_forward_hook(lambda _, given, __: seen.append(given))
+    position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
+    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 8)
+    body(heard, hint, position, speaker)
+    own = [given[0] for given in seen]
+    for i, (_, others, query) in enumerate(seen):
+        torch.testing.assert_close(others, sum(own) - own[i])
+        assert torch.equal(query, speaker)

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+
+
+def renamed(layer: nn.Module) -> dict[str, torch.Tensor]:
+    """A PyTorch transformer layer's weights by our names."""
+    changes = (
+        ("multihead_attn", "cross_attn"),
+        ("in_proj_", "in_proj."),
+        ("linear", "feed_forward.linear"),
+    )
+    result = {}
+    for name, tensor in layer.state_dict().items():
+        for old, new in changes:
+            name = name.replace(old, new)
+        result[name] = tensor
+    return result
+
+
+def shaken(layer: nn.Module) -> nn.Module:
+    """Fresh layers have zero biases and unit norms, which would hide mistakes."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return layer.eval()
+
+
+def test_the_encoder_layer_is_pytorchs() -> None:
+    torch.manual_seed(0)
+    reference = shaken(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True))
+    layer = EncoderLayer(16, 4, 32, 0.1).eval()
+    layer.load_state_dict(renamed(reference))
+    x = torch.randn(2, 7, 16)
+    torch.testing.assert_close(layer(x), reference(x), atol=1e-5, rtol=1e-5)
+
+
+def test_the_decoder_layer_is_pytorchs() -> None:
+    torch.manual_seed(0)
+    reference = shaken(nn.TransformerDecoderLayer(16, 4, 32, batch_first=True))
+    layer = DecoderLayer(16, 4, 32, 0.1).eval()
+    layer.load_state_dict(renamed(reference))
+    x, memory = torch.randn(2, 7, 16), torch.randn(2, 9, 16)
+    torch.testing.assert_close(layer(x, memory), reference(x, memory), atol=1e-5, rtol=1e-5)
+
+
+def test_a_stack_applies_its_layers_in_order() -> None:
+    torch.manual_seed(0)
+    first, second = (DecoderLayer(8, 2, 16, 0.0) for _ in range(2))
+    x, memory = torch.randn(1, 3, 8), torch.randn(1, 4, 8)
+    expected = second(first(x, memory), memory)
+    assert torch.equal(DecoderStack([first, second])(x, memory), expected)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    layer = DecoderLayer(8, 2, 16, 0.5)
+    x = torch.randn(1, 3, 8)
+    assert not torch.equal(layer(x, x), layer(x, x))
+    layer.eval()
+    assert torch.equal(layer(x, x), layer(x, x))
+
+
+def test_the_perceptrons_slope() -> None:
+    mlp = Mlp(1, 1, 1, slope=0.25)
+    with torch.no_grad():
+        for parameter in mlp.parameters():
+            parameter.copy_(torch.ones_like(parameter))
+        mlp.first.bias.zero_()
+        mlp.second.bias.zero_()
+    assert mlp(torch.tensor([[-4.0], [4.0]])).flatten().tolist() == [-1.0, 4.0]
+
+
+def test_positions_by_hand() -> None:
+    table = PeriodicPositions(4, 8)(3)[0]
+    expected = [math.sin(2), math.cos(2), math.sin(0.02), math.cos(0.02)]
+    assert table[2].tolist() == pytest.approx(expected, abs=1e-6)
+    assert table.shape == (3, 4)
+
+
+def test_positions_begin_again_after_a_period() -> None:
+    positions = PeriodicPositions(6, 5)
+    long = positions(12)
+    assert long.shape == (1, 12, 6)
+    assert torch.equal(long[:, 5:10], long[:, :5])
+    assert torch.equal(long[:, 10:], positions(2))
+    assert not positions.state_dict()

@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+from engine.config import PartVaeConfig
+from engine.errors import ConfigError
+from engine.model.builders import build_part_vae
+from engine.model.part_vae import PartVae
+
+
+def vae(**changes: object) -> PartVae:
+    torch.manual_seed(0)
+    return build_part_vae(PartVaeConfig(**({"channels": 5, "width": 8, "code_dim": 6} | changes)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "causal", "expected"),
+    [(2, False, (7, 7)), (4, False, (9, 9)), (2, True, (14, 0)), (4, True, (18, 0))],
+)
+def test_the_decoder_sees_what_it_declares(
+    layers: int, causal: bool, expected: tuple[int, int]
+) -> None:
+    model = vae(layers=layers, causal=causal).double()
+    vectors = torch.randn(1, 51, 6, dtype=torch.float64, requires_grad=True)
+    model.decode(vectors)[0, 25].square().sum().backward()
+    seen = vectors.grad[0].abs().sum(-1).nonzero().flatten()
+    assert (25 - int(seen.min()), int(seen.max()) - 25) == expected
+    assert (model.left_context, model.right_context) == expected
+
+
+def test_a_causal_encoder_sees_nothing_later() -> None:
+    model = vae(causal=True)
+    x = torch.randn(1, 20, 5)
+    late = x.clone()
+    late[:, 12:] += 1.0
+    before, after = model.encode(x), model.encode(late)
+    assert torch.equal(before[:, :12], after[:, :12])
+    assert not torch.allclose(before[:, 12], after[:, 12])
+
+
+def test_with_its_context_a_piece_decodes_like_the_whole() -> None:
+    model = vae(causal=True)
+    codes = torch.randint(0, 256, (1, 40))
+    whole = model.decode_codes(codes)
+    start = 40 - 4 - model.left_context
+    torch.testing.assert_close(model.decode_codes(codes[:, start:])[:, -4:], whole[:, -4:])
+    short = model.decode_codes(codes[:, start + 1 :])[:, -4]
+    assert not torch.allclose(short, whole[:, -4], atol=1e-7, rtol=0)
+
+
+def test_shapes_and_the_forward_pass() -> None:
+    model = vae(codes=9)
+    x = torch.randn(2, 7, 5)
+    result = model(x)
+    assert result.motion.shape == x.shape
+    assert result.quantized.codes.shape == (2, 7)
+    assert result.quantized.vectors.shape == (2, 7, 6)
+    assert (model.codes, model.code_dim) == (9, 6)
+    assert torch.equal(model.nearest(model.encode(x)), result.quantized.codes)
+    torch.testing.assert_close(model.decode_codes(result.quantized.codes), result.motion)
+
+
+def test_training_lowers_the_error_through_the_codebook() -> None:
+    model = vae(codes=16, width=16)
+    x = torch.randn(1, 12, 5)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        result = model(x)
+        loss = (result.motion - x).abs().mean() + result.quantized.loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_codes_as_wide_as_the_network_need_no_projection() -> None:
+    assert set(vae(code_dim=8).state_dict()) < set(vae(code_dim=6).state_dict())
+
+
+def test_one_that_only_decodes_has_no_encoder() -> None:
+    full = vae()
+    config = PartVaeConfig(channels=5, width=8, code_dim=6)
+    half = build_part_vae(config, decode_only=True)
+    half.load_state_dict(
+        {k: v for k, v in full.state_dict().items() if not k.startswith(("encoder.", "to_code."))}
+    )
+    codes = torch.tensor([[1, 2, 3]])
+    assert torch.equal(half.decode_codes(codes), full.decode_codes(codes))
+    with pytest.raises(ConfigError, match="decode only"):
+        half.encode(torch.zeros(1, 3, 5))
