@@ -63,7 +63,7 @@ def rescan() -> None:
 
 
 def portaudio() -> Any:
-    """The module sounddevice. Raises AudioDeviceError saying what to install where it is missing."""
+    """The module sounddevice. Raises AudioDeviceError saying what to install if it is missing."""
     try:
         import sounddevice
     except ImportError as error:

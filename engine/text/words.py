@@ -1,0 +1,177 @@
+"""Words in time: TimedWord, the vocabulary of a model, and a transcript that may be revised.
+
+Words may come late, in any order, be corrected, lie in the future, or never come. Knows nothing of
+files, recognisers or models beyond a word's number.
+"""
+
+import math
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.clock import FrameClock
+from engine.errors import ConfigError, TranscriptError
+
+PAD: Final = 0  # nobody speaks
+SOS: Final = 1
+EOS: Final = 2
+UNK: Final = 3  # a word the vocabulary lacks
+_FIRST_WORD: Final = 4
+_JITTER_S: Final = 0.05  # recognisers disagree with themselves by about so much
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A word and when it is spoken, in seconds since the stream began.
+
+    Raises TranscriptError for an empty word, times that are not finite, or an end before the start.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise TranscriptError("expected a word, got an empty text; leave silence out")
+        if not (math.isfinite(self.start_s) and math.isfinite(self.end_s)):
+            raise TranscriptError(
+                f"the word {self.text!r} needs times in seconds, got {self.start_s} to {self.end_s}"
+            )
+        if self.end_s < self.start_s:
+            raise TranscriptError(
+                f"the word {self.text!r} ends at {self.end_s} s, before it starts at "
+                f"{self.start_s} s; swap or correct the times"
+            )
+
+
+def normalise(text: str) -> str:
+    """Lower case, plain apostrophes, no punctuation or space around."""
+    text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower()
+    first, last = 0, len(text)
+    while first < last and _is_around(text[first]):
+        first += 1
+    while last > first and _is_around(text[last - 1]):
+        last -= 1
+    return text[first:last]
+
+
+def _is_around(character: str) -> bool:
+    return character != "'" and unicodedata.category(character)[0] in "PZC"
+
+
+class Vocabulary:
+    """The words a model knows; the first has the number 4, below lie PAD, SOS, EOS and UNK.
+
+    Raises ConfigError for a word that is empty or occurs twice once normalised.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(normalise(word) for word in words)
+        self._ids = {word: _FIRST_WORD + i for i, word in enumerate(self.words)}
+        if "" in self._ids:
+            raise ConfigError("a vocabulary has no place for an empty word; leave it out")
+        if len(self._ids) != len(self.words):
+            twice = [
+                word for i, word in enumerate(self.words) if self._ids[word] != i + _FIRST_WORD
+            ]
+            raise ConfigError(
+                "a vocabulary needs words that differ when lower-cased and without punctuation; "
+                f"more than once: {', '.join(twice[:5])}"
+            )
+
+    def __len__(self) -> int:
+        return _FIRST_WORD + len(self.words)
+
+    def id_of(self, text: str) -> int:
+        """The word's number, whatever its case; UNK where it is not known."""
+        return self._ids.get(normalise(text), UNK)
+
+
+class Transcript:
+    """What is known of the words so far, kept in order and without overlap."""
+
+    def __init__(self) -> None:
+        self._words: list[TimedWord] = []
+        self._starts: list[float] = []
+
+    @property
+    def words(self) -> tuple[TimedWord, ...]:
+        """All words known now, in order."""
+        return tuple(self._words)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.restore(())
+
+    def snapshot(self) -> tuple[TimedWord, ...]:
+        """What is known now, independent of what comes later."""
+        return tuple(self._words)
+
+    def restore(self, words: tuple[TimedWord, ...]) -> None:
+        """Go back to a snapshot."""
+        self._words = list(words)
+        self._starts = [word.start_s for word in words]
+
+    def add(self, words: Iterable[TimedWord]) -> None:
+        """Learn words in any order; what they overlap was known worse and is replaced.
+
+        An older word that reaches less than 50 ms into a newer one is only shortened. Of two new
+        words that overlap, the one that starts later shortens the other.
+        """
+        batch = sorted(words, key=lambda word: (word.start_s, word.end_s))
+        for word, following in zip_longest(batch, batch[1:]):
+            end_s = word.end_s if following is None else min(word.end_s, following.start_s)
+            if end_s > word.start_s or following is None or word.start_s < following.start_s:
+                self._put(replace(word, end_s=max(end_s, word.start_s)))
+
+    def ids(
+        self, vocabulary: Vocabulary, clock: FrameClock, first: int, count: int
+    ) -> NDArray[np.int64]:
+        """The word spoken in each of `count` frames from `first` on, as `[count]`; PAD for none.
+
+        A word has the frames from the one in which it starts up to the one in which it ends, the
+        latter only where there is no other.
+        """
+        ids = np.full(count, PAD, np.int64)
+        begin = bisect_right(self._starts, clock.time_s(first)) - 2
+        for word in self._words[max(0, begin) :]:
+            start = clock.frame_at_time(word.start_s)
+            if start >= first + count:
+                break
+            end = max(start + 1, clock.frame_at_time(word.end_s))
+            ids[max(0, start - first) : max(0, end - first)] = vocabulary.id_of(word.text)
+        return ids
+
+    def _put(self, word: TimedWord) -> None:
+        """Insert one word; shorten or remove the older ones it overlaps."""
+        low = bisect_left(self._starts, word.start_s)
+        while low > 0 and self._words[low - 1].end_s > word.start_s:
+            low -= 1
+        high = low
+        kept: list[TimedWord] = []
+        while high < len(self._words) and _meets(self._words[high], word):
+            kept.extend(_shortened(self._words[high], word))
+            high += 1
+        merged = sorted([*kept, word], key=lambda known: known.start_s)
+        self._words[low:high] = merged
+        self._starts[low:high] = [known.start_s for known in merged]
+
+
+def _meets(old: TimedWord, new: TimedWord) -> bool:
+    return old.start_s < new.end_s or old.start_s == new.start_s
+
+
+def _shortened(old: TimedWord, new: TimedWord) -> list[TimedWord]:
+    """What the newer word leaves of the older one: at most a word shortened at one end."""
+    if old.start_s < new.start_s and old.end_s - new.start_s <= _JITTER_S:
+        return [replace(old, end_s=new.start_s)]
+    if old.end_s > new.end_s > old.start_s and new.end_s - old.start_s <= _JITTER_S:
+        return [replace(old, start_s=new.end_s)]
+    return []
