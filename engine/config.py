@@ -241,8 +241,8 @@ class GestureConfig:
     """The gesture transformer of any design.
 
     width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
-    period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. query_speaker and
-    refine_position: see `engine.model.gesture.BodyDecoder`.
+    period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. attention_dropout:
+    of the attention weights. query_speaker, refine_position: see `engine.model.gesture.BodyDecoder`.
     """
 
     audio: AudioEncoderConfig
@@ -261,6 +261,7 @@ class GestureConfig:
     period: int = 64
     slope: float = 0.1
     dropout: float = 0.1
+    attention_dropout: float = 0.1
     query_speaker: bool = True
     refine_position: bool = False
 
@@ -269,7 +270,8 @@ class GestureConfig:
         _at_least_one(self, "self_layers", "cross_layers", "face_layers", "refine_layers", "period")
         require(self.width % self.heads == 0, "width", "a multiple of heads", self.width)
         require(self.width % 2 == 0, "width", "even", self.width)
-        require(0.0 <= self.dropout < 1.0, "dropout", "in [0, 1)", self.dropout)
+        for name in ("dropout", "attention_dropout"):
+            require(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
 
 
 def published_audio_config(
@@ -344,5 +346,6 @@ def live_config(
         code_dim=code_dim,
         cross_layers=2,
         face_layers=1,
+        attention_dropout=0.0,  # half of a training step on a CPU, for little
         refine_position=True,
     )

@@ -99,10 +99,17 @@ def _motion(config: MotionEncoderConfig) -> MaskedMotionEncoder:
     return MaskedMotionEncoder(channels, embed, ConvEncoder(width, width, config.layers))
 
 
+def _encoder_layer(config: GestureConfig) -> EncoderLayer:
+    hidden = config.width * config.feed_forward
+    dropouts = (config.dropout, config.attention_dropout)
+    return EncoderLayer(config.width, config.heads, hidden, *dropouts)
+
+
 def _stack(config: GestureConfig, layers: int) -> DecoderStack:
-    width, hidden = config.width, config.width * config.feed_forward
+    hidden = config.width * config.feed_forward
+    dropouts = (config.dropout, config.attention_dropout)
     return DecoderStack(
-        [DecoderLayer(width, config.heads, hidden, config.dropout) for _ in range(layers)]
+        [DecoderLayer(config.width, config.heads, hidden, *dropouts) for _ in range(layers)]
     )
 
 
@@ -122,14 +129,11 @@ def _refiner(config: GestureConfig) -> PartRefiner:
 
 
 def _body(config: GestureConfig) -> BodyDecoder:
-    width, hidden = config.width, config.width * config.feed_forward
+    width = config.width
     return BodyDecoder(
         project_hint=nn.Linear(config.motion.width, width),
         project_audio=nn.Linear(config.audio.width, width),
-        self_attention=[
-            EncoderLayer(width, config.heads, hidden, config.dropout)
-            for _ in range(config.self_layers)
-        ],
+        self_attention=[_encoder_layer(config) for _ in range(config.self_layers)],
         cross_attention=_stack(config, config.cross_layers),
         mlps=[Mlp(width, width, width, config.slope) for _ in PARTS_OF_BODY],
         refiners=[_refiner(config) for _ in PARTS_OF_BODY],

@@ -45,7 +45,7 @@ class PeriodicPositions(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x on a memory, or on itself."""
+    """Multi-head attention of x on a memory, or on itself; dropout is that of its weights."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -90,10 +90,12 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention, then a feed-forward network."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, hidden: int, dropout: float, attention_dropout: float
+    ) -> None:
         super().__init__()
-        self.self_attn = Attention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.self_attn = Attention(width, heads, attention_dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
@@ -106,11 +108,13 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention, attention on a memory, then a feed-forward network."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, hidden: int, dropout: float, attention_dropout: float
+    ) -> None:
         super().__init__()
-        self.self_attn = Attention(width, heads, dropout)
-        self.cross_attn = Attention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.self_attn = Attention(width, heads, attention_dropout)
+        self.cross_attn = Attention(width, heads, attention_dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)

@@ -33,7 +33,7 @@ def shaken(layer: nn.Module) -> nn.Module:
 def test_the_encoder_layer_is_pytorchs() -> None:
     torch.manual_seed(0)
     reference = shaken(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True))
-    layer = EncoderLayer(16, 4, 32, 0.1).eval()
+    layer = EncoderLayer(16, 4, 32, 0.1, 0.1).eval()
     layer.load_state_dict(renamed(reference))
     x = torch.randn(2, 7, 16)
     torch.testing.assert_close(layer(x), reference(x), atol=1e-5, rtol=1e-5)
@@ -42,7 +42,7 @@ def test_the_encoder_layer_is_pytorchs() -> None:
 def test_the_decoder_layer_is_pytorchs() -> None:
     torch.manual_seed(0)
     reference = shaken(nn.TransformerDecoderLayer(16, 4, 32, batch_first=True))
-    layer = DecoderLayer(16, 4, 32, 0.1).eval()
+    layer = DecoderLayer(16, 4, 32, 0.1, 0.1).eval()
     layer.load_state_dict(renamed(reference))
     x, memory = torch.randn(2, 7, 16), torch.randn(2, 9, 16)
     torch.testing.assert_close(layer(x, memory), reference(x, memory), atol=1e-5, rtol=1e-5)
@@ -50,15 +50,16 @@ def test_the_decoder_layer_is_pytorchs() -> None:
 
 def test_a_stack_applies_its_layers_in_order() -> None:
     torch.manual_seed(0)
-    first, second = (DecoderLayer(8, 2, 16, 0.0) for _ in range(2))
+    first, second = (DecoderLayer(8, 2, 16, 0.0, 0.0) for _ in range(2))
     x, memory = torch.randn(1, 3, 8), torch.randn(1, 4, 8)
     expected = second(first(x, memory), memory)
     assert torch.equal(DecoderStack([first, second])(x, memory), expected)
 
 
-def test_dropout_acts_in_training_only() -> None:
+@pytest.mark.parametrize("dropouts", [(0.5, 0.0), (0.0, 0.5)])
+def test_dropout_acts_in_training_only(dropouts: tuple[float, float]) -> None:
     torch.manual_seed(0)
-    layer = DecoderLayer(8, 2, 16, 0.5)
+    layer = DecoderLayer(8, 2, 16, *dropouts)
     x = torch.randn(1, 3, 8)
     assert not torch.equal(layer(x, x), layer(x, x))
     layer.eval()
