@@ -1,0 +1,1 @@
+"""Measurements: latency, parity, quality, and figures to look at."""

@@ -1,0 +1,113 @@
+"""Figures of motion to look at: stick figures from the front and the side, wrists over speech.
+
+Draws what it is given and judges nothing. matplotlib is imported here and nowhere else.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.pose import Motion
+
+_COLOURS = {"left": "tab:red", "right": "tab:blue"}
+_VIEWS = {"front": (0, 1), "side": (2, 1)}
+"""Which world axes run to the right and up; from the front, the figure's left is at the right."""
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _colour(name: str) -> str:
+    side = name.split("_")[0]
+    if "thumb" in name:
+        return "tab:green"
+    return _COLOURS.get(side, "0.3")
+
+
+def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArray[np.float32]:
+    """A line `[2, 3]` from the middle of the palm outwards, 8 cm long."""
+    wrist, index, little = (
+        points[names.index(f"{side}_{name}")] for name in ("wrist", "index1", "pinky1")
+    )
+    normal = np.cross(index - wrist, little - wrist) * (-1 if side == "left" else 1)
+    centre = (wrist + index + little) / 3
+    return np.stack([centre, centre + 0.08 * normal / max(np.linalg.norm(normal), 1e-6)])
+
+
+def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str) -> None:
+    """Draw joints `[J, 3]` into matplotlib `axes`; palms carry an orange line outwards."""
+    across, up = _VIEWS[view]
+    skeleton = motion.format.skeleton
+    names, origin = skeleton.joint_names, points[0]
+    for j, parent in enumerate(skeleton.parents):
+        if parent >= 0:
+            line = points[[parent, j]]
+            width = 0.8 if j > 21 else 1.6
+            axes.plot(line[:, across] - origin[across], line[:, up], "-", lw=width, c=_colour(names[j]))
+    for side in _COLOURS:
+        if f"{side}_index1" in names:
+            line = _palm(points, names, side)
+            axes.plot(line[:, across] - origin[across], line[:, up], "-", lw=1.2, c="tab:orange")
+    axes.axhline(0.0, lw=0.5, c="0.7")
+    axes.set(xlim=(-0.6, 0.7), ylim=(-0.1, 1.75), aspect="equal", xticks=[], yticks=[])
+
+
+def contact_sheet(
+    path: Path, poses: Sequence[tuple[str, Motion, int]], columns: int = 8
+) -> None:
+    """Write a picture of (label, motion, frame) triples, each from the front and the side."""
+    pyplot = _pyplot()
+    rows = -(-len(poses) // columns)
+    figure, grid = pyplot.subplots(
+        2 * rows, columns, figsize=(2.4 * columns, 6.6 * rows), squeeze=False
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    for number, (label, motion, frame) in enumerate(poses):
+        points = motion.world_positions()[frame]
+        row, column = divmod(number, columns)
+        for step, view in enumerate(_VIEWS):
+            axes = grid[2 * row + step, column]
+            axes.axis("on")
+            draw_pose(axes, motion, points, view)
+        grid[2 * row, column].set_title(label, fontsize=7)
+    _save(figure, path)
+
+
+def film_strip(path: Path, motion: Motion, frames: Sequence[int], label: str = "") -> None:
+    """Write a picture of successive frames of one motion."""
+    contact_sheet(path, [(f"{label} {frame}", motion, frame) for frame in frames])
+
+
+def wrists_over_speech(
+    path: Path, motion: Motion, samples: NDArray[np.float32], sample_rate: int
+) -> None:
+    """Write a plot of both wrists' heights (metres) above the waveform `[S]` of the speech."""
+    figure, (upper, lower) = _pyplot().subplots(2, 1, sharex=True, figsize=(12, 4))
+    points = motion.world_positions()
+    seconds = np.arange(len(motion)) / motion.format.clock.frame_rate
+    for side, colour in _COLOURS.items():
+        joint = motion.format.skeleton.index(f"{side}_wrist")
+        upper.plot(seconds, points[:, joint, 1], c=colour, label=f"{side} wrist")
+    upper.set_ylabel("height (m)")
+    upper.legend(loc="upper right", fontsize=7)
+    step = max(1, len(samples) // 20000)
+    lower.plot(np.arange(len(samples))[::step] / sample_rate, samples[::step], c="0.4", lw=0.4)
+    lower.set(xlabel="time (s)", ylabel="speech")
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    _pyplot().close(figure)

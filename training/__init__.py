@@ -1,0 +1,1 @@
+"""Data preparation and training; nothing here is needed to run a bundle."""
