@@ -242,7 +242,7 @@ class GestureConfig:
 
     width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
     period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. attention_dropout:
-    of the attention weights. query_speaker, refine_position: see `engine.model.gesture.BodyDecoder`.
+    of the attention weights. query_speaker, refine_position: of `engine.model.gesture.BodyDecoder`.
     """
 
     audio: AudioEncoderConfig

@@ -36,13 +36,12 @@ def _projection(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Linear(channels_in, channels_out)
 
 
-def build_part_vae(config: PartVaeConfig, *, decode_only: bool = False) -> PartVae:
-    """The VQ-VAE of one part, with fresh weights; decode_only leaves its encoder out."""
+def build_part_vae(config: PartVaeConfig) -> PartVae:
+    """The VQ-VAE of one part, with fresh weights."""
     width, causal = config.width, config.causal
-    encoder = ConvEncoder(config.channels, width, config.layers, causal=causal)
     return PartVae(
-        encoder=None if decode_only else encoder,
-        to_code=None if decode_only else _projection(width, config.code_dim),
+        encoder=ConvEncoder(config.channels, width, config.layers, causal=causal),
+        to_code=_projection(width, config.code_dim),
         quantizer=VectorQuantizer(config.codes, config.code_dim, commitment=config.commitment),
         from_code=_projection(config.code_dim, width),
         decoder=ConvDecoder(width, config.channels, config.layers, causal=causal),

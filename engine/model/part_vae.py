@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from engine.errors import ConfigError
 from engine.model.conv import context
 from engine.model.vector_quantizer import Quantized, VectorQuantizer
 
@@ -23,14 +22,14 @@ class Reconstruction(NamedTuple):
 class PartVae(nn.Module):
     """Convolutional encoder, codebook, convolutional decoder; one code a frame.
 
-    encoder: `[B, C, T] -> [B, width, T]`, then to_code to the codebook's width; both None in one
-    that is built to decode only, as live use does. from_code and decoder are the way back.
+    encoder: `[B, C, T] -> [B, width, T]`, then to_code to the codebook's width; from_code and
+    decoder are the way back.
     """
 
     def __init__(
         self,
-        encoder: nn.Module | None,
-        to_code: nn.Module | None,
+        encoder: nn.Module,
+        to_code: nn.Module,
         quantizer: VectorQuantizer,
         from_code: nn.Module,
         decoder: nn.Module,
@@ -64,12 +63,7 @@ class PartVae(nn.Module):
         return self.quantizer.embedding.embedding_dim
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising.
-
-        Raises ConfigError in one that was built to decode only.
-        """
-        if self.encoder is None or self.to_code is None:
-            raise ConfigError("this PartVae was built to decode only; build it with its encoder")
+        """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising."""
         return self.to_code(self.encoder(x.transpose(1, 2)).transpose(1, 2))
 
     def quantize(self, latents: Tensor) -> Quantized:

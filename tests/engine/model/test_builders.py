@@ -8,7 +8,10 @@ from engine.config import (
     published_text_config,
 )
 from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
-from engine.model.weights import parameter_count
+
+
+def parameter_count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_the_live_model_is_small() -> None:

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from engine.config import PartVaeConfig
-from engine.errors import ConfigError
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
 
@@ -77,16 +76,3 @@ def test_training_lowers_the_error_through_the_codebook() -> None:
 
 def test_codes_as_wide_as_the_network_need_no_projection() -> None:
     assert set(vae(code_dim=8).state_dict()) < set(vae(code_dim=6).state_dict())
-
-
-def test_one_that_only_decodes_has_no_encoder() -> None:
-    full = vae()
-    config = PartVaeConfig(channels=5, width=8, code_dim=6)
-    half = build_part_vae(config, decode_only=True)
-    half.load_state_dict(
-        {k: v for k, v in full.state_dict().items() if not k.startswith(("encoder.", "to_code."))}
-    )
-    codes = torch.tensor([[1, 2, 3]])
-    assert torch.equal(half.decode_codes(codes), full.decode_codes(codes))
-    with pytest.raises(ConfigError, match="decode only"):
-        half.encode(torch.zeros(1, 3, 5))
