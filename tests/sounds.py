@@ -1,0 +1,25 @@
+"""Sounds made from numbers, for tests."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def babble(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np.float32]:
+    """Syllables of gliding harmonics and noise with pauses between: like speech to a detector."""
+    rng = np.random.default_rng(seed)
+    sound = 1e-4 * rng.standard_normal(int(seconds * rate))
+    at = int(0.1 * rate)
+    while at < len(sound):
+        length = int(rng.uniform(0.08, 0.3) * rate)
+        t = np.arange(min(length, len(sound) - at)) / rate
+        f0 = rng.uniform(90, 220) + rng.uniform(-100, 100) * t
+        phase = 2 * np.pi * np.cumsum(f0) / rate
+        voice = sum(np.sin(h * phase) / h for h in range(1, 20))
+        envelope = np.sin(np.pi * np.arange(len(t)) / length) ** 0.5
+        sound[at : at + len(t)] += 0.1 * envelope * (voice + 0.1 * rng.standard_normal(len(t)))
+        at += length + int(rng.choice([0.02, 0.05, 0.4]) * rate)
+    return sound.astype(np.float32)
+
+
+def sine(hertz: float, seconds: float, rate: int, peak: float = 0.5) -> NDArray[np.float32]:
+    return (peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype("f4")
