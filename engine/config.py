@@ -242,7 +242,7 @@ class GestureConfig:
 
     width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
     period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. attention_dropout:
-    of the attention weights. query_speaker, refine_position: of `engine.model.gesture.BodyDecoder`.
+    of the attention weights. query_speaker, refine_position, aligned: see `engine.model.gesture`.
     """
 
     audio: AudioEncoderConfig
@@ -264,6 +264,7 @@ class GestureConfig:
     attention_dropout: float = 0.1
     query_speaker: bool = True
     refine_position: bool = False
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         _at_least_one(self, "width", "speakers", "codes", "code_dim", "heads", "feed_forward")
@@ -348,4 +349,5 @@ def live_config(
         face_layers=1,
         attention_dropout=0.0,  # half of a training step on a CPU, for little
         refine_position=True,
+        aligned=True,
     )

@@ -1,9 +1,10 @@
 """Rotations and forward kinematics: a small closed set of verbs.
 
 Quaternions are unit, wxyz, `[..., 4]`. 6D rotations are the first two ROWS of the matrix,
-flattened, `[..., 6]` (Zhou et al. 2019 as the EMAGE code stores it). Rotation vectors are axis times angle in
-radians, `[..., 3]`. Every verb takes numpy arrays or torch tensors alike and returns the same kind,
-so training and the runtime share one implementation; it knows nothing of joints but their parents.
+flattened, `[..., 6]` (Zhou et al. 2019 as the EMAGE code stores it). Rotation vectors are axis
+times angle in radians, `[..., 3]`. Every verb takes numpy arrays or torch tensors alike and returns
+the same kind, so training and the runtime share one implementation. Of joints it knows only
+parents.
 """
 
 import sys

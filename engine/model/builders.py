@@ -117,6 +117,7 @@ def _face(config: GestureConfig) -> FaceDecoder:
         project=nn.Linear(config.audio.width + config.motion.width, config.width),
         layers=_stack(config, config.face_layers),
         out=nn.Linear(config.width, config.code_dim),
+        aligned=config.aligned,
     )
 
 
@@ -138,6 +139,7 @@ def _body(config: GestureConfig) -> BodyDecoder:
         refiners=[_refiner(config) for _ in PARTS_OF_BODY],
         query_speaker=config.query_speaker,
         refine_position=config.refine_position,
+        aligned=config.aligned,
     )
 
 

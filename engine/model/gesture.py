@@ -11,21 +11,38 @@ from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.model.layers import DecoderStack, EncoderLayer, Mlp, PeriodicPositions
 
 
+def align(query: Tensor, memory: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell each query which frame of the memory is its own.
+
+    The published designs attend on a memory that carries no positions: a frame can find its own
+    sound by content only, and timing is learned slowly. Here the frame's own entry goes onto its
+    query, and the memory carries the positions.
+    """
+    return query + memory, memory + position
+
+
 class FaceDecoder(nn.Module):
     """Face latents from face audio and the face hint (eq. 10).
 
-    The memory is audio and hint joined; the queries are position and speaker alone.
+    The memory is audio and hint joined; the queries are position and speaker alone, unless aligned:
+    see `align`.
     """
 
-    def __init__(self, project: nn.Linear, layers: DecoderStack, out: nn.Linear) -> None:
+    def __init__(
+        self, project: nn.Linear, layers: DecoderStack, out: nn.Linear, *, aligned: bool
+    ) -> None:
         super().__init__()
         self.project = project
         self.decoder = layers
         self.out = out
+        self.aligned = aligned
 
-    def forward(self, audio: Tensor, hint: Tensor, query: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor) -> Tensor:
         memory = self.project(torch.cat((audio, hint), -1))
-        return self.out(self.decoder(query.expand(memory.shape), memory))
+        query = (position + speaker).expand(memory.shape)
+        if self.aligned:
+            query, memory = align(query, memory, position)
+        return self.out(self.decoder(query, memory))
 
 
 class PartRefiner(nn.Module):
@@ -46,7 +63,8 @@ class BodyDecoder(nn.Module):
 
     query_speaker: the cross-attention's query carries the speaker, and its result is added to that
     query; otherwise it carries the position only and is added to the self-attended motion.
-    refine_position: the refiners' queries carry the position beside the speaker.
+    refine_position: the refiners' queries carry the position beside the speaker. aligned: see
+    `align`.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class BodyDecoder(nn.Module):
         *,
         query_speaker: bool,
         refine_position: bool,
+        aligned: bool,
     ) -> None:
         super().__init__()
         self.project_hint = project_hint
@@ -70,13 +89,17 @@ class BodyDecoder(nn.Module):
         self.refiners = nn.ModuleList(refiners)
         self.query_speaker = query_speaker
         self.refine_position = refine_position
+        self.aligned = aligned
 
     def fuse(self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor) -> Tensor:
         """Audio and hint merged, `[B, T, D]`."""
         place = position + speaker
         attended = self.self_attention(self.project_hint(hint) + place)
         query = attended + (place if self.query_speaker else position)
-        found = self.cross_attention(query, self.project_audio(audio))
+        memory = self.project_audio(audio)
+        if self.aligned:
+            query, memory = align(query, memory, position)
+        found = self.cross_attention(query, memory)
         return found + (query if self.query_speaker else attended)
 
     def forward(
@@ -125,7 +148,7 @@ class GestureModel(nn.Module):
         position = self.positions(hint.shape[1])
         face_speaker = self.face_speaker(inputs.speaker)[:, None]
         body_speaker = self.body_speaker(inputs.speaker)[:, None]
-        face = self.face(heard_face, self.face_hint(hint), position + face_speaker)
+        face = self.face(heard_face, self.face_hint(hint), position, face_speaker)
         body = self.body(heard_body, self.body_hint(hint), position, body_speaker)
         latents = (face, *body)
         pairs = zip(self.classifiers, latents, strict=True)

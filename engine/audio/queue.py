@@ -1,0 +1,115 @@
+"""QueueSource: sound that somebody pushes, for example a voice agent over a socket.
+
+Faster than real time is welcome: what is pushed waits here and is taken at the pace of whoever
+reads `blocks`; while nothing waits, silence is given. Places words in the same timeline. Reads no
+clock.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from threading import Event, Lock
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.audio.block import PcmBlock
+from engine.audio.resample import Resampler
+from engine.errors import ConfigError
+from engine.events import EventCounter
+
+RATE: Final = 16000
+_BLOCK: Final = 160
+_MOST_WAITING: Final = 600 * RATE  # ten minutes of speech
+
+
+class QueueSource:
+    """An AudioSource fed by `push`; thread-safe."""
+
+    sample_rate = RATE
+    paced = False
+
+    def __init__(self, events: EventCounter) -> None:
+        self._events = events
+        self._lock = Lock()
+        self._closed = Event()
+        self._waiting: deque[NDArray[np.float32]] = deque()
+        self._count = 0
+        self._given = 0
+        self._utterance: int | None = None
+        self._resampler: Resampler | None = None
+        self._rate = RATE
+
+    @property
+    def waiting(self) -> int:
+        """Samples pushed and not yet taken."""
+        with self._lock:
+            return self._count
+
+    def push(self, samples: ArrayLike, rate: int = RATE) -> None:
+        """Add sound `[S]` at `rate` Hz; ConfigError when ten minutes already wait."""
+        with self._lock:
+            sound = self._at_our_rate(np.asarray(samples), rate)
+            if self._count + sound.size > _MOST_WAITING:
+                raise ConfigError(
+                    "ten minutes of sound already wait; send no more until some was used, or cancel"
+                )
+            self._add(sound)
+
+    def end(self) -> None:
+        """The utterance is complete: give what the resampler still holds."""
+        with self._lock:
+            if self._resampler is not None:
+                self._add(self._resampler.flush())
+                self._resampler = None
+            self._utterance = None
+
+    def clear(self) -> None:
+        """Drop all that waits."""
+        with self._lock:
+            self._waiting.clear()
+            self._count = 0
+            self._utterance = None
+            self._resampler = None
+
+    def utterance_start_s(self) -> float:
+        """Stream time of the current utterance's first sample, or of the next one's."""
+        with self._lock:
+            start = self._given + self._count if self._utterance is None else self._utterance
+            return start / RATE
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        """10 ms at a time, sound or silence, until closed."""
+        while not self._closed.is_set():
+            yield PcmBlock(self._take())
+
+    def close(self) -> None:
+        """End `blocks`."""
+        self._closed.set()
+
+    def _at_our_rate(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        if self._resampler is None or rate != self._rate:
+            self._resampler = Resampler(rate, RATE, events=self._events)
+            self._rate = rate
+        return self._resampler.feed(samples)
+
+    def _add(self, sound: NDArray[np.float32]) -> None:
+        if self._utterance is None:
+            self._utterance = self._given + self._count
+        self._waiting.append(sound)
+        self._count += sound.size
+
+    def _take(self) -> NDArray[np.float32]:
+        block = np.zeros(_BLOCK, np.float32)
+        filled = 0
+        with self._lock:
+            while self._waiting and filled < _BLOCK:
+                piece = self._waiting.popleft()
+                used = min(piece.size, _BLOCK - filled)
+                block[filled : filled + used] = piece[:used]
+                filled += used
+                if used < piece.size:
+                    self._waiting.appendleft(piece[used:])
+            self._count -= filled
+            self._given += _BLOCK
+        return block

@@ -1,0 +1,200 @@
+"""Bundles: a model on disk, and everything needed to run it.
+
+A bundle is a directory with `bundle.json` (configuration, skeleton, face basis, vocabulary,
+provenance, licence) and `weights.safetensors`. Nothing in it is executed on loading. Knows how
+weights are named and checked, not how they are used.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.audio.features import FeatureConfig
+from engine.clock import FrameClock
+from engine.config import (
+    GestureConfig,
+    GlobalMotionConfig,
+    PartVaeConfig,
+    from_mapping,
+    require,
+    to_mapping,
+)
+from engine.errors import BundleError, ConfigError
+from engine.face import face_basis
+from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.model.gesture import GestureModel
+from engine.model.global_motion import GlobalMotion
+from engine.model.part_vae import PartVae
+from engine.pose import HandReference, PoseFormat
+from engine.sampling import CodeChoice, SamplingConfig
+from engine.schedule import Schedule
+from engine.skeleton import BodyPart
+
+CONFIG_FILE = "bundle.json"
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT = 1
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "first"
+REST_CODES = "rest.codes"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights come from: data with licences, the command that made them, notes."""
+
+    licence: str
+    data: tuple[str, ...]
+    command: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """Everything in a bundle but the weights.
+
+    choices: how each part's codes are picked. global_zeroed: fields of the lower-body vector that
+    the global motion network was trained without. trained_for: schedules seen in training.
+    """
+
+    name: str
+    gesture: GestureConfig
+    parts: dict[BodyPart, PartVaeConfig]
+    global_motion: GlobalMotionConfig
+    features: FeatureConfig
+    provenance: Provenance
+    vocabulary: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ("default",)
+    face: str = "arkit51"
+    hand_reference: HandReference = HandReference.FLAT
+    clock: FrameClock = field(default_factory=FrameClock)
+    schedule: Schedule = field(default_factory=Schedule)
+    trained_for: tuple[Schedule, ...] = ()
+    choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    global_zeroed: tuple[str, ...] = ("translation",)
+
+    def __post_init__(self) -> None:
+        require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
+        require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
+        face_basis(self.face)
+
+    @property
+    def pose_format(self) -> PoseFormat:
+        """What the poses of this bundle mean."""
+        return PoseFormat(
+            clock=self.clock, face=face_basis(self.face), hand_reference=self.hand_reference
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model. rest_codes `[P]` int64: the codes of standing still, in part order."""
+
+    config: BundleConfig
+    gesture: GestureModel
+    parts: Mapping[BodyPart, PartVae]
+    global_motion: GlobalMotion
+    rest_codes: Tensor
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by the prefix of their tensors."""
+        parts = {f"parts.{part}": module for part, module in self.parts.items()}
+        return {"gesture": self.gesture, **parts, "global_motion": self.global_motion}
+
+
+def new_bundle(config: BundleConfig) -> Bundle:
+    """A bundle with fresh weights, in evaluation mode."""
+    bundle = Bundle(
+        config=config,
+        gesture=build_gesture_model(config.gesture),
+        parts={part: build_part_vae(config.parts[part]) for part in BodyPart},
+        global_motion=build_global_motion(config.global_motion),
+        rest_codes=torch.zeros(len(BodyPart), dtype=torch.int64),
+    )
+    for module in bundle.modules().values():
+        module.eval().requires_grad_(False)
+    return bundle
+
+
+def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
+    """Write `directory`; weights as float16 if `half`. Encoders travel too: hints need them."""
+    from safetensors.torch import save_file
+
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {REST_CODES: bundle.rest_codes}
+    for prefix, module in bundle.modules().items():
+        for name, tensor in module.state_dict().items():
+            smaller = half and tensor.is_floating_point()
+            tensors[f"{prefix}.{name}"] = (tensor.half() if smaller else tensor).contiguous()
+    save_file(tensors, str(directory / WEIGHTS_FILE))
+    text = json.dumps({"format": FORMAT, **to_mapping(bundle.config)}, indent=1)
+    (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Read a bundle; raises BundleError that names the file or the first tensor that is wrong."""
+    config = load_config(directory)
+    tensors = _read_weights(directory / WEIGHTS_FILE)
+    bundle = new_bundle(config)
+    rest = _take(tensors, REST_CODES, bundle.rest_codes)
+    bundle.rest_codes.copy_(rest)
+    for part, code in zip(BodyPart, rest.tolist(), strict=True):
+        if not 0 <= code < config.parts[part].codes:
+            raise BundleError(f"{directory}: {REST_CODES} of {part} is {code}: not in its codebook")
+    for prefix, module in bundle.modules().items():
+        state = {n: _take(tensors, f"{prefix}.{n}", t) for n, t in module.state_dict().items()}
+        module.load_state_dict(state)
+    if tensors:
+        raise BundleError(f"{directory}: tensor {sorted(tensors)[0]} is not of this model")
+    return bundle
+
+
+def load_config(directory: Path) -> BundleConfig:
+    """The configuration alone; raises BundleError where it is missing or wrong."""
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise BundleError(
+            f"{directory} is not a bundle: expected {CONFIG_FILE} and {WEIGHTS_FILE} in it; "
+            "give the directory of a model with --model"
+        )
+    try:
+        mapping: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = mapping.pop("format", None)
+    except (ValueError, AttributeError, OSError) as error:
+        raise BundleError(f"{path} cannot be read as a JSON object: {error}") from error
+    if found != FORMAT:
+        raise BundleError(f"{path}: expected format {FORMAT}, got {found!r}; update emage-live")
+    try:
+        return from_mapping(BundleConfig, mapping)
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}") from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise BundleError(
+            f"{path} cannot be read as safetensors ({error}); it may be cut short: copy it again"
+        ) from error
+
+
+def _take(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """Remove `name` from `tensors`, checked against the shape of `like`, in its type."""
+    if name not in tensors:
+        raise BundleError(f"tensor {name} is missing; expected shape {list(like.shape)}")
+    tensor = tensors.pop(name)
+    if tensor.shape != like.shape:
+        raise BundleError(
+            f"tensor {name}: expected shape {list(like.shape)}, got {list(tensor.shape)}"
+        )
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise BundleError(f"tensor {name} holds NaN or infinite values; the file is damaged")
+    return tensor.to(like.dtype)

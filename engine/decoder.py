@@ -1,0 +1,99 @@
+"""From codes to poses: the part decoders, the global motion, and nothing that remembers.
+
+Works on a stretch of codes that begins `context` frames before the first frame wanted, so that at a
+live edge every wanted frame sees all of its left context; a decoder that also looks to the right
+sees there whatever codes were predicted beyond the edge.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.layout import MOTION, joint_channels, part_layout
+from engine.model.global_motion import GlobalMotion
+from engine.model.part_vae import PartVae
+from engine.rotation import from_sixd, to_sixd
+from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
+
+
+class Decoded(NamedTuple):
+    """T decoded frames of B streams.
+
+    rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, travel `[B, T, 3]` =
+    x velocity (m/s), height (m), z velocity (m/s); motion `[B, T, 337]` to feed back as a seed:
+    normalised rotations and the lower decoder's own last seven channels.
+    """
+
+    rotations: Tensor
+    face: Tensor
+    contacts: Tensor
+    travel: Tensor
+    motion: Tensor
+
+
+class PoseDecoder:
+    """Decodes the codes of all four parts together."""
+
+    def __init__(
+        self,
+        parts: Mapping[BodyPart, PartVae],
+        global_motion: GlobalMotion,
+        *,
+        face_width: int,
+        global_zeroed: tuple[str, ...] = (),
+    ) -> None:
+        self._parts = parts
+        self._global = global_motion
+        self._layouts = {part: part_layout(part, face_width) for part in BodyPart}
+        self._zeroed = global_zeroed
+        self._channels = {part: joint_channels(PART_JOINTS[part]) for part in BodyPart}
+        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0])
+        self._rest_sixd = identity.repeat(len(SMPLX_55.joint_names))
+
+    @property
+    def context(self) -> int:
+        """Codes before a frame that can change it."""
+        lower = self._parts[BodyPart.LOWER].left_context + self._global.left_context
+        return max(lower, *(module.left_context for module in self._parts.values()))
+
+    @property
+    def edge(self) -> int:
+        """Codes after a frame that can change it; 0 when all decoders are causal."""
+        lower = self._parts[BodyPart.LOWER].right_context + self._global.right_context
+        return max(lower, *(module.right_context for module in self._parts.values()))
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, last: int) -> Decoded:
+        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order)."""
+        fields = {
+            part: self._layouts[part].unpack(self._parts[part].decode_codes(codes[:, p]))
+            for p, part in enumerate(BodyPart)
+        }
+        lower = fields[BodyPart.LOWER]
+        travel = self._travel(lower)[:, -last:]
+        sixd = self._rest_sixd.repeat(codes.shape[0], last, 1)
+        for part in BodyPart:
+            sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -last:]
+        rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, 6))
+        contact = lower["contact"][:, -last:]
+        motion = MOTION.pack(
+            {
+                "rot6d": to_sixd(rotations).flatten(-2),
+                "translation": lower["translation"][:, -last:],
+                "contact": contact,
+            }
+        )
+        face = fields[BodyPart.FACE]["face"][:, -last:]
+        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel, motion)
+
+    def _travel(self, lower: dict[str, Tensor]) -> Tensor:
+        """X velocity, height and z velocity `[B, T, 3]`."""
+        layout = self._layouts[BodyPart.LOWER]
+        shown = {
+            name: torch.zeros_like(value) if name in self._zeroed else value
+            for name, value in lower.items()
+        }
+        out = self._global(layout.pack(shown))
+        return out if out.shape[-1] == 3 else layout.unpack(out)["translation"]

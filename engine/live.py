@@ -1,0 +1,412 @@
+"""LiveSession: a GestureStream in real time. Threads, queues and the playout clock live here.
+
+Three threads: one reads the source, the caller's computes, one hands frames to the receivers at a
+steady cadence. A frame leaves `delay_s` after its audio was heard, whatever the computing did.
+Knows receivers only as PoseSinks, and nothing of sockets or files.
+"""
+
+import gc
+import math
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Any, Final
+
+import numpy as np
+
+from engine.audio.block import PcmBlock
+from engine.audio.queue import QueueSource
+from engine.audio.source import AudioSource
+from engine.clock import FrameClock
+from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
+from engine.pace import RATE, Pace
+from engine.playout import FrameInterpolator, PlayoutBuffer
+from engine.pose import PoseChunk, PoseFrame, PoseSink
+from engine.statistics import Summary, Timings, percentiles
+from engine.stream import GestureStream
+from engine.text.words import TimedWord
+
+AudioTap = Callable[[int, np.ndarray], None]
+"""Called with the index of the first sample and the samples that were just taken."""
+
+_PIECE: Final = 160  # samples handed on at a time: 10 ms
+_WARM_UP_HOPS: Final = 12
+_MARGIN_S: Final = 0.010  # scheduling jitter that the cadence absorbs
+_PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
+_FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
+_FAR_BEHIND_S: Final = 1.0  # after a suspended machine: go on from now
+_STATS_EVERY: Final = 15  # frames
+
+
+@dataclass
+class SessionHooks:
+    """Who else wants to know. taps: the sound as it is used. stats: twice a second."""
+
+    taps: list[AudioTap] = field(default_factory=list)
+    stats: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
+    words: list[Callable[[list[TimedWord]], None]] = field(default_factory=list)
+
+
+class LiveSession:
+    """Runs `source` through `stream` into `sinks` until the sound ends, `duration_s`, or `stop`.
+
+    realtime False: as fast as it goes, with the same poses. output_rate: frames a second handed to
+    the sinks. Raises nothing for faults of real time: they are counted in `events`.
+    """
+
+    def __init__(
+        self,
+        stream: GestureStream,
+        source: AudioSource,
+        sinks: Sequence[PoseSink],
+        *,
+        events: EventCounter,
+        bundle_name: str,
+        realtime: bool = True,
+        output_rate: int | None = None,
+        duration_s: float | None = None,
+        hooks: SessionHooks | None = None,
+    ) -> None:
+        clock = stream.clock
+        self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
+        self.delay_s = 0.0
+        self._stream, self._source, self._sinks = stream, source, sinks
+        self._events, self._realtime = events, realtime
+        self._most = None if duration_s is None else int(duration_s * RATE)
+        self._hooks = hooks or SessionHooks()
+        self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
+        self._stopped, self._finished = Event(), Event()
+        self._pace = Pace(stamped=source.paced)
+        self._interpolator = FrameInterpolator(clock, self.output)
+        self._lock = Lock()
+        self._latency, self._compute = Timings(), Timings()
+        self._compute_s = 0.0
+        self._frames = self._late = self._inserted = 0
+        self._first_out_s, self._last_out_s = math.nan, math.nan
+        self._bundle_name = bundle_name
+
+    # -- from any thread -------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End soon, keeping what was already computed."""
+        self._stopped.set()
+        self._source.close()
+
+    def push_words(self, words: list[TimedWord]) -> None:
+        """Words, late or early, in seconds of the stream."""
+
+        def take() -> bool:
+            self._stream.feed_words(words)
+            for hook in self._hooks.words:
+                hook(words)
+            return True
+
+        self._inbox.put(take)
+
+    def cancel(self) -> None:
+        """Stop speaking: what waits is dropped and the motion settles."""
+        if isinstance(self._source, QueueSource):
+            self._source.clear()
+
+        def take() -> bool:
+            self._stream.cancel()
+            return True
+
+        self._inbox.put(take)
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Warm up and decide the playout delay from what a hop costs on this machine."""
+        scratch = self._stream.snapshot()
+        hop_samples = self._stream.clock.first_sample(self._stream.schedule.algorithmic_frames + 1)
+        costs = []
+        for _ in range(_WARM_UP_HOPS):
+            self._stream.feed_audio(np.zeros(hop_samples, np.float32))
+            begin = time.perf_counter()
+            self._stream.drain()
+            costs.append(time.perf_counter() - begin)
+        self._stream.restore(scratch)
+        latency = self._stream.latency
+        frames = self._interpolator.delay_frames / self._stream.clock.frame_rate
+        self._playout_s = sorted(costs[2:])[-2] * 1.25 + _MARGIN_S + frames
+        self.delay_s = latency.algorithmic_ms / 1000 + self._playout_s
+        gc.collect()
+        gc.freeze()
+
+    def run(self) -> Summary:
+        """Run to the end and close the sinks."""
+        self._buffer = PlayoutBuffer(self._rest_frame(), self.output)
+        try:
+            if self._realtime:
+                self._run_live()
+            else:
+                self._run_flat_out()
+        finally:
+            self._stopped.set()
+            self._source.close()
+            for sink in self._sinks:
+                sink.close()
+        return self.summary()
+
+    def _rest_frame(self) -> PoseFrame:
+        scratch = self._stream.snapshot()
+        need = self._stream.clock.first_sample(self._stream.schedule.algorithmic_frames + 1)
+        self._stream.feed_audio(np.zeros(need, np.float32))
+        chunk = self._stream.drain()[0]
+        self._stream.restore(scratch)
+        return next(chunk.frames(self._stream.clock))
+
+    def _run_flat_out(self) -> None:
+        for block in self._source.blocks():
+            self._handle_waiting()
+            if self._stopped.is_set() or not self._feed(block.samples):
+                break
+            while (chunk := self._timed(self._stream.next_chunk)) is not None:
+                self._hand_over(chunk)
+        self._handle_waiting()
+        if not self._stopped.is_set():
+            for chunk in self._stream.flush():
+                self._hand_over(chunk)
+
+    def _handle_waiting(self) -> None:
+        while not self._inbox.empty():
+            self._inbox.get()()
+
+    def _hand_over(self, chunk: PoseChunk) -> None:
+        for frame in self._output_frames(chunk):
+            self._send(frame)
+
+    def _output_frames(self, chunk: PoseChunk) -> list[PoseFrame]:
+        frames = chunk.frames(self._stream.clock)
+        return [out for frame in frames for out in self._interpolator.feed(frame)]
+
+    def _send(self, frame: PoseFrame) -> None:
+        for sink in self._sinks:
+            sink.send(frame)
+        self._frames += 1
+
+    def _feed(self, samples: np.ndarray) -> bool:
+        """Give samples to the stream and the taps; False when the wanted duration is reached."""
+        first = self._pace.received
+        if self._most is not None:
+            samples = samples[: max(0, self._most - first)]
+        self._pace.take(len(samples), math.nan)
+        self._stream.feed_audio(samples)
+        for tap in self._hooks.taps:
+            tap(first, samples)
+        return self._most is None or self._pace.received < self._most
+
+    def _timed(self, compute: Callable[[], PoseChunk | None]) -> PoseChunk | None:
+        begin = time.perf_counter()
+        chunk = compute()
+        if chunk is not None:
+            cost = time.perf_counter() - begin
+            self._compute_s += cost
+            self._compute.add(cost * 1000)
+        return chunk
+
+    # -- in real time ----------------------------------------------------------------------------
+
+    def _run_live(self) -> None:
+        if not self.delay_s:
+            self.prepare()
+        threads = [
+            Thread(target=self._read, name="emage-source", daemon=True),
+            Thread(target=self._play_out, name="emage-playout", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        while not self._stopped.is_set():
+            try:
+                more = self._inbox.get(timeout=0.02)()
+            except queue.Empty:
+                more = self._fill_gap()
+            self._compute_ready()
+            if not more:
+                break
+        if not self._stopped.is_set():
+            self._finish()
+        self._stopped.set()
+        self._source.close()
+        threads[1].join(timeout=0.5)
+
+    def _finish(self) -> None:
+        """Compute the rest and wait until it has been handed over."""
+        self._put(self._stream.flush())
+        self._finished.set()
+        while not self._stopped.is_set() and self._buffer.next_index < self._total():
+            self._stopped.wait(0.005)
+
+    def _total(self) -> int:
+        frames = self._stream.clock.frames_complete(self._pace.received)
+        return self._interpolator.total(frames)
+
+    def _compute_ready(self) -> None:
+        while self._stream.ready and not self._stopped.is_set():
+            last = self._stream.next_frame + self._stream.schedule.hop
+            due_s = self._pace.heard_s(self._stream.clock.first_sample(last)) + self.delay_s
+            if time.monotonic() > due_s:
+                # Every frame of this hop is already too late: give the model a chance to catch up.
+                chunk = self._stream.skip_chunk()
+            else:
+                chunk = self._timed(self._stream.next_chunk)
+            if chunk is not None:
+                self._put([chunk])
+
+    def _put(self, chunks: list[PoseChunk]) -> None:
+        frames = [frame for chunk in chunks for frame in self._output_frames(chunk)]
+        with self._lock:
+            for frame in frames:
+                self._buffer.put(frame)
+
+    def _fill_gap(self) -> bool:
+        """Put silence where sound is overdue, so that the avatar goes on."""
+        if not self._pace.started:
+            return True
+        missing = self._pace.missing(time.monotonic())
+        if missing:
+            self._events.count(UNDERRUN)
+            self._inserted += missing
+            return self._feed(np.zeros(missing, np.float32))
+        return True
+
+    # -- the reading thread ----------------------------------------------------------------------
+
+    def _read(self) -> None:
+        sent = 0
+        blocks = self._source.blocks()
+        for block in blocks:
+            if not self._pace.started:
+                for first in self._begin(block, blocks):
+                    sent = self._deliver(first, sent)
+                continue
+            sent = self._deliver(block, sent)
+            if self._stopped.is_set():
+                return
+        self._inbox.put(lambda: False)
+
+    def _begin(self, block: PcmBlock, more: Any) -> list[PcmBlock]:
+        """Fix the time of sample 0; see `engine.pace` for a pipe that was already full."""
+        now = time.monotonic()
+        length_s = len(block.samples) / RATE
+        if math.isnan(block.captured_at):
+            self._pace.begin(now)
+        elif length_s <= _FULL_S:
+            self._pace.begin(block.captured_at - length_s)
+        else:
+            return self._begin_full(block, more, now)
+        return [block]
+
+    def _begin_full(self, block: PcmBlock, more: Any, now: float) -> list[PcmBlock]:
+        waiting = [block]
+        while time.monotonic() - now < _PROBE_S:
+            following = next(more, None)
+            if following is None:
+                break
+            waiting.append(following)
+        total_s = sum(len(b.samples) for b in waiting) / RATE
+        later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
+        live = later_s < _PROBE_S * 2
+        self._pace.begin(time.monotonic() - (total_s if live else 0.0))
+        return waiting
+
+    def _deliver(self, block: PcmBlock, sent: int) -> int:
+        """Hand a block to the computing thread in pieces, none before it would have been heard."""
+        for start in range(0, len(block.samples), _PIECE):
+            piece = block.samples[start : start + _PIECE]
+            sent += len(piece)
+            if not self._source.paced:
+                wait_s = self._pace.heard_s(sent + self._inserted) - time.monotonic()
+                if wait_s > 0 and self._stopped.wait(wait_s):
+                    return sent
+            self._inbox.put(self._taker(piece, block.captured_at))
+        return sent
+
+    def _taker(self, piece: np.ndarray, captured_at: float) -> Callable[[], bool]:
+        def take() -> bool:
+            more = self._feed(piece)
+            self._pace.take(0, captured_at)
+            return more
+
+        return take
+
+    # -- the playout thread ----------------------------------------------------------------------
+
+    def _play_out(self) -> None:
+        while not self._stopped.is_set():
+            if not self._pace.started:
+                self._stopped.wait(0.002)
+                continue
+            index = self._buffer.next_index
+            if self._finished.is_set() and index >= self._total():
+                return
+            heard_s = self._pace.heard_s(self.output.first_sample(index + 1))
+            wait_s = heard_s + self.delay_s - time.monotonic()
+            if wait_s > 0 and self._stopped.wait(wait_s):
+                return
+            if -wait_s > _FAR_BEHIND_S:
+                self._jump(-wait_s)
+                continue
+            self._hand_out(heard_s)
+
+    def _jump(self, behind_s: float) -> None:
+        skipped = int(behind_s * self.output.frame_rate)
+        self._events.count(OVERRUN)
+        with self._lock:
+            self._buffer.skip(skipped)
+
+    def _hand_out(self, heard_s: float) -> None:
+        with self._lock:
+            due = self._buffer.take()
+        if due.late:
+            self._late += 1
+            self._events.count(LATE_FRAME)
+        self._send(due.frame)
+        now = time.monotonic()
+        self._latency.add((now - heard_s) * 1000)
+        if math.isnan(self._first_out_s):
+            self._first_out_s = now
+        self._last_out_s = now
+        if self._frames % _STATS_EVERY == 0:
+            stats = self.stats()
+            for hook in self._hooks.stats:
+                hook(stats)
+
+    # -- what happened ---------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """Recent figures for somebody who watches."""
+        return {
+            "frames": self._frames,
+            "late_frames": self._late,
+            "audio_to_pose_ms": percentiles(self._latency.recent(300)),
+            "compute_ms": percentiles(self._compute.recent(150)),
+            "events": self._events.snapshot(),
+        }
+
+    def summary(self) -> Summary:
+        """The whole session."""
+        audio_s = self._pace.received / RATE
+        latency = self._stream.latency
+        span = self._last_out_s - self._first_out_s
+        rate = (self._frames - 1) / span if span > 0 else float(self.output.frame_rate)
+        return Summary(
+            bundle=self._bundle_name,
+            frames=self._frames,
+            audio_s=round(audio_s, 3),
+            rtf=round(self._compute_s / audio_s, 4) if audio_s else 0.0,
+            hop_frames=latency.hop_frames,
+            fps_out=round(rate, 3),
+            lookahead_ms=round(latency.lookahead_ms, 3),
+            hop_wait_ms=round(latency.hop_wait_ms, 3),
+            playout_ms=round(self.delay_s * 1000 - latency.algorithmic_ms, 3)
+            if self._realtime
+            else 0.0,
+            audio_to_pose_ms=self._latency.summary(),
+            compute_ms=self._compute.summary(),
+            late_frames=self._late,
+            events=self._events.snapshot(),
+        )

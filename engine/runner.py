@@ -1,0 +1,270 @@
+"""Runner: the one window loop. Window after window, predictions are fed back as seed gestures.
+
+Offline rendering and live streaming differ only in the schedule. Knows no audio samples, no words
+and no clock on the wall: it takes features and word indices of whole windows.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine import smoothing
+from engine.clock import FrameClock
+from engine.decoder import Decoded, PoseDecoder
+from engine.errors import ShapeError
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.layout import MOTION
+from engine.model.part_vae import PartVae
+from engine.pose import FrameFlag, PoseChunk
+from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel_choice
+from engine.schedule import Schedule
+from engine.skeleton import SMPLX_55, BodyPart
+from engine.state import StreamState, empty_emitted, no_history, push
+
+SEAM_HALF_LIFE_S = 0.075
+"""A seam's offset falls below 3 % within 300 ms at this half-life."""
+_OVERLAP = 2  # already emitted frames decoded again to see the seam and its rate
+
+
+class Runner:
+    """Steps B streams by one hop. All memory is in the StreamState that is passed in."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        decoder: PoseDecoder,
+        parts: Mapping[BodyPart, PartVae],
+        *,
+        schedule: Schedule,
+        clock: FrameClock,
+        rest_codes: Tensor,
+        silence: np.ndarray,
+        face_width: int,
+        choices: Mapping[BodyPart, CodeChoice],
+        sampling: SamplingConfig,
+    ) -> None:
+        self.schedule = schedule
+        self._kernel = kernel
+        self._decoder = decoder
+        self._parts = parts
+        self._clock = clock
+        self._rest = rest_codes
+        self._silence = torch.from_numpy(silence)
+        self._face_width = face_width
+        self._choices = choices
+        self._sampling = sampling
+        self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
+        self._mask = self._seed_mask()
+
+    def _seed_mask(self) -> Tensor:
+        """`[1, W, 337]`: 0 where the seed is visible."""
+        schedule = self.schedule
+        mask = torch.ones(1, schedule.window, MOTION.width)
+        mask[:, schedule.first_new - schedule.seed : schedule.first_new] = 0.0
+        return mask
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def fresh(self, seeds: Sequence[int]) -> StreamState:
+        """States of `len(seeds)` new streams, standing at rest in silence before frame 0."""
+        rows, window = len(seeds), self.schedule.window
+        state = StreamState(
+            frame=np.zeros(rows, np.int64),
+            audio=no_history(rows, window, self._silence.shape[0]),
+            motion=no_history(rows, window, MOTION.width),
+            codes=torch.zeros(rows, len(BodyPart), self._decoder.context + 1, dtype=torch.int64),
+            ground=np.zeros((rows, 2)),
+            emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._face_width),
+            noise=[self._noise(seed) for seed in seeds],
+        )
+        self._still(state)
+        self._remember(state, self._decode(state, None, _OVERLAP), _OVERLAP)
+        return state
+
+    def _noise(self, seed: int) -> CodeNoise:
+        classes = max(module.codes for module in self._parts.values())
+        return CodeNoise(seed, len(BodyPart), classes, self._sampling.persistence)
+
+    def _still(self, state: StreamState) -> None:
+        """Make a history of standing at rest in silence, of everything the model is shown."""
+        state.audio[:] = self._silence
+        state.codes[:] = self._rest[None, :, None]
+        state.motion[:] = self._decode(state, None, 1).motion
+
+    def settle(self, state: StreamState) -> None:
+        """Forget what was being said: the motion comes to rest, smoothly, within 300 ms."""
+        self._still(state)
+
+    # -- one step --------------------------------------------------------------------------------
+
+    def step(
+        self, state: StreamState, audio: np.ndarray, words: np.ndarray, speaker: Tensor
+    ) -> list[PoseChunk]:
+        """Emit `hop` frames of each stream.
+
+        audio: features `[B, n, F]` that are new since the last step (`hop` frames; the first step
+        of a stream with look-ahead brings `hop + lookahead`). words: `[B, W]` int64.
+        speaker: `[B]` int64. Raises ShapeError where these do not fit the state.
+        """
+        self._check(state, audio, words)
+        push(state.audio, torch.from_numpy(audio), 1)
+        outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker))
+        new = self._choose(state, outputs)
+        schedule = self.schedule
+        span = _OVERLAP + schedule.hop + schedule.lookahead
+        decoded = self._decode(state, new, span)
+        chunks = self._emit(state, decoded)
+        push(state.codes, new[:, :, : schedule.hop], 2)
+        push(state.motion, decoded.motion[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
+        return chunks
+
+    def hold(self, state: StreamState, audio: np.ndarray) -> list[PoseChunk]:
+        """Pass over `hop` frames without the model, holding the last pose: for catching up."""
+        push(state.audio, torch.from_numpy(audio), 1)
+        hop, last = self.schedule.hop, state.emitted
+        push(state.codes, state.codes[:, :, -1:].repeat(1, 1, hop), 2)
+        push(state.motion, state.motion[:, -1:].repeat(1, hop, 1), 1)
+        for array in (last.rotations, last.face, last.height, last.contacts):
+            array[0] = array[1]
+        repeat = {
+            name: np.repeat(getattr(last, name)[1:].swapaxes(0, 1), hop, axis=1)
+            for name in ("rotations", "face", "height", "contacts")
+        }
+        ground = np.repeat(state.ground[:, None], hop, axis=1)
+        return self._chunks(state, **repeat, ground=ground, flag=FrameFlag.HELD)
+
+    def _check(self, state: StreamState, audio: np.ndarray, words: np.ndarray) -> None:
+        rows = len(state.frame)
+        if audio.ndim != 3 or audio.shape[0] != rows or audio.shape[2] != state.audio.shape[2]:
+            raise ShapeError(
+                f"audio features must be [{rows}, n, {state.audio.shape[2]}], got {audio.shape}"
+            )
+        if words.shape != (rows, self.schedule.window):
+            raise ShapeError(
+                f"words must be [{rows}, {self.schedule.window}], got shape {words.shape}"
+            )
+
+    def _inputs(self, state: StreamState, words: Tensor, speaker: Tensor) -> WindowInputs:
+        """The window: `motion` history shifted so that the newest stands before the new frames."""
+        ahead = self.schedule.hop + self.schedule.lookahead
+        motion = torch.zeros_like(state.motion)
+        motion[:, : self.schedule.first_new] = state.motion[:, ahead:]
+        mask = self._mask.expand(len(state.frame), -1, -1)
+        return WindowInputs(motion, mask, state.audio, words, speaker)
+
+    def _choose(self, state: StreamState, outputs: WindowOutputs) -> Tensor:
+        """Codes `[B, P, hop + lookahead]` of the frames after the seed."""
+        start = self.schedule.first_new
+        noise = self._noises(state) if self._sampling.temperature > 0 else None
+        chosen = []
+        for p, part in enumerate(BodyPart):
+            if self._choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
+                chosen.append(self._parts[part].nearest(outputs.latents[p][:, start:]))
+            elif noise is None:
+                chosen.append(outputs.logits[p][:, start:].argmax(-1))
+            else:
+                logits = outputs.logits[p][:, start:]
+                chosen.append(
+                    gumbel_choice(logits, noise[:, p, :, : logits.shape[-1]], self._temperature)
+                )
+        return torch.stack(chosen, 1)
+
+    @property
+    def _temperature(self) -> float:
+        return self._sampling.temperature
+
+    def _noises(self, state: StreamState) -> Tensor:
+        """Noise `[B, P, T, V]`; frames beyond the hop reuse the noise of the hop's last frame."""
+        schedule = self.schedule
+        rows = []
+        for row, source in enumerate(state.noise):
+            frames = [source.next(int(state.frame[row]) + t) for t in range(schedule.hop)]
+            frames += frames[-1:] * schedule.lookahead
+            rows.append(torch.stack(frames, 1))
+        return torch.stack(rows)
+
+    def _decode(self, state: StreamState, new: Tensor | None, last: int) -> Decoded:
+        codes = state.codes if new is None else torch.cat((state.codes, new), 2)
+        return self._decoder.decode(codes, last)
+
+    # -- emission --------------------------------------------------------------------------------
+
+    def _remember(self, state: StreamState, decoded: Decoded, count: int) -> None:
+        """Take the last two of `count` decoded frames as emitted."""
+        emitted = state.emitted
+        where = slice(count - 2, count)
+        emitted.rotations[:] = decoded.rotations[:, where].transpose(0, 1).numpy()
+        emitted.face[:] = decoded.face[:, where].transpose(0, 1).numpy()
+        emitted.height[:] = decoded.travel[:, where, 1:2].transpose(0, 1).numpy()
+        emitted.contacts[:] = decoded.contacts[:, where].transpose(0, 1).numpy()
+
+    def _emit(self, state: StreamState, decoded: Decoded) -> list[PoseChunk]:
+        """Close the seam, integrate the travel, remember what went out."""
+        hop, half_life, last = self.schedule.hop, self._half_life, state.emitted
+        span = slice(0, _OVERLAP + hop)
+        rotations = decoded.rotations[:, span].transpose(0, 1).numpy()
+        face = decoded.face[:, span].transpose(0, 1).numpy()
+        travel = decoded.travel[:, span].transpose(0, 1).numpy()
+        height = travel[..., 1:2]
+        turn = smoothing.rotation_offset(last.rotations, rotations[:_OVERLAP])
+        rotations = smoothing.add_rotation(rotations[_OVERLAP:], turn, half_life)
+        change = smoothing.linear_offset(last.face, face[:_OVERLAP])
+        face = smoothing.add_linear(face[_OVERLAP:], change, half_life)
+        rise = smoothing.linear_offset(last.height, height[:_OVERLAP])
+        height = smoothing.add_linear(height[_OVERLAP:], rise, half_life)
+        contacts = decoded.contacts[:, _OVERLAP : _OVERLAP + hop].transpose(0, 1).numpy()
+        velocity = travel[_OVERLAP:, :, (0, 2)].astype(np.float64)
+        ground = state.ground + np.cumsum(velocity, 0) / self._clock.frame_rate
+        for name, value in (("rotations", rotations), ("face", face), ("height", height)):
+            self._keep(getattr(last, name), value)
+        self._keep(last.contacts, contacts)
+        return self._chunks(
+            state,
+            rotations=rotations.swapaxes(0, 1),
+            face=face.swapaxes(0, 1),
+            height=height.swapaxes(0, 1),
+            contacts=contacts.swapaxes(0, 1),
+            ground=ground.swapaxes(0, 1),
+            flag=FrameFlag.NONE,
+        )
+
+    @staticmethod
+    def _keep(memory: np.ndarray, frames: np.ndarray) -> None:
+        """Shift the newest of `frames [T, ...]` into `memory [2, ...]`."""
+        if len(frames) == 1:
+            memory[0] = memory[1]
+            memory[1] = frames[0]
+        else:
+            memory[:] = frames[-2:]
+
+    def _chunks(
+        self,
+        state: StreamState,
+        *,
+        rotations: np.ndarray,
+        face: np.ndarray,
+        height: np.ndarray,
+        contacts: np.ndarray,
+        ground: np.ndarray,
+        flag: FrameFlag,
+    ) -> list[PoseChunk]:
+        """One chunk a stream from arrays `[B, hop, ...]`; moves the streams on."""
+        hop = self.schedule.hop
+        translation = np.concatenate([ground[..., :1], height, ground[..., 1:]], -1)
+        state.ground[:] = ground[:, -1]
+        first = state.frame.copy()
+        state.frame += hop
+        basis = np.clip(face, 0.0, 1.0) if self._face_width <= 52 else face
+        return [
+            PoseChunk(
+                first=int(first[row]),
+                rotations=np.ascontiguousarray(rotations[row], np.float32),
+                translation=translation[row].astype(np.float32),
+                contacts=np.ascontiguousarray(contacts[row], np.float32),
+                face=np.ascontiguousarray(basis[row], np.float32),
+                flags=(flag,) * hop,
+            )
+            for row in range(len(first))
+        ]

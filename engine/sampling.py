@@ -1,0 +1,72 @@
+"""Choosing codes from what the transformer predicts: arg-max, sampled, or nearest latent.
+
+Sampling uses the Gumbel trick with noise that changes slowly from frame to frame, so that a choice
+once made is kept for some frames instead of flickering. The noise of a frame depends on the seed
+and the frame index alone: no split of the audio and no restart changes it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import ConfigError
+
+
+class CodeChoice(StrEnum):
+    """How a part's codes are chosen."""
+
+    CLASS = "class"  # from the class scores
+    LATENT = "latent"  # the code nearest to the regressed latent
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """temperature 0 is arg-max. persistence: how much of a frame's noise the next one keeps."""
+
+    temperature: float = 0.0
+    persistence: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 <= self.persistence < 1:
+            raise ConfigError(
+                "sampling needs temperature >= 0 and 0 <= persistence < 1, got "
+                f"{self.temperature} and {self.persistence}"
+            )
+
+
+class CodeNoise:
+    """Slowly varying standard normal noise `[N, V]` for each frame of one stream."""
+
+    def __init__(self, seed: int, rows: int, classes: int, persistence: float) -> None:
+        self._seed = seed
+        self._shape = (rows, classes)
+        self._persistence = persistence
+        self._value = self._fresh(-1)
+
+    def _fresh(self, frame: int) -> np.ndarray:
+        counter = [0, 0, 0, frame + 1]
+        generator = np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
+        return generator.standard_normal(self._shape, np.float32)
+
+    def next(self, frame: int) -> Tensor:
+        """The noise of `frame`; frames must be asked for one after the other."""
+        keep = self._persistence
+        self._value = keep * self._value + (1 - keep * keep) ** 0.5 * self._fresh(frame)
+        return torch.from_numpy(self._value)
+
+    def snapshot(self) -> np.ndarray:
+        """A copy of what is remembered."""
+        return self._value.copy()
+
+    def restore(self, value: np.ndarray) -> None:
+        """Continue from a snapshot."""
+        self._value = value.copy()
+
+
+def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Codes `[...]` drawn from scores `[..., V]` with normal noise of the same shape."""
+    uniform = torch.special.ndtr(noise).clamp(1e-6, 1 - 1e-6)
+    return (logits - temperature * torch.log(-torch.log(uniform))).argmax(-1)

@@ -1,0 +1,78 @@
+"""StreamState: all memory of B streams between two steps, preallocated and written in place.
+
+Rows are streams; each starts, stops and resets apart. Knows nothing of how a step is computed.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.sampling import CodeNoise
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass
+class Emitted:
+    """The last two emitted frames of B streams, for the seam.
+
+    rotations `[2, B, J, 4]`, face `[2, B, E]`, height `[2, B, 1]`, contacts `[2, B, 4]`.
+    """
+
+    rotations: FloatArray
+    face: FloatArray
+    height: FloatArray
+    contacts: FloatArray
+
+
+@dataclass
+class StreamState:
+    """frame `[B]`: the next frame to emit. Histories end with the newest.
+
+    audio `[B, W, F]` features, motion `[B, W, 337]` emitted motion fed back as seeds,
+    codes `[B, P, C]` emitted codes, ground `[B, 2]` x and z in metres (float64: never drifts by
+    rounding).
+    """
+
+    frame: NDArray[np.int64]
+    audio: Tensor
+    motion: Tensor
+    codes: Tensor
+    ground: NDArray[np.float64]
+    emitted: Emitted
+    noise: list[CodeNoise]
+
+    def copy(self) -> "StreamState":
+        """An independent copy, to be stepped or kept."""
+        return deepcopy(self)
+
+
+def push(history: Tensor, fresh: Tensor, dim: int) -> None:
+    """Drop the oldest entries along `dim` and append `fresh`, in place."""
+    count = fresh.shape[dim]
+    size = history.shape[dim]
+    if count >= size:
+        history.copy_(fresh.narrow(dim, count - size, size))
+        return
+    kept = history.narrow(dim, count, size - count).clone()
+    history.narrow(dim, 0, size - count).copy_(kept)
+    history.narrow(dim, size - count, count).copy_(fresh)
+
+
+def empty_emitted(rows: int, joints: int, face: int) -> Emitted:
+    """Room for two frames of `rows` streams."""
+    return Emitted(
+        rotations=np.zeros((2, rows, joints, 4), np.float32),
+        face=np.zeros((2, rows, face), np.float32),
+        height=np.zeros((2, rows, 1), np.float32),
+        contacts=np.zeros((2, rows, 4), np.float32),
+    )
+
+
+def no_history(rows: int, frames: int, width: int) -> Tensor:
+    """Zeros `[rows, frames, width]`."""
+    return torch.zeros(rows, frames, width)

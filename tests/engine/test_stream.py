@@ -1,0 +1,201 @@
+"""The five laws on the whole stream, and what the stream promises beside them."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import ConfigError
+from engine.pose import FrameFlag, PoseChunk, concatenate
+from engine.schedule import Schedule
+from engine.stream import GestureStream
+from engine.text.words import TimedWord
+from tests import laws
+from tests.models import tiny_bundle
+from tests.sounds import babble
+
+RATE = 16000
+
+
+def table(chunks: list[PoseChunk]) -> np.ndarray:
+    """All numbers of the frames, one row a frame."""
+    if not chunks:
+        return np.zeros((0, 55 * 4 + 3 + 4 + 51), np.float32)
+    poses = concatenate(chunks)
+    arrays = (poses.rotations, poses.translation, poses.contacts, poses.face)
+    return np.concatenate([a.reshape(len(poses), -1) for a in arrays], 1)
+
+
+class Fed:
+    """A GestureStream as the laws want it: samples in, an array out."""
+
+    def __init__(self, **options: Any) -> None:
+        self.stream = GestureStream(tiny_bundle(), **options)
+        self.words: list[TimedWord] = []
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        self.stream.feed_audio(samples)
+        return table(self.stream.drain())
+
+    def reset(self) -> None:
+        self.stream.reset()
+        self.stream.feed_words(self.words)
+
+    def snapshot(self) -> Any:
+        return self.stream.snapshot()
+
+    def restore(self, state: Any) -> None:
+        self.stream.restore(state)
+
+
+SCHEDULES = [
+    Schedule(24, 16, 1),
+    Schedule(24, 20, 4),
+    Schedule(24, 8, 2, lookahead=3),
+    Schedule(24, 4, 20),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_any_split_gives_the_same_frames(schedule: Schedule) -> None:
+    laws.split_law(Fed(schedule=schedule), babble(1.6))
+
+
+def test_live_equals_file() -> None:
+    """Block by block in real time order, or the whole file at once and flushed: the same frames."""
+    samples = babble(2.03)
+    file = GestureStream(tiny_bundle())
+    file.feed_audio(samples)
+    whole = table(file.flush())
+    live = GestureStream(tiny_bundle())
+    chunks = []
+    for start in range(0, len(samples), 160):
+        live.feed_audio(samples[start : start + 160])
+        chunks += live.drain()
+    chunks += live.flush()
+    np.testing.assert_array_equal(table(chunks), whole)
+    assert len(whole) == len(samples) * 30 // RATE
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_no_frame_depends_on_audio_beyond_its_window(lookahead: int) -> None:
+    schedule = Schedule(24, 16, 2, lookahead)
+    fed = Fed(schedule=schedule)
+
+    def end_of(frame: int) -> int:
+        hop_end = (frame // schedule.hop + 1) * schedule.hop
+        return fed.stream.clock.first_sample(hop_end + lookahead)
+
+    laws.look_ahead_law(fed, babble(1.6), end_of, [5, 12, 23])
+
+
+def test_latents_have_no_gradient_from_later_features() -> None:
+    """Causal audio features inside the network: features after a frame do not reach its memory."""
+    bundle = tiny_bundle()
+    audio = torch.randn(1, 24, bundle.config.features.width, requires_grad=True)
+    words = torch.zeros(1, 24, dtype=torch.int64)
+    for parameter in bundle.gesture.parameters():
+        parameter.requires_grad_(True)
+    face, body = bundle.gesture.speech(audio, words)
+    (gradient,) = torch.autograd.grad(face[0, 10].sum() + body[0, 10].sum(), audio)
+    assert float(gradient[0, 11:].abs().max()) == 0.0
+    assert float(gradient[0, :11].abs().max()) > 0.0
+
+
+def test_snapshot_step_restore_step_gives_the_same() -> None:
+    laws.snapshot_law(Fed(), babble(1.6), [0, 4000, 12345])
+
+
+def test_reset_forgets() -> None:
+    laws.reset_law(Fed(), babble(1.2))
+
+
+def test_seed_changes_the_motion_and_repeats() -> None:
+    samples = babble(1.0)
+    first, again, other = (Fed(seed=seed).feed(samples) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_words_change_the_motion_only_from_the_hop_that_sees_them() -> None:
+    samples = babble(1.6)
+    without, with_word = Fed(), Fed()
+    with_word.stream.feed_words([TimedWord("no", 0.8, 1.2)])
+    a, b = without.feed(samples), with_word.feed(samples)
+    assert np.array_equal(a[:24], b[:24])
+    assert not np.array_equal(a[26:], b[26:])
+
+
+def test_predictions_are_fed_back() -> None:
+    """The same last second of sound after another past gives other frames."""
+    loud, end = babble(1.0), babble(1.0, seed=5)
+    quiet = np.zeros_like(loud)
+    a = Fed().feed(np.concatenate([loud, end]))[-3:]
+    b = Fed().feed(np.concatenate([quiet, end]))[-3:]
+    assert not np.allclose(a, b)
+
+
+def test_poses_are_rotations() -> None:
+    rows = Fed().feed(babble(1.0))
+    quaternions = rows[:, :220].reshape(-1, 4)
+    np.testing.assert_allclose(np.linalg.norm(quaternions, axis=1), 1.0, atol=1e-5)
+
+
+def test_silence_is_flagged_and_shown_as_silence() -> None:
+    stream = GestureStream(tiny_bundle())
+    noise = np.random.default_rng(0).normal(0, 1e-3, RATE).astype(np.float32)
+    stream.feed_audio(noise)
+    flags = concatenate(stream.drain()).flags
+    assert all(flag & FrameFlag.IDLE for flag in flags)
+    quiet = GestureStream(tiny_bundle())
+    quiet.feed_audio(np.zeros(RATE, np.float32))
+    stream.reset()
+    stream.feed_audio(noise)
+    np.testing.assert_array_equal(table(stream.drain()), table(quiet.drain()))
+
+
+def test_translation_integrates_each_emitted_frame_once() -> None:
+    """The path does not depend on how it was cut into hops of decoded frames."""
+    stream = GestureStream(tiny_bundle(temperature=0.0))
+    stream.feed_audio(babble(2.0))
+    poses = concatenate(stream.drain())
+    steps = np.diff(poses.translation[:, 0])
+    assert np.abs(steps).max() < 0.5
+    assert np.abs(steps).sum() > 0
+
+
+def test_cancel_settles_within_300_ms_and_goes_on() -> None:
+    stream = GestureStream(tiny_bundle())
+    stream.feed_audio(np.zeros(RATE, np.float32))
+    stream.drain()
+    stream.feed_audio(babble(2.0))
+    before = concatenate(stream.drain())
+    stream.cancel()
+    stream.feed_audio(np.zeros(RATE, np.float32))
+    after = concatenate(stream.drain())
+    assert after.first == before.first + len(before)
+    jump = np.linalg.norm(after.rotations[0] - before.rotations[-1])
+    usual = np.linalg.norm(np.diff(before.rotations, axis=0), axis=(1, 2)).max()
+    assert jump < 3 * usual
+
+
+def test_unknown_speaker_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown speaker 7"):
+        GestureStream(tiny_bundle(), speaker=7)
+
+
+def test_frames_show_their_samples() -> None:
+    stream = GestureStream(tiny_bundle())
+    stream.feed_audio(babble(1.0))
+    for chunk in stream.drain():
+        for frame in chunk.frames(stream.clock):
+            assert frame.sample == frame.index * 16000 // 30
+
+
+def test_latency_is_hop_and_lookahead() -> None:
+    stream = GestureStream(tiny_bundle(), schedule=Schedule(24, 16, 4, 2))
+    assert stream.latency.hop_wait_ms == pytest.approx(100.0)
+    assert stream.latency.lookahead_ms == pytest.approx(66.667, abs=1e-3)
+    assert dataclasses.replace(stream.latency).algorithmic_ms == pytest.approx(166.667, abs=1e-3)
