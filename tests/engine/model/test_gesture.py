@@ -130,3 +130,16 @@ def test_a_part_is_refined_by_the_two_others() -> None:
     for i, (_, others, query) in enumerate(seen):
         torch.testing.assert_close(others, sum(own) - own[i])
         assert torch.equal(query, speaker)
+
+
+@pytest.mark.parametrize("name", ["live", "audio"])
+def test_only_an_aligned_design_knows_when_a_sound_was(name: str) -> None:
+    network = model(name)
+    width = CONFIGS[name].audio.width
+    position, speaker = network.positions(6), torch.randn(1, 1, 16)
+    heard, hint = torch.randn(1, 6, width), torch.zeros(1, 6, width)
+    shuffled = heard[:, [3, 0, 5, 1, 4, 2]]
+    for decode in (network.body.fuse, network.face):
+        before = decode(heard, hint, position, speaker)
+        after = decode(shuffled, hint, position, speaker)
+        assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].aligned
