@@ -10,7 +10,7 @@ import math
 import queue
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from engine.clock import FrameClock
 from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
 from engine.pace import RATE, Pace
 from engine.playout import FrameInterpolator, PlayoutBuffer
-from engine.pose import PoseChunk, PoseFrame, PoseSink
+from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.statistics import Summary, Timings, percentiles
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
@@ -86,6 +86,15 @@ class LiveSession:
         self._frames = self._late = self._inserted = 0
         self._first_out_s, self._last_out_s = math.nan, math.nan
         self._bundle_name = bundle_name
+
+    @property
+    def output_format(self) -> PoseFormat:
+        """What the sinks are given."""
+        return replace(self._stream.format, clock=self.output)
+
+    def heard_s(self, sample: int) -> float:
+        """When `sample` was recorded, in monotonic seconds; NaN before the stream has begun."""
+        return self._pace.heard_s(sample)
 
     # -- from any thread -------------------------------------------------------------------------
 

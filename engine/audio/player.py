@@ -1,0 +1,87 @@
+"""Player: the speech made audible in step with the motion.
+
+Each sample is heard at the time its pose is shown: `delay_s` after it was recorded. Small errors of
+the sound clock are corrected by dropping or repeating a few samples. Needs PortAudio.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio.device import opened, portaudio
+from engine.errors import AudioDeviceError
+from engine.statistics import Timings
+
+RATE: Final = 16000
+_KEPT: Final = 10 * RATE
+_SLACK: Final = RATE // 50  # 20 ms out of step is heard: jump there, and not before
+
+
+class Player:
+    """Plays samples handed to `take` on the default loudspeaker.
+
+    heard_s: gives the monotonic time at which a sample was recorded. Raises AudioDeviceError where
+    there is no loudspeaker.
+    """
+
+    def __init__(self, heard_s: Callable[[int], float], delay_s: float) -> None:
+        self._heard_s, self._delay_s = heard_s, delay_s
+        self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
+        self._end = 0
+        self._position: int | None = None
+        self._lock = Lock()
+        self._offsets = Timings()
+        self._stream = self._open()
+
+    def _open(self) -> Any:
+        sound = portaudio()
+        try:
+            stream = sound.OutputStream(
+                samplerate=RATE, channels=1, dtype="float32", callback=self._fill
+            )
+            stream.start()
+        except (sound.PortAudioError, ValueError) as error:
+            raise AudioDeviceError(
+                f"no loudspeaker could be opened ({error}); connect one or leave out --play"
+            ) from error
+        return opened(stream)
+
+    def take(self, first: int, samples: NDArray[np.float32]) -> None:
+        """Sound from sample `first` on."""
+        with self._lock:
+            where = np.arange(first, first + len(samples)) % _KEPT
+            self._ring[where] = samples
+            self._end = first + len(samples)
+
+    def offset_ms(self) -> dict[str, float] | None:
+        """How much later sound leaves the loudspeaker than its pose: p50, p95, p99, max."""
+        return self._offsets.summary()
+
+    def close(self) -> None:
+        """Stop at once."""
+        self._stream.abort()
+        self._stream.close()
+
+    def _fill(self, out: Any, frames: int, times: Any, _status: Any) -> None:
+        sounding_s = time.monotonic() + times.outputBufferDacTime - times.currentTime
+        with self._lock:
+            wanted = self._wanted(sounding_s)
+            if self._position is None or abs(wanted - self._position) > _SLACK:
+                self._position = wanted
+            start = self._position
+            self._offsets.add((start - wanted) * -1000 / RATE)
+            index = np.arange(start, start + frames)
+            known = (index >= max(0, self._end - _KEPT)) & (index < self._end)
+            out[:, 0] = np.where(known, self._ring[index % _KEPT], 0.0)
+            self._position = start + frames
+
+    def _wanted(self, sounding_s: float) -> int:
+        """The sample whose pose is shown at `sounding_s`."""
+        origin_s = self._heard_s(0)
+        if origin_s != origin_s:  # the stream has not begun
+            return -RATE
+        return int((sounding_s - origin_s - self._delay_s) * RATE)

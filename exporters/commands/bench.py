@@ -1,0 +1,25 @@
+"""emage-bench: measure on this machine. The measurements live in the source checkout's bench/."""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from exporters.commands.common import EXIT_ERROR
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `emage-bench`; hands over to the `bench` package beside `exporters`."""
+    checkout = Path(__file__).resolve().parents[2]
+    if find_spec("bench") is None and (checkout / "bench" / "__main__.py").is_file():
+        sys.path.append(str(checkout))
+    if find_spec("bench") is None:
+        print(
+            "error: emage-bench needs a source checkout; clone the repository and install it with "
+            "pip install -e .",
+            file=sys.stderr,
+        )
+        return EXIT_ERROR
+    from bench.__main__ import main as bench_main
+
+    return bench_main(argv)

@@ -1,0 +1,60 @@
+"""What WebSocket clients may do to a live session."""
+
+from dataclasses import replace
+
+from engine.audio.queue import QueueSource
+from engine.audio.source import AudioSource
+from engine.errors import ConfigError
+from engine.live import LiveSession
+from engine.pose import FloatArray
+from engine.text.words import TimedWord
+
+
+class SessionControl:
+    """A ControlSink. `session` is set once it exists; before that, clients are told to wait.
+
+    Where clients bring the sound, their words' times count from the first sample of the utterance
+    they belong to; otherwise from the beginning of the stream.
+    """
+
+    def __init__(self, source: AudioSource, source_name: str) -> None:
+        self._source = source
+        self._source_name = source_name
+        self.session: LiveSession | None = None
+
+    def push_audio(self, samples: FloatArray, rate: int) -> None:
+        """Queue sound; ConfigError where the session listens elsewhere."""
+        if not isinstance(self._source, QueueSource):
+            raise ConfigError(
+                f"this session's sound comes from {self._source_name}; start emage-live without it "
+                "to send sound over the WebSocket"
+            )
+        self._source.push(samples, rate)
+
+    def push_words(self, words: list[TimedWord]) -> None:
+        """Add or revise words."""
+        if isinstance(self._source, QueueSource):
+            begin = self._source.utterance_start_s()
+            words = [
+                replace(word, start_s=word.start_s + begin, end_s=word.end_s + begin)
+                for word in words
+            ]
+        self._running().push_words(words)
+
+    def cancel(self) -> None:
+        """Drop what waits and settle."""
+        self._running().cancel()
+
+    def reset(self) -> None:
+        """The same: a live stream's frames go on counting."""
+        self._running().cancel()
+
+    def end(self) -> None:
+        """The utterance is complete."""
+        if isinstance(self._source, QueueSource):
+            self._source.end()
+
+    def _running(self) -> LiveSession:
+        if self.session is None:
+            raise ConfigError("the session is still starting; try again in a moment")
+        return self.session
