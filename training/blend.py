@@ -1,0 +1,138 @@
+"""Motion from clips: sampling at warped times, easing, blending, mirroring, beats added on top.
+
+Rotations are local, wxyz, `[T, 55, 4]`. Knows nothing of speech.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.pose import FloatArray
+from engine.rotation import cross, exp, inverse, multiply, normalize, rotate
+from engine.skeleton import SMPLX_55
+
+MARKERS = ("ready", "strokeStart", "emphasis", "stroke", "relax")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A retargeted clip at 30 frames/s.
+
+    rotations `[T, 55, 4]`, translation `[T, 3]` m, contacts `[T, 4]`; times: seconds of MARKERS
+    (empty for idles); use: gesture, idle or fidget; split: train or test.
+    """
+
+    name: str
+    rotations: FloatArray
+    translation: FloatArray
+    contacts: FloatArray
+    use: str
+    split: str
+    family: str = ""
+    hand: str = ""
+    actor: str = ""
+    times: tuple[float, ...] = ()
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last frame."""
+        return (len(self.rotations) - 1) / 30
+
+
+def ease(x: np.ndarray) -> np.ndarray:
+    """0..1 -> 0..1 with the smallest jerk: at rest at both ends."""
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * x * (10 - 15 * x + 6 * x * x)
+
+
+def eased(times: np.ndarray, knots: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Values at `times` of a curve that rests at each knot (time, value), in order of time."""
+    value = np.full(len(times), knots[0][1])
+    for (t0, v0), (t1, v1) in zip(knots[:-1], knots[1:], strict=True):
+        inside = times >= t0
+        value[inside] = v0 + (v1 - v0) * ease((times[inside] - t0) / max(t1 - t0, 1e-6))
+    return value
+
+
+def continuous(rotations: FloatArray) -> FloatArray:
+    """The same rotations `[T, J, 4]` with signs such that neighbours interpolate the short way."""
+    dots = (rotations[1:] * rotations[:-1]).sum(-1)
+    signs = np.concatenate(
+        [np.ones_like(dots[:1]), np.cumprod(np.where(dots < 0, -1.0, 1.0), axis=0)]
+    )
+    return np.asarray(rotations * signs[..., None], np.float32)
+
+
+def sample(values: FloatArray, at: np.ndarray) -> FloatArray:
+    """Rows of `[T, ...]` at fractional frames `at` `[n]`, clamped at the ends (not normalised)."""
+    at = np.clip(at, 0, len(values) - 1)
+    low = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    high = np.minimum(low + 1, len(values) - 1)
+    along = (at - low).reshape(-1, *(1,) * (values.ndim - 1)).astype(np.float32)
+    return values[low] * (1 - along) + values[high] * along
+
+
+def sample_rotations(rotations: FloatArray, at: np.ndarray) -> FloatArray:
+    """Unit quaternions at fractional frames of a `continuous` clip."""
+    return normalize(sample(rotations, at))
+
+
+def mix(a: FloatArray, b: FloatArray, weight: np.ndarray) -> FloatArray:
+    """From `a` to `b` `[T, J, 4]` by `weight` broadcast to `[T, J]`: the short way, normalised."""
+    sign = np.where((a * b).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    w = weight[..., None].astype(np.float32)
+    return np.asarray(normalize(a * (1 - w) + sign * b * w), np.float32)
+
+
+def _partners() -> list[int]:
+    names = SMPLX_55.joint_names
+    swap = {"left": "right", "right": "left"}
+    result = []
+    for name in names:
+        side, _, rest = name.partition("_")
+        result.append(names.index(f"{swap[side]}_{rest}") if side in swap else names.index(name))
+    return result
+
+
+_PARTNERS = _partners()
+_HANDS = {"left": "right", "right": "left"}
+
+
+def mirrored(clip: Clip) -> Clip:
+    """The clip as seen in a mirror: left and right change places."""
+    rotations = clip.rotations[:, _PARTNERS] * np.array([1, 1, -1, -1], np.float32)
+    return replace(
+        clip,
+        rotations=rotations,
+        translation=clip.translation * np.array([-1, 1, 1], np.float32),
+        contacts=clip.contacts[:, [1, 0, 3, 2]],
+        hand=_HANDS.get(clip.hand, clip.hand),
+    )
+
+
+_ELBOWS = {"left": (18, 20), "right": (19, 21)}
+
+
+def bend_elbow(rotations: FloatArray, side: str, angle: np.ndarray) -> None:
+    """Bend the elbow of `side` by `angle` `[T]` radians more (negative: straighten), in place.
+
+    The axis is the one about which the arm is bent already; a nearly straight arm is left alone.
+    """
+    elbow, wrist = _ELBOWS[side]
+    upper = normalize(SMPLX_55.offsets[elbow])
+    fore = rotate(rotations[:, elbow], normalize(SMPLX_55.offsets[wrist]))
+    axis = cross(np.broadcast_to(upper, fore.shape), fore)
+    sine = np.sqrt((axis * axis).sum(-1))
+    use = ease((sine - 0.15) / 0.35) * angle
+    turn = exp((normalize(axis) * use[:, None]).astype(np.float32))
+    rotations[:, elbow] = normalize(multiply(turn, rotations[:, elbow]))
+    # The hand follows through a little.
+    flick = exp((normalize(axis) * (0.45 * use)[:, None]).astype(np.float32))
+    inner = multiply(multiply(inverse(rotations[:, elbow]), flick), rotations[:, elbow])
+    rotations[:, wrist] = normalize(multiply(inner, rotations[:, wrist]))
+
+
+def turn_joint(rotations: FloatArray, joint: int, rotvec: np.ndarray) -> None:
+    """Turn `joint` by rotation vectors `[T, 3]` in its parent's frame, in place."""
+    rotations[:, joint] = normalize(multiply(exp(rotvec.astype(np.float32)), rotations[:, joint]))

@@ -1,0 +1,75 @@
+"""What the synthetic speakers say: sentences read from a file, and small talk made here.
+
+Held-out text is chosen by a hash, so that no seed and no order ever mixes training and test.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+_SUBJECTS = ("I", "you", "we", "they", "people", "my friends", "most of us", "nobody")
+_VERBS = ("need", "want", "remember", "understand", "see", "like", "believe in", "talk about")
+_THINGS = (
+    *("a better plan", "this idea", "the whole story", "that question", "more time", "the music"),
+    *("a simple answer", "the next step", "every detail", "the new machine", "our future"),
+    *("the weather", "good coffee", "the big picture", "your letter", "a different road"),
+)
+_OPENERS = (
+    *("", "", "", "Well, ", "However, ", "Maybe ", "I think ", "You know, ", "So, ", "But "),
+    *("Honestly, ", "For example, ", "Perhaps ", "First of all, ", "Listen, ", "Now, "),
+)
+_TAILS = (
+    *("", "", "", " right now", " together", " every single day", " in this house", " over there"),
+    *(", and it is important", ", but not today", ", because it matters", " once again"),
+)
+_WHOLE = (
+    *("I really don't know what happened here.", "No, that is not what I said!", "Stop right there!"),
+    *("What do you think about it?", "Why would anybody do that?", "How can we help you today?"),
+    *("Thank you very much for coming.", "Hello, and welcome to our little show."),
+    *("Let me tell you something important.", "You and I both know the answer.", "That's great!"),
+    *("I have never seen anything like this before.", "There are three good reasons for it."),
+    *("On the one hand it is cheap, on the other hand it is slow.", "We did it, all of us!"),
+    *("This one is mine, and that one over there is yours.", "It was absolutely enormous!"),
+    *("Maybe tomorrow, maybe never, who knows?", "Please, give me just one more chance."),
+    *("Look at this, it is beautiful.", "My father told me a long story about the sea."),
+)
+
+
+def chat(rng: np.random.Generator) -> str:
+    """One sentence of small talk."""
+    if rng.random() < 0.35:
+        return str(rng.choice(_WHOLE))
+    parts = [str(rng.choice(x)) for x in (_OPENERS, _SUBJECTS, _VERBS, _THINGS, _TAILS)]
+    opener, subject, verb, thing, tail = parts
+    helper = str(rng.choice(["", "", " really", " never", " always", " don't", " still", " will"]))
+    if subject == "nobody":
+        helper, verb = "", re.sub(r"^(\w+)", r"\1s", verb)
+    text = f"{opener}{subject}{helper} {verb} {thing}{tail}"
+    return text[0].upper() + text[1:] + str(rng.choice([".", ".", ".", "!"]))
+
+
+def held_out(text: str) -> bool:
+    """Whether `text` belongs to the test set: one in twelve, by its hash."""
+    return zlib.crc32(text.encode()) % 12 == 0
+
+
+def read_sentences(path: Path) -> list[str]:
+    """Lines of 4 to 22 plain words, without quotation marks and abbreviations."""
+    result = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.encode("ascii", "ignore").decode().replace('"', "").replace("--", ",").strip()
+        plain = not re.search(r"[^A-Za-z,.;:?!' -]|\b[A-Za-z]\.|\b(Mr|Mrs|Dr|St)\.|[A-Z]{2}", text)
+        if plain and 4 <= len(text.split()) <= 22:
+            result.append(text)
+    return result
+
+
+def draw_text(sentences: Sequence[str], test: bool, rng: np.random.Generator) -> str:
+    """A sentence of the wanted set: two of three read, the rest small talk."""
+    while True:
+        spoken = chat(rng) if rng.random() < 0.35 else str(sentences[rng.integers(len(sentences))])
+        if held_out(spoken) == test:
+            return spoken
