@@ -83,6 +83,7 @@ class LiveSession:
         self._lock = Lock()
         self._latency, self._compute = Timings(), Timings()
         self._compute_s = 0.0
+        self._end: int | None = None
         self._frames = self._late = self._inserted = 0
         self._first_out_s, self._last_out_s = math.nan, math.nan
         self._bundle_name = bundle_name
@@ -246,11 +247,11 @@ class LiveSession:
         """Compute the rest and wait until it has been handed over."""
         self._put(self._stream.flush())
         self._finished.set()
-        while not self._stopped.is_set() and self._buffer.next_index < self._total():
+        while not self._stopped.is_set() and self._buffer.next_index < self._total(self._pace.received):
             self._stopped.wait(0.005)
 
-    def _total(self) -> int:
-        frames = self._stream.clock.frames_complete(self._pace.received)
+    def _total(self, samples: int) -> int:
+        frames = self._stream.clock.frames_complete(samples)
         return self._interpolator.total(frames)
 
     def _compute_ready(self) -> None:
@@ -295,6 +296,8 @@ class LiveSession:
             sent = self._deliver(block, sent)
             if self._stopped.is_set():
                 return
+        # The computing thread may learn of the end late; the playout must not run past it.
+        self._end = sent + self._inserted
         self._inbox.put(lambda: False)
 
     def _begin(self, block: PcmBlock, more: Any) -> list[PcmBlock]:
@@ -350,7 +353,7 @@ class LiveSession:
                 self._stopped.wait(0.002)
                 continue
             index = self._buffer.next_index
-            if self._finished.is_set() and index >= self._total():
+            if self._is_over(index):
                 return
             heard_s = self._pace.heard_s(self.output.first_sample(index + 1))
             wait_s = heard_s + self.delay_s - time.monotonic()
@@ -360,6 +363,11 @@ class LiveSession:
                 self._jump(-wait_s)
                 continue
             self._hand_out(heard_s)
+
+    def _is_over(self, index: int) -> bool:
+        if self._finished.is_set():
+            return index >= self._total(self._pace.received)
+        return self._end is not None and index >= self._total(self._end)
 
     def _jump(self, behind_s: float) -> None:
         skipped = int(behind_s * self.output.frame_rate)

@@ -1,0 +1,212 @@
+"""LiveSession: poses are the same at any speed, the cadence holds, faults are counted."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from engine.audio.block import PcmBlock
+from engine.audio.queue import QueueSource
+from engine.events import EventCounter
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
+from engine.live import LiveSession, SessionHooks
+from engine.pose import FrameFlag, PoseFormat, PoseFrame
+from engine.stream import GestureStream
+from engine.text.words import TimedWord
+from tests.models import tiny_bundle
+from tests.sounds import babble
+
+BUNDLE = tiny_bundle()
+
+
+class Listed:
+    """A file-like source of blocks of one size; `stall` blocks come late by as many seconds."""
+
+    sample_rate = 16000
+    paced = False
+
+    def __init__(self, samples: np.ndarray, block: int = 160, stall: dict[int, float] | None = None):
+        self.samples, self.block, self.stall = samples, block, stall or {}
+        self.closed = threading.Event()
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, start in enumerate(range(0, len(self.samples), self.block)):
+            if self.closed.wait(self.stall.get(number, 0.0)):
+                return
+            yield PcmBlock(self.samples[start : start + self.block])
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.frames: list[PoseFrame] = []
+        self.times: list[float] = []
+        self.closed = 0
+
+    def open(self, fmt: PoseFormat) -> None:
+        pass
+
+    def send(self, frame: PoseFrame) -> None:
+        self.frames.append(frame)
+        self.times.append(time.monotonic())
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class SlowKernel(EagerKernel):
+    """Takes longer than real time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(BUNDLE.gesture)
+        self.seconds = 0.0
+        self.wanted = seconds
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        time.sleep(self.seconds)
+        return super().__call__(inputs)
+
+
+def session_of(source, *, kernel=None, **options) -> tuple[LiveSession, Recorder, EventCounter]:
+    recorder, events = Recorder(), EventCounter()
+    stream = GestureStream(BUNDLE, kernel=kernel, events=events)
+    session = LiveSession(
+        stream, source, [recorder], events=events, bundle_name="tiny", **options
+    )
+    return session, recorder, events
+
+
+def numbers(frames: list[PoseFrame]) -> np.ndarray:
+    return np.stack(
+        [np.concatenate([f.rotations.ravel(), f.translation, f.contacts, f.face]) for f in frames]
+    )
+
+
+def test_real_time_gives_the_frames_of_full_speed() -> None:
+    samples = babble(2.0)
+    fast, quick, _ = session_of(Listed(samples, 7001), realtime=False)
+    fast.run()
+    live, slow, events = session_of(Listed(samples))
+    summary = live.run()
+    assert [f.index for f in slow.frames] == list(range(60))
+    kept = [i for i, f in enumerate(slow.frames) if not f.flags & FrameFlag.HELD]
+    if summary.late_frames == 0:
+        np.testing.assert_array_equal(numbers(quick.frames), numbers(slow.frames))
+    else:  # a busy machine: what was on time before the first fault is still the same
+        first = kept[-1] if len(kept) == 60 else next(i for i in range(60) if i not in kept)
+        np.testing.assert_array_equal(
+            numbers(quick.frames)[:first], numbers(slow.frames)[:first]
+        )
+    assert events.snapshot()["late_frame"] == summary.late_frames
+    assert slow.closed >= 1
+
+
+def test_sixty_frames_a_second_are_interpolated() -> None:
+    samples = babble(1.0)
+    plain, thirty, _ = session_of(Listed(samples), realtime=False)
+    plain.run()
+    double, sixty, _ = session_of(Listed(samples), realtime=False, output_rate=60)
+    double.run()
+    assert len(sixty.frames) == 2 * len(thirty.frames) - 1
+    np.testing.assert_array_equal(numbers(sixty.frames[::2]), numbers(thirty.frames))
+    assert [f.sample for f in sixty.frames] == [k * 16000 // 60 for k in range(59)]
+
+
+def test_a_model_slower_than_real_time_keeps_the_cadence() -> None:
+    kernel = SlowKernel(0.15)
+    session, recorder, events = session_of(Listed(babble(2.0)), kernel=kernel)
+    session.prepare()
+    kernel.seconds = kernel.wanted  # the machine became slow after the start
+    summary = session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert summary.late_frames > 10
+    assert events.snapshot()["late_frame"] == summary.late_frames
+    held = [f for f in recorder.frames if f.flags & FrameFlag.HELD]
+    assert len(held) >= summary.late_frames
+    assert summary.frames == 60
+
+
+def test_a_stalled_source_is_filled_with_silence_and_counted() -> None:
+    session, recorder, events = session_of(Listed(babble(1.5), stall={60: 0.6}))
+    summary = session.run()
+    assert events.snapshot()["underrun"] >= 1
+    assert summary.audio_s > 1.5
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+
+
+def test_stop_ends_soon_and_closes_the_sinks() -> None:
+    session, recorder, _ = session_of(Listed(babble(30.0)))
+    threading.Timer(0.5, session.stop).start()
+    summary = session.run()
+    assert summary.audio_s < 10
+    assert recorder.closed >= 1
+
+
+def test_duration_ends_the_stream() -> None:
+    session, recorder, _ = session_of(Listed(babble(5.0)), realtime=False, duration_s=1.0)
+    summary = session.run()
+    assert summary.audio_s == 1.0
+    assert len(recorder.frames) == 30
+
+
+def test_words_reach_the_stream_and_the_hooks() -> None:
+    heard: list[TimedWord] = []
+    hooks = SessionHooks(words=[heard.extend])
+    session, _, _ = session_of(Listed(babble(1.0)), realtime=False, hooks=hooks)
+    session.push_words([TimedWord("hello", 0.1, 0.5)])
+    session.run()
+    assert [word.text for word in heard] == ["hello"]
+
+
+def test_taps_hear_every_sample_once() -> None:
+    pieces: list[tuple[int, np.ndarray]] = []
+    hooks = SessionHooks(taps=[lambda first, samples: pieces.append((first, samples))])
+    samples = babble(1.0)
+    session, _, _ = session_of(Listed(samples, 333), realtime=False, hooks=hooks)
+    session.run()
+    np.testing.assert_array_equal(np.concatenate([piece for _, piece in pieces]), samples)
+    assert [first for first, _ in pieces] == list(range(0, len(samples), 333))
+
+
+def test_an_agent_may_push_faster_than_real_time_and_cancel() -> None:
+    events = EventCounter()
+    source = QueueSource(events)
+    source.push(babble(20.0))
+    session, recorder, _ = session_of(source, duration_s=1.0)
+
+    def interrupt() -> None:
+        session.cancel()
+
+    threading.Timer(0.4, interrupt).start()
+    session.run()
+    assert source.waiting == 0
+    assert [f.index for f in recorder.frames] == list(range(30))
+
+
+def test_summary_has_the_contract() -> None:
+    session, _, _ = session_of(Listed(babble(1.0)))
+    result = session.run().as_json()
+    wanted = "frames audio_s rtf hop_frames lookahead_ms fps_out late_frames events bundle terms"
+    assert set(wanted.split()) <= set(result)
+    assert set(result["audio_to_pose_ms"]) == {"p50", "p95", "p99", "max"} == set(
+        result["compute_ms"]
+    )
+    assert set(result["terms"]) == {"lookahead_ms", "hop_wait_ms", "compute_ms", "playout_ms"}
+    assert result["hop_frames"] == 2
+    assert not math.isnan(result["fps_out"])
+
+
+@pytest.mark.parametrize("block", [1, 160, 4000])
+def test_full_speed_does_not_depend_on_the_block(block: int) -> None:
+    samples = babble(0.5)
+    a, first, _ = session_of(Listed(samples, block), realtime=False)
+    a.run()
+    b, second, _ = session_of(Listed(samples, 1234), realtime=False)
+    b.run()
+    np.testing.assert_array_equal(numbers(first.frames), numbers(second.frames))
