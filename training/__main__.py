@@ -15,6 +15,7 @@ STAGES = {
     "compose": "training.compose",
     "vq": "training.vq",
     "global": "training.global_motion",
+    "floors": "training.floors",
     "rest": "training.rest",
     "gesture": "training.gesture",
     "bundle": "training.bundle",

@@ -1,0 +1,136 @@
+"""The stage `global`: where the body goes, from what its lower half does (EMAGE section 4.3).
+
+Trained on recorded lower bodies and on the same decoded from codes, whose legs tremble a little;
+the root learns to follow the planted feet of the body that will be shown. Reads OUT/lower of the
+stage `vq` and writes OUT/global/{config.json,model.safetensors}.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.config import GlobalMotionConfig, PartVaeConfig, from_mapping
+from engine.layout import Field, Layout, part_layout
+from engine.model.builders import build_global_motion, build_part_vae
+from engine.model.part_vae import PartVae
+from engine.skeleton import BodyPart
+from training.losses import FootLoss, changes
+from training.store import load_config, load_weights, save_module
+from training.vq import schedule
+from training.windows import Source, WindowSampler, generator, load_sources
+
+LOWER = part_layout(BodyPart.LOWER, 0)
+ZEROED = ("translation",)
+"""Fields of the lower vector that the network never sees: they are what it has to find."""
+
+SAMPLE = Layout(
+    "global sample",
+    (Field("lower", LOWER.width), Field("travel", 3), Field("contact", 4), Field("feet", 12),
+     Field("height", 4)),
+)  # fmt: skip
+"""What is known of a frame: the lower body shown (translation zeroed), its root's true velocities
+and height, its true contacts, the shown feet for a root at rest, the true heights of the feet."""
+
+
+@dataclass(frozen=True)
+class GlobalTraining:
+    """Settings of the stage."""
+
+    sources: tuple[Source, ...]
+    width: int = 64
+    layers: int = 2
+    causal: bool = True
+    steps: int = 1500
+    batch: int = 32
+    window: int = 64
+    rate: float = 1e-3
+    fps: float = 30.0
+    foot: float = 0.5
+    seed: int = 1
+    threads: int = 1
+    report_every: int = 200
+
+
+def hide_translation(lower: Tensor) -> Tensor:
+    """Lower vectors `[..., 61]` as the network gets them."""
+    fields = LOWER.unpack(lower)
+    return LOWER.pack(
+        {name: torch.zeros_like(x) if name in ZEROED else x for name, x in fields.items()}
+    )
+
+
+def samples(shown: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
+    """SAMPLE vectors `[T, 85]` of one clip: lower vectors shown and true, each `[T, 61]`."""
+    own = feet.feet(LOWER.unpack(shown)["rot6d"][None])[0]
+    fields = LOWER.unpack(true)
+    height = feet.feet(fields["rot6d"][None])[0][..., 1] + fields["translation"][:, 1:2]
+    values = {"lower": hide_translation(shown), "travel": fields["translation"]}
+    values |= {"contact": fields["contact"], "feet": own.flatten(1), "height": height}
+    return SAMPLE.pack(values)
+
+
+def reconstruct(vae: PartVae, clip: Tensor) -> Tensor:
+    """A clip `[T, C]` as it comes back from its codes."""
+    with torch.no_grad():
+        return vae.decode_codes(vae.nearest(vae.encode(clip[None])))[0]
+
+
+def loss(made: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
+    """Terms for the network's output `[B, T, 3]` on SAMPLE vectors `[B, T, 85]`."""
+    fields = SAMPLE.unpack(batch)
+    travel, shown = fields["travel"], fields["feet"].unflatten(-1, (4, 3))
+    height = shown[..., 1] + made[..., 1:2]
+    return {
+        "velocity": F.l1_loss(made[..., [0, 2]], travel[..., [0, 2]]),
+        "height": 5.0 * F.l1_loss(made[..., 1], travel[..., 1]),
+        "smooth": 5.0 * F.l1_loss(changes(made, 1), changes(travel, 1)),
+        "floor": 2.0 * ((height - fields["height"]).abs() * fields["contact"]).mean(),
+        "feet": weight * feet(shown, made, fields["contact"]),
+    }
+
+
+def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
+    """Windows of SAMPLE vectors: every clip as recorded and as decoded."""
+    vae_config = load_config(out / BodyPart.LOWER, PartVaeConfig)
+    vae, feet = build_part_vae(vae_config), FootLoss(settings.fps)
+    load_weights(out / BodyPart.LOWER, vae)
+    groups = []
+    for share, clips in load_sources(data, list(settings.sources)):
+        lower = [clip[BodyPart.LOWER] for clip in clips]
+        decoded = [samples(reconstruct(vae, clip), clip, feet) for clip in lower]
+        groups.append((share, decoded))
+        groups.append((share / 2, [samples(clip, clip, feet) for clip in lower]))
+    return WindowSampler(groups, settings.window)
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Stage: train the global motion for the lower body in OUT/lower."""
+    settings = from_mapping(GlobalTraining, config)
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    own = GlobalMotionConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
+    module, feet = build_global_motion(own), FootLoss(settings.fps)
+    sampler, draws = prepare(data, out, settings), generator(settings.seed)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.rate, weight_decay=1e-4)
+    count = sum(p.numel() for p in module.parameters())
+    print(f"global: {count} parameters", flush=True)
+    began = time.monotonic()
+    for step in range(settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(step, settings.steps)
+        batch = sampler.draw(settings.batch, draws)
+        terms = loss(module(SAMPLE.unpack(batch)["lower"]), batch, feet, settings.foot)
+        optimizer.zero_grad(set_to_none=True)
+        sum(terms.values(), torch.zeros(())).backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % settings.report_every == 0 or step == settings.steps - 1:
+            left = (time.monotonic() - began) / (step + 1) * (settings.steps - step - 1)
+            shown = " ".join(f"{name} {float(x.detach()):.4f}" for name, x in terms.items())
+            print(f"global {step + 1}/{settings.steps} {shown}, {left:.0f} s left", flush=True)
+            save_module(out / "global", own, module)

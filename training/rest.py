@@ -1,0 +1,66 @@
+"""The stage `rest`: the pose in which the figure waits, from the calm frames of idle clips.
+
+Writes OUT/rest.npz, a clip of one frame.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import rotation as rot
+from engine.errors import ConfigError
+from engine.pose import Motion, PoseChunk
+from engine.skeleton import SMPLX_55
+from training.clips import save_clip
+from training.retarget import stand
+from training.windows import load_folder
+
+
+def mean_rotation(q: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The mean `[4]` of unit quaternions `[N, 4]`, whatever their signs.
+
+    The main axis of their outer products (Markley et al. 2007).
+    """
+    q = q.astype(np.float64)
+    _, vectors = np.linalg.eigh(q.T @ q)
+    mean = vectors[:, -1]
+    return mean if mean[0] >= 0 else -mean
+
+
+def calm_frames(motion: Motion, share: float) -> NDArray[np.int64]:
+    """Indices of the `share` of frames in which all joints together move least."""
+    points = motion.world_positions()
+    speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1).mean(-1)
+    return np.argsort(speed)[: max(1, int(share * len(speed)))]
+
+
+def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
+    """The mean pose of the calm frames, standing at x = z = 0, as a motion of one frame."""
+    chosen = [(motion, calm_frames(motion, share)) for motion in motions]
+    rotations = np.concatenate([motion.poses.rotations[frames] for motion, frames in chosen])
+    mean = np.stack([mean_rotation(rotations[:, j]) for j in range(rotations.shape[1])])
+    points = np.concatenate([motion.world_positions()[frames] for motion, frames in chosen])
+    # Only the height of the hips and the stance matter; where each clip stood does not.
+    hips = points[:, [SMPLX_55.index("left_hip"), SMPLX_55.index("right_hip")]].mean(1)
+    at = np.array([[0.0, hips[:, 1].mean(), 0.0]])
+    ankles = {}
+    for side in ("left", "right"):
+        spot = points[:, SMPLX_55.index(f"{side}_ankle")]
+        away = (spot - hips).mean(0)
+        ankles[f"{side}_ankle"] = np.array([[away[0], spot[:, 1].mean(), away[2]]])
+    return stand(mean[None].astype(np.float64), at, ankles)
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Stage: config idles = names of idle clips in DATA/clips to take the pose from."""
+    names = set(config.get("idles", ["ChrBrad_Idle01"]))
+    motions = [m for m, meta in load_folder(data / "clips", "train") if meta["name"] in names]
+    if not motions:
+        raise ConfigError(f"rest: none of {sorted(names)} is in {data / 'clips'}")
+    pose = rest_pose(motions)
+    poses = pose.poses
+    contacts = np.ones((1, 4), np.float32)
+    chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, poses.face)
+    save_clip(out / "rest.npz", Motion(pose.format, chunk), {"name": "rest", "idles": sorted(names)})

@@ -1,0 +1,39 @@
+"""Trained modules on disk: FOLDER/config.json and FOLDER/model.safetensors."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from engine.config import from_mapping, to_mapping
+from engine.errors import ConfigError
+from training.clips import write_json
+
+T = TypeVar("T")
+
+
+def save_module(folder: Path, config: Any, module: nn.Module) -> None:
+    """Write a module's configuration and weights."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+    save_file(weights, str(folder / "model.safetensors"))
+    write_json(folder / "config.json", to_mapping(config))
+
+
+def load_config(folder: Path, cls: type[T]) -> T:
+    """The configuration in a folder that `save_module` wrote."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing: train this module first")
+    return from_mapping(cls, json.loads(path.read_text()))
+
+
+def load_weights(folder: Path, module: nn.Module) -> None:
+    """Fill `module` from a folder that `save_module` wrote."""
+    from safetensors.torch import load_file
+
+    module.load_state_dict(load_file(str(folder / "model.safetensors")))
+    module.eval()

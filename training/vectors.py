@@ -1,0 +1,82 @@
+"""Between a Motion and the vectors that networks see: the 337-vector and the four parts' vectors.
+
+Velocities are those to the NEXT frame: position t is position t - 1 plus velocity t - 1 over the
+frame rate (as in the published motion vectors), so the first frame needs a starting position.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.layout import MOTION, joint_channels, part_layout
+from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.rotation import from_sixd, to_sixd
+from engine.skeleton import PART_JOINTS, BodyPart
+
+FloatArray = NDArray[np.float32]
+
+
+def local_translation(translation: FloatArray, fps: float) -> FloatArray:
+    """World positions `[T, 3]` (m) to (x velocity m/s, height m, z velocity m/s) `[T, 3]`."""
+    velocity = np.diff(translation, axis=0, append=translation[-1:]) * fps
+    return np.stack([velocity[:, 0], translation[:, 1], velocity[:, 2]], -1).astype(np.float32)
+
+
+def world_translation(local: FloatArray, fps: float, start: FloatArray | None = None) -> FloatArray:
+    """The inverse of `local_translation`; start: x and z of the first frame, else 0."""
+    steps = local[:, [0, 2]] / fps
+    plane = np.cumsum(steps, axis=0) - steps + (0.0 if start is None else start)
+    return np.stack([plane[:, 0], local[:, 1], plane[:, 1]], -1).astype(np.float32)
+
+
+def motion_vector(motion: Motion) -> FloatArray:
+    """The 337-vectors `[T, 337]` of a motion."""
+    poses, fps = motion.poses, motion.format.clock.frame_rate
+    packed: FloatArray = MOTION.pack(
+        {
+            "rot6d": to_sixd(poses.rotations).reshape(len(motion), -1),
+            "translation": local_translation(poses.translation, fps),
+            "contact": poses.contacts,
+        }
+    )
+    return packed.astype(np.float32)
+
+
+def motion_from_vector(vector: FloatArray, face: FloatArray, fmt: PoseFormat) -> Motion:
+    """The motion of 337-vectors `[T, 337]` and face coefficients `[T, E]`, starting at x = z = 0."""
+    fields = MOTION.unpack(vector)
+    frames = len(vector)
+    rotations = from_sixd(fields["rot6d"].reshape(frames, -1, 6)).astype(np.float32)
+    translation = world_translation(fields["translation"], fmt.clock.frame_rate)
+    contacts = np.clip(fields["contact"], 0.0, 1.0).astype(np.float32)
+    return Motion(fmt, PoseChunk(0, rotations, translation, contacts, face.astype(np.float32)))
+
+
+def part_vectors(vector: FloatArray, face: FloatArray) -> dict[BodyPart, FloatArray]:
+    """The parts' vectors of 337-vectors `[T, 337]` and face coefficients `[T, E]`."""
+    fields = MOTION.unpack(vector)
+    result = {}
+    for part, joints in PART_JOINTS.items():
+        values = {"rot6d": fields["rot6d"][..., joint_channels(joints)]}
+        if part is BodyPart.LOWER:
+            values |= {"translation": fields["translation"], "contact": fields["contact"]}
+        if part is BodyPart.FACE:
+            values["face"] = face
+        result[part] = part_layout(part, face.shape[-1]).pack(values)
+    return result
+
+
+def join_parts(parts: Mapping[BodyPart, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """337-vectors `[T, 337]` and face coefficients of all four parts' vectors; eyes at rest."""
+    face_width = parts[BodyPart.FACE].shape[-1] - 6
+    fields = {p: part_layout(p, face_width).unpack(parts[p]) for p in PART_JOINTS}
+    frames = len(parts[BodyPart.FACE])
+    rot6d = np.tile(np.array([1, 0, 0, 0, 1, 0], np.float32), (frames, 55))
+    for part, joints in PART_JOINTS.items():
+        rot6d[:, joint_channels(joints)] = fields[part]["rot6d"]
+    lower = fields[BodyPart.LOWER]
+    vector: FloatArray = MOTION.pack(
+        {"rot6d": rot6d, "translation": lower["translation"], "contact": lower["contact"]}
+    )
+    return vector, fields[BodyPart.FACE]["face"]

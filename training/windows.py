@@ -1,0 +1,96 @@
+"""Training material of the autoencoders: parts' vectors of whole clips, and windows of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.pose import Motion
+from engine.skeleton import BodyPart
+from training.augment import mirror
+from training.clips import load_clip
+from training.vectors import motion_vector, part_vectors
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of clips: `share` of the windows come from it; mirrored doubles it."""
+
+    folder: str
+    share: float = 1.0
+    mirrored: bool = True
+
+
+def load_folder(folder: Path, split: str) -> list[tuple[Motion, dict[str, Any]]]:
+    """All clips (*.npz, at any depth) whose metadata say `split`, in the order of their names."""
+    clips = [load_clip(path) for path in sorted(folder.rglob("*.npz"))]
+    return [(motion, meta) for motion, meta in clips if meta.get("split", "train") == split]
+
+
+def tensors_of(motion: Motion) -> dict[BodyPart, Tensor]:
+    """The parts' vectors `[T, C]` of a motion."""
+    parts = part_vectors(motion_vector(motion), motion.poses.face)
+    return {part: torch.from_numpy(np.ascontiguousarray(x)) for part, x in parts.items()}
+
+
+class WindowSampler:
+    """Random windows of one part from several sources."""
+
+    def __init__(self, groups: list[tuple[float, list[Tensor]]], window: int) -> None:
+        groups = [(share, clips) for share, clips in groups if clips]
+        if not groups:
+            raise ConfigError("no clips to train on: the sources' folders are empty or missing")
+        self._window = window
+        self._shares = torch.tensor([share for share, _ in groups])
+        # A short clip is held at its beginning, as a figure does that waits.
+        self._clips = [[_at_least(clip, window) for clip in clips] for _, clips in groups]
+        self._starts = [
+            torch.tensor([len(clip) - window + 1 for clip in clips]).cumsum(0)
+            for clips in self._clips
+        ]
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Windows `[count, window, C]`."""
+        chosen = torch.multinomial(self._shares, count, replacement=True, generator=generator)
+        return torch.stack([self._one(int(group), generator) for group in chosen])
+
+    def _one(self, group: int, generator: torch.Generator) -> Tensor:
+        starts = self._starts[group]
+        place = torch.randint(int(starts[-1]), (1,), generator=generator)
+        clip = int(torch.searchsorted(starts, place, right=True))
+        first = int(place) - (int(starts[clip - 1]) if clip else 0)
+        return self._clips[group][clip][first : first + self._window]
+
+
+def _at_least(clip: Tensor, length: int) -> Tensor:
+    missing = length - len(clip)
+    return clip if missing <= 0 else torch.cat([clip[:1].expand(missing, -1), clip])
+
+
+def load_sources(data: Path, sources: list[Source]) -> list[tuple[float, list[dict[BodyPart, Tensor]]]]:
+    """(share, clips) of each source that is there; mirrored clips follow the originals."""
+    groups = []
+    for source in sources:
+        motions = [motion for motion, _ in load_folder(data / source.folder, "train")]
+        if source.mirrored:
+            motions += [mirror(motion) for motion in motions]
+        groups.append((source.share, [tensors_of(motion) for motion in motions]))
+        frames = sum(len(motion) for motion in motions)
+        print(f"{source.folder}: {len(motions)} clips, {frames} frames (with mirrored)", flush=True)
+    return groups
+
+
+def part_of(
+    groups: list[tuple[float, list[dict[BodyPart, Tensor]]]], part: BodyPart
+) -> list[tuple[float, list[Tensor]]]:
+    """The same groups with only the vectors of `part`."""
+    return [(share, [clip[part] for clip in clips]) for share, clips in groups]
+
+
+def generator(seed: int) -> torch.Generator:
+    """A generator of our own, so that nothing else can change the order of the windows."""
+    return torch.Generator().manual_seed(seed)
