@@ -42,6 +42,9 @@ _LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 # megabytes would let it fall minutes behind before its queue noticed.
 _SEND_BUFFER: Final = 32 * 1024
 _CLOSING_S: Final = 0.1  # for queues to empty, and again for closing handshakes
+# A client's reading rests after so many refused messages: some thousand a second at most.
+_REFUSALS_AT_ONCE: Final = 16
+_PENANCE_S: Final = 0.01
 # Close codes of our own that mean the client broke the WebSocket protocol or a limit.
 _MISBEHAVIOUR: Final = (1002, 1003, 1007, 1009)
 
@@ -112,6 +115,7 @@ class _Client:
         self.outbox = _Outbox()
         self.wants = wire.Subscribe()
         self.rate = rate
+        self.refusals = 0
 
     async def write(self) -> None:
         """Send what is queued until the connection ends or the task is cancelled."""
@@ -288,8 +292,11 @@ class WebSocketServer:
         writer = asyncio.create_task(client.write())
         try:
             while True:
-                self._receive(client, await connection.recv())
-                await asyncio.sleep(0)  # a flood of messages must not keep the others waiting
+                refused = not self._receive(client, await connection.recv())
+                client.refusals += refused
+                # A flood of messages must not keep the others waiting, nor this process busy.
+                pause = refused and client.refusals % _REFUSALS_AT_ONCE == 0
+                await asyncio.sleep(_PENANCE_S if pause else 0)
         except ConnectionClosed as closed:
             if closed.sent and not closed.rcvd and closed.sent.code in _MISBEHAVIOUR:
                 self._events.count(REJECTED_MESSAGE)
@@ -297,7 +304,8 @@ class WebSocketServer:
             self._clients.discard(client)
             writer.cancel()
 
-    def _receive(self, client: _Client, message: _Data) -> None:
+    def _receive(self, client: _Client, message: _Data) -> bool:
+        """Do what a message asks; False, an answer and a count if it asks nothing sensible."""
         try:
             if isinstance(message, bytes):
                 self._control.push_audio(wire.decode_pcm(message), client.rate)
@@ -305,7 +313,10 @@ class WebSocketServer:
                 self._obey(client, wire.parse_client_message(message))
         except GestureError as error:
             self._events.count(REJECTED_MESSAGE)
-            self._share([client], _TEXT, wire.text_message("error", {"message": str(error)}))
+            # A client that sends nonsense and does not read the answers is not slow: not counted.
+            client.outbox.put(_TEXT, wire.text_message("error", {"message": str(error)}))
+            return False
+        return True
 
     def _obey(self, client: _Client, message: wire.ClientMessage) -> None:
         match message:
