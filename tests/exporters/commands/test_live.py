@@ -1,0 +1,226 @@
+"""emage-live from outside: its contract, its endings, and what it says to bad input."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bench.latency import measure
+from engine.bundle import save_bundle
+from engine.pose import PoseFrame
+from exporters.commands import live
+from exporters.npz import read_npz
+from exporters.websocket_client import WebSocketClient
+from tests.models import tiny_bundle
+from tests.sounds import babble, sine
+
+COMMAND = [sys.executable, "-m", "exporters.commands.live"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bundle")
+    save_bundle(tiny_bundle(), directory)
+    return directory
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, babble(2.0), 16000)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return live.main([str(argument) for argument in arguments])
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_file_at_full_speed(model: Path, speech: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out.npz"
+    status = run("--wav", speech, "--model", model, "--out", out, "--speed", "max", "--json")
+    assert status == 0
+    report = last_line(capsys)
+    assert report["frames"] == 60
+    assert report["bundle"] == "tiny"
+    assert report["late_frames"] == 0
+    data = np.load(out)
+    assert data["poses"].shape == (60, 165)
+    np.testing.assert_array_equal(data["first_sample"], np.arange(60) * 16000 // 30)
+
+
+def test_real_time_writes_the_same_file(model: Path, speech: Path, tmp_path: Path, capsys) -> None:
+    fast, slow = tmp_path / "fast.npz", tmp_path / "slow.npz"
+    run("--wav", speech, "--model", model, "--out", fast, "--speed", "max")
+    run("--wav", speech, "--model", model, "--out", slow, "--json")
+    report = last_line(capsys)
+    assert report["frames"] == 60
+    assert report["audio_to_pose_ms"]["p50"] > 0
+    if report["late_frames"] == 0:
+        assert fast.read_bytes() == slow.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"), [(8000, 1, "PCM_U8"), (96000, 2, "PCM_24"), (44100, 1, "FLOAT")]
+)
+def test_any_sound_file(
+    model: Path, tmp_path: Path, capsys, rate: int, channels: int, subtype: str
+) -> None:
+    path = tmp_path / "sound.wav"
+    sound = np.repeat(sine(220, 1.0, rate)[:, None], channels, 1)
+    soundfile.write(path, sound, rate, subtype)
+    assert run("--wav", path, "--model", model, "--speed", "max", "--json") == 0
+    assert last_line(capsys)["frames"] == 30
+
+
+def bad_files(tmp_path: Path) -> dict[str, Path]:
+    empty, foreign = tmp_path / "empty.wav", tmp_path / "foreign.wav"
+    empty.write_bytes(b"")
+    foreign.write_text("this is no sound at all")
+    return {"missing": tmp_path / "missing.wav", "empty": empty, "not audio": foreign}
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "not audio"])
+def test_bad_sound_is_one_clear_line(model: Path, tmp_path: Path, capsys, kind: str) -> None:
+    path = bad_files(tmp_path)[kind]
+    assert run("--wav", path, "--model", model, "--speed", "max") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert path.name in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "choose --mic"),
+        (("--demo", "--model", "/nowhere"), "not a bundle"),
+        (("--demo", "--hop", "0"), "hop"),
+        (("--demo", "--hop", "99"), "window"),
+        (("--demo", "--kernel", "warp"), "unknown kernel"),
+        (("--demo", "--fps", "0"), "--fps"),
+        (("--demo", "--vmc", "nonsense:port"), "port"),
+        (("--demo", "--words", "/no/words.tsv"), "words"),
+        (("--demo", "--out", "/no/such/dir/x.npz"), "cannot write"),
+        (("--demo", "--speaker", "nobody"), "unknown speaker"),
+    ],
+)
+def test_bad_options_say_what_to_do(model: Path, capsys, arguments, words: str) -> None:
+    if "--model" not in arguments:
+        arguments = (*arguments, "--model", model)
+    assert run(*arguments, "--speed", "max") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_port_in_use(model: Path, capsys) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run("--demo", "--model", model, "--ws", port, "--speed", "max") == 2
+    assert str(port) in capsys.readouterr().err
+
+
+def started(model: Path, *arguments: object) -> "subprocess.Popen[str]":
+    command = [*COMMAND, "--model", str(model), "--ws", "127.0.0.1:0", "--json"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def address(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return next(line.split()[1] for line in process.stdout if line.startswith("websocket:"))
+
+
+def next_frame(client: WebSocketClient) -> PoseFrame:
+    while not isinstance(message := client.receive(10), PoseFrame):
+        assert message is not None, "no frame came within ten seconds"
+    return message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_cleanly(model: Path, tmp_path: Path, name: signal.Signals) -> None:
+    speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
+    soundfile.write(speech, babble(60.0), 16000)
+    process = started(model, "--wav", speech, "--out", out)
+    with WebSocketClient(address(process)) as client:
+        while next_frame(client).index < 20:
+            pass
+        process.send_signal(name)
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    report = json.loads(output.strip().splitlines()[-1])
+    motion = read_npz(out)
+    assert len(motion) == report["frames"] >= 20
+
+
+def test_pcm_on_standard_input_seen_from_outside(model: Path) -> None:
+    samples = babble(2.0)
+    seen = measure(samples, ["--model", str(model)])
+    assert seen.frames == list(range(seen.frames[0], 60))
+    assert seen.frames[0] <= 3
+    assert seen.report["frames"] == 60
+    assert seen.report["audio_s"] == pytest.approx(2.0, abs=0.01) or seen.report["events"]["underrun"]
+    assert min(seen.latency_ms) > 0, "a frame came before its sound"
+
+
+def test_a_voice_agent_talks_and_is_interrupted(model: Path) -> None:
+    process = started(model, "--duration", "3")
+    with WebSocketClient(address(process)) as client:
+        client.subscribe(words=True, audio=True)
+        client.send_audio(babble(20.0))  # far faster than real time
+        client.send("words", words=[{"word": "hello", "start": 0.1, "end": 0.5}])
+        heard, last = 0.0, -1
+        while last < 45:
+            message = client.receive(10)
+            assert message is not None
+            if isinstance(message, PoseFrame):
+                assert message.index > last
+                last = message.index
+            elif not isinstance(message, dict):
+                heard += float(np.abs(message.samples).sum())
+        client.send("cancel")
+        client.send("nonsense")
+        assert heard > 0
+        output, _ = process.communicate(timeout=20)
+    report = json.loads(output.strip().splitlines()[-1])
+    assert process.returncode == 0
+    assert report["frames"] == 90
+    assert report["events"]["rejected_message"] == 1
+
+
+def test_a_file_session_refuses_sound_from_clients(model: Path, speech: Path) -> None:
+    process = started(model, "--wav", speech)
+    with WebSocketClient(address(process)) as client:
+        client.send_audio(babble(1.0))
+        texts = []
+        while not texts:
+            message = client.receive(10)
+            if isinstance(message, dict):
+                texts.append(message)
+        assert "--wav" in texts[0]["message"]
+        process.communicate(timeout=20)
+
+
+def test_odd_and_empty_pcm(model: Path) -> None:
+    command = [*COMMAND, "--model", str(model), "--stdin", "--json", "--speed", "max"]
+    done = subprocess.run(command, input=b"\0" * 32001, capture_output=True, timeout=60)
+    report = json.loads(done.stdout.strip().splitlines()[-1])
+    assert (report["frames"], report["events"]["bad_sample"]) == (30, 1)
+    done = subprocess.run(command, input=b"", capture_output=True, timeout=60)
+    assert json.loads(done.stdout.strip().splitlines()[-1])["frames"] == 0
+    assert done.returncode == 0
