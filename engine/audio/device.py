@@ -4,6 +4,7 @@ Whoever opens a stream, in or out, passes it through `opened`, so that `rescan` 
 PortAudio away from under it. Knows nothing of what is recorded or played.
 """
 
+import atexit
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakSet
@@ -11,6 +12,7 @@ from weakref import WeakSet
 from engine.errors import AudioDeviceError
 
 _STREAMS: Final[WeakSet[Any]] = WeakSet()
+_STUCK: Final[list[Any]] = []  # kept from being collected
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,21 @@ def opened(stream: Any) -> Any:
     return stream
 
 
+def give_up(stream: Any) -> None:
+    """Leave a stream that does not come back from PortAudio alone, also when the program ends.
+
+    Ending PortAudio would wait for it; so it is neither ended nor begun anew from here on.
+    """
+    _STUCK.append(stream)
+    atexit.unregister(portaudio()._exit_handler)
+
+
 def rescan() -> None:
     """Look for devices that came or went: PortAudio keeps the list it made when it began.
 
     Beginning anew would end every stream, so nothing is done while one is open.
     """
-    if all(stream.closed for stream in _STREAMS):
+    if not _STUCK and all(stream.closed for stream in _STREAMS):
         sound = portaudio()
         sound._terminate()
         sound._initialize()

@@ -8,10 +8,10 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Event
+from threading import Event, Thread
 from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.audio.block import PcmBlock
 from engine.audio.device import InputDevice as InputDevice
-from engine.audio.device import find_device, opened, portaudio, rescan
+from engine.audio.device import find_device, give_up, opened, portaudio, rescan
 from engine.audio.device import list_devices as list_devices
 from engine.audio.resample import Quality, Resampler
 from engine.errors import AudioDeviceError, AudioError
@@ -32,6 +32,8 @@ _POLL_S: Final = 0.1  # how soon a source notices that it was closed
 _SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
 _REOPEN_S: Final = 1.0
 _QUEUED_BLOCKS: Final = 500  # 5 s: more means that nobody reads
+_STUCK_S: Final = 2.0  # PortAudio starts a sound device much sooner, or never
+_CLOSE_S: Final = 0.1
 _MOST_AGE_S: Final = 0.5  # an older capture time is a driver's mistake
 
 
@@ -217,7 +219,8 @@ class MicSource:
     def blocks(self) -> Iterator[PcmBlock]:
         """About 10 ms a block, from the moment of this call, until closed."""
         try:
-            self._start()
+            if not self._closed.is_set():
+                self._start()
             while not self._closed.is_set():
                 try:
                     samples, heard = self._queue.get(timeout=_POLL_S)
@@ -264,16 +267,25 @@ class MicSource:
         )
 
     def _start(self) -> None:
+        self._finished.clear()
+        self._started = True
+        self._last = time.monotonic()
         try:
-            self._finished.clear()
-            self._started = True
-            self._last = time.monotonic()
-            self._stream.start()
+            done = _finish(self._stream.start, _STUCK_S, self._closed)
         except self._sound.PortAudioError as error:
             raise AudioDeviceError(
                 f"microphone {self.device.index} ({self.device.name}) did not start: {error}; "
                 "choose another with --mic (see --list-devices)"
             ) from error
+        if not done:
+            stream, self._stream = self._stream, None
+            give_up(stream)
+            if self._closed.is_set():
+                return
+            raise AudioDeviceError(
+                f"microphone {self.device.index} ({self.device.name}) did not start within "
+                f"{_STUCK_S:g} s; plug it in again, or choose another with --mic"
+            )
 
     def _heard(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
         """Called by PortAudio's own thread: copy, stamp, hand over."""
@@ -311,5 +323,30 @@ class MicSource:
 
     def _abandon(self) -> None:
         stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close(ignore_errors=True)
+        if stream is not None and not _finish(stream.close, _CLOSE_S, Event()):
+            give_up(stream)
+
+
+def _finish(call: Callable[[], None], within_s: float, closed: Event) -> bool:
+    """Whether `call` came to its end in time; what it raises is raised here.
+
+    PortAudio can wait for ever for a device that dies while it is started (seen with ALSA), and a
+    thread stuck there must not take the session with it.
+    """
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            raised.append(error)
+
+    thread = Thread(target=run, name="microphone", daemon=True)
+    thread.start()
+    deadline = time.monotonic() + within_s
+    while thread.is_alive() and not closed.is_set() and time.monotonic() < deadline:
+        thread.join(_CLOSE_S)
+    thread.join(_CLOSE_S)
+    if raised:
+        raise raised[0]
+    return not thread.is_alive()
