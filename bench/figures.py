@@ -52,7 +52,9 @@ def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str)
         if parent >= 0:
             line = points[[parent, j]]
             width = 0.8 if j > 21 else 1.6
-            axes.plot(line[:, across] - origin[across], line[:, up], "-", lw=width, c=_colour(names[j]))
+            axes.plot(
+                line[:, across] - origin[across], line[:, up], "-", lw=width, c=_colour(names[j])
+            )
     for side in _COLOURS:
         if f"{side}_index1" in names:
             line = _palm(points, names, side)
@@ -61,9 +63,7 @@ def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str)
     axes.set(xlim=(-0.6, 0.7), ylim=(-0.1, 1.75), aspect="equal", xticks=[], yticks=[])
 
 
-def contact_sheet(
-    path: Path, poses: Sequence[tuple[str, Motion, int]], columns: int = 8
-) -> None:
+def contact_sheet(path: Path, poses: Sequence[tuple[str, Motion, int]], columns: int = 8) -> None:
     """Write a picture of (label, motion, frame) triples, each from the front and the side."""
     pyplot = _pyplot()
     rows = -(-len(poses) // columns)

@@ -32,7 +32,9 @@ def load_clip(path: Path) -> tuple[Motion, dict[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
         missing = [name for name in (*ARRAYS, "fps") if name not in file]
         if missing:
-            raise ConfigError(f"{path}: expected the key {missing[0]!r} of a clip, it has {file.files}")
+            raise ConfigError(
+                f"{path}: expected the key {missing[0]!r} of a clip, it has {file.files}"
+            )
         chunk = PoseChunk(0, **{name: file[name].astype(np.float32) for name in ARRAYS})
         meta = json.loads(str(file["meta"])) if "meta" in file else {}
         clock = FrameClock(frame_rate=int(file["fps"]))

@@ -23,7 +23,7 @@ from training.clips import write_json
 from training.global_motion import ZEROED
 from training.store import load_config, load_weights
 from training.vectors import world_translation
-from training.windows import load_folder, tensors_of
+from training.windows import load_folder, tensor_of
 
 FloatArray = NDArray[np.float32]
 
@@ -46,9 +46,8 @@ def load_decoder(folder: Path, parts: dict[BodyPart, PartVae]) -> PoseDecoder:
 
 def encode(parts: dict[BodyPart, PartVae], motion: Motion) -> torch.Tensor:
     """Codes `[1, P, T]` of a motion."""
-    vectors = tensors_of(motion)
     with torch.no_grad():
-        codes = [parts[p].nearest(parts[p].encode(vectors[p][None]))[0] for p in BodyPart]
+        codes = [parts[p].nearest(parts[p].encode(tensor_of(p, motion)[None]))[0] for p in BodyPart]
     return torch.stack(codes)[None]
 
 
@@ -136,7 +135,9 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     """Stage: measure the modules in OUT on DATA's folders; config: folders, {name: [folder, split]}."""
     parts = load_parts(out)
     decoder = load_decoder(out, parts)
-    sets = config.get("folders", {"clips test": ["clips", "test"], "clips train": ["clips", "train"]})
+    sets = config.get(
+        "folders", {"clips test": ["clips", "test"], "clips train": ["clips", "train"]}
+    )
     report = {}
     for name, (folder, split) in sets.items():
         motions = [motion for motion, _ in load_folder(data / folder, split)]

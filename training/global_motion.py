@@ -100,8 +100,7 @@ def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
     vae, feet = build_part_vae(vae_config), FootLoss(settings.fps)
     load_weights(out / BodyPart.LOWER, vae)
     groups = []
-    for share, clips in load_sources(data, list(settings.sources)):
-        lower = [clip[BodyPart.LOWER] for clip in clips]
+    for share, lower in load_sources(data, list(settings.sources), BodyPart.LOWER):
         decoded = [samples(reconstruct(vae, clip), clip, feet) for clip in lower]
         groups.append((share, decoded))
         groups.append((share / 2, [samples(clip, clip, feet) for clip in lower]))

@@ -60,7 +60,10 @@ class Limb:
         places: dict[int, Tensor] = {}
         for above, level in pairwise([[], *joint_levels(self.parents)]):
             turning = [j for j in level if j < self.joints]
-            place, world = self.offsets[level].expand(*sixd.shape[:-1], -1, 3), local[..., turning, :, :]
+            place, world = (
+                self.offsets[level].expand(*sixd.shape[:-1], -1, 3),
+                local[..., turning, :, :],
+            )
             if above:
                 parent = torch.stack([worlds[self.parents[j]] for j in level], -3)
                 start = torch.stack([places[self.parents[j]] for j in level], -2)
@@ -101,7 +104,9 @@ def limb(part: BodyPart) -> Limb:
     """The tree of one part's joints; joints whose parent is in another part are roots at rest."""
     members = list(PART_JOINTS[part])
     names = [SMPLX_55.joint_names[j] for j in members]
-    parents = [members.index(p) if p in members else -1 for p in (SMPLX_55.parents[j] for j in members)]
+    parents = [
+        members.index(p) if p in members else -1 for p in (SMPLX_55.parents[j] for j in members)
+    ]
     offsets = [SMPLX_55.rest_offsets[j] for j in members]
     weights = [_ARM_WEIGHTS.get(name.split("_")[-1], 1.0) for name in names]
     for joint, offset, weight in _TIPS.get(part, []):

@@ -63,4 +63,6 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     poses = pose.poses
     contacts = np.ones((1, 4), np.float32)
     chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, poses.face)
-    save_clip(out / "rest.npz", Motion(pose.format, chunk), {"name": "rest", "idles": sorted(names)})
+    save_clip(
+        out / "rest.npz", Motion(pose.format, chunk), {"name": "rest", "idles": sorted(names)}
+    )

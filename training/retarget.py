@@ -20,10 +20,11 @@ from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.skeleton import SMPLX_55
+from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training import playnet
 from training.clips import save_clip, write_json
 from training.contacts import floor_height, foot_contacts
+from training.repair import repair_fingers
 from training.smartbody import (
     ClipEntry,
     SourceMotion,
@@ -79,11 +80,14 @@ def _bone_chain(side: str) -> list[tuple[str, str, str]]:
         for i in (1, 2)
     ]
     return [
-        (f"{side}_{a}", f"{side}_{b}", f"{side}_{c}" if c else "") for a, b, c in arm + leg + fingers
+        (f"{side}_{a}", f"{side}_{b}", f"{side}_{c}" if c else "")
+        for a, b, c in arm + leg + fingers
     ]
 
 
-def _hand_frame(wrist: FloatArray, index: FloatArray, middle: FloatArray, little: FloatArray) -> Any:
+def _hand_frame(
+    wrist: FloatArray, index: FloatArray, middle: FloatArray, little: FloatArray
+) -> Any:
     along = rot.normalize(middle - wrist)
     normal = rot.normalize(rot.cross(along, index - little))
     return rot.from_matrix(np.stack([along, normal, rot.cross(along, normal)], -1))
@@ -153,7 +157,10 @@ def bend_legs(
     for name, goal in ankles.items():
         side = name.split("_")[0]
         hip, knee, ankle = (SMPLX_55.index(f"{side}_{part}") for part in ("hip", "knee", "ankle"))
-        thigh, shin = positions[:, knee] - positions[:, hip], positions[:, ankle] - positions[:, knee]
+        thigh, shin = (
+            positions[:, knee] - positions[:, hip],
+            positions[:, ankle] - positions[:, knee],
+        )
         a, b = np.linalg.norm(thigh[0]), np.linalg.norm(shin[0])
         reach = goal - positions[:, hip]
         distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), 0.3, (a + b) * 0.9999)
@@ -272,7 +279,7 @@ def plant(rotations: FloatArray) -> Motion:
 
 def make_motion(rotations: FloatArray, translation: FloatArray) -> Motion:
     """A Motion with contacts measured, a still face, and quaternions without flips of sign."""
-    rotations = rot.normalize(rotations)
+    rotations = repair_fingers(rot.normalize(rotations), list(PART_JOINTS[BodyPart.HANDS]))
     flips = np.sign((rotations[1:] * rotations[:-1]).sum(-1))
     rotations[1:] *= np.cumprod(np.where(flips < 0, -1.0, 1.0), axis=0)[..., None]
     frames = len(rotations)
@@ -294,7 +301,9 @@ def retarget_entry(entry: ClipEntry, root: Path) -> Motion:
     if entry.actor == playnet.ACTOR:
         return plant(local_rotations(playnet.world_rotations(read_motion(path).resampled(FPS))))
     if entry.actor not in SKELETONS:
-        raise ConfigError(f"{path}: no skeleton for {entry.actor!r}, expected one of {[*SKELETONS]}")
+        raise ConfigError(
+            f"{path}: no skeleton for {entry.actor!r}, expected one of {[*SKELETONS]}"
+        )
     return retarget(_skeleton(root / SKELETONS[entry.actor]), read_motion(path))
 
 

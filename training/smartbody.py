@@ -53,9 +53,7 @@ class SourceSkeleton:
         """The index of joint `name`."""
         return self.names.index(name)
 
-    def pose(
-        self, rotations: FloatArray, translation: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def pose(self, rotations: FloatArray, translation: FloatArray) -> tuple[FloatArray, FloatArray]:
         """World positions `[T, J, 3]` and rotations `[T, J, 4]` of channel rotations `[T, J, 4]`.
 
         translation `[T, 3]` is added to the root's offset.
@@ -83,7 +81,9 @@ class SourceMotion:
         times = self.times - self.times[0]
         grid = np.arange(int(times[-1] * fps + 1e-3) + 1) / fps
         right = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-        weight = np.clip((grid - times[right - 1]) / (times[right] - times[right - 1]), 0, 1)[:, None]
+        weight = np.clip((grid - times[right - 1]) / (times[right] - times[right - 1]), 0, 1)[
+            :, None
+        ]
 
         def linear(values: FloatArray) -> FloatArray:
             return values[right - 1] * (1 - weight) + values[right] * weight
@@ -140,7 +140,9 @@ def read_skeleton(path: Path) -> SourceSkeleton:
             prerotations.append([np.radians(degrees) * x for x in axis])
         stack = stack[: len(stack) - words.count("}")]
     if not names or len(names) != len(offsets) or len(names) != len(prerotations):
-        raise ConfigError(f"{path}: expected a joint, an offset and a prerot each, as in a .sk file")
+        raise ConfigError(
+            f"{path}: expected a joint, an offset and a prerot each, as in a .sk file"
+        )
     quaternions = normalize(exp(np.asarray(prerotations, np.float64)))
     return SourceSkeleton(tuple(names), tuple(parents), np.asarray(offsets), quaternions)
 
@@ -199,7 +201,9 @@ def read_clips(path: Path) -> list[ClipEntry]:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [
         ClipEntry(
-            **{key: row[key] for key in ("path", "actor", "idle", "family", "hand", "use", "split")},
+            **{
+                key: row[key] for key in ("path", "actor", "idle", "family", "hand", "use", "split")
+            },
             times={key: float(row[key]) for key in TIMES if row[key]},
         )
         for row in rows

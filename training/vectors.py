@@ -53,18 +53,19 @@ def motion_from_vector(vector: FloatArray, face: FloatArray, fmt: PoseFormat) ->
     return Motion(fmt, PoseChunk(0, rotations, translation, contacts, face.astype(np.float32)))
 
 
-def part_vectors(vector: FloatArray, face: FloatArray) -> dict[BodyPart, FloatArray]:
-    """The parts' vectors of 337-vectors `[T, 337]` and face coefficients `[T, E]`."""
-    fields = MOTION.unpack(vector)
-    result = {}
-    for part, joints in PART_JOINTS.items():
-        values = {"rot6d": fields["rot6d"][..., joint_channels(joints)]}
-        if part is BodyPart.LOWER:
-            values |= {"translation": fields["translation"], "contact": fields["contact"]}
-        if part is BodyPart.FACE:
-            values["face"] = face
-        result[part] = part_layout(part, face.shape[-1]).pack(values)
-    return result
+def part_vector(part: BodyPart, motion: Motion) -> FloatArray:
+    """The vectors `[T, C]` of one part of a motion."""
+    poses = motion.poses
+    sixd = to_sixd(poses.rotations[:, list(PART_JOINTS[part])]).reshape(len(motion), -1)
+    values = {"rot6d": sixd}
+    if part is BodyPart.LOWER:
+        fps = motion.format.clock.frame_rate
+        values["translation"] = local_translation(poses.translation, fps)
+        values["contact"] = poses.contacts
+    if part is BodyPart.FACE:
+        values["face"] = poses.face
+    packed: FloatArray = part_layout(part, poses.face.shape[-1]).pack(values)
+    return packed.astype(np.float32)
 
 
 def join_parts(parts: Mapping[BodyPart, FloatArray]) -> tuple[FloatArray, FloatArray]:

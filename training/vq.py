@@ -23,7 +23,7 @@ from engine.skeleton import BodyPart
 from training.codebook import CodebookTrainer, code_usage
 from training.losses import LossWeights, PartLoss
 from training.store import save_module
-from training.windows import Source, WindowSampler, generator, load_sources, part_of
+from training.windows import Source, WindowSampler, generator, load_sources
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) ->
     settings = from_mapping(VqTraining, config)
     torch.set_num_threads(settings.threads)
     began = time.monotonic()
-    clips = part_of(load_sources(data, list(settings.sources)), part)
+    clips = load_sources(data, list(settings.sources), part)
     trainer = PartTrainer(part, settings.parts[part], settings)
     trainer.train(WindowSampler(clips, settings.window), out)
     used = usage(trainer.vae, [clip for _, group in clips for clip in group][:400])

@@ -13,7 +13,7 @@ from engine.pose import Motion
 from engine.skeleton import BodyPart
 from training.augment import mirror
 from training.clips import load_clip
-from training.vectors import motion_vector, part_vectors
+from training.vectors import part_vector
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,9 @@ def load_folder(folder: Path, split: str) -> list[tuple[Motion, dict[str, Any]]]
     return [(motion, meta) for motion, meta in clips if meta.get("split", "train") == split]
 
 
-def tensors_of(motion: Motion) -> dict[BodyPart, Tensor]:
-    """The parts' vectors `[T, C]` of a motion."""
-    parts = part_vectors(motion_vector(motion), motion.poses.face)
-    return {part: torch.from_numpy(np.ascontiguousarray(x)) for part, x in parts.items()}
+def tensor_of(part: BodyPart, motion: Motion) -> Tensor:
+    """The vectors `[T, C]` of one part of a motion."""
+    return torch.from_numpy(np.ascontiguousarray(part_vector(part, motion)))
 
 
 class WindowSampler:
@@ -71,24 +70,19 @@ def _at_least(clip: Tensor, length: int) -> Tensor:
     return clip if missing <= 0 else torch.cat([clip[:1].expand(missing, -1), clip])
 
 
-def load_sources(data: Path, sources: list[Source]) -> list[tuple[float, list[dict[BodyPart, Tensor]]]]:
-    """(share, clips) of each source that is there; mirrored clips follow the originals."""
+def load_sources(
+    data: Path, sources: list[Source], part: BodyPart
+) -> list[tuple[float, list[Tensor]]]:
+    """(share, clips `[T, C]` of `part`) of each source; mirrored clips follow the originals."""
     groups = []
     for source in sources:
         motions = [motion for motion, _ in load_folder(data / source.folder, "train")]
         if source.mirrored:
             motions += [mirror(motion) for motion in motions]
-        groups.append((source.share, [tensors_of(motion) for motion in motions]))
+        groups.append((source.share, [tensor_of(part, motion) for motion in motions]))
         frames = sum(len(motion) for motion in motions)
-        print(f"{source.folder}: {len(motions)} clips, {frames} frames (with mirrored)", flush=True)
+        print(f"{part}: {len(motions)} clips, {frames} frames of {source.folder}", flush=True)
     return groups
-
-
-def part_of(
-    groups: list[tuple[float, list[dict[BodyPart, Tensor]]]], part: BodyPart
-) -> list[tuple[float, list[Tensor]]]:
-    """The same groups with only the vectors of `part`."""
-    return [(share, [clip[part] for clip in clips]) for share, clips in groups]
 
 
 def generator(seed: int) -> torch.Generator:
