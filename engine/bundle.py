@@ -56,7 +56,8 @@ class Provenance:
 class BundleConfig:
     """Everything in a bundle but the weights.
 
-    choices: how each part's codes are picked. global_zeroed: fields of the lower-body vector that
+    choices: how each part's codes are picked. encoders: whether the weights hold the VQ-VAEs'
+    encoders, which nothing live needs. global_zeroed: fields of the lower-body vector that
     the global motion network was trained without. trained_for: schedules seen in training.
     """
 
@@ -76,6 +77,7 @@ class BundleConfig:
     choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     global_zeroed: tuple[str, ...] = ("translation",)
+    encoders: bool = True
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
@@ -106,6 +108,13 @@ class Bundle:
         return {"gesture": self.gesture, **parts, "global_motion": self.global_motion}
 
 
+class MissingEncoder(nn.Module):
+    """Stands where a bundle brought no encoder; using it raises BundleError."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise BundleError("this bundle holds no encoders: it decodes codes, it cannot make them")
+
+
 def new_bundle(config: BundleConfig) -> Bundle:
     """A bundle with fresh weights, in evaluation mode."""
     bundle = Bundle(
@@ -115,13 +124,16 @@ def new_bundle(config: BundleConfig) -> Bundle:
         global_motion=build_global_motion(config.global_motion),
         rest_codes=torch.zeros(len(BodyPart), dtype=torch.int64),
     )
+    if not config.encoders:
+        for vae in bundle.parts.values():
+            vae.encoder, vae.to_code = MissingEncoder(), nn.Identity()
     for module in bundle.modules().values():
         module.eval().requires_grad_(False)
     return bundle
 
 
 def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
-    """Write `directory`; weights as float16 if `half`. Encoders travel too: hints need them."""
+    """Write `directory`; weights as float16 if `half`."""
     from safetensors.torch import save_file
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -164,7 +176,7 @@ def load_config(directory: Path) -> BundleConfig:
     try:
         mapping: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = mapping.pop("format", None)
-    except (ValueError, AttributeError, OSError) as error:
+    except (ValueError, AttributeError, TypeError, OSError) as error:
         raise BundleError(f"{path} cannot be read as a JSON object: {error}") from error
     if found != FORMAT:
         raise BundleError(f"{path}: expected format {FORMAT}, got {found!r}; update emage-live")

@@ -247,7 +247,9 @@ class LiveSession:
         """Compute the rest and wait until it has been handed over."""
         self._put(self._stream.flush())
         self._finished.set()
-        while not self._stopped.is_set() and self._buffer.next_index < self._total(self._pace.received):
+        while not self._stopped.is_set() and self._buffer.next_index < self._total(
+            self._pace.received
+        ):
             self._stopped.wait(0.005)
 
     def _total(self, samples: int) -> int:

@@ -27,7 +27,11 @@ def namespace(x: Array) -> Any:
 
 
 def _length(x: Array) -> Array:
-    return namespace(x).sqrt((x * x).sum(-1))[..., None]
+    xp = namespace(x)
+    square = (x * x).sum(-1)[..., None]
+    # The root's gradient is infinite at zero, and infinity times zero is NaN: never take it there.
+    zero = square == 0
+    return xp.where(zero, 0.0 * square, xp.sqrt(xp.where(zero, 1.0 + square, square)))
 
 
 def normalize(x: Array) -> Array:

@@ -215,7 +215,8 @@ class Runner:
         rise = smoothing.linear_offset(last.height, height[:_OVERLAP])
         height = smoothing.add_linear(height[_OVERLAP:], rise, half_life)
         contacts = decoded.contacts[:, _OVERLAP : _OVERLAP + hop].transpose(0, 1).numpy()
-        velocity = travel[_OVERLAP:, :, (0, 2)].astype(np.float64)
+        # A frame's velocity leads to the next frame: position t = position t - 1 + v[t - 1] / fps.
+        velocity = travel[_OVERLAP - 1 : -1, :, (0, 2)].astype(np.float64)
         ground = state.ground + np.cumsum(velocity, 0) / self._clock.frame_rate
         for name, value in (("rotations", rotations), ("face", face), ("height", height)):
             self._keep(getattr(last, name), value)

@@ -1,0 +1,102 @@
+"""The stage `bundle`: trained modules become a bundle that `emage-live` runs.
+
+Reads DATA/<vq>/{face,upper,hands,lower,global,rest.npz} and DATA/<gesture>; writes the bundle into
+OUT and says how large it is.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.audio.features import DEFAULT_FEATURES
+from engine.bundle import WEIGHTS_FILE, Bundle, BundleConfig, Provenance, new_bundle, save_bundle
+from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
+from engine.errors import ConfigError
+from engine.model.builders import build_part_vae
+from engine.model.part_vae import PartVae
+from engine.pose import Motion
+from engine.sampling import CodeChoice, SamplingConfig
+from engine.schedule import Schedule
+from engine.skeleton import BodyPart
+from training.clips import load_clip
+from training.gesture import read_vocabulary
+from training.store import load_config, load_weights
+from training.vectors import part_vector
+
+_SETTLED = 96  # frames of standing still after which a causal encoder has seen nothing else
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """Settings of the stage. most_mb: refuse to write weights larger than this."""
+
+    name: str
+    provenance: Provenance
+    schedule: Schedule = field(default_factory=Schedule)
+    trained_for: tuple[Schedule, ...] = ()
+    choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    speakers: tuple[str, ...] = ("default",)
+    encoders: bool = False
+    most_mb: float = 5.0
+    vq: str = "vq"
+    gesture: str = "gesture"
+
+
+def rest_codes(parts: dict[BodyPart, PartVae], rest: Motion) -> Tensor:
+    """The code of each part `[P]` after standing in the pose `rest` (one frame) for a while."""
+    codes = []
+    for part in BodyPart:
+        still = torch.from_numpy(np.repeat(part_vector(part, rest)[None, :1], _SETTLED, axis=1))
+        codes.append(int(parts[part].quantize(parts[part].encode(still)).codes[0, -1]))
+    return torch.tensor(codes)
+
+
+def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleConfig:
+    """The bundle's configuration from those of its modules."""
+    return BundleConfig(
+        name=settings.name,
+        gesture=load_config(gesture, GestureConfig),
+        parts={part: load_config(vq / part, PartVaeConfig) for part in BodyPart},
+        global_motion=load_config(vq / "global", GlobalMotionConfig),
+        features=DEFAULT_FEATURES,
+        provenance=settings.provenance,
+        vocabulary=read_vocabulary(gesture).words,
+        speakers=settings.speakers,
+        schedule=settings.schedule,
+        trained_for=settings.trained_for,
+        choices=settings.choices,
+        sampling=settings.sampling,
+        encoders=settings.encoders,
+    )
+
+
+def _fill(bundle: Bundle, vq: Path, gesture: Path) -> None:
+    load_weights(gesture, bundle.gesture)
+    load_weights(vq / "global", bundle.global_motion)
+    whole = {}
+    for part in BodyPart:
+        whole[part] = build_part_vae(bundle.config.parts[part])
+        load_weights(vq / part, whole[part])
+        kept = bundle.parts[part].state_dict().keys()
+        state = {name: value for name, value in whole[part].state_dict().items() if name in kept}
+        bundle.parts[part].load_state_dict(state)
+    bundle.rest_codes.copy_(rest_codes(whole, load_clip(vq / "rest.npz")[0]))
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Stage: assemble, write, and check the size."""
+    settings = from_mapping(BundleSettings, config)
+    vq, gesture = data / settings.vq, data / settings.gesture
+    bundle = new_bundle(bundle_config(settings, vq, gesture))
+    with torch.no_grad():
+        _fill(bundle, vq, gesture)
+    save_bundle(bundle, out)
+    size_mb = (out / WEIGHTS_FILE).stat().st_size / 1e6
+    print(f"{out}: {size_mb:.2f} MB, rest codes {bundle.rest_codes.tolist()}")
+    if size_mb > settings.most_mb:
+        raise ConfigError(f"the weights take {size_mb:.2f} MB, expected at most {settings.most_mb}")
