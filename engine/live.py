@@ -1,8 +1,8 @@
 """LiveSession: a GestureStream in real time. Threads, queues and the playout clock live here.
 
-Three threads: one reads the source, the caller's computes, one hands frames to the receivers at a
-steady cadence. A frame leaves `delay_s` after its audio was heard, whatever the computing did.
-Knows receivers only as PoseSinks, and nothing of sockets or files.
+Three threads: a SourceReader's, the caller's, which computes, and one that hands frames to the
+receivers at a steady cadence. A frame leaves `delay_s` after its audio was heard, whatever the
+computing did. Knows receivers only as PoseSinks, and nothing of sockets or files.
 """
 
 import gc
@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
 from engine.clock import FrameClock
@@ -24,6 +23,7 @@ from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
 from engine.pace import RATE, Pace
 from engine.playout import FrameInterpolator, PlayoutBuffer
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
+from engine.reader import SourceReader
 from engine.statistics import Summary, Timings, percentiles
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
@@ -31,11 +31,8 @@ from engine.text.words import TimedWord
 AudioTap = Callable[[int, np.ndarray], None]
 """Called with the index of the first sample and the samples that were just taken."""
 
-_PIECE: Final = 160  # samples handed on at a time: 10 ms
 _WARM_UP_HOPS: Final = 12
 _MARGIN_S: Final = 0.010  # scheduling jitter that the cadence absorbs
-_PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
-_FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
 _FAR_BEHIND_S: Final = 1.0  # after a suspended machine: go on from now
 _STATS_EVERY: Final = 15  # frames
 
@@ -79,12 +76,18 @@ class LiveSession:
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
         self._stopped, self._finished = Event(), Event()
         self._pace = Pace(stamped=source.paced)
+        self._reader = SourceReader(
+            source,
+            self._pace,
+            self._stopped,
+            take=lambda piece, captured_at: self._inbox.put(self._taker(piece, captured_at)),
+            ended=lambda: self._inbox.put(lambda: False),
+        )
         self._interpolator = FrameInterpolator(clock, self.output)
         self._lock = Lock()
         self._latency, self._compute = Timings(), Timings()
         self._compute_s = 0.0
-        self._end: int | None = None
-        self._frames = self._late = self._inserted = 0
+        self._frames = self._late = 0
         self._first_out_s, self._last_out_s = math.nan, math.nan
         self._bundle_name = bundle_name
 
@@ -223,12 +226,9 @@ class LiveSession:
     def _run_live(self) -> None:
         if not self.delay_s:
             self.prepare()
-        threads = [
-            Thread(target=self._read, name="emage-source", daemon=True),
-            Thread(target=self._play_out, name="emage-playout", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
+        playout = Thread(target=self._play_out, name="emage-playout", daemon=True)
+        self._reader.start()
+        playout.start()
         while not self._stopped.is_set():
             try:
                 more = self._inbox.get(timeout=0.02)()
@@ -241,20 +241,29 @@ class LiveSession:
             self._finish()
         self._stopped.set()
         self._source.close()
-        threads[1].join(timeout=0.5)
+        playout.join(timeout=0.5)
+        if self._reader.error is not None:
+            raise self._reader.error
 
     def _finish(self) -> None:
         """Compute the rest and wait until it has been handed over."""
         self._put(self._stream.flush())
         self._finished.set()
-        while not self._stopped.is_set() and self._buffer.next_index < self._total(
-            self._pace.received
-        ):
+        total = self._total(self._pace.received)
+        while not self._stopped.is_set() and self._buffer.next_index < total:
             self._stopped.wait(0.005)
 
     def _total(self, samples: int) -> int:
         frames = self._stream.clock.frames_complete(samples)
         return self._interpolator.total(frames)
+
+    def _taker(self, piece: np.ndarray, captured_at: float) -> Callable[[], bool]:
+        def take() -> bool:
+            more = self._feed(piece)
+            self._pace.take(0, captured_at)
+            return more
+
+        return take
 
     def _compute_ready(self) -> None:
         while self._stream.ready and not self._stopped.is_set():
@@ -281,71 +290,9 @@ class LiveSession:
         missing = self._pace.missing(time.monotonic())
         if missing:
             self._events.count(UNDERRUN)
-            self._inserted += missing
+            self._reader.inserted += missing
             return self._feed(np.zeros(missing, np.float32))
         return True
-
-    # -- the reading thread ----------------------------------------------------------------------
-
-    def _read(self) -> None:
-        sent = 0
-        blocks = self._source.blocks()
-        for block in blocks:
-            if not self._pace.started:
-                for first in self._begin(block, blocks):
-                    sent = self._deliver(first, sent)
-                continue
-            sent = self._deliver(block, sent)
-            if self._stopped.is_set():
-                return
-        # The computing thread may learn of the end late; the playout must not run past it.
-        self._end = sent + self._inserted
-        self._inbox.put(lambda: False)
-
-    def _begin(self, block: PcmBlock, more: Any) -> list[PcmBlock]:
-        """Fix the time of sample 0; see `engine.pace` for a pipe that was already full."""
-        now = time.monotonic()
-        length_s = len(block.samples) / RATE
-        if math.isnan(block.captured_at):
-            self._pace.begin(now)
-        elif length_s <= _FULL_S:
-            self._pace.begin(block.captured_at - length_s)
-        else:
-            return self._begin_full(block, more, now)
-        return [block]
-
-    def _begin_full(self, block: PcmBlock, more: Any, now: float) -> list[PcmBlock]:
-        waiting = [block]
-        while time.monotonic() - now < _PROBE_S:
-            following = next(more, None)
-            if following is None:
-                break
-            waiting.append(following)
-        total_s = sum(len(b.samples) for b in waiting) / RATE
-        later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
-        live = later_s < _PROBE_S * 2
-        self._pace.begin(time.monotonic() - (total_s if live else 0.0))
-        return waiting
-
-    def _deliver(self, block: PcmBlock, sent: int) -> int:
-        """Hand a block to the computing thread in pieces, none before it would have been heard."""
-        for start in range(0, len(block.samples), _PIECE):
-            piece = block.samples[start : start + _PIECE]
-            sent += len(piece)
-            if not self._source.paced:
-                wait_s = self._pace.heard_s(sent + self._inserted) - time.monotonic()
-                if wait_s > 0 and self._stopped.wait(wait_s):
-                    return sent
-            self._inbox.put(self._taker(piece, block.captured_at))
-        return sent
-
-    def _taker(self, piece: np.ndarray, captured_at: float) -> Callable[[], bool]:
-        def take() -> bool:
-            more = self._feed(piece)
-            self._pace.take(0, captured_at)
-            return more
-
-        return take
 
     # -- the playout thread ----------------------------------------------------------------------
 
@@ -369,7 +316,8 @@ class LiveSession:
     def _is_over(self, index: int) -> bool:
         if self._finished.is_set():
             return index >= self._total(self._pace.received)
-        return self._end is not None and index >= self._total(self._end)
+        end = self._reader.end
+        return end is not None and index >= self._total(end)
 
     def _jump(self, behind_s: float) -> None:
         skipped = int(behind_s * self.output.frame_rate)

@@ -10,6 +10,7 @@ import pytest
 
 from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
+from engine.errors import AudioError
 from engine.events import EventCounter
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
@@ -210,3 +211,21 @@ def test_full_speed_does_not_depend_on_the_block(block: int) -> None:
     b, second, _ = session_of(Listed(samples, 1234), realtime=False)
     b.run()
     np.testing.assert_array_equal(numbers(first.frames), numbers(second.frames))
+
+
+class Failing(Listed):
+    """A source that breaks after a second."""
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, block in enumerate(super().blocks()):
+            if number == 100:
+                raise AudioError("the cable was pulled")
+            yield block
+
+
+def test_a_source_that_fails_ends_the_session_and_keeps_what_was_made() -> None:
+    session, recorder, _ = session_of(Failing(babble(5.0)))
+    with pytest.raises(AudioError, match="cable"):
+        session.run()
+    assert len(recorder.frames) >= 25
+    assert recorder.closed >= 1

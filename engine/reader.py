@@ -1,0 +1,103 @@
+"""SourceReader: the thread that reads a source and hands its sound on when it is due.
+
+Sound from a file or pipe is handed on no sooner than it would have been heard; sound from a
+microphone at once. Part of the live session: knows the pace, not what becomes of the sound.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
+from typing import Final
+
+import numpy as np
+
+from engine.audio.block import PcmBlock
+from engine.audio.source import AudioSource
+from engine.errors import GestureError
+from engine.pace import RATE, Pace
+
+_PIECE: Final = 160  # samples handed on at a time: 10 ms
+_PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
+_FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
+
+
+class SourceReader:
+    """Reads `source` in a thread of its own.
+
+    take(samples, captured_at): called for every piece. ended(): called once at the source's end.
+    `inserted`: samples of silence that were put between (the session writes it).
+    `end`: the stream's length once the source has ended. `error`: what ended it, if it failed.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        pace: Pace,
+        stopped: Event,
+        *,
+        take: Callable[[np.ndarray, float], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._source, self._pace, self._stopped = source, pace, stopped
+        self._take, self._ended = take, ended
+        self._sent = 0
+        self.inserted = 0
+        self.end: int | None = None
+        self.error: GestureError | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        Thread(target=self._run, name="emage-source", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except GestureError as error:
+            self.error = error
+        # The computing thread may learn of the end late; the playout must not run past it.
+        self.end = self._sent + self.inserted
+        self._ended()
+
+    def _read(self) -> None:
+        blocks = self._source.blocks()
+        for block in blocks:
+            waiting = [block] if self._pace.started else self._begin(block, blocks)
+            for known in waiting:
+                self._deliver(known)
+            if self._stopped.is_set():
+                return
+
+    def _begin(self, block: PcmBlock, more: Iterator[PcmBlock]) -> list[PcmBlock]:
+        """Fix the time of sample 0; see `engine.pace` for a pipe that was already full."""
+        now = time.monotonic()
+        length_s = len(block.samples) / RATE
+        if not math.isnan(block.captured_at) and length_s > _FULL_S:
+            return self._begin_full(block, more, now)
+        self._pace.begin(now if math.isnan(block.captured_at) else block.captured_at - length_s)
+        return [block]
+
+    def _begin_full(self, block: PcmBlock, more: Iterator[PcmBlock], now: float) -> list[PcmBlock]:
+        """Watch for a moment whether the sender goes on in real time or as fast as it can."""
+        waiting = [block]
+        while time.monotonic() - now < _PROBE_S:
+            following = next(more, None)
+            if following is None:
+                break
+            waiting.append(following)
+        total_s = sum(len(b.samples) for b in waiting) / RATE
+        later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
+        live = 0 < later_s < 2 * _PROBE_S
+        self._pace.begin(time.monotonic() - (total_s if live else 0.0))
+        return waiting
+
+    def _deliver(self, block: PcmBlock) -> None:
+        """Hand a block on in pieces, none before it would have been heard."""
+        for start in range(0, len(block.samples), _PIECE):
+            piece = block.samples[start : start + _PIECE]
+            self._sent += len(piece)
+            if not self._source.paced:
+                wait_s = self._pace.heard_s(self._sent + self.inserted) - time.monotonic()
+                if wait_s > 0 and self._stopped.wait(wait_s):
+                    return
+            self._take(piece, block.captured_at)
