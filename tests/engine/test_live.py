@@ -30,7 +30,9 @@ class Listed:
     sample_rate = 16000
     paced = False
 
-    def __init__(self, samples: np.ndarray, block: int = 160, stall: dict[int, float] | None = None):
+    def __init__(
+        self, samples: np.ndarray, block: int = 160, stall: dict[int, float] | None = None
+    ) -> None:
         self.samples, self.block, self.stall = samples, block, stall or {}
         self.closed = threading.Event()
 
@@ -77,9 +79,7 @@ class SlowKernel(EagerKernel):
 def session_of(source, *, kernel=None, **options) -> tuple[LiveSession, Recorder, EventCounter]:
     recorder, events = Recorder(), EventCounter()
     stream = GestureStream(BUNDLE, kernel=kernel, events=events)
-    session = LiveSession(
-        stream, source, [recorder], events=events, bundle_name="tiny", **options
-    )
+    session = LiveSession(stream, source, [recorder], events=events, bundle_name="tiny", **options)
     return session, recorder, events
 
 
@@ -101,9 +101,7 @@ def test_real_time_gives_the_frames_of_full_speed() -> None:
         np.testing.assert_array_equal(numbers(quick.frames), numbers(slow.frames))
     else:  # a busy machine: what was on time before the first fault is still the same
         first = kept[-1] if len(kept) == 60 else next(i for i in range(60) if i not in kept)
-        np.testing.assert_array_equal(
-            numbers(quick.frames)[:first], numbers(slow.frames)[:first]
-        )
+        np.testing.assert_array_equal(numbers(quick.frames)[:first], numbers(slow.frames)[:first])
     assert events.snapshot()["late_frame"] == summary.late_frames
     assert slow.closed >= 1
 
@@ -195,8 +193,8 @@ def test_summary_has_the_contract() -> None:
     result = session.run().as_json()
     wanted = "frames audio_s rtf hop_frames lookahead_ms fps_out late_frames events bundle terms"
     assert set(wanted.split()) <= set(result)
-    assert set(result["audio_to_pose_ms"]) == {"p50", "p95", "p99", "max"} == set(
-        result["compute_ms"]
+    assert (
+        set(result["audio_to_pose_ms"]) == {"p50", "p95", "p99", "max"} == set(result["compute_ms"])
     )
     assert set(result["terms"]) == {"lookahead_ms", "hop_wait_ms", "compute_ms", "playout_ms"}
     assert result["hop_frames"] == 2

@@ -70,7 +70,8 @@ def test_real_time_writes_the_same_file(model: Path, speech: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "subtype"), [(8000, 1, "PCM_U8"), (96000, 2, "PCM_24"), (44100, 1, "FLOAT")]
+    ("rate", "channels", "subtype"),
+    [(8000, 1, "PCM_U8"), (96000, 2, "PCM_24"), (44100, 1, "FLOAT")],
 )
 def test_any_sound_file(
     model: Path, tmp_path: Path, capsys, rate: int, channels: int, subtype: str
@@ -174,7 +175,9 @@ def test_pcm_on_standard_input_seen_from_outside(model: Path) -> None:
     assert seen.frames == list(range(seen.frames[0], 60))
     assert seen.frames[0] <= 3
     assert seen.report["frames"] == 60
-    assert seen.report["audio_s"] == pytest.approx(2.0, abs=0.01) or seen.report["events"]["underrun"]
+    assert (
+        seen.report["audio_s"] == pytest.approx(2.0, abs=0.01) or seen.report["events"]["underrun"]
+    )
     assert min(seen.latency_ms) > 0, "a frame came before its sound"
 
 
