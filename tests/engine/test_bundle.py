@@ -1,0 +1,174 @@
+"""Bundles on disk: what is saved comes back, and every kind of damage is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle, load_config, save_bundle
+from engine.errors import BundleError, GestureError
+from engine.pose import concatenate
+from engine.stream import GestureStream
+from tests.models import tiny_bundle
+from tests.sounds import babble
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bundle") / "tiny"
+    save_bundle(tiny_bundle(), directory, half=False)
+    return directory
+
+
+@pytest.fixture
+def damaged(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "damaged"))
+
+
+def poses(bundle: Bundle) -> np.ndarray:
+    stream = GestureStream(bundle)
+    stream.feed_audio(babble(0.5))
+    return concatenate(stream.drain()).rotations
+
+
+def test_what_is_saved_comes_back(saved: Path) -> None:
+    original, loaded = tiny_bundle(), load_bundle(saved)
+    assert loaded.config == original.config
+    assert torch.equal(loaded.rest_codes, original.rest_codes)
+    np.testing.assert_array_equal(poses(loaded), poses(original))
+
+
+def test_half_precision_halves_the_file_and_keeps_the_weights_close(
+    saved: Path, tmp_path: Path
+) -> None:
+    original = tiny_bundle()
+    save_bundle(original, tmp_path)
+    ratio = (tmp_path / WEIGHTS_FILE).stat().st_size / (saved / WEIGHTS_FILE).stat().st_size
+    assert ratio < 0.6
+    loaded = load_bundle(tmp_path)
+    for prefix, module in original.modules().items():
+        for name, tensor in module.state_dict().items():
+            again = loaded.modules()[prefix].state_dict()[name]
+            assert again.dtype == tensor.dtype
+            torch.testing.assert_close(again, tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_a_loaded_bundle_is_for_running(saved: Path) -> None:
+    for module in load_bundle(saved).modules().values():
+        assert not module.training
+        assert not any(p.requires_grad for p in module.parameters())
+
+
+def edit_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(directory: Path) -> None:
+        path = directory / CONFIG_FILE
+        mapping = json.loads(path.read_text())
+        change(mapping)
+        path.write_text(json.dumps(mapping))
+
+    return edit
+
+
+def write_json(text: str) -> Callable[[Path], object]:
+    return lambda directory: (directory / CONFIG_FILE).write_text(text)
+
+
+def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def edit(directory: Path) -> None:
+        path = str(directory / WEIGHTS_FILE)
+        tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+        change(tensors)
+        save_file(tensors, path)
+
+    return edit
+
+
+def cut(keep: int) -> Callable[[Path], None]:
+    def edit(directory: Path) -> None:
+        path = directory / WEIGHTS_FILE
+        path.write_bytes(path.read_bytes()[:keep])
+
+    return edit
+
+
+TENSOR = "parts.upper.quantizer.embedding.weight"
+
+
+def put_nan(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[TENSOR][3, 1] = torch.nan
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no directory": (shutil.rmtree, r"is not a bundle: expected bundle\.json and weights\.safe"),
+    "no configuration": (lambda d: (d / CONFIG_FILE).unlink(), "is not a bundle"),
+    "no weights": (lambda d: (d / WEIGHTS_FILE).unlink(), "cannot be read as safetensors"),
+    "empty weights": (cut(0), r"weights\.safetensors cannot be read .* copy it again"),
+    "cut header": (cut(100), "cannot be read as safetensors"),
+    "cut weights": (cut(50_000), "cannot be read as safetensors"),
+    "not json": (write_json("{"), "cannot be read as a JSON object"),
+    "not an object": (write_json("[1]"), "cannot be read as a JSON object"),
+    "a number": (write_json("3"), "cannot be read as a JSON object"),
+    "not text": (lambda d: (d / CONFIG_FILE).write_bytes(b"\xff\xfe\x00"), "cannot be read as"),
+    "no format": (edit_json(lambda m: m.pop("format")), "expected format 1, got None"),
+    "later format": (edit_json(lambda m: m.update(format=2)), "got 2; update emage-live"),
+    "unknown key": (edit_json(lambda m: m.update(colour=1)), "unknown key 'colour'"),
+    "missing key": (edit_json(lambda m: m.pop("gesture")), "key 'gesture' is missing"),
+    "unknown face": (edit_json(lambda m: m.update(face="x")), "unknown face basis 'x'"),
+    "a part too few": (edit_json(lambda m: m["parts"].pop("hands")), "parts must be all four"),
+    "an unknown part": (edit_json(lambda m: m["parts"].update(tail={})), "got 'tail'"),
+    "speakers": (edit_json(lambda m: m.update(speakers=["a", "b"])), "speakers must be"),
+    "schedule": (edit_json(lambda m: m["schedule"].update(hop=99)), "must fit into the window"),
+    "a wrong type": (edit_json(lambda m: m["clock"].update(frame_rate="30")), "expected int"),
+    "another width": (
+        edit_json(lambda m: m["parts"]["upper"].update(codes=25)),
+        rf"tensor {TENSOR}: expected shape \[25, 8\], got \[24, 8\]",
+    ),
+    "missing tensor": (edit_weights(lambda t: t.pop(TENSOR)), f"tensor {TENSOR} is missing"),
+    "foreign tensor": (
+        edit_weights(lambda t: t.update(intruder=torch.zeros(1))),
+        "tensor intruder is not of this model",
+    ),
+    "misshapen tensor": (
+        edit_weights(lambda t: t.update({TENSOR: t[TENSOR][:, :-1].contiguous()})),
+        rf"tensor {TENSOR}: expected shape \[24, 8\], got \[24, 7\]",
+    ),
+    "nan": (edit_weights(put_nan), f"tensor {TENSOR} holds NaN or infinite values"),
+    "rest code": (
+        edit_weights(lambda t: t["rest.codes"].fill_(24)),
+        r"rest\.codes of face is 24: not in its codebook",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_named(damaged: Path, kind: str) -> None:
+    damage, message = DAMAGE[kind]
+    damage(damaged)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(damaged)
+
+
+def test_the_configuration_alone_needs_no_weights(damaged: Path) -> None:
+    (damaged / WEIGHTS_FILE).unlink()
+    assert load_config(damaged) == tiny_bundle().config
+
+
+def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"model\.bin is not a bundle"):
+        load_bundle(path)
+
+
+def test_a_face_that_the_networks_do_not_make_is_refused_before_the_first_frame(
+    damaged: Path,
+) -> None:
+    edit_json(lambda m: m.update(face="flame100"))(damaged)
+    with pytest.raises(GestureError, match="has 106 channels"):
+        GestureStream(load_bundle(damaged))

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.decoder import Decoded, PoseDecoder
+from engine.layout import MOTION
+from engine.rotation import to_sixd
+from engine.skeleton import SMPLX_55
+from tests.models import tiny_bundle
+
+NEW = 4
+
+
+def decoder(*, causal: bool = True, zeroed: tuple[str, ...] = ("translation",)) -> PoseDecoder:
+    bundle = tiny_bundle(causal=causal)
+    return PoseDecoder(bundle.parts, bundle.global_motion, face_width=51, global_zeroed=zeroed)
+
+
+def random_codes(frames: int, rows: int = 2, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 24, (rows, 4, frames), generator=generator)
+
+
+def assert_same(a: Decoded, b: Decoded, atol: float = 1e-4) -> None:
+    for name, x, y in zip(Decoded._fields, a, b, strict=True):
+        torch.testing.assert_close(x, y, atol=atol, rtol=1e-4, msg=name)
+
+
+def test_shapes_and_ranges() -> None:
+    decoded = decoder().decode(random_codes(30), NEW)
+    assert [tuple(field.shape) for field in decoded] == [
+        *((2, 4, 55, 4), (2, 4, 51), (2, 4, 4), (2, 4, 3), (2, 4, 337)),
+    ]
+    assert float(decoded.contacts.min()) >= 0.0
+    assert float(decoded.contacts.max()) <= 1.0
+    lengths = decoded.rotations.norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_declared_context_and_edge_are_exactly_what_a_frame_sees(causal: bool) -> None:
+    """A code that is not a number spoils every frame that sees it, however faintly."""
+    bundle = tiny_bundle(causal=causal)
+    for module in bundle.parts.values():
+        module.quantizer.embedding.weight[23] = torch.nan
+    pose = PoseDecoder(bundle.parts, bundle.global_motion, face_width=51)
+    at = pose.edge + 5
+    frames = at + pose.context + 5
+    codes = random_codes(frames, 1) % 23
+    codes[..., at] = 23
+    decoded = pose.decode(codes, frames)
+    spoilt = decoded.travel[0].isnan().any(-1).nonzero().flatten().tolist()
+    assert spoilt == list(range(at - pose.edge, at + pose.context + 1))
+    assert (pose.edge == 0) == causal
+    elsewhere = decoded.rotations[0].isnan().flatten(1).any(-1).nonzero().flatten().tolist()
+    assert set(elsewhere) <= set(spoilt)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_less_history_than_was_there_changes_nothing(causal: bool) -> None:
+    pose = decoder(causal=causal)
+    codes = random_codes(pose.context + NEW + 20)
+    short = codes[..., -(pose.context + NEW) :]
+    assert_same(pose.decode(short, NEW), pose.decode(codes, NEW))
+
+
+def test_streams_in_one_batch_do_not_meet() -> None:
+    pose = decoder()
+    codes = random_codes(30)
+    together = pose.decode(codes, NEW)
+    alone = pose.decode(codes[1:], NEW)
+    assert_same(Decoded(*(field[1:] for field in together)), alone)
+
+
+def test_the_seed_fed_back_is_the_pose_and_the_lower_bodys_own_channels() -> None:
+    decoded = decoder().decode(random_codes(30), NEW)
+    fields = MOTION.unpack(decoded.motion)
+    torch.testing.assert_close(fields["rot6d"], to_sixd(decoded.rotations).flatten(-2))
+    torch.testing.assert_close(fields["contact"].clamp(0, 1), decoded.contacts)
+    assert not torch.allclose(fields["translation"], decoded.travel)
+
+
+def test_eyes_look_ahead_and_every_other_joint_moves() -> None:
+    rotations = decoder().decode(random_codes(60, 1), 40).rotations[0].numpy()
+    still = np.ptp(rotations, axis=0).max(axis=-1) == 0
+    names = [name for name, s in zip(SMPLX_55.joint_names, still, strict=True) if s]
+    assert names == ["left_eye", "right_eye"]
+    np.testing.assert_array_equal(rotations[0, 23], [1, 0, 0, 0])
+
+
+def test_zeroed_fields_do_not_reach_the_global_motion() -> None:
+    codes = random_codes(30)
+    shown = decoder(zeroed=()).decode(codes, NEW)
+    hidden = decoder(zeroed=("translation",)).decode(codes, NEW)
+    assert not torch.allclose(shown.travel, hidden.travel)
+    torch.testing.assert_close(shown.rotations, hidden.rotations)
+    everything = decoder(zeroed=("rot6d", "translation", "contact"))
+    a, b = (everything.decode(random_codes(60, seed=s), NEW).travel for s in (1, 2))
+    torch.testing.assert_close(a, b)

@@ -1,0 +1,48 @@
+import pytest
+
+from engine.errors import ConfigError
+from engine.schedule import OFFLINE, Schedule
+
+
+def test_the_published_schedule_fills_its_window() -> None:
+    assert Schedule(64, 4, 60, 0) == OFFLINE
+    assert OFFLINE.first_new == OFFLINE.seed
+    for name in ("seed", "hop", "lookahead"):
+        one_more = {"seed": 4, "hop": 60, "lookahead": 0}
+        one_more[name] += 1
+        with pytest.raises(ConfigError, match="must fit into the window of 64 frames"):
+            Schedule(64, **one_more)
+
+
+@pytest.mark.parametrize("hop", range(1, 17))
+@pytest.mark.parametrize("lookahead", [0, 1, 4, 16])
+def test_live_hops_keep_as_much_seed_as_fits(hop: int, lookahead: int) -> None:
+    schedule = Schedule().with_hop(hop, lookahead)
+    assert (schedule.window, schedule.hop, schedule.lookahead) == (64, hop, lookahead)
+    assert schedule.seed == min(60, 64 - hop - lookahead)
+    assert schedule.first_new + hop + lookahead == 64
+    assert schedule.first_new >= schedule.seed
+    assert schedule.algorithmic_frames == hop + lookahead
+
+
+def test_with_hop_keeps_what_is_not_given() -> None:
+    schedule = Schedule(64, 20, 3, 2)
+    assert schedule.with_hop(None, None) == schedule
+    assert schedule.with_hop(5, None) == Schedule(64, 20, 5, 2)
+    assert schedule.with_hop(None, 0) == Schedule(64, 20, 3, 0)
+
+
+@pytest.mark.parametrize(("hop", "lookahead"), [(64, 0), (60, 4), (1, 63), (1000, 0)])
+def test_a_hop_that_leaves_no_seed_is_refused(hop: int, lookahead: int) -> None:
+    with pytest.raises(ConfigError, match="choose a smaller hop or lookahead"):
+        Schedule().with_hop(hop, lookahead)
+
+
+@pytest.mark.parametrize("wrong", [{"hop": 0}, {"hop": -2}, {"seed": 0}, {"lookahead": -1}])
+def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="hop >= 1, seed >= 1 and lookahead >= 0"):
+        Schedule(**wrong)
+
+
+def test_the_smallest_schedule() -> None:
+    assert Schedule(2, 1, 1).first_new == 1

@@ -1,0 +1,362 @@
+"""The rules of design and form that can be read off the sources without running them.
+
+Layers only point down; a heavy or optional package has one importing file and is imported where it
+is used; threads, clocks and processes live in few files; nothing works at import; files and
+functions stay readable.
+"""
+
+import ast
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("engine", "exporters", "training", "bench")
+
+# Rooms of the engine from the ground up. A module may import what stands in an earlier line, and
+# within a package its own neighbours; two rooms of one line know nothing of each other.
+LAYERS = (
+    ("errors", "events"),
+    ("clock", "rotation"),
+    ("skeleton", "face"),
+    ("pose", "layout"),
+    ("config", "schedule", "sampling", "statistics", "pace"),
+    ("audio", "text", "kernels"),
+    ("model", "smoothing", "state"),
+    ("bundle", "decoder"),
+    ("runner", "playout", "reader"),
+    ("stream",),
+    ("live",),
+)
+
+# Who may import whom among the packages. The command lines may import everyone.
+MAY_IMPORT = {
+    "engine": {"engine"},
+    "exporters": {"engine", "exporters"},
+    "training": {"engine", "training"},
+    "bench": {"engine", "exporters", "training", "bench"},
+}
+COMMANDS = "exporters/commands/"
+
+# Heavy or optional packages, each with the number of files that may import it: a protocol's server
+# and client are two.
+HEAVY = {
+    "fasttext": 1,
+    "librosa": 1,
+    "matplotlib": 1,
+    "onnxruntime": 1,
+    "openvino": 1,
+    "pocketsphinx": 1,
+    "pythonosc": 1,
+    "ray": 1,
+    "smplx": 1,
+    "sounddevice": 1,
+    "soundfile": 1,
+    "soxr": 1,
+    "torch_tensorrt": 1,
+    "trimesh": 1,
+    "viser": 1,
+    "webrtcvad": 1,
+    "websockets": 2,
+}
+
+CLOCKS = {
+    *("_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "selectors"),
+    *("signal", "subprocess", "threading", "time"),
+}
+# Where threads, clocks and processes may live; a set names the only ones allowed there.
+CLOCK_FILES: dict[str, set[str]] = {
+    "engine/events.py": {"threading.Lock"},
+    "engine/audio/queue.py": {"threading.Event", "threading.Lock"},
+    "engine/audio/player.py": {"threading.Lock", "time"},
+    "engine/audio/source.py": CLOCKS,
+    "engine/text/recogniser.py": CLOCKS,
+    "engine/reader.py": {"threading.Event", "threading.Thread", "time"},
+    "engine/live.py": CLOCKS,
+    "exporters/websocket.py": CLOCKS,
+}
+CLOCK_FOLDERS = ("exporters/commands/", "exporters/viewer/", "training/", "bench/")
+TALKATIVE = ("exporters/commands/", "exporters/viewer/__main__.py", "training/", "bench/")
+
+# What a module may do when it is imported: say what it is made of.
+STATEMENTS = (
+    *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.Assign, ast.AnnAssign),
+)
+WORKERS = (
+    *("open", "print", "input", "exec", "eval", "__import__"),
+    *("os", "sys", "socket", "shutil", "tempfile", "logging", "warnings", "importlib", "torch"),
+    *CLOCKS,
+)
+READERS = ("read_text", "read_bytes", "exists", "is_file", "is_dir", "glob", "load", "loads")
+
+MOST_LINES = 400
+MOST_FUNCTION_LINES = 50
+
+
+@dataclass(frozen=True)
+class Import:
+    """module: dotted name; name: what is taken from it, empty for a plain import."""
+
+    module: str
+    name: str
+    line: int
+    inside: bool  # a function
+    typing: bool  # only for a type checker
+
+
+@dataclass(frozen=True)
+class Source:
+    path: str  # relative to the root, with slashes
+
+    @cached_property
+    def text(self) -> str:
+        return (ROOT / self.path).read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    @property
+    def package(self) -> str:
+        return self.path.split("/")[0]
+
+    @property
+    def module(self) -> str:
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        return tuple(_imports(self.tree, inside=False, typing=False))
+
+
+def _imports(node: ast.AST, *, inside: bool, typing: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, "", child.lineno, inside, typing)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: imports are absolute here"
+            for alias in child.names:
+                yield Import(child.module or "", alias.name, child.lineno, inside, typing)
+        function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        checked = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        yield from _imports(child, inside=inside or function, typing=typing or checked)
+
+
+@cache
+def sources() -> tuple[Source, ...]:
+    paths = [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
+    return tuple(Source(p.relative_to(ROOT).as_posix()) for p in paths)
+
+
+def room(module: str) -> str:
+    """`engine.audio.gate` -> `audio`."""
+    return module.split(".")[1]
+
+
+def targets(source: Source) -> Iterator[tuple[Import, str]]:
+    """Each import of our own, with the module it names: `from engine import x` names engine.x."""
+    modules = {s.module for s in sources()}
+    for found in source.imports:
+        if found.module.split(".")[0] in PACKAGES:
+            deeper = f"{found.module}.{found.name}"
+            yield found, deeper if deeper in modules else found.module
+
+
+def report(problems: list[str]) -> None:
+    assert not problems, "\n" + "\n".join(dict.fromkeys(problems))
+
+
+def test_there_is_something_to_check() -> None:
+    packages = {source.package for source in sources()}
+    assert packages == set(PACKAGES)
+    assert len(sources()) > 50
+    assert sum(1 for s in sources() for _ in targets(s)) > 100
+
+
+def test_every_room_of_the_engine_has_its_layer() -> None:
+    rooms = {room(s.module) for s in sources() if s.package == "engine" and "." in s.module}
+    known = [name for layer in LAYERS for name in layer]
+    assert len(known) == len(set(known))
+    assert rooms <= set(known), f"rooms without a layer: {sorted(rooms - set(known))}"
+
+
+def test_layers_of_the_engine_only_point_down() -> None:
+    rank = defaultdict(lambda: len(LAYERS))
+    rank.update({name: i for i, layer in enumerate(LAYERS) for name in layer})
+    problems = []
+    for source in (s for s in sources() if s.package == "engine" and "." in s.module):
+        own = room(source.module)
+        for found, module in targets(source):
+            if not module.startswith("engine."):
+                continue
+            other = room(module)
+            if other != own and rank[other] >= rank[own]:
+                problems.append(f"{source.path}:{found.line}: {own} imports {other} above it")
+    report(problems)
+
+
+def test_packages_only_point_towards_the_engine() -> None:
+    problems = []
+    for source in sources():
+        if source.path.startswith(COMMANDS):
+            continue
+        for found, module in targets(source):
+            if module.split(".")[0] not in MAY_IMPORT[source.package]:
+                problems.append(f"{source.path}:{found.line}: imports {module}")
+            if module.startswith("exporters.commands") and source.package != "bench":
+                problems.append(f"{source.path}:{found.line}: imports the command lines")
+    report(problems)
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    graph = {s.module: {m for f, m in targets(s) if not f.typing} - {s.module} for s in sources()}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for other in sorted(graph.get(module, ())):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_a_heavy_package_has_one_importing_file(package: str) -> None:
+    files = {s.path for s in sources() for i in s.imports if i.module.split(".")[0] == package}
+    assert len(files) <= HEAVY[package], f"{package} is imported by {sorted(files)}"
+
+
+def test_heavy_packages_are_imported_where_they_are_used() -> None:
+    report(
+        [
+            f"{source.path}:{found.line}: import {found.module} inside the function that uses it"
+            for source in sources()
+            for found in source.imports
+            if found.module.split(".")[0] in HEAVY and not (found.inside or found.typing)
+        ]
+    )
+
+
+def test_figures_alone_draw() -> None:
+    drawing = [s.path for s in sources() if any("matplotlib" in i.module for i in s.imports)]
+    assert drawing == ["bench/figures.py"]
+
+
+def test_threads_clocks_and_processes_live_in_few_files() -> None:
+    problems = []
+    for source in sources():
+        if source.path.startswith(CLOCK_FOLDERS):
+            continue
+        allowed = CLOCK_FILES.get(source.path, set())
+        for found in source.imports:
+            top = found.module.split(".")[0]
+            full = f"{found.module}.{found.name}"
+            if top in CLOCKS and not {top, found.module, full} & allowed:
+                problems.append(f"{source.path}:{found.line}: {full.rstrip('.')}")
+    report(problems)
+
+
+def test_only_commands_print_or_read_the_environment() -> None:
+    problems = []
+    for source in sources():
+        if source.path.startswith(TALKATIVE):
+            continue
+        for node in ast.walk(source.tree):
+            text = ""
+            if isinstance(node, ast.Call):
+                text = ast.unparse(node.func)
+            elif isinstance(node, ast.Attribute):
+                text = ast.unparse(node)
+            if text in ("print", "os.environ", "os.getenv", "os.putenv", "sys.stdout.write"):
+                problems.append(f"{source.path}:{node.lineno}: {text}")
+    report(problems)
+
+
+def _main_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        *("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'"),
+    )
+
+
+def _works(node: ast.AST) -> str:
+    """The call in `node` that does more than to describe, or nothing."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call):
+            name = ast.unparse(call.func)
+            if name.split(".")[0] in WORKERS or name.split(".")[-1] in READERS:
+                return name
+    return ""
+
+
+def test_importing_does_no_work() -> None:
+    problems = []
+    for source in sources():
+        for node in source.tree.body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if docstring or _main_guard(node):
+                continue
+            where = f"{source.path}:{node.lineno}"
+            if not isinstance(node, STATEMENTS):
+                problems.append(f"{where}: {type(node).__name__} at module level")
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and (call := _works(node)):
+                problems.append(f"{where}: {call} at import")
+    report(problems)
+
+
+_IMPORT_ALL = """
+import importlib, sys, threading
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+loaded = sorted(set(sys.argv[1].split(",")) & set(sys.modules))
+assert not loaded, f"importing everything loads {loaded}"
+assert threading.active_count() == 1, threading.enumerate()
+"""
+
+
+def test_everything_can_be_imported_without_any_heavy_package() -> None:
+    modules = [
+        s.module
+        for s in sources()
+        if s.package in ("engine", "exporters") and not s.path.endswith("__main__.py")
+    ]
+    # soxr and soundfile are required, but a machine without them still runs the rest.
+    result = subprocess.run(
+        [sys.executable, "-c", _IMPORT_ALL, ",".join(HEAVY), *modules],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+
+
+def test_files_are_short() -> None:
+    lengths = {s.path: len(s.text.splitlines()) for s in sources()}
+    report([f"{path}: {n} lines" for path, n in lengths.items() if n >= MOST_LINES])
+
+
+def test_functions_fit_a_screen() -> None:
+    problems = []
+    for source in sources():
+        for node in ast.walk(source.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > MOST_FUNCTION_LINES:
+                    problems.append(f"{source.path}:{node.lineno}: {node.name} has {lines} lines")
+    report(problems)
+
+
+def test_every_module_says_what_it_is() -> None:
+    report([s.path for s in sources() if s.text.strip() and not ast.get_docstring(s.tree)])
