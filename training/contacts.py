@@ -10,7 +10,7 @@ STILL_M = 0.01
 
 
 def foot_contacts(positions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame counts as contact."""
+    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame has contact."""
     feet = positions[:, list(CONTACT_JOINTS)]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
     return np.concatenate([moved < STILL_M, np.ones((1, 4), bool)]).astype(np.float32)

@@ -132,7 +132,7 @@ def measure(parts: dict[BodyPart, PartVae], decoder: PoseDecoder, motions: list[
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: measure the modules in OUT on DATA's folders; config: folders, {name: [folder, split]}."""
+    """Stage: measure the modules in OUT on DATA; config: folders, {name: [folder, split]}."""
     parts = load_parts(out)
     decoder = load_decoder(out, parts)
     sets = config.get(

@@ -118,6 +118,9 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.rate, weight_decay=1e-4)
     count = sum(p.numel() for p in module.parameters())
     print(f"global: {count} parameters", flush=True)
+    with torch.no_grad():
+        travel = SAMPLE.unpack(sampler.draw(64, draws))["travel"]
+        module.decoder.last.bias.copy_(travel.mean((0, 1)))
     began = time.monotonic()
     for step in range(settings.steps):
         for group in optimizer.param_groups:

@@ -5,6 +5,8 @@ the data bear out: an idle figure's arms are turned by about 67 degrees about z,
 positions lack their rest height, so the feet decide where the body is.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +50,7 @@ def _names(side: str, source: str) -> dict[str, str]:
 def _world(motion: SourceMotion) -> dict[str, FloatArray]:
     result: dict[str, FloatArray] = {"Hips": rot.exp(motion.rotations["Hips"])}
     for chain in _chains():
-        for above, name in zip(chain, chain[1:], strict=False):
+        for above, name in pairwise(chain):
             result[name] = rot.multiply(result[above], rot.exp(motion.rotations[name]))
     return result
 

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ConfigError
 from engine.pose import Motion, PoseChunk
 from engine.skeleton import SMPLX_55
 from training.clips import save_clip
 from training.retarget import stand
 from training.windows import load_folder
+
+
+DEFAULT_IDLES = ("ChrRachel_Idle02", "ChrConnor_IdleStand01", "ChrGarza_IdleStand01")
+"""Idles that stand on both legs with hanging arms."""
 
 
 def mean_rotation(q: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -55,7 +58,7 @@ def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
     """Stage: config idles = names of idle clips in DATA/clips to take the pose from."""
-    names = set(config.get("idles", ["ChrBrad_Idle01"]))
+    names = set(config.get("idles", DEFAULT_IDLES))
     motions = [m for m, meta in load_folder(data / "clips", "train") if meta["name"] in names]
     if not motions:
         raise ConfigError(f"rest: none of {sorted(names)} is in {data / 'clips'}")

@@ -125,7 +125,7 @@ def swings(bind: dict[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def local_rotations(world: dict[str, FloatArray]) -> FloatArray:
-    """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; others follow the parent."""
+    """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; others are at rest."""
     frames = len(world["pelvis"])
     result = rot.identity(frames, 55).astype(np.float64)
     for j, name in enumerate(SMPLX_55.joint_names):

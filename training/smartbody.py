@@ -95,7 +95,7 @@ class SourceMotion:
         )
 
     def channel_rotations(self, skeleton: SourceSkeleton) -> FloatArray:
-        """Quaternions `[T, J, 4]` in the skeleton's order; joints without a channel stay at rest."""
+        """Quaternions `[T, J, 4]` in the skeleton's order; identity without a channel."""
         result = identity(len(self.times), len(skeleton.names)).astype(np.float64)
         for j, name in enumerate(skeleton.names):
             if name in self.rotations:
@@ -178,7 +178,7 @@ TIMES = ("ready", "strokeStart", "emphasis", "stroke", "relax")
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """One row of clips.tsv. `use`: gesture, idle, fidget, transition or exclude; times in seconds."""
+    """One row of clips.tsv; use: gesture, idle, fidget, transition, exclude; times in seconds."""
 
     path: str
     actor: str

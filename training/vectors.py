@@ -44,7 +44,7 @@ def motion_vector(motion: Motion) -> FloatArray:
 
 
 def motion_from_vector(vector: FloatArray, face: FloatArray, fmt: PoseFormat) -> Motion:
-    """The motion of 337-vectors `[T, 337]` and face coefficients `[T, E]`, starting at x = z = 0."""
+    """The motion of 337-vectors `[T, 337]` and faces `[T, E]`, starting at x = z = 0."""
     fields = MOTION.unpack(vector)
     frames = len(vector)
     rotations = from_sixd(fields["rot6d"].reshape(frames, -1, 6)).astype(np.float32)

@@ -18,6 +18,7 @@ from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.layout import part_layout
 from engine.model.builders import build_part_vae
+from engine.model.conv import TemporalConv
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
 from training.codebook import CodebookTrainer, code_usage
@@ -65,6 +66,23 @@ def schedule(step: int, steps: int) -> float:
     rise = min(1.0, (step + 1) / 50)
     fall = 0.5 + 0.5 * torch.cos(torch.tensor(step / steps * torch.pi)).item()
     return rise * (0.01 + 0.99 * fall)
+
+
+@torch.no_grad()
+def start_from_statistics(vae: PartVae, frames: Tensor) -> None:
+    """Set fresh weights so that the first layer sees, and the last one gives, data of unit spread.
+
+    frames `[N, C]`. Rotations lie far from zero and hardly move: otherwise hundreds of steps are
+    spent on finding the mean pose.
+    """
+    mean, spread = frames.mean(0), frames.std(0).clip(0.05)
+    if vae.encoder is not None:
+        first = next(m for m in vae.encoder.modules() if isinstance(m, TemporalConv))
+        first.weight.div_(spread[None, :, None])
+        first.bias.sub_((first.weight * mean[None, :, None]).sum((1, 2)))
+    last = [m for m in vae.decoder.modules() if isinstance(m, TemporalConv)][-1]
+    last.weight.mul_(spread[:, None, None])
+    last.bias.mul_(spread).add_(mean)
 
 
 class PartTrainer:
@@ -142,7 +160,10 @@ def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) ->
     began = time.monotonic()
     clips = load_sources(data, list(settings.sources), part)
     trainer = PartTrainer(part, settings.parts[part], settings)
-    trainer.train(WindowSampler(clips, settings.window), out)
+    sampler = WindowSampler(clips, settings.window)
+    sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
+    start_from_statistics(trainer.vae, sample)
+    trainer.train(sampler, out)
     used = usage(trainer.vae, [clip for _, group in clips for clip in group][:400])
     count = sum(p.numel() for p in trainer.vae.parameters())
     seconds = time.monotonic() - began
