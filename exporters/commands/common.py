@@ -12,10 +12,10 @@ from engine.schedule import OFFLINE, Schedule
 EXIT_ERROR = 2
 
 
-def guarded(run: Callable[[], int]) -> int:
+def guarded(run: Callable[..., int], *arguments: object) -> int:
     """Run; a GestureError becomes one line on standard error and exit status 2."""
     try:
-        return run()
+        return run(*arguments)
     except GestureError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR

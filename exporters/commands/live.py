@@ -43,7 +43,7 @@ DEMO_WORDS = ASSETS / "demo.tsv"
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `emage-live`; returns the exit status."""
     options = _parser().parse_args(argv)
-    return guarded(lambda: _devices() if options.list_devices else _live(options))
+    return guarded(_devices) if options.list_devices else guarded(_live, options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     add_model_options(parser)
     options = parser.parse_args(argv)
-    return guarded(lambda: _render(options))
+    return guarded(_render, options)
 
 
 def _render(options: argparse.Namespace) -> int:
