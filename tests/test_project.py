@@ -1,0 +1,67 @@
+"""What must agree between the project's own files."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_one_version_everywhere() -> None:
+    version = PROJECT["project"]["version"]
+    assert re.search(rf"^version: {re.escape(version)}$", text("CITATION.cff"), re.M)
+    newest = re.search(r"^## (\S+)", text("CHANGELOG.md"), re.M)
+    assert newest is not None
+    assert newest[1] == version
+
+
+def test_torch_is_pinned_alike() -> None:
+    (pin,) = [d for d in PROJECT["project"]["dependencies"] if d.startswith("torch")]
+    assert re.fullmatch(r"torch==\d+\.\d+\.\d+", pin)
+    assert f"TORCH ?= {pin}\n" in text("Makefile")
+    assert f"pip install {pin}\n" in text("README.md")
+
+
+def test_the_licence_is_whole() -> None:
+    licence = text("LICENSE")
+    assert "Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+
+
+def test_tests_and_bench_stay_out_of_the_wheel() -> None:
+    packages = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert sorted(packages) == ["engine*", "exporters*", "training*"]
+
+
+@pytest.mark.parametrize("package", ["engine", "exporters", "training"])
+def test_every_file_that_a_package_needs_is_in_the_wheel(package: str) -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"].get(package, [])
+    packed = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
+    there = {
+        path
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert {p.relative_to(ROOT).as_posix() for p in there - packed} == set()
+
+
+def test_console_scripts_exist() -> None:
+    for target in PROJECT["project"]["scripts"].values():
+        module, function = target.split(":")
+        source = text(module.replace(".", "/") + ".py")
+        assert f"def {function}(" in source
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no executable bit")
+def test_the_ci_script_can_be_run() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert text(".ci/run").rstrip().endswith("exec make test")
