@@ -28,6 +28,9 @@ from engine.schedule import Schedule
 from engine.text.words import TimedWord, Transcript, Vocabulary
 
 
+_MOST_WORDS = 20_000  # two hours of speech known in advance
+
+
 @dataclass(frozen=True)
 class Latency:
     """Algorithmic latency of a schedule. hop_wait_ms: what a hop's first frame waits at most."""
@@ -122,6 +125,8 @@ class GestureStream:
     def feed_words(self, words: Sequence[TimedWord]) -> None:
         """Take words, late or early; what overlaps earlier ones replaces them."""
         self._transcript.add(words)
+        begin_s = self.clock.time_s(self.next_frame - self.schedule.window)
+        self._transcript.forget(begin_s, _MOST_WORDS)
 
     def next_chunk(self) -> PoseChunk | None:
         """Compute one hop if its audio is there."""

@@ -131,6 +131,15 @@ class Transcript:
             if end_s > word.start_s or following is None or word.start_s < following.start_s:
                 self._put(replace(word, end_s=max(end_s, word.start_s)))
 
+    def forget(self, before_s: float, most: int) -> None:
+        """Drop words that ended before `before_s`, and all but the `most` latest: hours fit."""
+        gone = 0
+        while gone < len(self._words) and self._words[gone].end_s < before_s:
+            gone += 1
+        gone = max(gone, len(self._words) - most)
+        if gone:
+            self.restore(tuple(self._words[gone:]))
+
     def ids(
         self, vocabulary: Vocabulary, clock: FrameClock, first: int, count: int
     ) -> NDArray[np.int64]:

@@ -125,3 +125,13 @@ def test_a_transcript_stays_in_order_and_keeps_the_newest(
     ids = known.ids(Vocabulary(["w0"]), CLOCK, 0, 90)
     parts = [known.ids(Vocabulary(["w0"]), CLOCK, first, 9) for first in range(0, 90, 9)]
     np.testing.assert_array_equal(np.concatenate(parts), ids)
+
+
+def test_old_words_and_too_many_are_forgotten() -> None:
+    transcript = Transcript()
+    transcript.add([TimedWord("w", float(k), k + 0.5) for k in range(100)])
+    transcript.forget(50.0, 1000)
+    assert [word.start_s for word in transcript.words] == [float(k) for k in range(50, 100)]
+    transcript.forget(0.0, 10)
+    assert len(transcript.words) == 10
+    assert transcript.words[-1].start_s == 99.0
