@@ -1,0 +1,176 @@
+"""The scene in three dimensions, shown by viser: the only file that knows viser.
+
+Meshes are made once for a stream's format; every frame then sends their vertices in one atomic
+block: rotations of nodes would be shown a frame or two before vertices. viser keeps only the newest
+state of each node, so a slow browser skips frames and nobody waits for it.
+"""
+
+import io
+from contextlib import redirect_stdout
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from engine.errors import ConfigError, ExportError
+from engine.pose import PoseFormat, PoseFrame
+from exporters.viewer.avatar import DOUBLE_SIDED, Avatar
+
+_Colour = tuple[int, int, int]
+_COLOURS: Final[dict[str, _Colour]] = {
+    "skin": (222, 165, 132),
+    "shirt": (32, 94, 112),
+    "trousers": (52, 56, 72),
+    "shoes": (214, 208, 198),
+    "lips": (188, 88, 84),
+    "mouth": (44, 10, 14),
+    "tongue": (186, 88, 90),
+    "hair": (54, 36, 28),
+    "white": (246, 246, 244),
+    "iris": (70, 104, 128),
+    "dark": (20, 14, 16),
+    "lid": (212, 154, 122),
+}
+_SHADOWED: Final = ("skin", "shirt", "trousers", "shoes", "hair")
+_FLOOR: Final[dict[str, Any]] = {
+    "plane": "xz",
+    "width": 8.0,
+    "height": 8.0,
+    "cell_size": 0.25,
+    "cell_thickness": 0.6,
+    "cell_color": (186, 194, 202),
+    "section_size": 1.0,
+    "section_color": (164, 174, 184),
+    "fade_distance": 9.0,
+    "fade_from": "origin",
+    "plane_color": (203, 209, 215),
+    "plane_opacity": 1.0,
+    "shadow_opacity": 0.35,
+}
+# viser's own panel and notices give way to the page around; its canvas shows at once.
+_STYLE: Final = """<style>
+[data-floating-window], .mantine-Notifications-root { display: none !important; }
+canvas[data-engine] { opacity: 1 !important;
+  background: linear-gradient(#93a7bb, #cfd8e0 55%, #dde2e6); }
+</style>"""
+
+
+class View(NamedTuple):
+    """A camera: metres from what it looks at, and the vertical field of view in radians.
+
+    around_head: it looks at the head joint, otherwise at the floor under the avatar.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    fov: float
+    around_head: bool = False
+
+
+VIEWS: Final = {
+    "figure": View((0.0, 1.40, 4.2), (0.0, 0.80, 0.0), 0.56),
+    "gesture": View((0.0, 1.46, 2.4), (0.0, 1.12, 0.05), 0.56),
+    "face": View((0.12, 0.10, 1.30), (0.0, -0.02, 0.05), 0.42, around_head=True),
+}
+"""Where the camera may be asked to go; "figure" is where it begins."""
+
+
+class Scene:
+    """A viser server with the avatar in it.
+
+    Raises ConfigError without viser, ExportError without a free port from `port` on.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            import viser
+        except ImportError as error:
+            raise ConfigError(
+                f"the viewer needs viser ({error}); pip install 'emage-live[viewer]'"
+            ) from error
+        try:
+            # viser greets on standard output, where only our own line belongs.
+            with redirect_stdout(io.StringIO()):
+                self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
+        except OSError as error:
+            raise ExportError(f"no port for the scene at {host}:{port} ({error})") from error
+        _refuse_tunnels(self._server)
+        self.port = int(self._server.get_port())
+        self._handles: dict[str, Any] = {}
+        self._avatar: Avatar | None = None
+        self._floor, self._head = np.zeros(3), np.array([0.0, 1.55, 0.0])
+        self._set_the_stage()
+
+    def show_format(self, fmt: PoseFormat) -> None:
+        """Build the avatar for `fmt`, in place of an earlier one."""
+        for handle in self._handles.values():
+            handle.remove()
+        self._avatar = Avatar(fmt)
+        with self._server.atomic():
+            self._handles = {
+                colour: self._server.scene.add_mesh_simple(
+                    f"/avatar/{colour}",
+                    vertices,
+                    self._avatar.faces[colour],
+                    color=_COLOURS[colour],
+                    side="double" if colour in DOUBLE_SIDED else "front",
+                    cast_shadow=colour in _SHADOWED,
+                    receive_shadow=colour in _SHADOWED,
+                )
+                for colour, vertices in self._avatar.rest().items()
+            }
+
+    def show(self, frame: PoseFrame) -> None:
+        """Show one frame; `show_format` comes first."""
+        if self._avatar is None:
+            return
+        vertices = self._avatar.vertices(frame)
+        self._head = self._avatar.head_position
+        self._floor = np.array([frame.translation[0], 0.0, frame.translation[2]])
+        with self._server.atomic():
+            for colour, points in vertices.items():
+                self._handles[colour].vertices = points
+        self._server.flush()
+
+    def look(self, view: str) -> None:
+        """Move the camera of every open page to one of VIEWS; unknown names are ignored."""
+        if view not in VIEWS:
+            return
+        place = self._head if VIEWS[view].around_head else self._floor
+        position = tuple(np.add(place, VIEWS[view].position))
+        target = tuple(np.add(place, VIEWS[view].target))
+        for client in self._server.get_clients().values():
+            with client.atomic():
+                client.camera.up_direction = (0.0, 1.0, 0.0)
+                client.camera.position, client.camera.look_at = position, target
+                client.camera.fov = VIEWS[view].fov
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.stop()
+
+    def _set_the_stage(self) -> None:
+        server, scene = self._server, self._server.scene
+        scene.set_up_direction("+y")
+        server.gui.configure_theme(show_logo=False, show_share_button=False)
+        server.gui.add_html(_STYLE)
+        scene.configure_default_lights(enabled=False)
+        scene.configure_environment_map("studio", environment_intensity=0.25)
+        warm, cool = (255, 243, 228), (196, 216, 255)
+        scene.add_light_directional(
+            "/light/key", intensity=1.6, color=warm, position=(1.3, 3.0, 2.6), cast_shadow=True
+        )
+        scene.add_light_directional(
+            "/light/rim", intensity=1.3, color=cool, position=(-1.6, 2.0, -2.4)
+        )
+        scene.add_light_hemisphere(
+            "/light/sky", intensity=0.5, sky_color=(228, 236, 255), ground_color=(186, 172, 160)
+        )
+        scene.add_grid("/floor", **_FLOOR)
+        first, camera = VIEWS["figure"], server.initial_camera
+        camera.position, camera.look_at = first.position, first.target
+        camera.up, camera.fov = (0.0, 1.0, 0.0), first.fov
+
+
+def _refuse_tunnels(server: Any) -> None:
+    """Viser would open a tunnel to the internet for any page that asks for one."""
+    server.request_share_url = lambda *_, **__: None
