@@ -46,7 +46,7 @@ def stroke_times(speed: FloatArray, fps: float, floor: float = STROKE_SPEED) -> 
 
 
 def nearest(strokes: FloatArray, stresses: FloatArray) -> FloatArray:
-    """Distance from each stroke to the nearest stress, signed: positive when the stroke is later."""
+    """Distance from each stroke to the nearest stress: positive when the stroke is later."""
     if not len(stresses) or not len(strokes):
         return np.full(len(strokes), np.inf)
     away = strokes[:, None] - stresses[None, :]
@@ -92,9 +92,7 @@ def _shuffle(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
             return order
 
 
-def stroke_test(
-    utterances: Sequence[Utterance], rounds: int = 2000, seed: int = 0
-) -> StrokeReport:
+def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int = 0) -> StrokeReport:
     """Permutation test over utterances of the mean (clipped) distance from stroke to stress."""
     generator = np.random.default_rng(seed)
     true = np.abs(_pooled(utterances, utterances))

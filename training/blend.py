@@ -5,6 +5,7 @@ Rotations are local, wxyz, `[T, 55, 4]`. Knows nothing of speech.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def ease(x: np.ndarray) -> np.ndarray:
 def eased(times: np.ndarray, knots: Sequence[tuple[float, float]]) -> np.ndarray:
     """Values at `times` of a curve that rests at each knot (time, value), in order of time."""
     value = np.full(len(times), knots[0][1])
-    for (t0, v0), (t1, v1) in zip(knots[:-1], knots[1:], strict=True):
+    for (t0, v0), (t1, v1) in pairwise(knots):
         inside = times >= t0
         value[inside] = v0 + (v1 - v0) * ease((times[inside] - t0) / max(t1 - t0, 1e-6))
     return value

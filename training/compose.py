@@ -19,6 +19,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.pose import FloatArray
 from engine.rotation import exp
+from engine.text.words import normalise
 from training.blend import MARKERS, Clip
 from training.clips import load_clip, write_json
 from training.face import face_track, jaw_angle
@@ -29,13 +30,20 @@ from training.sentences import draw_text, read_sentences
 from training.speech import RATE, Phone, Speech, Voice, synthesize
 
 TRAIN_VOICES = {
-    **{"flite:slt": 5, "flite:rms": 5, "flite:kal16": 3, "espeak:en-us": 1, "espeak:en-us+f3": 1},
-    **{"espeak:en-us+m3": 1, "espeak:en-gb-x-rp+f2": 1, "espeak:en-gb-scotland+m1": 1},
+    "flite:slt": 5,
+    "flite:rms": 5,
+    "flite:kal16": 3,
+    "espeak:en-us": 1,
+    "espeak:en-us+f3": 1,
+    "espeak:en-us+m3": 1,
+    "espeak:en-gb-x-rp+f2": 1,
+    "espeak:en-gb-scotland+m1": 1,
 }
 TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7": 1}
-"""Voices and how often each speaks; `flite:awb` and `espeak:en-us+m7` are never heard in training."""
+"""Voices and how often each speaks; flite:awb and espeak:en-us+m7 are not heard in training."""
 
 _VOCABULARY = 1000
+_MEAN_TAKE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ def compose_take(
     body = idle_body(library, frames, rng)
     lay_gestures(body, plan_gestures(speech, stresses, rng), library, rng)
     enliven(body, stresses, rng)
-    return _with_face(Take(speech, tuple(stresses), body, np.zeros((0, 51)), voice.name, split), rng)
+    return _with_face(
+        Take(speech, tuple(stresses), body, np.zeros((0, 51)), voice.name, split), rng
+    )
 
 
 def silent_take(library: ClipLibrary, split: str, seconds: float, rng: np.random.Generator) -> Take:
@@ -200,7 +210,8 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
 
 def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
     """The most frequent words of the training takes, and every word that asks for a gesture."""
-    counts = Counter(w for e in entries if e["split"] == "train" for w in e["words"])
+    said = (w for e in entries if e["split"] == "train" for w in e["words"])
+    counts = Counter(word for word in map(normalise, said) if word)
     keys = {w for words in KEYWORDS.values() for w in words}
     frequent = [w for w, _ in counts.most_common(_VOCABULARY) if w not in keys]
     return sorted(keys) + frequent[: _VOCABULARY - len(keys)]
@@ -212,7 +223,10 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
         raise ConfigError("expected the key sentences (a text file, one sentence a line)")
     seed = int(config.get("seed", 1))
     jobs = []
-    for split, minutes in (("train", config.get("minutes", 120)), ("test", config.get("test_minutes", 10))):
+    for split, minutes in (
+        ("train", config.get("minutes", 120)),
+        ("test", config.get("test_minutes", 10)),
+    ):
         count = max(1, round(float(minutes) * 60 / _MEAN_TAKE_S))
         jobs += [(split, i, seed, str(out / f"{split}_{i:03d}.npz")) for i in range(count)]
     entries: list[dict[str, Any]] = []
@@ -225,10 +239,8 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     write_json(out / "vocabulary.json", vocabulary(entries))
     content = sum(w not in FUNCTION_WORDS for e in entries for w in e["words"])
     seconds = sum(e["frames"] for e in entries) / FPS
-    print(f"{seconds / 60:.1f} min, {content} content words, {sum(e['stresses'] for e in entries)} stresses")
+    stresses = sum(e["stresses"] for e in entries)
+    print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
     for entry in entries:
         del entry["words"]
     write_json(out / "corpus.json", {"fps": FPS, "sample_rate": RATE, "takes": entries})
-
-
-_MEAN_TAKE_S = 30.0

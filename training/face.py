@@ -22,7 +22,7 @@ _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
 
 
 def _gaussian(x: np.ndarray, deviation_s: float) -> np.ndarray:
-    """Smooth `[n, C]` at the inner rate; exact zeros stay where the kernel (3 deviations) sees none."""
+    """Smooth `[n, C]` at the inner rate; zeros stay exact 3 deviations away from anything else."""
     reach = int(3 * deviation_s * _RATE)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (deviation_s * _RATE)) ** 2)
     kernel /= kernel.sum()

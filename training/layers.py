@@ -82,7 +82,9 @@ def describe(clip: Clip) -> Gesture:
     positions, _ = forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, clip.rotations, clip.translation
     )
-    ways = {s: np.linalg.norm(positions[:, j] - positions[0, j], axis=-1) for s, j in _WRISTS.items()}
+    ways = {
+        s: np.linalg.norm(positions[:, j] - positions[0, j], axis=-1) for s, j in _WRISTS.items()
+    }
     lead = max(ways, key=lambda s: float(ways[s].max()))
     way, reach = ways[lead], float(ways[lead].max())
     wrists = {s: positions[:, j, 1] - positions[:, 0, 1] for s, j in _WRISTS.items()}
@@ -112,7 +114,8 @@ class ClipLibrary:
 
     def choose(self, kind: str, before: Gesture | None, rng: np.random.Generator) -> Gesture:
         """A gesture of `kind`, or a beat if there is none; rather with the hands that were up
-        `before`, and rather not the same clip again."""
+        `before`, and rather not the same clip again.
+        """
         pool = self.gestures
         for families in (FAMILIES[kind], FAMILIES["beat_mid"] + FAMILIES["beat_low"]):
             fitting = [g for g in self.gestures if g.clip.family.lower() in families]
@@ -172,7 +175,7 @@ def _join(a: Body, b: Body, cross: int) -> Body:
 
 @dataclass(frozen=True)
 class Timing:
-    """When a unit's hands rise, are up, land each stroke, begin to sink and are down, in seconds."""
+    """When hands rise, are up, land each stroke, begin to sink and are down, in seconds."""
 
     rise: float
     up: float
@@ -290,8 +293,10 @@ def _lay(
     warped = eased(times, clip_time(gesture, timing, joining.raised))
     rotations = sample_rotations(gesture.clip.rotations, warped * FPS)
     beat = eased(times, beat_curve(gesture, timing))
-    for side in gesture.sides:
-        bend_elbow(rotations, side, beat)
+    lead = 0 if gesture.reach * FPS % 2 < 1 else 1  # one of two hands leads: nobody is symmetric
+    for index, side in enumerate(gesture.sides):
+        shown = beat if index == lead % len(gesture.sides) else 0.7 * np.roll(beat, 1)
+        bend_elbow(rotations, side, shown)
     # From rest the clip itself makes the way: it only has to take over early.
     share = 1.0 if joining.raised else 0.6
     weight = ease((times - timing.rise) / (share * (timing.up - timing.rise)))
@@ -303,7 +308,9 @@ def _lay(
     body.rotations[where] = mix(body.rotations[where], rotations, weight[:, None] * joints)
 
 
-def _pulses(times: np.ndarray, at: Sequence[tuple[float, float]], rise: float, fall: float) -> np.ndarray:
+def _pulses(
+    times: np.ndarray, at: Sequence[tuple[float, float]], rise: float, fall: float
+) -> np.ndarray:
     total = np.zeros(len(times))
     for centre, size in at:
         total += size * ease((times - centre + rise) / rise) * ease((centre + fall - times) / fall)
@@ -319,9 +326,9 @@ def enliven(body: Body, stresses: Sequence[Stress], rng: np.random.Generator) ->
         for s in stresses
     ]
     nod = _pulses(times, nods, 0.18, 0.42)
-    slow = drift(frames, 14, 1.6 * FPS, rng)
+    slow = drift(frames, 14, 1.3 * FPS, rng)
     for joint, share in ((12, 0.5), (15, 0.6)):
-        turn = 0.05 * slow[:, :3] * share
+        turn = 0.06 * slow[:, :3] * share
         turn[:, 0] += nod * share
         turn_joint(body.rotations, joint, turn)
     rate = rng.uniform(0.22, 0.3)
@@ -330,7 +337,7 @@ def enliven(body: Body, stresses: Sequence[Stress], rng: np.random.Generator) ->
     chest[:, 0] = -0.017 * breath + 0.25 * nod * 0.3
     turn_joint(body.rotations, 9, chest)
     for side, joint in enumerate((16, 17, 18, 19)):
-        turn = 0.045 * slow[:, 4 + 2 * side : 6 + 2 * side]
+        turn = 0.065 * slow[:, 4 + 2 * side : 6 + 2 * side]
         turn_joint(body.rotations, joint, np.pad(turn, ((0, 0), (1, 0))))
 
 

@@ -1,8 +1,8 @@
 """Which words stand out and which gestures go with them: speech in, a list of gesture units out.
 
-A live model hears no future, so the plan only asks for what a listener could know: hands rise after a
-phrase has begun, a stroke follows the onset of the stressed vowel, hands sink after a pause has lasted.
-Knows words, phones and sound; of motion it knows only family names.
+A live model hears no future, so the plan only asks for what a listener could know: hands rise after
+a phrase has begun, a stroke follows the onset of the stressed vowel, hands sink after a pause has
+lasted. Knows words and sound; of motion it knows only kinds of gestures.
 """
 
 from dataclasses import dataclass
@@ -92,7 +92,9 @@ def prominent_words(speech: Speech) -> list[Stress]:
     wanted = int(np.ceil(spoken / _SPEECH_PER_STRESS_S))
     chosen: list[int] = []
     for i in np.argsort(-score):
-        near = [j for j in chosen if abs(content[j].vowel_start - content[i].vowel_start) < _SPACING_S]
+        near = [
+            j for j in chosen if abs(content[j].vowel_start - content[i].vowel_start) < _SPACING_S
+        ]
         if not near and len(chosen) < wanted:
             chosen.append(int(i))
     low, high = np.percentile(score, [15, 95])

@@ -26,7 +26,11 @@ _TAILS = (
     *(", and it is important", ", but not today", ", because it matters", " once again"),
 )
 _WHOLE = (
-    *("I really don't know what happened here.", "No, that is not what I said!", "Stop right there!"),
+    *(
+        "I really don't know what happened here.",
+        "No, that is not what I said!",
+        "Stop right there!",
+    ),
     *("What do you think about it?", "Why would anybody do that?", "How can we help you today?"),
     *("Thank you very much for coming.", "Hello, and welcome to our little show."),
     *("Let me tell you something important.", "You and I both know the answer.", "That's great!"),

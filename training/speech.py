@@ -1,10 +1,10 @@
 """Synthesised speech with the true times of its words, phones and stressed vowels.
 
-Two synthesisers are driven through their C libraries: flite (recorded voices; it tells word, syllable
-stress and accent of every phone) and espeak-ng (formant voices in many variants). Both give the same
-`Speech`, 16 kHz mono, phones in the ARPAbet names of `training.phones`. Pitch is shifted by resampling,
-which moves the formants along and so makes new speakers of the few there are. What a body does
-with the speech is not known here.
+Two synthesisers are driven through their C libraries: flite (recorded voices; it tells word,
+syllable stress and accent of every phone) and espeak-ng (formant voices in many variants). Both
+give the same `Speech`, 16 kHz mono, phones in the ARPAbet names of `training.phones`. Pitch is
+shifted by resampling, which moves the formants along and so makes new speakers of the few there
+are. What a body does with the speech is not known here.
 """
 
 import ctypes as c
@@ -34,7 +34,10 @@ class Phone:
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word, its extent and that of its stressed vowel, seconds; `accented`: the synthesiser's opinion."""
+    """A word, its extent and that of its stressed vowel in seconds.
+
+    accented: the synthesiser thinks that the word stands out.
+    """
 
     text: str
     start: float
@@ -82,7 +85,7 @@ class Speech:
 
 
 def resample(samples: FloatArray, count: int) -> FloatArray:
-    """`samples` stretched to `count` by its spectrum (silence at both ends keeps the wrap unheard)."""
+    """`samples` stretched to `count` by its spectrum (silent ends keep the wrap unheard)."""
     spectrum = np.fft.rfft(np.asarray(samples, np.float64))
     wanted = count // 2 + 1
     fitted = np.zeros(wanted, complex)
@@ -93,7 +96,7 @@ def resample(samples: FloatArray, count: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks: `flite:slt` or `espeak:en-us+f3`, tempo and pitch factors (1 = the voice's own)."""
+    """Who speaks, as flite:slt or espeak:en-us+f3, and factors of its own tempo and pitch."""
 
     name: str
     tempo: float = 1.0
@@ -106,6 +109,7 @@ def synthesize(text: str, voice: Voice) -> Speech:
     if engine not in ("flite", "espeak"):
         raise ConfigError(f"expected a voice like flite:slt or espeak:en-us+f3, got {voice.name!r}")
     speak = _flite() if engine == "flite" else _espeak()
+    _library("libc.so.6").srand(1)  # both dither with rand(): the same text sounds the same
     # Resampling changes the tempo too: ask the synthesiser for so much less.
     return speak(text, name, voice.tempo / voice.pitch).pitched(voice.pitch)
 

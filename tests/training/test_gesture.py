@@ -1,0 +1,127 @@
+"""The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.audio.features import DEFAULT_FEATURES
+from engine.config import PartVaeConfig, live_config
+from engine.errors import ConfigError
+from engine.face import ARKIT_51
+from engine.kernels.base import WindowOutputs
+from engine.layout import part_layout
+from engine.model.builders import build_part_vae
+from engine.model.part_vae import PartVae
+from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.rotation import exp
+from engine.skeleton import BodyPart
+from training.dataset import Batch, GestureWindows, TakeData, encode_take
+from training.gesture import GestureTrainer, GestureTraining, losses, model_config, train
+from training.vectors import motion_vector
+
+FRAMES = 96
+SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
+
+
+def take(silent: bool, seed: int) -> TakeData:
+    rng = np.random.default_rng(seed)
+    turn = 0.3 * np.sin(np.arange(FRAMES) / 5)[:, None, None] * rng.standard_normal((1, 55, 3))
+    poses = PoseChunk(
+        0,
+        exp(turn.astype(np.float32)),
+        np.tile(np.array([0, 1.28, 0], np.float32), (FRAMES, 1)),
+        np.ones((FRAMES, 4), np.float32),
+        np.full((FRAMES, 51), 0.1 * seed, np.float32),
+    )
+    motion = Motion(PoseFormat(), poses)
+    audio = rng.standard_normal((2, FRAMES, DEFAULT_FEATURES.width)).astype(np.float16)
+    audio[:] = -1 if silent else audio
+    words = np.full(FRAMES, 0 if silent else 5, np.int64)
+    vectors = motion_vector(motion)
+    return TakeData("t", "v", audio, words, motion, vectors, np.array([1.0]), silent)
+
+
+@pytest.fixture(scope="module")
+def parts() -> dict[BodyPart, PartVae]:
+    torch.manual_seed(0)
+    made = {}
+    for part in BodyPart:
+        channels = part_layout(part, ARKIT_51.width).width
+        vae = build_part_vae(PartVaeConfig(channels, 16, 8, 12, 1, causal=True))
+        torch.nn.init.normal_(vae.quantizer.embedding.weight)
+        made[part] = vae.eval().requires_grad_(False)
+    return made
+
+
+@pytest.fixture
+def windows(parts: dict[BodyPart, PartVae]) -> GestureWindows:
+    return GestureWindows([take(False, 1), take(True, 2), take(False, 3)], parts, 32)
+
+
+def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
+    whole = take(False, 1)
+    chunk = whole.motion.poses
+    half = PoseChunk(
+        0, chunk.rotations[:48], chunk.translation[:48], chunk.contacts[:48], chunk.face[:48]
+    )
+    short = replace(whole, motion=Motion(PoseFormat(), half))
+    all_of_it, first = encode_take(whole, parts), encode_take(short, parts)
+    assert all_of_it.codes.shape == (FRAMES, 4)
+    assert torch.allclose(all_of_it.latents[:47], first.latents[:47], atol=1e-4)
+    assert all_of_it.motion.shape == (FRAMES, 337)
+
+
+def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = windows.draw(200, generator, silence=0.3, wordless=0.5, true=1.0)
+    assert batch.audio.shape == (200, 32, DEFAULT_FEATURES.width)
+    quiet = (batch.audio == -1).flatten(1).all(1)
+    assert quiet.float().mean() == pytest.approx(0.3, abs=0.1)
+    assert (batch.words[quiet] == 0).all()
+    spoken = batch.words[~quiet]
+    assert set(spoken.unique().tolist()) <= {0, 5}
+    assert (spoken == 5).all(1).float().mean() == pytest.approx(0.5, abs=0.12)
+    # One take has one face: mixed windows would show two heights of it.
+    assert (spoken.float().std(1) == 0).all()
+
+
+def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> None:
+    codes = torch.tensor([[[0, 1, 2, 3]], [[3, 2, 1, 0]]]).transpose(0, 1)
+    latents = torch.randn(1, 2, 4, 6)
+    logits = tuple(40.0 * torch.nn.functional.one_hot(codes[:, :, p], 5).float() for p in range(4))
+    outputs = WindowOutputs(tuple(latents[:, :, p] for p in range(4)), logits)
+    wrong = latents.clone()
+    wrong[:, 1] += 7.0
+    batch = Batch(torch.zeros(1), torch.zeros(1), torch.zeros(1), codes, wrong)
+    weight = torch.tensor([[1.0, 0.0]])
+    error, entropy, right = losses(outputs, batch, weight, torch.ones(4), 0.0)
+    assert float(error) == 0.0
+    assert float(entropy) == pytest.approx(0.0, abs=1e-5)
+    assert right.tolist() == [1.0] * 4
+
+
+def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
+    windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    config = replace(
+        live_config(DEFAULT_FEATURES.width, 10, width=16, codes=12, code_dim=8), heads=2
+    )
+    whole = GestureTrainer(SETTINGS, config, windows)
+    first = whole.step(0.0)["nll"]
+    last = [whole.step(i / 30)["nll"] for i in range(1, 30)][-1]
+    assert last < first
+    short = replace(SETTINGS, steps=10)
+    train(GestureTrainer(short, config, windows), tmp_path)
+    again = GestureTrainer(SETTINGS, config, windows)
+    train(again, tmp_path)
+    assert again.done == 30
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVae]) -> None:
+    other = build_part_vae(PartVaeConfig(8, 16, 8, 24, 1))
+    with pytest.raises(ConfigError, match="one size"):
+        model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)

@@ -1,0 +1,204 @@
+"""Windows for the gesture transformer: what is heard, said, seen and to be predicted, by frames.
+
+Everything is computed once for whole takes (causal features in several loudnesses, codes and
+latents of the part autoencoders, motion as the decoders give it back), then windows are cut at
+random.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
+from engine.clock import FrameClock
+from engine.errors import ConfigError
+from engine.layout import MOTION
+from engine.model.part_vae import PartVae
+from engine.pose import Motion
+from engine.rotation import from_sixd, to_sixd
+from engine.skeleton import BodyPart
+from engine.text.words import TimedWord, Transcript, Vocabulary
+from training.clips import load_clip
+from training.vectors import join_parts, motion_vector, part_vector
+
+CLOCK = FrameClock()
+
+
+@dataclass(frozen=True)
+class TakeData:
+    """One take by frames. audio `[G, T, F]` (variant 0 is clean), words `[T]`, vectors `[T, 337]`
+    of the motion; stressed: seconds; silent: nobody speaks.
+    """
+
+    name: str
+    voice: str
+    audio: np.ndarray
+    words: np.ndarray
+    motion: Motion
+    vectors: np.ndarray
+    stressed: np.ndarray
+    silent: bool
+
+
+def _worn(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The sound through another microphone: level, tilt of the spectrum, noise."""
+    x = samples * 10 ** (rng.uniform(-10, 10) / 20)
+    tilt = rng.uniform(-0.6, 0.6)
+    x = x + tilt * np.concatenate([[0.0], x[:-1]])
+    noise = rng.standard_normal(len(x)) * 10 ** (rng.uniform(-85, -50) / 20)
+    return np.clip(x + noise, -1, 1).astype(np.float32)
+
+
+def _features(job: tuple[Path, int, int]) -> np.ndarray:
+    path, variants, seed = job
+    with np.load(path) as file:
+        samples = file["audio"].astype(np.float32) / 32768
+        frames = len(file["face"])
+    rng = np.random.default_rng(seed)
+    extractor = FeatureExtractor(DEFAULT_FEATURES, CLOCK)
+    result = []
+    for variant in range(variants):
+        extractor.reset()
+        sound = samples if variant == 0 else _worn(samples, rng)
+        feats = extractor.feed(np.concatenate([sound, np.zeros(2000, np.float32)]))
+        result.append(feats[:frames])
+    return np.stack(result)
+
+
+def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[np.ndarray]:
+    """Audio features `[G, T, F]` of takes, kept beside them in `features/`."""
+    cache = paths[0].parent / "features"
+    cache.mkdir(exist_ok=True)
+    stored = [cache / f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}.npy" for path in paths]
+    todo = [i for i, file in enumerate(stored) if not file.is_file()]
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = [(paths[i], variants, 1000 + i) for i in todo]
+        for i, feats in zip(todo, pool.map(_features, jobs, chunksize=4), strict=True):
+            np.save(stored[i], feats.astype(np.float16))
+    return [np.load(file) for file in stored]
+
+
+def load_takes(
+    folder: Path, split: str, vocabulary: Vocabulary, variants: int, limit: int | None = None
+) -> list[TakeData]:
+    """The takes of one split of a corpus; ConfigError where there is none."""
+    if not (folder / "corpus.json").is_file():
+        raise ConfigError(f"expected a corpus in {folder}; run the stage compose first")
+    paths = sorted(folder.glob(f"{split}_*.npz"))[:limit]
+    takes = []
+    for path, audio in zip(paths, features_of(paths, variants), strict=True):
+        motion, _ = load_clip(path)
+        with np.load(path) as file:
+            texts, starts, ends = file["words"], file["starts"], file["ends"]
+            stressed, voice = file["stressed_times"].astype(float), str(file["voice"])
+        transcript = Transcript()
+        transcript.add(
+            TimedWord(str(w), float(s), float(e))
+            for w, s, e in zip(texts, starts, ends, strict=True)
+            if w
+        )
+        takes.append(
+            TakeData(
+                path.stem, voice, audio, transcript.ids(vocabulary, CLOCK, 0, len(motion)),
+                motion, motion_vector(motion), stressed, voice == "silence",
+            )
+        )  # fmt: skip
+    return takes
+
+
+class Encoded(NamedTuple):
+    """codes `[T, P]`, latents `[T, P, D]`, motion `[T, 337]` as the decoders give it back."""
+
+    codes: Tensor
+    latents: Tensor
+    motion: Tensor
+
+
+@torch.inference_mode()
+def encode_take(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> Encoded:
+    """Run a take through the part autoencoders."""
+    codes, latents, decoded = [], [], {}
+    for part in BodyPart:
+        vae = parts[part]
+        latent = vae.encode(torch.from_numpy(part_vector(part, take.motion))[None])
+        code = vae.nearest(latent)
+        codes.append(code[0])
+        latents.append(latent[0])
+        decoded[part] = vae.decode_codes(code)[0].numpy()
+    motion = torch.from_numpy(join_parts(decoded)[0])
+    where = MOTION.slice("rot6d")
+    sixd = motion[:, where].reshape(len(motion), -1, 6)
+    motion[:, where] = to_sixd(from_sixd(sixd)).flatten(1)
+    return Encoded(torch.stack(codes, 1), torch.stack(latents, 1), motion)
+
+
+class Batch(NamedTuple):
+    """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
+    latents `[B, T, P, D]`.
+    """
+
+    audio: Tensor
+    words: Tensor
+    motion: Tensor
+    codes: Tensor
+    latents: Tensor
+
+
+class GestureWindows:
+    """All takes of a split, one after the other, and windows of them drawn at random."""
+
+    def __init__(
+        self, takes: Sequence[TakeData], parts: Mapping[BodyPart, PartVae], window: int
+    ) -> None:
+        encoded = [encode_take(take, parts) for take in takes]
+        self._audio = torch.from_numpy(np.concatenate([t.audio for t in takes], 1))
+        self._words = torch.from_numpy(np.concatenate([t.words for t in takes]))
+        true = torch.from_numpy(np.concatenate([t.vectors for t in takes])).half()
+        self._motion = torch.stack([true, torch.cat([e.motion for e in encoded]).half()])
+        self._codes = torch.cat([e.codes for e in encoded])
+        self._latents = torch.cat([e.latents for e in encoded]).half()
+        lengths = [len(t.motion) for t in takes]
+        offsets = np.cumsum([0, *lengths[:-1]])
+        self._window = window
+        starts = [np.arange(o, o + n - window) for o, n in zip(offsets, lengths, strict=True)]
+        silent = [t.silent for t in takes]
+        self._starts = torch.from_numpy(
+            np.concatenate([s for s, quiet in zip(starts, silent, strict=True) if not quiet])
+        )
+        self._quiet = torch.from_numpy(
+            np.concatenate([s for s, quiet in zip(starts, silent, strict=True) if quiet])
+        )
+
+    @property
+    def latent_scale(self) -> Tensor:
+        """Mean square `[P]` of each part's latents about their mean: to weigh errors evenly."""
+        sample = self._latents[:: max(1, len(self._latents) // 20000)].float()
+        return (sample - sample.mean(0)).square().mean((0, 2))
+
+    def draw(
+        self, rows: int, generator: torch.Generator, *, silence: float, wordless: float, true: float
+    ) -> Batch:
+        """Windows; `silence`: share in which nobody speaks, `wordless`: share without words,
+        `true`: share whose motion is the original instead of the decoded one.
+        """
+        quiet = torch.rand(rows, generator=generator) < silence
+        spoken = self._starts[torch.randint(len(self._starts), (rows,), generator=generator)]
+        still = self._quiet[torch.randint(len(self._quiet), (rows,), generator=generator)]
+        index = torch.where(quiet, still, spoken)[:, None] + torch.arange(self._window)
+        variant = torch.randint(len(self._audio), (rows,), generator=generator)[:, None]
+        source = (torch.rand(rows, generator=generator) >= true).long()[:, None]
+        words = self._words[index].clone()
+        words[torch.rand(rows, generator=generator) < wordless] = 0
+        return Batch(
+            self._audio[variant, index].float(),
+            words,
+            self._motion[source, index].float(),
+            self._codes[index],
+            self._latents[index].float(),
+        )
