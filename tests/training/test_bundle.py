@@ -1,0 +1,96 @@
+"""The stage bundle on autoencoders and a transformer that learned nothing."""
+
+import pytest
+import torch
+
+from engine.audio.features import DEFAULT_FEATURES
+from engine.bundle import load_bundle
+from engine.config import from_mapping, live_config
+from engine.errors import ConfigError
+from engine.model.builders import build_gesture_model
+from engine.skeleton import BodyPart
+from tests.material import CODE_DIM, CODES, save_parts, waving
+from training import bundle
+from training.bundle import BundleSettings, rest_codes
+from training.clips import save_clip, write_json
+from training.store import save_module
+from training.windows import tensor_of
+
+WORDS = ["hello", "no"]
+CONFIG = {
+    "name": "tiny",
+    "provenance": {"licence": "Apache-2.0", "data": ["none"], "command": "tests"},
+    "schedule": {"window": 24, "seed": 8, "hop": 2},
+    "choices": {"face": "latent"},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    save_parts(folder / "vq")
+    save_clip(folder / "vq" / "rest.npz", waving(1, 1), {"name": "rest"})
+    config = live_config(
+        DEFAULT_FEATURES.width, 4 + len(WORDS), width=16, codes=CODES, code_dim=CODE_DIM
+    )
+    save_module(folder / "gesture", config, build_gesture_model(config))
+    write_json(folder / "gesture" / "vocabulary.json", WORDS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundle")
+    bundle.run(CONFIG, data, out)
+    return load_bundle(out)
+
+
+def test_the_bundle_says_what_it_is(made):
+    assert made.config.name == "tiny"
+    assert made.config.vocabulary == tuple(WORDS)
+    assert made.config.schedule.seed == 8
+    assert made.config.provenance.licence == "Apache-2.0"
+    assert made.config.global_motion.width == 12
+
+
+def test_it_decodes_what_the_trained_parts_decode(made, tmp_path):
+    codes = torch.arange(CODES)[None]
+    for part, vae in save_parts(tmp_path).items():
+        theirs = made.parts[part].decode_codes(codes)
+        # Written in half precision.
+        torch.testing.assert_close(theirs, vae.decode_codes(codes), atol=0.01, rtol=0.01)
+
+
+def test_it_holds_no_encoders_unless_asked(made, data, tmp_path):
+    names = [name for part in BodyPart for name, _ in made.parts[part].named_parameters()]
+    assert not any(name.startswith("encoder") for name in names)
+    bundle.run({**CONFIG, "encoders": True}, data, tmp_path)
+    whole = load_bundle(tmp_path).parts[BodyPart.FACE]
+    assert whole.encode(tensor_of(BodyPart.FACE, waving(1, 3))[None]).shape == (1, 3, CODE_DIM)
+
+
+def test_it_waits_in_the_code_of_the_rest_pose(made, tmp_path):
+    """Where standing still has been the case for long, not where a clip begins."""
+    parts = save_parts(tmp_path)
+    for index, part in enumerate(BodyPart):
+        still = tensor_of(part, waving(1, 1)).expand(300, -1)[None]
+        assert int(made.rest_codes[index]) == int(
+            parts[part].nearest(parts[part].encode(still))[0, -1]
+        )
+
+
+def test_only_the_first_frame_of_the_pose_counts(tmp_path):
+    parts = save_parts(tmp_path)
+    assert torch.equal(rest_codes(parts, waving(1, 1)), rest_codes(parts, waving(1, 9)))
+
+
+def test_weights_that_grew_too_large_are_refused(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"expected at most 0\.001"):
+        bundle.run({**CONFIG, "most_mb": 0.001}, data, tmp_path)
+
+
+def test_the_shipped_settings_fit(root):
+    import tomllib
+
+    settings = tomllib.loads((root / "training" / "configs" / "bundle.toml").read_text())
+    assert from_mapping(BundleSettings, settings).most_mb <= 5.0
