@@ -16,7 +16,6 @@ from training.clips import save_clip
 from training.retarget import stand
 from training.windows import load_folder
 
-
 DEFAULT_IDLES = ("ChrRachel_Idle02", "ChrConnor_IdleStand01", "ChrGarza_IdleStand01")
 """Idles that stand on both legs with hanging arms."""
 
