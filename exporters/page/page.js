@@ -5,7 +5,9 @@
 // had in time is reported as the offset, not hidden.
 "use strict";
 
-const DISPLAY_S = 0.05; // from handing a frame to the scene to seeing it (measured, see the README)
+// From handing a frame to the scene to seeing it: an estimate for a browser with a graphics card
+// (viser's window of 17 ms, decoding, up to two pictures). Software rendering takes longer.
+const DISPLAY_S = 0.05;
 const SHOWN_S = 4.0; // of the waveform
 const BUCKET_S = 0.01;
 const MOST_WORDS = 12;

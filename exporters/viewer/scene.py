@@ -97,11 +97,17 @@ class Scene:
         self.port = int(self._server.get_port())
         self._handles: dict[str, Any] = {}
         self._avatar: Avatar | None = None
+        self._format: PoseFormat | None = None
+        self._last: PoseFrame | None = None
         self._floor, self._head = np.zeros(3), np.array([0.0, 1.55, 0.0])
         self._set_the_stage()
+        self._server.on_client_connect(self._welcome)
 
     def show_format(self, fmt: PoseFormat) -> None:
-        """Build the avatar for `fmt`, in place of an earlier one."""
+        """Build the avatar for `fmt`, in place of an earlier one of another format."""
+        if fmt == self._format:
+            return
+        self._format, self._last = fmt, None
         for handle in self._handles.values():
             handle.remove()
         self._avatar = Avatar(fmt)
@@ -120,16 +126,10 @@ class Scene:
             }
 
     def show(self, frame: PoseFrame) -> None:
-        """Show one frame; `show_format` comes first."""
-        if self._avatar is None:
-            return
-        vertices = self._avatar.vertices(frame)
-        self._head = self._avatar.head_position
-        self._floor = np.array([frame.translation[0], 0.0, frame.translation[2]])
-        with self._server.atomic():
-            for colour, points in vertices.items():
-                self._handles[colour].vertices = points
-        self._server.flush()
+        """Show one frame; `show_format` comes first. Costs nothing while no page is open."""
+        self._last = frame
+        if self._server.get_clients():
+            self._send(frame)
 
     def look(self, view: str) -> None:
         """Move the camera of every open page to one of VIEWS; unknown names are ignored."""
@@ -147,6 +147,22 @@ class Scene:
     def close(self) -> None:
         """Stop serving."""
         self._server.stop()
+
+    def _send(self, frame: PoseFrame) -> None:
+        if self._avatar is None:
+            return
+        vertices = self._avatar.vertices(frame)
+        self._head = self._avatar.head_position
+        self._floor = np.array([frame.translation[0], 0.0, frame.translation[2]])
+        with self._server.atomic():
+            for colour, points in vertices.items():
+                self._handles[colour].vertices = points
+        self._server.flush()
+
+    def _welcome(self, _client: object) -> None:
+        """A page that is opened while the stream rests sees the last frame, not the T-pose."""
+        if self._last is not None:
+            self._send(self._last)
 
     def _set_the_stage(self) -> None:
         server, scene = self._server, self._server.scene

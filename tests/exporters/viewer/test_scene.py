@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ import pytest
 from engine import rotation
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import PoseFrame
+from engine.face import FLAME_100
+from engine.pose import PoseFormat, PoseFrame
 from engine.skeleton import SMPLX_55
 from engine.text.words import TimedWord
+from exporters.viewer.scene import VIEWS, Scene
 from exporters.websocket import WebSocketServer
 
 pytest.importorskip("viser")
@@ -126,11 +129,77 @@ def until(condition, seconds: float = 20.0) -> bool:
 
 
 def test_without_viser_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from exporters.viewer.scene import Scene
-
     monkeypatch.setitem(sys.modules, "viser", None)
     with pytest.raises(ConfigError, match="pip install"):
         Scene("127.0.0.1", 8500)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Scene, MagicMock, dict]]:
+    """A scene on a viser that only notes what it is told, and the pages that are open."""
+    fake, pages = MagicMock(), {}
+    fake.ViserServer.return_value.get_port.return_value = 8081
+    fake.ViserServer.return_value.get_clients.side_effect = lambda: pages
+    fake.ViserServer.return_value.scene.add_mesh_simple.side_effect = lambda *_, **__: MagicMock(
+        spec=["vertices", "remove"], vertices=None
+    )
+    monkeypatch.setitem(sys.modules, "viser", fake)
+    scene = Scene("127.0.0.1", 8081)
+    scene.show_format(PoseFormat())
+    yield scene, fake.ViserServer.return_value, pages
+    scene.close()
+
+
+def shown(scene: Scene) -> bool:
+    return any(handle.vertices is not None for handle in scene._handles.values())
+
+
+def test_nothing_is_sent_while_no_page_is_open(watched) -> None:
+    scene, _, pages = watched
+    scene.show(pose(0, STILL))
+    assert not shown(scene)
+    pages[0] = MagicMock()
+    scene.show(pose(1, STILL))
+    assert all(handle.vertices is not None for handle in scene._handles.values())
+
+
+def test_a_page_opened_later_sees_the_last_frame(watched) -> None:
+    scene, viser, _ = watched
+    scene.show(pose(0, STILL))
+    welcome = viser.on_client_connect.call_args.args[0]
+    welcome(MagicMock())
+    assert shown(scene)
+
+
+def test_the_avatar_is_built_again_only_for_another_format(watched) -> None:
+    scene, viser, _ = watched
+    built = viser.scene.add_mesh_simple.call_count
+    scene.show_format(PoseFormat())
+    assert viser.scene.add_mesh_simple.call_count == built
+    old = list(scene._handles.values())
+    scene.show_format(PoseFormat(face=FLAME_100))
+    assert viser.scene.add_mesh_simple.call_count == 2 * built
+    assert all(handle.remove.called for handle in old)
+
+
+def test_views_move_the_cameras_of_all_pages_to_where_the_avatar_is(watched) -> None:
+    scene, _, pages = watched
+    pages.update({0: MagicMock(), 1: MagicMock()})
+    frame = pose(0, STILL)
+    frame.translation[:] = (1.0, 1.28, -2.0)
+    scene.show(frame)
+    scene.look("nonsense")
+    scene.look("figure")
+    for page in pages.values():
+        assert page.camera.look_at[0] == pytest.approx(1.0)
+        assert page.camera.position[2] == pytest.approx(VIEWS["figure"].position[2] - 2.0)
+    scene.look("face")
+    assert 1.3 < pages[0].camera.look_at[1] < 1.7
+
+
+def test_no_page_can_open_a_tunnel(watched) -> None:
+    _, viser, _ = watched
+    assert viser.request_share_url() is None
 
 
 @pytest.mark.browser
