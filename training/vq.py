@@ -101,7 +101,9 @@ class PartTrainer:
         self.generator = generator(config.seed)
         self.compare = PartLoss(part, ARKIT_51.width, own.loss, config.stretch)
         trained = [p for p in self.vae.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=config.rate, weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """Terms of the loss for windows `x [B, T, C]`; learns the codebook on the way."""
@@ -164,7 +166,7 @@ def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) ->
     sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
     start_from_statistics(trainer.vae, sample)
     trainer.train(sampler, out)
-    used = usage(trainer.vae, [clip for _, group in clips for clip in group][:400])
+    used = usage(trainer.vae, [clip for _, group in clips for clip in group[::2]])
     count = sum(p.numel() for p in trainer.vae.parameters())
     seconds = time.monotonic() - began
     return f"{part}: {count} parameters, {100 * used:.0f} % of codes used, {seconds:.0f} s"
