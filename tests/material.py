@@ -13,6 +13,11 @@ from engine.model.builders import build_global_motion, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import SMPLX_55, BodyPart
+from training.clips import write_json
+from training.compose import Take, save_take
+from training.layers import Body
+from training.plan import Stress
+from training.speech import RATE, Phone, Speech, SpokenWord
 from training.store import save_module
 
 CODES, CODE_DIM = 24, 8
@@ -54,3 +59,30 @@ def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
     travel = GlobalMotionConfig(part_layout(BodyPart.LOWER, 0).width, 3, 12, 2, causal=True)
     save_module(folder / "global", travel, build_global_motion(travel))
     return parts
+
+
+def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
+    """Somebody says `hello` from 0.5 to 1.0 s and `tree` to 1.4 s in pure tones; seed 0: nobody."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    loud = (at >= 0.5) & (at < 1.4) & (seed > 0)
+    samples = (0.3 * loud * np.sin(2 * np.pi * (100 + 50 * seed) * at)).astype(np.float32)
+    words = (
+        SpokenWord("hello", 0.5, 1.0, 0.7, 1.0, True),
+        SpokenWord("tree", 1.0, 1.4, 1.2, 1.4),
+    )
+    phones = (Phone("pau", 0, 0.5), Phone("aa", 0.5, 1.4), Phone("pau", 1.4, seconds))
+    poses = waving(seed, int(seconds * 30)).poses
+    body = Body(poses.rotations, poses.translation, poses.contacts)
+    if not seed:
+        return Take(Speech(samples, phones[:1], ()), (), body, poses.face, "silence", split)
+    stresses = (Stress(0.7, 1.0, "hello"),)
+    return Take(Speech(samples, phones, words), stresses, body, poses.face, "tone", split)
+
+
+def save_corpus(folder: Path) -> None:
+    """Two takes for training, one of them silent, and one for the test."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, seed in (("train_000", 1), ("train_001", 0), ("test_000", 2)):
+        save_take(folder / f"{name}.npz", tone_take(name.split("_")[0], seed))
+    write_json(folder / "corpus.json", {"fps": 30})
+    write_json(folder / "vocabulary.json", ["hello"])

@@ -1,5 +1,7 @@
 """The stage bundle on autoencoders and a transformer that learned nothing."""
 
+import tomllib
+
 import pytest
 import torch
 
@@ -90,7 +92,5 @@ def test_weights_that_grew_too_large_are_refused(data, tmp_path):
 
 
 def test_the_shipped_settings_fit(root):
-    import tomllib
-
     settings = tomllib.loads((root / "training" / "configs" / "bundle.toml").read_text())
     assert from_mapping(BundleSettings, settings).most_mb <= 5.0

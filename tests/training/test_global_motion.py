@@ -1,7 +1,9 @@
+import tomllib
+
 import pytest
 import torch
 
-from engine.config import GlobalMotionConfig
+from engine.config import GlobalMotionConfig, from_mapping
 from engine.errors import ConfigError
 from engine.model.builders import build_global_motion
 from engine.skeleton import BodyPart
@@ -117,3 +119,8 @@ def test_training_goes_down_and_is_written(data, out):
 def test_unknown_settings_are_refused(data, out):
     with pytest.raises(ConfigError, match="velocity"):
         global_motion.run({"sources": [{"folder": "clips"}], "velocity": 1}, data, out)
+
+
+def test_the_shipped_settings_fit(root):
+    settings = tomllib.loads((root / "training" / "configs" / "global.toml").read_text())
+    assert from_mapping(GlobalTraining, settings).causal
