@@ -40,7 +40,7 @@ def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArr
     )
     normal = np.cross(index - wrist, little - wrist) * (-1 if side == "left" else 1)
     centre = (wrist + index + little) / 3
-    return np.stack([centre, centre + 0.08 * normal / max(np.linalg.norm(normal), 1e-6)])
+    return np.stack([centre, centre + 0.08 * normal / max(float(np.linalg.norm(normal)), 1e-6)])
 
 
 def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str) -> None:

@@ -1,6 +1,7 @@
 """The DevTools client against a browser that is two pipes and a list of answers."""
 
 import base64
+import contextlib
 import json
 import os
 import struct
@@ -25,10 +26,8 @@ def wire():
 
     yield Browser(our_write, our_read), answer, sent, to_us
     for end in (from_us, our_write, our_read, to_us):
-        try:
+        with contextlib.suppress(OSError):
             os.close(end)
-        except OSError:
-            pass
 
 
 def test_a_call_finds_its_answer_between_events(wire):
