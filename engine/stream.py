@@ -27,7 +27,6 @@ from engine.runner import Runner
 from engine.schedule import Schedule
 from engine.text.words import TimedWord, Transcript, Vocabulary
 
-
 _MOST_WORDS = 20_000  # two hours of speech known in advance
 
 
