@@ -167,6 +167,10 @@ class PartLoss:
         return terms
 
 
+STILL_M_S = 0.05
+"""A foot slower than this stands still."""
+
+
 class FootLoss:
     """How much the feet move, and how high they are, when a root moves a lower body."""
 
@@ -180,11 +184,20 @@ class FootLoss:
         """Foot joints `[B, T, 4, 3]` in metres, for a pelvis at its rest position."""
         return self._tree.points(sixd)[:, :, self._feet]
 
-    def __call__(self, feet: Tensor, root: Tensor, contact: Tensor) -> Tensor:
-        """Mean speed in the plane (m/s) of feet `[B, T, 4, 3]` in contact `[B, T, 4]`.
+    def speeds(self, feet: Tensor, root: Tensor) -> Tensor:
+        """Speeds in the plane (m/s) `[B, T - 1, 4]` of feet `[B, T, 4, 3]` under a moving root.
 
         root `[B, T, 3]`: x velocity, height, z velocity.
         """
         moved = changes(feet, 1)[..., [0, 2]] * self._fps
-        speed = (moved + root[:, :-1, None, [0, 2]]).square().sum(-1)
-        return ((speed + 1e-6).sqrt() * contact[:, :-1]).mean()
+        squares = (moved + root[:, :-1, None, [0, 2]]).square().sum(-1)
+        return (squares + 1e-6).sqrt()
+
+    def planted(self, feet: Tensor, root: Tensor) -> Tensor:
+        """1 where a foot stands still, else 0, `[B, T, 4]`; stricter than the contact of a pose.
+
+        That one calls a foot planted up to 0.3 m/s: a foot that is set anew, gently, would hold
+        the root back.
+        """
+        still = (self.speeds(feet, root) < STILL_M_S).to(feet.dtype)
+        return torch.cat([still, still[:, -1:]], 1)

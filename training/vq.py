@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.config import PartVaeConfig, from_mapping
 from engine.errors import ConfigError
@@ -69,20 +69,22 @@ def schedule(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def start_from_statistics(vae: PartVae, frames: Tensor) -> None:
+def start_from_statistics(
+    encoder: nn.Module, decoder: nn.Module, seen: Tensor, wanted: Tensor, least: float = 0.05
+) -> None:
     """Set fresh weights so that the first layer sees, and the last one gives, data of unit spread.
 
-    frames `[N, C]`. Rotations lie far from zero and hardly move: otherwise hundreds of steps are
-    spent on finding the mean pose.
+    seen `[N, C]` goes in, wanted `[N, C']` should come out; least: no channel counts as narrower.
+    Rotations lie far from zero and hardly move: otherwise hundreds of steps are spent on finding
+    the mean pose.
     """
-    mean, spread = frames.mean(0), frames.std(0).clip(0.05)
-    if vae.encoder is not None:
-        first = next(m for m in vae.encoder.modules() if isinstance(m, TemporalConv))
-        first.weight.div_(spread[None, :, None])
-        first.bias.sub_((first.weight * mean[None, :, None]).sum((1, 2)))
-    last = [m for m in vae.decoder.modules() if isinstance(m, TemporalConv)][-1]
+    first = next(m for m in encoder.modules() if isinstance(m, TemporalConv))
+    last = [m for m in decoder.modules() if isinstance(m, TemporalConv)][-1]
+    first.weight.div_(seen.std(0).clip(least)[None, :, None])
+    first.bias.sub_((first.weight * seen.mean(0)[None, :, None]).sum((1, 2)))
+    spread = wanted.std(0).clip(least)
     last.weight.mul_(spread[:, None, None])
-    last.bias.mul_(spread).add_(mean)
+    last.bias.mul_(spread).add_(wanted.mean(0))
 
 
 class PartTrainer:
@@ -97,6 +99,8 @@ class PartTrainer:
             config.commitment,
         )  # fmt: skip
         self.vae: PartVae = build_part_vae(self.vae_config)
+        assert self.vae.encoder is not None  # built with it
+        self.encoder = self.vae.encoder
         self.codebook = CodebookTrainer(self.vae.quantizer)
         self.generator = generator(config.seed)
         self.compare = PartLoss(part, ARKIT_51.width, own.loss, config.stretch)
@@ -164,7 +168,7 @@ def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) ->
     trainer = PartTrainer(part, settings.parts[part], settings)
     sampler = WindowSampler(clips, settings.window)
     sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
-    start_from_statistics(trainer.vae, sample)
+    start_from_statistics(trainer.encoder, trainer.vae.decoder, sample, sample)
     trainer.train(sampler, out)
     used = usage(trainer.vae, [clip for _, group in clips for clip in group[::2]])
     count = sum(p.numel() for p in trainer.vae.parameters())
