@@ -143,8 +143,10 @@ class LiveSession:
             costs.append(time.perf_counter() - begin)
         self._stream.restore(scratch)
         latency = self._stream.latency
-        frames = self._interpolator.delay_frames / self._stream.clock.frame_rate
-        self._playout_s = sorted(costs[2:])[-2] * 1.25 + _MARGIN_S + frames
+        fps = self._stream.clock.frame_rate
+        # A hop that takes longer than itself cannot be waited for: more delay would not help.
+        cost = min(sorted(costs[2:])[-2] * 1.25, latency.hop_frames / fps)
+        self._playout_s = cost + _MARGIN_S + self._interpolator.delay_frames / fps
         self.delay_s = latency.algorithmic_ms / 1000 + self._playout_s
         gc.collect()
         gc.freeze()
