@@ -139,7 +139,7 @@ class LiveSession:
         for _ in range(_WARM_UP_HOPS):
             self._stream.feed_audio(np.zeros(hop_samples, np.float32))
             begin = time.perf_counter()
-            self._stream.drain()
+            self._stream.next_chunk()
             costs.append(time.perf_counter() - begin)
         self._stream.restore(scratch)
         latency = self._stream.latency
