@@ -10,6 +10,7 @@ from engine.bundle import load_bundle
 from engine.config import from_mapping, live_config
 from engine.errors import ConfigError
 from engine.model.builders import build_gesture_model
+from engine.model.vector_quantizer import Quantized
 from engine.skeleton import BodyPart
 from tests.material import CODE_DIM, CODES, save_parts, waving
 from training import bundle
@@ -79,6 +80,21 @@ def test_it_waits_in_the_code_of_the_rest_pose(made, tmp_path):
         assert int(made.rest_codes[index]) == int(
             parts[part].nearest(parts[part].encode(still))[0, -1]
         )
+
+
+class Settling:
+    """A part whose code is the number of frames it has seen, up to 50."""
+
+    def encode(self, x):
+        return torch.arange(x.shape[1])[None].clamp(max=50)
+
+    def quantize(self, latents):
+        return Quantized(latents, None, None)
+
+
+def test_the_code_of_rest_is_that_after_a_while():
+    parts = dict.fromkeys(BodyPart, Settling())
+    assert rest_codes(parts, waving(1, 1)).tolist() == [50] * len(BodyPart)
 
 
 def test_only_the_first_frame_of_the_pose_counts(tmp_path):
