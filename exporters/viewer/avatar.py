@@ -30,6 +30,8 @@ class Avatar:
         self.head_position: FloatArray = np.zeros(3, np.float32)
         self._neutral = np.zeros(fmt.face.width, np.float32)
         self._joints = len(names)
+        height = fmt.skeleton.rest_height - fmt.skeleton.offsets[0, 1]
+        self._standing = np.array([0.0, height, 0.0], np.float32)
         self.faces: dict[str, Faces] = dict(self._figure.faces)
         # Vertices of the head by colour: which of them, in which order.
         self._picked: dict[str, list[slice]] = {}
@@ -50,10 +52,8 @@ class Avatar:
         return dict(self._figure.pose(still, np.zeros(3, np.float32)).parts)
 
     def rest(self) -> dict[str, FloatArray]:
-        """The T-pose with a neutral face, where the skeleton puts it."""
-        return self._vertices(
-            rotation.identity(self._joints), np.zeros(3, np.float32), self._neutral
-        )
+        """The T-pose with a neutral face, standing on the floor."""
+        return self._vertices(rotation.identity(self._joints), self._standing, self._neutral)
 
     def vertices(self, frame: PoseFrame) -> dict[str, FloatArray]:
         """Vertices `[V, 3]` in world metres by colour, in the order that `faces` counts."""

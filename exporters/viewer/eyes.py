@@ -13,7 +13,7 @@ from engine import rotation
 from exporters.viewer.geometry import Mesh, Numbers, grid_faces, tube
 from exporters.viewer.head import EYE_RADIUS
 
-UPPER_REST: Final = 0.50
+UPPER_REST: Final = 0.58
 LOWER_REST: Final = -0.60
 MEET: Final = -0.22  # where the lids meet when the eye is closed
 _LID_RADIUS: Final = EYE_RADIUS * 1.05

@@ -207,7 +207,7 @@ def _shoes(places: _Places) -> Iterator[_Bound]:
 
 
 def _skin_parts(places: _Places) -> Iterator[_Bound]:
-    yield from _bone(places, "neck", "head", (0.052, 0.047))
+    yield from _bone(places, "neck", "head", (0.052, 0.044), reach=0.85)
     for side in SIDES:
         yield from _bone(places, f"{side}_shoulder", f"{side}_elbow", (0.044, 0.041))
         yield from _bone(places, f"{side}_elbow", f"{side}_wrist", (0.041, 0.028))

@@ -31,7 +31,8 @@ _LIP_RINGS: Final = (
     (0.366, 0.074, 0.0012),
     (0.385, 0.090, 0.0),
 )
-_BAG_DEPTHS: Final = ((0.75, 0.030), (0.90, 0.018), (1.0, 0.006))  # scale, metres behind the lips
+# The mouth's inside from its back wall forwards: scale, metres behind the lips.
+_BAG_DEPTHS: Final = ((0.03, 0.031), (0.75, 0.028), (0.92, 0.016), (1.0, 0.006))
 _SKIN_RINGS: Final = 27
 
 

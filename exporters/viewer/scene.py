@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from engine.errors import ConfigError, ExportError
-from engine.pose import PoseFormat, PoseFrame
+from engine.pose import FloatArray, PoseFormat, PoseFrame
 from exporters.viewer.avatar import DOUBLE_SIDED, Avatar
 
 _Colour = tuple[int, int, int]
+Point = tuple[float, float, float]
 _COLOURS: Final[dict[str, _Colour]] = {
     "skin": (222, 165, 132),
     "shirt": (32, 94, 112),
@@ -48,7 +49,8 @@ _FLOOR: Final[dict[str, Any]] = {
 }
 # viser's own panel and notices give way to the page around; its canvas shows at once.
 _STYLE: Final = """<style>
-[data-floating-window], .mantine-Notifications-root { display: none !important; }
+[data-floating-window], .mantine-Notifications-root,
+.mantine-Paper-root[style*="min-height: 3.5em"] { display: none !important; }
 canvas[data-engine] { opacity: 1 !important;
   background: linear-gradient(#93a7bb, #cfd8e0 55%, #dde2e6); }
 </style>"""
@@ -60,8 +62,8 @@ class View(NamedTuple):
     around_head: it looks at the head joint, otherwise at the floor under the avatar.
     """
 
-    position: tuple[float, float, float]
-    target: tuple[float, float, float]
+    position: Point
+    target: Point
     fov: float
     around_head: bool = False
 
@@ -99,7 +101,8 @@ class Scene:
         self._avatar: Avatar | None = None
         self._format: PoseFormat | None = None
         self._last: PoseFrame | None = None
-        self._floor, self._head = np.zeros(3), np.array([0.0, 1.55, 0.0])
+        self._floor: FloatArray = np.zeros(3, np.float32)
+        self._head: FloatArray = np.array([0.0, 1.55, 0.0], np.float32)
         self._set_the_stage()
         self._server.on_client_connect(self._welcome)
 
@@ -132,17 +135,15 @@ class Scene:
             self._send(frame)
 
     def look(self, view: str) -> None:
-        """Move the camera of every open page to one of VIEWS; unknown names are ignored."""
+        """Move the cameras of all pages, open or to come, to one of VIEWS; ignores other names."""
         if view not in VIEWS:
             return
         place = self._head if VIEWS[view].around_head else self._floor
-        position = tuple(np.add(place, VIEWS[view].position))
-        target = tuple(np.add(place, VIEWS[view].target))
+        position, target = _add(place, VIEWS[view].position), _add(place, VIEWS[view].target)
         for client in self._server.get_clients().values():
             with client.atomic():
-                client.camera.up_direction = (0.0, 1.0, 0.0)
-                client.camera.position, client.camera.look_at = position, target
-                client.camera.fov = VIEWS[view].fov
+                _aim(client.camera, position, target, VIEWS[view].fov)
+        _aim(self._server.initial_camera, position, target, VIEWS[view].fov)
 
     def close(self) -> None:
         """Stop serving."""
@@ -153,7 +154,7 @@ class Scene:
             return
         vertices = self._avatar.vertices(frame)
         self._head = self._avatar.head_position
-        self._floor = np.array([frame.translation[0], 0.0, frame.translation[2]])
+        self._floor = frame.translation * np.array([1.0, 0.0, 1.0], np.float32)
         with self._server.atomic():
             for colour, points in vertices.items():
                 self._handles[colour].vertices = points
@@ -182,11 +183,23 @@ class Scene:
             "/light/sky", intensity=0.5, sky_color=(228, 236, 255), ground_color=(186, 172, 160)
         )
         scene.add_grid("/floor", **_FLOOR)
-        first, camera = VIEWS["figure"], server.initial_camera
-        camera.position, camera.look_at = first.position, first.target
-        camera.up, camera.fov = (0.0, 1.0, 0.0), first.fov
+        self.look("figure")
 
 
 def _refuse_tunnels(server: Any) -> None:
     """Viser would open a tunnel to the internet for any page that asks for one."""
     server.request_share_url = lambda *_, **__: None
+
+
+def _aim(camera: Any, position: Point, target: Point, fov: float) -> None:
+    """Aim a client's camera or the initial one, which name the upward direction differently."""
+    camera.position, camera.look_at, camera.fov = position, target, fov
+    if hasattr(camera, "up_direction"):
+        camera.up_direction = (0.0, 1.0, 0.0)
+    else:
+        camera.up = (0.0, 1.0, 0.0)
+
+
+def _add(place: FloatArray, step: Point) -> Point:
+    x, y, z = (float(p + s) for p, s in zip(place, step, strict=True))
+    return x, y, z

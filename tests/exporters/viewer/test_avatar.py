@@ -28,7 +28,11 @@ def test_faces_use_every_vertex_of_their_colour() -> None:
 
 
 def test_the_avatar_is_as_tall_as_a_person_and_stands_on_the_floor() -> None:
-    vertices = np.concatenate(list(AVATAR.vertices(frame()).values()))
+    for pose in (AVATAR.vertices(frame()), AVATAR.rest()):
+        check_stature(np.concatenate(list(pose.values())))
+
+
+def check_stature(vertices: np.ndarray) -> None:
     assert -0.03 < vertices[:, 1].min() < 0.02
     assert 1.6 < vertices[:, 1].max() < 1.85
 

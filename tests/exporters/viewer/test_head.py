@@ -90,3 +90,9 @@ def test_teeth_and_tongue_are_inside_the_closed_mouth() -> None:
     middle = lips[head.COLUMNS // 4, 2]
     assert head.teeth_mesh().vertices[:, 2].max() < middle
     assert head.tongue_mesh().vertices[:, 2].max() < middle
+
+
+def test_the_mouth_has_a_back_wall() -> None:
+    deepest = rings(GRID.bag)[0]
+    assert np.ptp(deepest, axis=0).max() < 0.002, "one could look through it into the head"
+    assert deepest[:, 2].max() < rings(GRID.mouth)[0][:, 2].min()

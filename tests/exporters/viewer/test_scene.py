@@ -183,7 +183,7 @@ def test_the_avatar_is_built_again_only_for_another_format(watched) -> None:
 
 
 def test_views_move_the_cameras_of_all_pages_to_where_the_avatar_is(watched) -> None:
-    scene, _, pages = watched
+    scene, viser, pages = watched
     pages.update({0: MagicMock(), 1: MagicMock()})
     frame = pose(0, STILL)
     frame.translation[:] = (1.0, 1.28, -2.0)
@@ -193,6 +193,7 @@ def test_views_move_the_cameras_of_all_pages_to_where_the_avatar_is(watched) -> 
     for page in pages.values():
         assert page.camera.look_at[0] == pytest.approx(1.0)
         assert page.camera.position[2] == pytest.approx(VIEWS["figure"].position[2] - 2.0)
+    assert viser.initial_camera.look_at[0] == pytest.approx(1.0), "pages to come look there too"
     scene.look("face")
     assert 1.3 < pages[0].camera.look_at[1] < 1.7
 
