@@ -25,6 +25,7 @@ from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import BodyPart
 from engine.text.words import TimedWord, Transcript, Vocabulary
 from training.clips import load_clip
+from training.scaling import Scaling, scaling_of
 from training.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
@@ -174,6 +175,11 @@ class GestureWindows:
         self._quiet = torch.from_numpy(
             np.concatenate([s for s, quiet in zip(starts, silent, strict=True) if quiet])
         )
+
+    @property
+    def scaling(self) -> Scaling:
+        """The scales of the motion's channels."""
+        return scaling_of(self._motion[1, :: max(1, self._motion.shape[1] // 20000)].float())
 
     @property
     def latent_scale(self) -> Tensor:

@@ -27,6 +27,7 @@ from engine.text.words import Vocabulary
 from training.clips import write_json
 from training.dataset import Batch, GestureWindows, load_takes
 from training.masking import MaskingConfig, disturb, frame_masks
+from training.scaling import awaken, folded
 from training.store import load_config, load_weights, save_module
 
 
@@ -45,12 +46,12 @@ class GestureTraining:
     batch: int = 32
     steps: int = 6000
     minutes: float = 40.0
-    rate: float = 2e-3
+    rate: float = 1e-3
     weight_decay: float = 0.02
     dropout: float = 0.0
     latent_weight: float = 3.0
     smoothing: float = 0.05
-    seen_weight: float = 0.1
+    seen_weight: float = 0.2
     silence: float = 0.12
     wordless: float = 0.5
     true_motion: float = 0.25
@@ -80,6 +81,15 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     if not path.is_file():
         raise ConfigError(f"expected {path}; run the stage compose first")
     return Vocabulary(json.loads(path.read_text()))
+
+
+def adopt(folder: Path, model: GestureModel) -> None:
+    """Take over all weights of another model that have the same name and shape."""
+    own = model.state_dict()
+    found = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+    fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(own | fitting)
+    print(f"{len(fitting)} of {len(own)} tensors taken from {folder}", flush=True)
 
 
 def model_config(
@@ -114,6 +124,14 @@ def losses(
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
+def next_hit(outputs: WindowOutputs, batch: Batch, weight: Tensor) -> float:
+    """How often the upper body's code of the first frame of the hidden end is right."""
+    first = (weight > 0.9 * weight.amax(1, keepdim=True)).float().argmax(1)
+    rows, upper = torch.arange(len(first)), list(BodyPart).index(BodyPart.UPPER)
+    made = outputs.logits[upper].detach()[rows, first].argmax(-1)
+    return float((made == batch.codes[rows, first, upper]).float().mean())
+
+
 class GestureTrainer:
     """The model, its optimiser and one step."""
 
@@ -127,8 +145,23 @@ class GestureTrainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
         )
-        self.scale = windows.latent_scale
+        self.scale, self.scaling = windows.latent_scale, windows.scaling
         self.done = 0
+
+    def awaken(self) -> None:
+        """Make a fresh model listen and look from the first step on."""
+        inputs, _ = self.inputs(self._draw())
+        awaken(self.model, inputs)
+
+    def _draw(self) -> Batch:
+        settings = self.settings
+        return self.windows.draw(
+            settings.batch,
+            self.generator,
+            silence=settings.silence,
+            wordless=settings.wordless,
+            true=settings.true_motion,
+        )
 
     def rate(self, progress: float) -> float:
         """Learning rate at `progress` 0..1: a short rise, then half a cosine."""
@@ -140,7 +173,7 @@ class GestureTrainer:
         settings, generator = self.settings, self.generator
         rows, frames = batch.words.shape
         hidden, ends = frame_masks(settings.masking, rows, frames, generator)
-        motion = disturb(settings.masking, batch.motion, generator)
+        motion = disturb(settings.masking, self.scaling.apply(batch.motion), generator)
         mask = hidden[..., None].float().expand_as(motion)
         speaker = torch.zeros(rows, dtype=torch.int64)
         weight = torch.where(ends, 1.0, settings.seen_weight)
@@ -151,13 +184,7 @@ class GestureTrainer:
     def step(self, progress: float) -> dict[str, float]:
         """Learn from one batch; gives numbers to report."""
         settings = self.settings
-        batch = self.windows.draw(
-            settings.batch,
-            self.generator,
-            silence=settings.silence,
-            wordless=settings.wordless,
-            true=settings.true_motion,
-        )
+        batch = self._draw()
         inputs, weight = self.inputs(batch)
         outputs = self.model(inputs)
         latent, entropy, right = losses(outputs, batch, weight, self.scale, settings.smoothing)
@@ -169,11 +196,12 @@ class GestureTrainer:
         self.optimizer.step()
         self.done += 1
         named = {f"hit_{part}": float(r) for part, r in zip(BodyPart, right, strict=True)}
+        named["next_upper"] = next_hit(outputs, batch, weight)
         return {"latent": latent.item(), "nll": entropy.item(), "norm": float(norm), **named}
 
     def save(self, out: Path, spent_s: float) -> None:
         """Write the model and, whole or not at all, everything needed to go on."""
-        save_module(out, self.config, self.model)
+        save_module(out, self.config, folded(self.model, self.scaling))
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -241,6 +269,8 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     count = sum(p.numel() for p in trainer.model.parameters())
     print(f"{count} parameters", flush=True)
     write_json(out / "vocabulary.json", list(vocabulary.words))
-    if settings.start_from is not None:
-        load_weights(data / settings.start_from, trainer.model)
+    if settings.start_from is None:
+        trainer.awaken()
+    else:
+        adopt(data / settings.start_from, trainer.model)
     train(trainer, out)

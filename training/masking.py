@@ -15,14 +15,14 @@ from torch import Tensor
 class MaskingConfig:
     """suffixes: (share, shortest, longest) hidden ends in frames. short_history: share of windows
     that show only `shortest` to `longest` frames before the hidden end. noise: largest standard
-    deviation on visible channels. drop: share of visible frames that are hidden, from..to.
+    deviation on visible (standardised) channels. drop: share of visible frames hidden, from..to.
     """
 
     suffixes: tuple[tuple[float, int, int], ...] = ((0.4, 1, 8), (0.3, 9, 32), (0.3, 33, 60))
     short_history: float = 0.6
     shortest: int = 4
     longest: int = 16
-    noise: float = 0.05
+    noise: float = 0.25
     drop: tuple[float, float] = (0.0, 0.3)
 
 

@@ -129,7 +129,7 @@ def jaw_of(motion: Motion) -> np.ndarray:
 
 def freeze(speeds: Sequence[np.ndarray]) -> float:
     """The lowest mean wrist speed (m/s) of any 10 s in which somebody speaks much."""
-    span = int(10 * FPS)
+    span = min(int(10 * FPS), min(len(s) for s in speeds) - 1)
     return float(min(s[i : i + span].mean() for s in speeds for i in range(0, len(s) - span, span)))
 
 

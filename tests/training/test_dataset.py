@@ -1,129 +1,99 @@
+"""Takes by frames and windows of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
-from engine.errors import ConfigError
-from engine.layout import MOTION
-from engine.rotation import from_sixd, to_sixd
+from engine.clock import FrameClock
+from engine.config import PartVaeConfig
+from engine.face import ARKIT_51
+from engine.layout import part_layout
+from engine.model.builders import build_part_vae
+from engine.model.part_vae import PartVae
+from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.rotation import exp
 from engine.skeleton import BodyPart
-from engine.text.words import UNK, Vocabulary
-from tests.material import CODES, save_corpus, save_parts
-from training.dataset import CLOCK, GestureWindows, encode_take, features_of, load_takes
+from training.dataset import GestureWindows, TakeData, encode_take, features_of
+from training.vectors import motion_vector
 
-WORDS = Vocabulary(["hello"])
+FRAMES = 96
+
+
+def take(silent: bool, seed: int) -> TakeData:
+    rng = np.random.default_rng(seed)
+    turn = 0.3 * np.sin(np.arange(FRAMES) / 5)[:, None, None] * rng.standard_normal((1, 55, 3))
+    poses = PoseChunk(
+        0,
+        exp(turn.astype(np.float32)),
+        np.tile(np.array([0, 1.28, 0], np.float32), (FRAMES, 1)),
+        np.ones((FRAMES, 4), np.float32),
+        np.full((FRAMES, 51), 0.1 * seed, np.float32),
+    )
+    motion = Motion(PoseFormat(), poses)
+    audio = rng.standard_normal((2, FRAMES, DEFAULT_FEATURES.width)).astype(np.float16)
+    audio[:] = -1 if silent else audio
+    words = np.full(FRAMES, 0 if silent else 5, np.int64)
+    vectors = motion_vector(motion)
+    return TakeData("t", "v", audio, words, motion, vectors, np.array([1.0]), silent)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    save_corpus(folder)
-    return folder
+def parts() -> dict[BodyPart, PartVae]:
+    torch.manual_seed(0)
+    made = {}
+    for part in BodyPart:
+        channels = part_layout(part, ARKIT_51.width).width
+        vae = build_part_vae(PartVaeConfig(channels, 16, 8, 12, 1, causal=True))
+        torch.nn.init.normal_(vae.quantizer.embedding.weight)
+        made[part] = vae.eval().requires_grad_(False)
+    return made
 
 
-@pytest.fixture(scope="module")
-def takes(corpus):
-    return load_takes(corpus, "train", WORDS, 3)
+@pytest.fixture
+def windows(parts: dict[BodyPart, PartVae]) -> GestureWindows:
+    return GestureWindows([take(False, 1), take(True, 2), take(False, 3)], parts, 32)
 
 
-@pytest.fixture(scope="module")
-def windows(takes, tmp_path_factory):
-    return GestureWindows(takes, save_parts(tmp_path_factory.mktemp("vq")), 24)
+def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
+    whole = take(False, 1)
+    chunk = whole.motion.poses
+    half = PoseChunk(
+        0, chunk.rotations[:48], chunk.translation[:48], chunk.contacts[:48], chunk.face[:48]
+    )
+    short = replace(whole, motion=Motion(PoseFormat(), half))
+    all_of_it, first = encode_take(whole, parts), encode_take(short, parts)
+    assert all_of_it.codes.shape == (FRAMES, 4)
+    assert torch.allclose(all_of_it.latents[:47], first.latents[:47], atol=1e-4)
+    assert all_of_it.motion.shape == (FRAMES, 337)
 
 
-def _draw(windows, rows=64, **shares):
-    shares = {"silence": 0.0, "wordless": 0.0, "true": 1.0, **shares}
-    return windows.draw(rows, torch.Generator().manual_seed(3), **shares)
+def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = windows.draw(200, generator, silence=0.3, wordless=0.5, true=1.0)
+    assert batch.audio.shape == (200, 32, DEFAULT_FEATURES.width)
+    quiet = (batch.audio == -1).flatten(1).all(1)
+    assert quiet.float().mean() == pytest.approx(0.3, abs=0.1)
+    assert (batch.words[quiet] == 0).all()
+    spoken = batch.words[~quiet]
+    assert set(spoken.unique().tolist()) <= {0, 5}
+    assert (spoken == 5).all(1).float().mean() == pytest.approx(0.5, abs=0.12)
+    # One take has one face: mixed windows would show two heights of it.
+    assert (spoken.float().std(1) == 0).all()
 
 
-def test_a_take_is_told_by_frames(takes):
-    spoken, silent = takes
-    assert (spoken.name, spoken.voice, spoken.silent) == ("train_000", "tone", False)
-    assert silent.silent
-    assert spoken.audio.shape == (3, 60, DEFAULT_FEATURES.width)
-    np.testing.assert_array_equal(spoken.words[[14, 15, 29, 30, 40, 42]], [0, 4, 4, UNK, UNK, 0])
-    assert silent.words.max() == 0
-    np.testing.assert_allclose(spoken.stressed, [0.7], atol=1e-6)
-
-
-def test_the_first_variant_is_what_the_engine_hears(takes, corpus):
-    samples = np.load(corpus / "train_000.npz")["audio"].astype(np.float32) / 32768
-    live = FeatureExtractor(DEFAULT_FEATURES, CLOCK).feed(samples)
-    np.testing.assert_allclose(takes[0].audio[0, : len(live)], live, atol=4e-3)
-
-
-def test_the_other_variants_are_other_microphones(takes):
-    clean, *worn = takes[0].audio.astype(np.float32)
-    for variant in worn:
-        assert np.abs(variant - clean).max() > 0.05
-        # It stays the same speech: what was loud is louder still than what was not.
-        assert variant[20:40].mean() > variant[:14].mean()
-    assert np.abs(worn[0] - worn[1]).max() > 0.05
-
-
-def test_features_are_computed_once(takes, corpus, monkeypatch):
-    monkeypatch.setattr("training.dataset.FeatureExtractor", None)
-    again = features_of([corpus / "train_000.npz"], 3)
-    np.testing.assert_array_equal(again[0], takes[0].audio)
-
-
-def test_splits_stay_apart_and_can_be_cut_short(corpus):
-    assert [t.name for t in load_takes(corpus, "test", WORDS, 1)] == ["test_000"]
-    assert [t.name for t in load_takes(corpus, "train", WORDS, 3, limit=1)] == ["train_000"]
-
-
-def test_without_a_corpus_the_stage_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="stage compose"):
-        load_takes(tmp_path, "train", WORDS, 1)
-
-
-def test_codes_are_those_of_the_parts_and_decoded_turns_are_turns(takes, tmp_path):
-    parts = save_parts(tmp_path)
-    encoded = encode_take(takes[0], parts)
-    assert encoded.codes.shape == (60, len(BodyPart))
-    assert 0 <= encoded.codes.min() <= encoded.codes.max() < CODES
-    for index, part in enumerate(BodyPart):
-        own = parts[part].nearest(encoded.latents[None, :, index])[0]
-        assert torch.equal(own, encoded.codes[:, index])
-    sixd = encoded.motion[:, MOTION.slice("rot6d")].reshape(60, 55, 6)
-    torch.testing.assert_close(to_sixd(from_sixd(sixd)), sixd, atol=1e-5, rtol=0)
-
-
-def test_silence_is_drawn_from_silent_takes(windows):
-    silent = _draw(windows, silence=1.0)
-    assert silent.words.max() == 0
-    spoken = _draw(windows, silence=0.0)
-    assert {4, UNK} <= set(spoken.words.unique().tolist())
-
-
-def test_half_the_windows_may_lack_their_words(windows):
-    assert _draw(windows, wordless=1.0).words.max() == 0
-    # Windows of 24 frames always reach into the speech here but for the earliest and latest.
-    share = (_draw(windows, 300, wordless=0.5).words.max(1).values > 0).float().mean()
-    whole = (_draw(windows, 300).words.max(1).values > 0).float().mean()
-    assert share / whole == pytest.approx(0.5, abs=0.1)
-
-
-def test_a_window_shows_one_moment_in_everything(windows, takes):
-    batch = _draw(windows, 8)
-    vectors = torch.from_numpy(takes[0].vectors)
-    for row in range(8):
-        away = (vectors.unfold(0, 24, 1).transpose(1, 2) - batch.motion[row]).abs().amax((1, 2))
-        first = int(away.argmin())
-        assert away[first] < 0.01
-        heard = takes[0].audio[:, first : first + 24].astype(np.float32)
-        assert np.abs(heard - batch.audio[row].numpy()).max((1, 2)).min() == 0
-        np.testing.assert_array_equal(batch.words[row], takes[0].words[first : first + 24])
-
-
-def test_true_or_decoded_motion_is_shown(windows, takes):
-    where = torch.from_numpy(takes[0].vectors)
-    for share, near in ((1.0, True), (0.0, False)):
-        motion = _draw(windows, 4, true=share).motion
-        away = torch.stack([(where - m[0]).abs().amax(1).min() for m in motion])
-        assert bool((away < 0.01).all()) == near
-
-
-def test_the_spread_of_latents_is_that_of_each_part(windows, takes):
-    assert windows.latent_scale.shape == (len(BodyPart),)
-    assert windows.latent_scale.min() > 0
+def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "train_000.npz"
+    audio = (np.random.default_rng(0).standard_normal(16000) * 3000).astype(np.int16)
+    np.savez(path, audio=audio, face=np.zeros((30, 51), np.float32))
+    (first,) = features_of([path], 2, workers=1)
+    assert first.shape == (2, 30, DEFAULT_FEATURES.width)
+    clean = FeatureExtractor(DEFAULT_FEATURES, FrameClock()).feed(audio.astype(np.float32) / 32768)
+    assert np.abs(first[0] - clean[:30]).max() < 2e-3
+    assert np.abs(first[1] - first[0]).max() > 0.05
+    path.write_bytes(b"no longer readable")
+    (again,) = features_of([path], 2, workers=1)
+    assert np.array_equal(first, again)

@@ -18,7 +18,7 @@ from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.skeleton import BodyPart
-from training.dataset import Batch, GestureWindows, TakeData, encode_take
+from training.dataset import Batch, GestureWindows, TakeData
 from training.gesture import GestureTrainer, GestureTraining, losses, model_config, train
 from training.vectors import motion_vector
 
@@ -59,33 +59,6 @@ def parts() -> dict[BodyPart, PartVae]:
 @pytest.fixture
 def windows(parts: dict[BodyPart, PartVae]) -> GestureWindows:
     return GestureWindows([take(False, 1), take(True, 2), take(False, 3)], parts, 32)
-
-
-def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
-    whole = take(False, 1)
-    chunk = whole.motion.poses
-    half = PoseChunk(
-        0, chunk.rotations[:48], chunk.translation[:48], chunk.contacts[:48], chunk.face[:48]
-    )
-    short = replace(whole, motion=Motion(PoseFormat(), half))
-    all_of_it, first = encode_take(whole, parts), encode_take(short, parts)
-    assert all_of_it.codes.shape == (FRAMES, 4)
-    assert torch.allclose(all_of_it.latents[:47], first.latents[:47], atol=1e-4)
-    assert all_of_it.motion.shape == (FRAMES, 337)
-
-
-def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) -> None:
-    generator = torch.Generator().manual_seed(0)
-    batch = windows.draw(200, generator, silence=0.3, wordless=0.5, true=1.0)
-    assert batch.audio.shape == (200, 32, DEFAULT_FEATURES.width)
-    quiet = (batch.audio == -1).flatten(1).all(1)
-    assert quiet.float().mean() == pytest.approx(0.3, abs=0.1)
-    assert (batch.words[quiet] == 0).all()
-    spoken = batch.words[~quiet]
-    assert set(spoken.unique().tolist()) <= {0, 5}
-    assert (spoken == 5).all(1).float().mean() == pytest.approx(0.5, abs=0.12)
-    # One take has one face: mixed windows would show two heights of it.
-    assert (spoken.float().std(1) == 0).all()
 
 
 def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> None:
