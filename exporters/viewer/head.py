@@ -32,7 +32,7 @@ _LIP_RINGS: Final = (
     (0.385, 0.090, 0.0),
 )
 # The mouth's inside from its back wall forwards: scale, metres behind the lips.
-_BAG_DEPTHS: Final = ((0.03, 0.031), (0.75, 0.028), (0.92, 0.016), (1.0, 0.006))
+_BAG_DEPTHS: Final = ((0.0, 0.031), (0.75, 0.028), (0.92, 0.016), (1.0, 0.006))
 _SKIN_RINGS: Final = 27
 
 

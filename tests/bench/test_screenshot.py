@@ -103,8 +103,11 @@ def test_a_real_page_is_pictured_at_its_size():
         pytest.skip("no Chromium")
     with screenshot.browser() as page:
         page.open("data:text/html,<body onload='console.log(6*7)'>hello", 200, 100)
+        for _ in range(100):  # navigating is answered before the page is there
+            if page.console():
+                break
+            page.wait(0.1)
         assert page.evaluate("document.body.textContent") == "hello"
         png = page.screenshot()
-        page.wait(0.2)
     assert struct.unpack(">II", png[16:24]) == (200, 100)
     assert page.console() == ["42"]
