@@ -57,8 +57,9 @@ class BundleConfig:
     """Everything in a bundle but the weights.
 
     choices: how each part's codes are picked. encoders: whether the weights hold the VQ-VAEs'
-    encoders, which nothing live needs. global_zeroed: fields of the lower-body vector that
-    the global motion network was trained without. trained_for: schedules seen in training.
+    encoders, which nothing live needs. homing_s: time in which the distance from the start falls
+    to 1/e, for a figure that stands and talks; 0 lets it go where it goes. global_zeroed: fields
+    of the lower-body vector that the global motion network was trained without. trained_for: schedules seen in training.
     """
 
     name: str
@@ -78,10 +79,12 @@ class BundleConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     global_zeroed: tuple[str, ...] = ("translation",)
     encoders: bool = True
+    homing_s: float = 0.0
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
         require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
+        require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
         face_basis(self.face)
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine import smoothing
@@ -44,6 +45,7 @@ class Runner:
         face_width: int,
         choices: Mapping[BodyPart, CodeChoice],
         sampling: SamplingConfig,
+        homing_s: float = 0.0,
     ) -> None:
         self.schedule = schedule
         self._kernel = kernel
@@ -55,6 +57,7 @@ class Runner:
         self._face_width = face_width
         self._choices = choices
         self._sampling = sampling
+        self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
         self._mask = self._seed_mask()
 
@@ -216,8 +219,7 @@ class Runner:
         height = smoothing.add_linear(height[_OVERLAP:], rise, half_life)
         contacts = decoded.contacts[:, _OVERLAP : _OVERLAP + hop].transpose(0, 1).numpy()
         # A frame's velocity leads to the next frame: position t = position t - 1 + v[t - 1] / fps.
-        velocity = travel[_OVERLAP - 1 : -1, :, (0, 2)].astype(np.float64)
-        ground = state.ground + np.cumsum(velocity, 0) / self._clock.frame_rate
+        ground = self._walk(state.ground, travel[_OVERLAP - 1 : -1, :, (0, 2)])
         for name, value in (("rotations", rotations), ("face", face), ("height", height)):
             self._keep(getattr(last, name), value)
         self._keep(last.contacts, contacts)
@@ -230,6 +232,14 @@ class Runner:
             ground=ground.swapaxes(0, 1),
             flag=FrameFlag.NONE,
         )
+
+    def _walk(self, start: NDArray[np.float64], velocity: np.ndarray) -> NDArray[np.float64]:
+        """Positions `[T, B, 2]` in the plane from `start [B, 2]` on, by velocities in m/s."""
+        places = []
+        for step in velocity.astype(np.float64):
+            start = start * (1.0 - self._homing) + step / self._clock.frame_rate
+            places.append(start)
+        return np.stack(places)
 
     @staticmethod
     def _keep(memory: np.ndarray, frames: np.ndarray) -> None:

@@ -87,6 +87,7 @@ class GestureStream:
             face_width=self.format.face.width,
             choices=config.choices,
             sampling=config.sampling,
+            homing_s=config.homing_s,
         )
         self._begin()
 

@@ -16,6 +16,7 @@ UNTESTED = {
 
 # Tests of a whole: they mirror a program or a folder that is not Python.
 WHOLES = {
+    "tests/engine/bundles/test_first.py": "engine/bundles/first",
     "tests/exporters/clients/test_browser.py": "exporters/clients/browser",
     "tests/exporters/commands/test_mic.py": "exporters/commands/live.py",
 }

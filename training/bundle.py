@@ -42,6 +42,7 @@ class BundleSettings:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     speakers: tuple[str, ...] = ("default",)
     encoders: bool = False
+    homing_s: float = 0.0
     most_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
@@ -72,6 +73,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         choices=settings.choices,
         sampling=settings.sampling,
         encoders=settings.encoders,
+        homing_s=settings.homing_s,
     )
 
 

@@ -1,5 +1,6 @@
 """The window loop: what it shows the model, what it feeds back, and how it closes seams."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from engine.rotation import angle, exp
 from engine.runner import SEAM_HALF_LIFE_S, Runner
 from engine.schedule import OFFLINE, Schedule
 from engine.state import StreamState
+from engine.stream import GestureStream
 from tests.models import tiny_bundle
 
 SPEAKER = torch.zeros(1, dtype=torch.int64)
@@ -269,3 +271,16 @@ def test_misshapen_inputs_are_refused_and_nothing_is_lost() -> None:
         rig.runner.step(state, rig.sound(2), words[:, 1:], SPEAKER)
     assert torch.equal(state.audio, kept)
     assert state.frame[0] == 0
+
+
+def test_homing_keeps_the_figure_where_it_stands() -> None:
+    """The same velocities for ten minutes: without homing it is far away, with it near."""
+    steps = np.full((30 * 600, 1, 2), 0.001, np.float32)
+    places = {}
+    for homing_s in (0.0, 60.0):
+        bundle = tiny_bundle()
+        config = dataclasses.replace(bundle.config, homing_s=homing_s)
+        stream = GestureStream(dataclasses.replace(bundle, config=config))
+        places[homing_s] = stream._runner._walk(np.zeros((1, 2)), steps)[-1, 0, 0]
+    assert places[0.0] == pytest.approx(0.6, rel=1e-4)
+    assert places[60.0] == pytest.approx(0.06, rel=0.01)
