@@ -59,7 +59,8 @@ class BundleConfig:
     choices: how each part's codes are picked. encoders: whether the weights hold the VQ-VAEs'
     encoders, which nothing live needs. homing_s: time in which the distance from the start falls
     to 1/e, for a figure that stands and talks; 0 lets it go where it goes. global_zeroed: fields
-    of the lower-body vector that the global motion network was trained without. trained_for: schedules seen in training.
+    of the lower-body vector that the global motion network was trained without. trained_for:
+    schedules seen in training.
     """
 
     name: str

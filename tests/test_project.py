@@ -49,7 +49,7 @@ def test_every_file_that_a_package_needs_is_in_the_wheel(package: str) -> None:
     there = {
         path
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix not in (".py", ".md") and "__pycache__" not in path.parts
     }
     assert {p.relative_to(ROOT).as_posix() for p in there - packed} == set()
 
