@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.strokes import wrist_speed
 from engine.pose import Motion
+from engine.skeleton import SMPLX_55
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
 _VIEWS = {"front": (0, 1), "side": (2, 1)}
@@ -103,6 +105,29 @@ def wrists_over_speech(
     step = max(1, len(samples) // 20000)
     lower.plot(np.arange(len(samples))[::step] / sample_rate, samples[::step], c="0.4", lw=0.4)
     lower.set(xlabel="time (s)", ylabel="speech")
+    _save(figure, path)
+
+
+def wrists_over_stresses(
+    path: Path,
+    rows: Sequence[tuple[str, NDArray[np.float32], NDArray[np.float64]]],
+    fps: float,
+    seconds: float = 25.0,
+) -> None:
+    """Write a plot of (title, positions `[T, J, 3]`, times of stressed vowels in seconds)."""
+    figure, grid = _pyplot().subplots(2 * len(rows), 1, figsize=(18, 4.4 * len(rows)))
+    for number, (title, points, stresses) in enumerate(rows):
+        heights, rates = grid[2 * number], grid[2 * number + 1]
+        times = np.arange(len(points)) / fps
+        for side, colour in _COLOURS.items():
+            joint = SMPLX_55.index(f"{side}_wrist")
+            heights.plot(times, points[:, joint, 1] - points[:, 0, 1], c=colour)
+        rates.plot(times, wrist_speed(points, fps), "k")
+        for axes in (heights, rates):
+            axes.set_xlim(0, seconds)
+            for at in stresses:
+                axes.axvline(at, c="tab:purple", lw=0.8)
+        heights.set_title(title, fontsize=8)
     _save(figure, path)
 
 

@@ -104,7 +104,7 @@ def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int =
         away = np.abs(_pooled(utterances, [utterances[i] for i in order]))
         better += bool(np.minimum(away, _CLIP_S).mean() <= score) if len(away) else 1
         medians.append(np.median(away) if len(away) else np.inf)
-        nears.append(np.mean(away < 0.15) if len(away) else 0.0)
+        nears.append(float(np.mean(away < 0.15)) if len(away) else 0.0)
     finite = signed[np.isfinite(signed) & (np.abs(signed) < _CLIP_S)]
     return StrokeReport(
         strokes=len(true),

@@ -5,7 +5,12 @@ from engine import rotation as rot
 from engine.pose import Motion, PoseChunk, PoseFormat
 
 pytest.importorskip("matplotlib")
-from bench.figures import contact_sheet, film_strip, wrists_over_speech
+from bench.figures import (
+    contact_sheet,
+    film_strip,
+    wrists_over_speech,
+    wrists_over_stresses,
+)
 
 
 @pytest.fixture
@@ -41,3 +46,10 @@ def test_the_palm_of_a_figure_at_rest_faces_down(motion):
     for side in ("left", "right"):
         start, end = _palm(motion.world_positions()[0], names, side)
         assert end[1] < start[1] - 0.05
+
+
+def test_wrists_over_stresses_is_written(tmp_path):
+    points = np.zeros((60, 55, 3), np.float32)
+    path = tmp_path / "strokes.png"
+    wrists_over_stresses(path, [("a take", points, np.array([0.5, 1.0]))], 30.0)
+    assert _is_picture(path)

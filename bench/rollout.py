@@ -1,7 +1,7 @@
 """The trained model fed with its own output, as live, over many takes at once, and what that shows.
 
 Uses the runtime's own Runner, so what is measured here is what will be seen. Command:
-`python -m training.rollout --data DIR --gesture DIR --out DIR`.
+`python -m bench.rollout --data DIR --vq DIR --gesture DIR --out DIR`.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.figures import wrists_over_stresses
 from bench.strokes import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.config import GestureConfig, GlobalMotionConfig
@@ -29,7 +30,7 @@ from engine.rotation import log
 from engine.runner import Runner
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
-from engine.skeleton import SMPLX_55, BodyPart
+from engine.skeleton import BodyPart
 from training.dataset import CLOCK, TakeData, encode_take, load_takes
 from training.gesture import load_parts, read_vocabulary
 from training.store import load_config, load_weights
@@ -237,33 +238,11 @@ def main() -> None:
 
 def draw(out: Path, takes: Sequence[TakeData], motions: Sequence[Motion], label: str) -> None:
     """Wrist heights and speeds of three takes with their stresses."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, grid = pyplot.subplots(6, 1, figsize=(18, 13))
-    for row, (take, motion) in enumerate(zip(takes[:3], motions[:3], strict=True)):
-        points = crop(motion, len(take.motion))
-        seconds = np.arange(len(points)) / FPS
-        heights, rates = grid[2 * row], grid[2 * row + 1]
-        for side, colour in (("left", "tab:red"), ("right", "tab:blue")):
-            joint = SMPLX_55.index(f"{side}_wrist")
-            heights.plot(seconds, points[:, joint, 1] - points[:, 0, 1], c=colour)
-        rates.plot(seconds, wrist_speed(points, FPS), "k")
-        rates.plot(
-            seconds, 1.5 * take.audio[0, : len(points), 66].astype(float) - 2, "tab:green", lw=0.7
-        )
-        rates.plot(seconds, jaw_of(motion)[: len(points)] - 2, "tab:orange", lw=0.7)
-        for axes in (heights, rates):
-            axes.set_xlim(0, 25)
-            for at in take.stressed:
-                axes.axvline(at, c="tab:purple", lw=0.8)
-        heights.set_ylim(-0.3, 0.6)
-        heights.set_title(f"{take.name} {take.voice} {label}", fontsize=8)
-    figure.tight_layout()
-    figure.savefig(out / f"{label.replace(' ', '_').replace(':', '')}.png", dpi=55)
-    pyplot.close(figure)
+    rows = [
+        (f"{take.name} {take.voice} {label}", crop(motion, len(take.motion)), take.stressed)
+        for take, motion in zip(takes[:3], motions[:3], strict=False)
+    ]
+    wrists_over_stresses(out / f"{label.replace(' ', '_').replace(':', '')}.png", rows, FPS)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.rollout import Lab, Setting, evaluate, freeze, jaw_of, mouth_report, rest_codes
 from engine.audio.features import DEFAULT_FEATURES
 from engine.config import PartVaeConfig, live_config
 from engine.face import ARKIT_51
@@ -15,7 +16,6 @@ from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp, identity
 from engine.skeleton import BodyPart
 from training.dataset import TakeData
-from training.rollout import Lab, Setting, evaluate, freeze, jaw_of, mouth_report, rest_codes
 from training.store import save_module
 from training.vectors import motion_vector
 
