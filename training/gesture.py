@@ -52,6 +52,7 @@ class GestureTraining:
     latent_weight: float = 3.0
     smoothing: float = 0.05
     seen_weight: float = 0.2
+    stress_weight: float = 1.0
     silence: float = 0.12
     wordless: float = 0.5
     true_motion: float = 0.25
@@ -124,9 +125,9 @@ def losses(
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
-def next_hit(outputs: WindowOutputs, batch: Batch, weight: Tensor) -> float:
+def next_hit(outputs: WindowOutputs, batch: Batch, ends: Tensor) -> float:
     """How often the upper body's code of the first frame of the hidden end is right."""
-    first = (weight > 0.9 * weight.amax(1, keepdim=True)).float().argmax(1)
+    first = ends.float().argmax(1)
     rows, upper = torch.arange(len(first)), list(BodyPart).index(BodyPart.UPPER)
     made = outputs.logits[upper].detach()[rows, first].argmax(-1)
     return float((made == batch.codes[rows, first, upper]).float().mean())
@@ -150,7 +151,7 @@ class GestureTrainer:
 
     def awaken(self) -> None:
         """Make a fresh model listen and look from the first step on."""
-        inputs, _ = self.inputs(self._draw())
+        inputs, _, _ = self.inputs(self._draw())
         awaken(self.model, inputs)
 
     def _draw(self) -> Batch:
@@ -168,8 +169,8 @@ class GestureTrainer:
         rise = min(1.0, (self.done + 1) / 100)
         return self.settings.rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
 
-    def inputs(self, batch: Batch) -> tuple[WindowInputs, Tensor]:
-        """What the model is shown, and the weight `[B, T]` of each frame's error."""
+    def inputs(self, batch: Batch) -> tuple[WindowInputs, Tensor, Tensor]:
+        """What the model is shown, the weight `[B, T]` of each frame's error, the hidden ends."""
         settings, generator = self.settings, self.generator
         rows, frames = batch.words.shape
         hidden, ends = frame_masks(settings.masking, rows, frames, generator)
@@ -177,15 +178,16 @@ class GestureTrainer:
         mask = hidden[..., None].float().expand_as(motion)
         speaker = torch.zeros(rows, dtype=torch.int64)
         weight = torch.where(ends, 1.0, settings.seen_weight)
+        weight = weight * (1.0 + settings.stress_weight * batch.stressed)
         # Short ends count as much as long ones: they are what happens live.
         weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
-        return WindowInputs(motion, mask, batch.audio, batch.words, speaker), weight
+        return WindowInputs(motion, mask, batch.audio, batch.words, speaker), weight, ends
 
     def step(self, progress: float) -> dict[str, float]:
         """Learn from one batch; gives numbers to report."""
         settings = self.settings
         batch = self._draw()
-        inputs, weight = self.inputs(batch)
+        inputs, weight, ends = self.inputs(batch)
         outputs = self.model(inputs)
         latent, entropy, right = losses(outputs, batch, weight, self.scale, settings.smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -196,7 +198,7 @@ class GestureTrainer:
         self.optimizer.step()
         self.done += 1
         named = {f"hit_{part}": float(r) for part, r in zip(BodyPart, right, strict=True)}
-        named["next_upper"] = next_hit(outputs, batch, weight)
+        named["next_upper"] = next_hit(outputs, batch, ends)
         return {"latent": latent.item(), "nll": entropy.item(), "norm": float(norm), **named}
 
     def save(self, out: Path, spent_s: float) -> None:

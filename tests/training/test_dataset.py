@@ -17,7 +17,7 @@ from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.skeleton import BodyPart
-from training.dataset import GestureWindows, TakeData, encode_take, features_of
+from training.dataset import GestureWindows, TakeData, encode_take, features_of, near_stress
 from training.vectors import motion_vector
 
 FRAMES = 96
@@ -97,3 +97,8 @@ def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
     path.write_bytes(b"no longer readable")
     (again,) = features_of([path], 2, workers=1)
     assert np.array_equal(first, again)
+
+
+def test_frames_after_a_stress_are_marked() -> None:
+    marked = near_stress(take(False, 1), 0.4)
+    assert marked.tolist() == [0.0] * 30 + [1.0] * 12 + [0.0] * (FRAMES - 42)

@@ -68,7 +68,7 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     outputs = WindowOutputs(tuple(latents[:, :, p] for p in range(4)), logits)
     wrong = latents.clone()
     wrong[:, 1] += 7.0
-    batch = Batch(torch.zeros(1), torch.zeros(1), torch.zeros(1), codes, wrong)
+    batch = Batch(*(torch.zeros(1),) * 3, codes, wrong, torch.zeros(1, 2))
     weight = torch.tensor([[1.0, 0.0]])
     error, entropy, right = losses(outputs, batch, weight, torch.ones(4), 0.0)
     assert float(error) == 0.0
