@@ -318,8 +318,8 @@ class LiveSession:
     def _is_over(self, index: int) -> bool:
         if self._finished.is_set():
             return index >= self._total(self._pace.received)
-        end = self._reader.end
-        return end is not None and index >= self._total(end)
+        ends = [end for end in (self._reader.end, self._most) if end is not None]
+        return bool(ends) and index >= self._total(min(ends))
 
     def _jump(self, behind_s: float) -> None:
         skipped = int(behind_s * self.output.frame_rate)
