@@ -32,7 +32,7 @@ AudioTap = Callable[[int, np.ndarray], None]
 """Called with the index of the first sample and the samples that were just taken."""
 
 _WARM_UP_HOPS: Final = 12
-_MARGIN_S: Final = 0.010  # scheduling jitter that the cadence absorbs
+_MARGIN_S: Final = 0.020  # slow hops and scheduling jitter that the cadence absorbs
 _FAR_BEHIND_S: Final = 1.0  # after a suspended machine: go on from now
 _STATS_EVERY: Final = 15  # frames
 
