@@ -139,18 +139,22 @@ def encode_take(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> Encoded:
     return Encoded(torch.stack(codes, 1), torch.stack(latents, 1), motion)
 
 
-def near_stress(take: TakeData, after_s: float = 0.45) -> np.ndarray:
-    """1 in the frames `[T]` that follow a stressed vowel's onset: there strokes are made."""
-    marked = np.zeros(len(take.motion), np.float32)
+NO_STRESS = 99  # frames: long enough ago to be forgotten
+
+
+def since_stress(take: TakeData) -> np.ndarray:
+    """Frames `[T]` since the onset of the last stressed vowel, at most NO_STRESS."""
+    since = np.full(len(take.motion), NO_STRESS, np.int64)
     for at in take.stressed:
         first = CLOCK.frame_at_time(at)
-        marked[first : first + round(after_s * CLOCK.frame_rate)] = 1.0
-    return marked
+        count = len(since) - first
+        since[first:] = np.minimum(np.arange(count), NO_STRESS)
+    return since
 
 
 class Batch(NamedTuple):
     """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
-    latents `[B, T, P, D]`, stressed `[B, T]` 1 where strokes are made.
+    latents `[B, T, P, D]`, since `[B, T]` frames since the last stress.
     """
 
     audio: Tensor
@@ -158,7 +162,7 @@ class Batch(NamedTuple):
     motion: Tensor
     codes: Tensor
     latents: Tensor
-    stressed: Tensor
+    since: Tensor
 
 
 class GestureWindows:
@@ -174,7 +178,7 @@ class GestureWindows:
         self._motion = torch.stack([true, torch.cat([e.motion for e in encoded]).half()])
         self._codes = torch.cat([e.codes for e in encoded])
         self._latents = torch.cat([e.latents for e in encoded]).half()
-        self._stressed = torch.from_numpy(np.concatenate([near_stress(t) for t in takes]))
+        self._since = torch.from_numpy(np.concatenate([since_stress(t) for t in takes]))
         lengths = [len(t.motion) for t in takes]
         offsets = np.cumsum([0, *lengths[:-1]])
         self._window = window
@@ -218,5 +222,5 @@ class GestureWindows:
             self._motion[source, index].float(),
             self._codes[index],
             self._latents[index].float(),
-            self._stressed[index],
+            self._since[index],
         )

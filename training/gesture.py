@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.audio.features import DEFAULT_FEATURES
 from engine.config import GestureConfig, PartVaeConfig, from_mapping, live_config
@@ -29,6 +29,9 @@ from training.dataset import Batch, GestureWindows, load_takes
 from training.masking import MaskingConfig, disturb, frame_masks
 from training.scaling import awaken, folded
 from training.store import load_config, load_weights, save_module
+
+STROKE_FRAMES = (2, 6, 14)
+"""Frames after the onset of a stressed vowel: a stroke is on its way, it has landed, it is over."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class GestureTraining:
     smoothing: float = 0.05
     seen_weight: float = 0.2
     stress_weight: float = 1.0
+    ear_weight: float = 1.0
     silence: float = 0.12
     wordless: float = 0.5
     true_motion: float = 0.25
@@ -133,6 +137,31 @@ def next_hit(outputs: WindowOutputs, batch: Batch, ends: Tensor) -> float:
     return float((made == batch.codes[rows, first, upper]).float().mean())
 
 
+class StressEar(nn.Module):
+    """Scores `[B, T, 2]` from speech features: was a stressed vowel's onset a moment ago (the hand
+    strokes), was it a little while ago (the hand comes back). Used while learning only.
+
+    Codes alone teach the stresses slowly: they are one cause among many of what a hand does.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, len(STROKE_FRAMES) - 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.score(features)
+        return scores
+
+    def loss(self, features: Tensor, since: Tensor) -> Tensor:
+        """Binary entropy of the scores, rare events lifted."""
+        first, middle, last = STROKE_FRAMES
+        soon = (since >= first) & (since < middle)
+        later = (since >= middle) & (since <= last)
+        truth = torch.stack([soon, later], -1).float()
+        lift = torch.tensor([4.0, 2.0])
+        return F.binary_cross_entropy_with_logits(self(features), truth, pos_weight=lift)
+
+
 class GestureTrainer:
     """The model, its optimiser and one step."""
 
@@ -143,8 +172,12 @@ class GestureTrainer:
         self.settings, self.config, self.windows = settings, config, windows
         self.model: GestureModel = build_gesture_model(config)
         self.generator = torch.Generator().manual_seed(settings.seed)
+        self.ear = StressEar(config.width)
+        self._heard: list[Tensor] = []
+        self.model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
+        parameters = [*self.model.parameters(), *self.ear.parameters()]
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
+            parameters, settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
         )
         self.scale, self.scaling = windows.latent_scale, windows.scaling
         self.done = 0
@@ -178,7 +211,8 @@ class GestureTrainer:
         mask = hidden[..., None].float().expand_as(motion)
         speaker = torch.zeros(rows, dtype=torch.int64)
         weight = torch.where(ends, 1.0, settings.seen_weight)
-        weight = weight * (1.0 + settings.stress_weight * batch.stressed)
+        stroke = (batch.since <= STROKE_FRAMES[-1]).float()
+        weight = weight * (1.0 + settings.stress_weight * stroke)
         # Short ends count as much as long ones: they are what happens live.
         weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
         return WindowInputs(motion, mask, batch.audio, batch.words, speaker), weight, ends
@@ -188,10 +222,12 @@ class GestureTrainer:
         settings = self.settings
         batch = self._draw()
         inputs, weight, ends = self.inputs(batch)
+        self._heard.clear()
         outputs = self.model(inputs)
+        ear = self.ear.loss(self._heard.pop(), batch.since)
         latent, entropy, right = losses(outputs, batch, weight, self.scale, settings.smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        (settings.latent_weight * latent + entropy).backward()
+        (settings.latent_weight * latent + entropy + settings.ear_weight * ear).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(progress)
@@ -199,13 +235,20 @@ class GestureTrainer:
         self.done += 1
         named = {f"hit_{part}": float(r) for part, r in zip(BodyPart, right, strict=True)}
         named["next_upper"] = next_hit(outputs, batch, ends)
-        return {"latent": latent.item(), "nll": entropy.item(), "norm": float(norm), **named}
+        return {
+            "latent": latent.item(),
+            "nll": entropy.item(),
+            "ear": ear.item(),
+            "norm": float(norm),
+            **named,
+        }
 
     def save(self, out: Path, spent_s: float) -> None:
         """Write the model and, whole or not at all, everything needed to go on."""
         save_module(out, self.config, folded(self.model, self.scaling))
         state = {
             "model": self.model.state_dict(),
+            "ear": self.ear.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "done": self.done,
@@ -222,6 +265,7 @@ class GestureTrainer:
             return 0.0
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
+        self.ear.load_state_dict(state["ear"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.done = int(state["done"])

@@ -17,7 +17,14 @@ from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.skeleton import BodyPart
-from training.dataset import GestureWindows, TakeData, encode_take, features_of, near_stress
+from training.dataset import (
+    NO_STRESS,
+    GestureWindows,
+    TakeData,
+    encode_take,
+    features_of,
+    since_stress,
+)
 from training.vectors import motion_vector
 
 FRAMES = 96
@@ -99,6 +106,7 @@ def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
     assert np.array_equal(first, again)
 
 
-def test_frames_after_a_stress_are_marked() -> None:
-    marked = near_stress(take(False, 1), 0.4)
-    assert marked.tolist() == [0.0] * 30 + [1.0] * 12 + [0.0] * (FRAMES - 42)
+def test_frames_since_the_last_stress_are_counted() -> None:
+    spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
+    since = since_stress(spoken)
+    assert since.tolist() == [NO_STRESS] * 30 + list(range(30)) + list(range(FRAMES - 60))

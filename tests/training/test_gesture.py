@@ -19,7 +19,7 @@ from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.skeleton import BodyPart
 from training.dataset import Batch, GestureWindows, TakeData
-from training.gesture import GestureTrainer, GestureTraining, losses, model_config, train
+from training.gesture import GestureTrainer, GestureTraining, StressEar, losses, model_config, train
 from training.vectors import motion_vector
 
 FRAMES = 96
@@ -98,3 +98,15 @@ def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVa
     other = build_part_vae(PartVaeConfig(8, 16, 8, 24, 1))
     with pytest.raises(ConfigError, match="one size"):
         model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)
+
+
+def test_the_ear_knows_strokes_from_what_follows() -> None:
+    ear = StressEar(3)
+    since = torch.tensor([[0, 3, 5, 6, 14, 15, 99]])
+    features = torch.zeros(1, 7, 3)
+    features[0, 1:3, 0], features[0, 3:5, 1] = 1.0, 1.0
+    with torch.no_grad():
+        ear.score.weight.copy_(torch.tensor([[60.0, 0, 0], [0, 60.0, 0]]))
+        ear.score.bias.fill_(-30.0)
+    assert float(ear.loss(features, since)) < 1e-6
+    assert float(ear.loss(features, since + 8)) > 1.0
