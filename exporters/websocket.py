@@ -48,6 +48,7 @@ _PENANCE_S: Final = 0.01
 # Close codes of our own that mean the client broke the WebSocket protocol or a limit.
 _MISBEHAVIOUR: Final = (1002, 1003, 1007, 1009)
 
+_WORDS_KEPT: Final = 1000
 _FRAME, _AUDIO, _TEXT = range(3)
 _MOST_QUEUED: Final = {_FRAME: 90, _AUDIO: 300, _TEXT: 60}
 
@@ -148,6 +149,7 @@ class WebSocketServer:
         self._events = events
         self._allowed = tuple(allowed_origins)
         self._clients: set[_Client] = set()  # changed on the loop's thread only
+        self._words: deque[TimedWord] = deque(maxlen=_WORDS_KEPT)  # for clients who come later
         self._format = PoseFormat()
         self._encoder: wire.FrameEncoder | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -188,6 +190,7 @@ class WebSocketServer:
 
     def broadcast_words(self, words: list[TimedWord]) -> None:
         """Give words to the clients who asked for them."""
+        self._words.extend(words)
         text = wire.text_message("words", {"words": wire.words_json(words)})
         self._post(self._share_words, text)
 
@@ -322,6 +325,9 @@ class WebSocketServer:
         match message:
             case wire.Subscribe():
                 client.wants = message
+                if message.words and self._words:
+                    known = {"words": wire.words_json(list(self._words))}
+                    self._share([client], _TEXT, wire.text_message("words", known))
             case wire.AudioRate(rate):
                 client.rate = rate
             case wire.PushWords(words):

@@ -382,3 +382,11 @@ def test_a_connection_that_breaks_off_is_forgotten(server, make_frame):
         forgotten(server, client)
         server.send(make_frame(3))
         assert client.receive(5).index == 3
+
+
+def test_a_late_client_learns_the_words_so_far(server, client):
+    server.broadcast_words([TimedWord("hello", 0.5, 1.0)])
+    settle(client)
+    client.subscribe(words=True)
+    expected = [{"word": "hello", "start": 0.5, "end": 1.0}]
+    assert {"type": "words", "words": expected} in settle(client)
