@@ -22,7 +22,8 @@ const clock = { samples: [], offset: null, last: -1 };
 
 function hearClock(time) {
   const now = wallNow();
-  if (time < clock.last - 0.5 || time > clock.last + 5) restart();
+  const known = clock.last >= 0; // a page that opens late has words before its first clock
+  if (known && (time < clock.last - 0.5 || time > clock.last + 5)) restart();
   clock.last = time;
   clock.samples.push([now, now - time]);
   while (clock.samples[0][0] < now - 3) clock.samples.shift();

@@ -133,7 +133,8 @@ class Follower:
         if isinstance(message, AudioPacket):
             self._page.tell_audio(message.first_sample, fmt.clock.sample_rate, message.samples)
         elif message.get("type") in ("words", "stats"):
-            self._page.tell(message["type"], message, keep=message["type"] == "stats")
+            # Kept for pages that open later: their words were given before.
+            self._page.tell(message["type"], message, keep=True)
 
     def _tell_clock(self, frame: PoseFrame, rate: int) -> None:
         self._shown += 1
