@@ -9,60 +9,19 @@ import torch
 
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.clock import FrameClock
-from engine.config import PartVaeConfig
-from engine.face import ARKIT_51
-from engine.layout import part_layout
-from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.rotation import exp
 from engine.skeleton import BodyPart
+from tests.takes import take
 from training.dataset import (
     NO_STRESS,
     GestureWindows,
-    TakeData,
     encode_take,
     features_of,
     since_stress,
 )
-from training.vectors import motion_vector
 
 FRAMES = 96
-
-
-def take(silent: bool, seed: int) -> TakeData:
-    rng = np.random.default_rng(seed)
-    turn = 0.3 * np.sin(np.arange(FRAMES) / 5)[:, None, None] * rng.standard_normal((1, 55, 3))
-    poses = PoseChunk(
-        0,
-        exp(turn.astype(np.float32)),
-        np.tile(np.array([0, 1.28, 0], np.float32), (FRAMES, 1)),
-        np.ones((FRAMES, 4), np.float32),
-        np.full((FRAMES, 51), 0.1 * seed, np.float32),
-    )
-    motion = Motion(PoseFormat(), poses)
-    audio = rng.standard_normal((2, FRAMES, DEFAULT_FEATURES.width)).astype(np.float16)
-    audio[:] = -1 if silent else audio
-    words = np.full(FRAMES, 0 if silent else 5, np.int64)
-    vectors = motion_vector(motion)
-    return TakeData("t", "v", audio, words, motion, vectors, np.array([1.0]), silent)
-
-
-@pytest.fixture(scope="module")
-def parts() -> dict[BodyPart, PartVae]:
-    torch.manual_seed(0)
-    made = {}
-    for part in BodyPart:
-        channels = part_layout(part, ARKIT_51.width).width
-        vae = build_part_vae(PartVaeConfig(channels, 16, 8, 12, 1, causal=True))
-        torch.nn.init.normal_(vae.quantizer.embedding.weight)
-        made[part] = vae.eval().requires_grad_(False)
-    return made
-
-
-@pytest.fixture
-def windows(parts: dict[BodyPart, PartVae]) -> GestureWindows:
-    return GestureWindows([take(False, 1), take(True, 2), take(False, 3)], parts, 32)
 
 
 def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
