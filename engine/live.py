@@ -146,8 +146,8 @@ class LiveSession:
         fps = self._stream.clock.frame_rate
         # A hop that takes longer than itself cannot be waited for: more delay would not help.
         cost = min(sorted(costs[2:])[-2] * 1.25, latency.hop_frames / fps)
-        self._playout_s = cost + _MARGIN_S + self._interpolator.delay_frames / fps
-        self.delay_s = latency.algorithmic_ms / 1000 + self._playout_s
+        playout_s = cost + _MARGIN_S + self._source.delay_s + self._interpolator.delay_frames / fps
+        self.delay_s = latency.algorithmic_ms / 1000 + playout_s
         gc.collect()
         gc.freeze()
 
@@ -162,6 +162,8 @@ class LiveSession:
         finally:
             self._stopped.set()
             self._source.close()
+            self._reader.join()
+            gc.unfreeze()
             for sink in self._sinks:
                 sink.close()
         return self.summary()

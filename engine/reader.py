@@ -19,6 +19,7 @@ from engine.pace import RATE, Pace
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
 _PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
+_END_S: Final = 0.25  # a source ends within 0.2 s, unless its system cannot wait for a pipe
 _FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
 
 
@@ -42,13 +43,20 @@ class SourceReader:
         self._source, self._pace, self._stopped = source, pace, stopped
         self._take, self._ended = take, ended
         self._sent = 0
+        self._thread: Thread | None = None
         self.inserted = 0
         self.end: int | None = None
         self.error: GestureError | None = None
 
     def start(self) -> None:
         """Begin to read."""
-        Thread(target=self._run, name="emage-source", daemon=True).start()
+        self._thread = Thread(target=self._run, name="emage-source", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Give the thread a moment to end after its source was closed."""
+        if self._thread is not None:
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
         try:

@@ -23,3 +23,13 @@ def babble(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np
 
 def sine(hertz: float, seconds: float, rate: int, peak: float = 0.5) -> NDArray[np.float32]:
     return (peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype("f4")
+
+
+def in_place(heard: NDArray[np.float32], hertz: float, rate: int = 16000) -> bool:
+    """Whether `heard` is `sine(hertz, ...)`, at most 0.15 ms early or late, except at its ends."""
+    inner = slice(1000, len(heard) - 1000)
+    turn = np.exp(2j * np.pi * hertz * np.arange(len(heard)) / rate)[inner]
+    part = 2j * np.mean(heard[inner] * np.conj(turn))  # of a sine: its peak and its phase
+    shift_s = np.angle(part) / (2 * np.pi * hertz)
+    residue = heard[inner] - np.imag(part * turn)
+    return bool(abs(shift_s) < 1.5e-4 and abs(abs(part) - 0.5) < 5e-3 and np.std(residue) < 2e-3)

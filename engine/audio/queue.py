@@ -28,6 +28,7 @@ class QueueSource:
 
     sample_rate = RATE
     paced = False
+    delay_s = 0.0
 
     def __init__(self, events: EventCounter) -> None:
         self._events = events

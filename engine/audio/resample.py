@@ -1,8 +1,7 @@
 """Resampler: a stream at one rate into a stream at another, by soxr.
 
 soxr gives the same values for any split of its input (a test holds it to that) but keeps back what
-its filter still needs, and more, since it works in batches; `held_s` says how much at any moment.
-Knows nothing of devices or files.
+its filter still needs; `held_s` says how much at any moment. Knows nothing of devices or files.
 """
 
 from enum import StrEnum
@@ -22,10 +21,15 @@ _PROBE_STEP_S: Final = 0.01
 
 
 class Quality(StrEnum):
-    """What to give up. Measured from 48 to 16 kHz: how far up it is flat, how much it holds."""
+    """What to give up. Measured from 48 to 16 kHz; both are flat to 7.4 kHz.
 
-    LIVE = "LQ"  # flat to 6 kHz; holds 3..20 ms
-    FILE = "HQ"  # flat to 7.4 kHz; holds 6..37 ms
+    soxr's usual engine works in batches. The one it has for variable rates does not, so that what
+    it holds is always the same: no jitter is added to the time of a block. Its filter moves the
+    sound by a constant 0.1 ms.
+    """
+
+    LIVE = "live"  # holds 12.5 ms
+    FILE = "file"  # holds 6..37 ms, and costs least
 
 
 class Resampler:
@@ -61,8 +65,9 @@ class Resampler:
         if self.in_rate != self.out_rate:
             import soxr
 
+            live = self._quality is Quality.LIVE
             self._stream = soxr.ResampleStream(
-                self.in_rate, self.out_rate, 1, dtype="float32", quality=str(self._quality)
+                self.in_rate, self.out_rate, 1, dtype="float32", quality="HQ", vr=live
             )
 
     @property
@@ -100,7 +105,7 @@ class Resampler:
 def longest_hold(in_rate: int, out_rate: int, quality: Quality) -> float:
     """Seconds a Resampler fed in blocks of 10 ms may hold back, found by feeding it silence.
 
-    soxr's batches repeat many times a second, so two seconds show the worst.
+    Batches repeat many times a second, so two seconds show the worst.
     """
     if in_rate == out_rate:
         return 0.0

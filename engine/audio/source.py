@@ -31,6 +31,7 @@ _READ_FRAMES: Final = 8192
 _POLL_S: Final = 0.1  # how soon a source notices that it was closed
 _SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
 _REOPEN_S: Final = 1.0
+_MIC_BLOCK_S: Final = 0.010
 _QUEUED_BLOCKS: Final = 500  # 5 s: more means that nobody reads
 _STUCK_S: Final = 2.0  # PortAudio starts a sound device much sooner, or never
 _CLOSE_S: Final = 0.1
@@ -42,6 +43,11 @@ class AudioSource(Protocol):
 
     sample_rate: int
     paced: bool  # True: blocks arrive by themselves in real time
+
+    @property
+    def delay_s(self) -> float:
+        """The longest time from when a sample was heard to the block that brings it."""
+        ...
 
     def blocks(self) -> Iterator[PcmBlock]:
         """Blocks of any size until the sound ends or the source is closed; waits for them."""
@@ -61,6 +67,7 @@ class WavSource:
 
     sample_rate = RATE
     paced = False
+    delay_s = 0.0
 
     def __init__(
         self, path: str | Path, block: int = 160, events: EventCounter | None = None
@@ -213,8 +220,8 @@ class MicSource:
 
     @property
     def delay_s(self) -> float:
-        """The most the resampler holds back."""
-        return self._resampler.delay_s
+        """What the resampler holds back and the length of a block."""
+        return self._resampler.delay_s + _MIC_BLOCK_S
 
     def blocks(self) -> Iterator[PcmBlock]:
         """About 10 ms a block, from the moment of this call, until closed."""
@@ -250,7 +257,7 @@ class MicSource:
             try:
                 stream = self._sound.InputStream(
                     samplerate=self.device.rate,
-                    blocksize=self.device.rate // 100,
+                    blocksize=round(self.device.rate * _MIC_BLOCK_S),
                     device=self.device.index,
                     channels=channels,
                     dtype="float32",

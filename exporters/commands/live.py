@@ -121,6 +121,7 @@ class DemoSource:
 
     sample_rate = WavSource.sample_rate
     paced = False
+    delay_s = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -29,6 +29,7 @@ class Listed:
 
     sample_rate = 16000
     paced = False
+    delay_s = 0.0
 
     def __init__(
         self, samples: np.ndarray, block: int = 160, stall: dict[int, float] | None = None

@@ -18,6 +18,8 @@ class Given:
 
     sample_rate = 16000
 
+    delay_s = 0.0
+
     def __init__(self, blocks: list[PcmBlock], paced: bool = False) -> None:
         self.given, self.paced = blocks, paced
 
