@@ -8,15 +8,17 @@ weights are named and checked, not how they are used.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.audio.features import FeatureConfig
+from engine.audio.features import DEFAULT_FEATURES, FeatureConfig
 from engine.clock import FrameClock
 from engine.config import (
+    FrontEnd,
     GestureConfig,
     GlobalMotionConfig,
     PartVaeConfig,
@@ -32,7 +34,7 @@ from engine.model.global_motion import GlobalMotion
 from engine.model.part_vae import PartVae
 from engine.pose import HandReference, PoseFormat
 from engine.sampling import CodeChoice, SamplingConfig
-from engine.schedule import Schedule
+from engine.schedule import OFFLINE, Schedule
 from engine.skeleton import BodyPart
 
 CONFIG_FILE = "bundle.json"
@@ -52,23 +54,34 @@ class Provenance:
     notes: tuple[str, ...] = ()
 
 
+class SeedMotion(StrEnum):
+    """What a decoded frame looks like when it is shown to the next window."""
+
+    RAW = "raw"  # the last seven channels of the lower body as decoded
+    PLACED = "placed"  # the jaw at rest, and the integrated position (the checkpoints of 2024)
+
+
 @dataclass(frozen=True)
 class BundleConfig:
     """Everything in a bundle but the weights.
 
-    choices: how each part's codes are picked. encoders: whether the weights hold the VQ-VAEs'
+    front_end: what the network hears; features matter for FrontEnd.FEATURES only. offline: the
+    schedule of whole files. gated: in silence the network hears exact silence. choices: how each
+    part's codes are picked. still_seeds: a stream begins with seeds of identity rotations at the
+    origin, as the published programs do, instead of the rest pose. encoders: whether the weights hold the VQ-VAEs'
     encoders, which nothing live needs. homing_s: time in which the distance from the start falls
     to 1/e, for a figure that stands and talks; 0 lets it go where it goes. global_zeroed: fields
-    of the lower-body vector that the global motion network was trained without. trained_for:
-    schedules seen in training.
+    of the lower-body vector that the global motion network was trained without. global_orthonormal:
+    it sees the rotations made orthonormal, not as decoded. trained_for: schedules
+    seen in training.
     """
 
     name: str
     gesture: GestureConfig
     parts: dict[BodyPart, PartVaeConfig]
     global_motion: GlobalMotionConfig
-    features: FeatureConfig
     provenance: Provenance
+    features: FeatureConfig = DEFAULT_FEATURES
     vocabulary: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ("default",)
     face: str = "arkit51"
@@ -81,6 +94,12 @@ class BundleConfig:
     global_zeroed: tuple[str, ...] = ("translation",)
     encoders: bool = True
     homing_s: float = 0.0
+    front_end: FrontEnd = FrontEnd.FEATURES
+    offline: Schedule = OFFLINE
+    gated: bool = True
+    still_seeds: bool = False
+    seed_motion: SeedMotion = SeedMotion.RAW
+    global_orthonormal: bool = False
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))

@@ -174,6 +174,14 @@ class AudioKind(StrEnum):
     FEATURES = "features"  # causal features, one vector a frame
 
 
+class FrontEnd(StrEnum):
+    """What is made of the sound before the network sees it."""
+
+    FEATURES = "features"  # causal features, one vector a frame
+    WAVE = "wave"  # the samples themselves (the audio checkpoints of 2025)
+    RHYTHM = "rhythm"  # amplitude and onsets at the rate of samples (the text checkpoints of 2024)
+
+
 @dataclass(frozen=True)
 class AudioEncoderConfig:
     """From sound to one vector of `width` a frame, for the face and for the body.

@@ -6,21 +6,63 @@ A window of `window` frames ends `lookahead` frames after the last new one:
 
 `seed` already emitted frames are shown to the model, `hop` new ones are taken from it, and audio of
 `lookahead` further frames is waited for. The published offline schedule is 64 / 4 / 60 / 0.
+
+The published programs render files in windows of their own, each of which begins with its seeds:
+the last frames that the window before, decoded alone, gave. `FileRules` says how these windows are
+put together.
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from engine.errors import ConfigError
 
 
+class Overlap(StrEnum):
+    """Whose prediction is kept where two windows share frames."""
+
+    EARLIER = "earlier"  # the later window drops its seeds (2024)
+    LATER = "later"  # the earlier window drops its last frames (2025)
+
+
+class Tail(StrEnum):
+    """What becomes of the frames after the last whole window."""
+
+    PARTIAL = "partial"  # a shorter window, if it is longer than its seeds
+    DROP = "drop"  # they are lost
+
+
+@dataclass(frozen=True)
+class FileRules:
+    """How a published program puts its windows together. All is decoded once, at the end.
+
+    truncated: a frame is `sample_rate // frame_rate` samples long wherever audio is cut, so that
+    the sound runs ahead of the frames by 0.6 ms a second. multiple: the length in frames is cut to
+    a multiple of it.
+    """
+
+    overlap: Overlap
+    tail: Tail
+    truncated: bool = True
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise ConfigError(f"multiple must be at least 1, got {self.multiple}")
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """Frame counts of one step; raises ConfigError where they do not fit into the window."""
+    """Frame counts of one step; raises ConfigError where they do not fit into the window.
+
+    files: rules for whole files, None for a stream.
+    """
 
     window: int = 64
     seed: int = 60
     hop: int = 2
     lookahead: int = 0
+    files: FileRules | None = None
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.seed < 1 or self.lookahead < 0:
@@ -32,6 +74,11 @@ class Schedule:
             raise ConfigError(
                 f"seed {self.seed} + hop {self.hop} + lookahead {self.lookahead} must fit into "
                 f"the window of {self.window} frames; choose a smaller hop or lookahead"
+            )
+        if self.files is not None and self.seed + self.hop != self.window:
+            raise ConfigError(
+                f"windows of a file overlap by their seeds: seed {self.seed} + hop {self.hop} must "
+                f"be the window of {self.window} frames"
             )
 
     @property
@@ -53,4 +100,16 @@ class Schedule:
 
 
 OFFLINE = Schedule(window=64, seed=4, hop=60, lookahead=0)
-"""The published way of rendering a file."""
+"""The published windows, streamed."""
+
+
+def published_audio_schedule(window: int = 64, seed: int = 4) -> Schedule:
+    """How the audio checkpoints of 2025 render a file."""
+    rules = FileRules(Overlap.LATER, Tail.PARTIAL)
+    return Schedule(window, seed, window - seed, files=rules)
+
+
+def published_text_schedule(window: int = 64, seed: int = 4) -> Schedule:
+    """How the text and audio checkpoints of 2024 render a file."""
+    rules = FileRules(Overlap.EARLIER, Tail.DROP, multiple=8)
+    return Schedule(window, seed, window - seed, files=rules)
