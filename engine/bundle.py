@@ -66,14 +66,14 @@ class BundleConfig:
     """Everything in a bundle but the weights.
 
     front_end: what the network hears; features matter for FrontEnd.FEATURES only. offline: the
-    schedule of whole files. gated: in silence the network hears exact silence. choices: how each
-    part's codes are picked. still_seeds: a stream begins with seeds of identity rotations at the
-    origin, as the published programs do, instead of the rest pose. encoders: whether the weights hold the VQ-VAEs'
-    encoders, which nothing live needs. homing_s: time in which the distance from the start falls
-    to 1/e, for a figure that stands and talks; 0 lets it go where it goes. global_zeroed: fields
-    of the lower-body vector that the global motion network was trained without. global_orthonormal:
-    it sees the rotations made orthonormal, not as decoded. trained_for: schedules
-    seen in training.
+    schedule of whole files. gated: in silence the network hears exact silence. choices: how
+    each part's codes are picked. still_seeds: a stream begins with seeds of identity rotations
+    at the origin, as the published programs do, instead of the rest pose. encoders: whether the
+    weights hold the VQ-VAEs' encoders, which nothing live needs. homing_s: time in which the
+    distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
+    it goes. global_zeroed: fields of the lower-body vector that the global motion network was
+    trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
+    trained_for: schedules seen in training.
     """
 
     name: str
@@ -105,6 +105,8 @@ class BundleConfig:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
         require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
         require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
+        gates = self.front_end is FrontEnd.FEATURES or not self.gated
+        require(gates, "gated", "false for a network that hears samples", self.gated)
         face_basis(self.face)
 
     @property

@@ -11,11 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.layout import MOTION, joint_channels, part_layout
+from engine.layout import MOTION, SIXD, joint_channels, part_layout
 from engine.model.global_motion import GlobalMotion
 from engine.model.part_vae import PartVae
 from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
+
+REST_SIXD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""The 6D rotation that turns nothing."""
 
 
 class Decoded(NamedTuple):
@@ -23,7 +26,7 @@ class Decoded(NamedTuple):
 
     rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, travel `[B, T, 3]` =
     x velocity (m/s), height (m), z velocity (m/s); motion `[B, T, 337]` to feed back as a seed:
-    normalised rotations and the lower decoder's own last seven channels.
+    orthonormal rotations and the lower decoder's own last seven channels.
     """
 
     rotations: Tensor
@@ -31,6 +34,22 @@ class Decoded(NamedTuple):
     contacts: Tensor
     travel: Tensor
     motion: Tensor
+
+
+def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
+    """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
+
+    The jaw at rest, and the position in the room in place of velocities; start `[B, 2]`: x and z of
+    the first frame.
+    """
+    fields = MOTION.unpack(decoded.motion.clone())
+    jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
+    fields["rot6d"][..., jaw] = torch.tensor(REST_SIXD)
+    steps = decoded.travel[:, :-1, 0::2] / frame_rate
+    ground = torch.cat((start[:, None], start[:, None] + steps.cumsum(1)), 1)
+    height = decoded.travel[..., 1:2]
+    fields["translation"] = torch.cat((ground[..., :1], height, ground[..., 1:]), -1)
+    return MOTION.pack(fields)
 
 
 class PoseDecoder:
@@ -43,14 +62,15 @@ class PoseDecoder:
         *,
         face_width: int,
         global_zeroed: tuple[str, ...] = (),
+        global_orthonormal: bool = False,
     ) -> None:
         self._parts = parts
         self._global = global_motion
         self._layouts = {part: part_layout(part, face_width) for part in BodyPart}
         self._zeroed = global_zeroed
+        self._orthonormal = global_orthonormal
         self._channels = {part: joint_channels(PART_JOINTS[part]) for part in BodyPart}
-        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0])
-        self._rest_sixd = identity.repeat(len(SMPLX_55.joint_names))
+        self._rest_sixd = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
 
     @property
     def context(self) -> int:
@@ -95,5 +115,9 @@ class PoseDecoder:
             name: torch.zeros_like(value) if name in self._zeroed else value
             for name, value in lower.items()
         }
+        if self._orthonormal:
+            sixd = shown["rot6d"]
+            joints = sixd.reshape(*sixd.shape[:-1], -1, SIXD)
+            shown["rot6d"] = to_sixd(from_sixd(joints)).flatten(-2)
         out = self._global(layout.pack(shown))
         return out if out.shape[-1] == 3 else layout.unpack(out)["translation"]

@@ -134,7 +134,7 @@ class LiveSession:
     def prepare(self) -> None:
         """Warm up and decide the playout delay from what a hop costs on this machine."""
         scratch = self._stream.snapshot()
-        hop_samples = self._stream.clock.first_sample(self._stream.schedule.algorithmic_frames + 1)
+        hop_samples = self._stream.first_hop_samples
         costs = []
         for _ in range(_WARM_UP_HOPS):
             self._stream.feed_audio(np.zeros(hop_samples, np.float32))
@@ -153,9 +153,9 @@ class LiveSession:
 
     def run(self) -> Summary:
         """Run to the end and close the sinks."""
-        self._buffer = PlayoutBuffer(self._rest_frame(), self.output)
         try:
             if self._realtime:
+                self._buffer = PlayoutBuffer(self._rest_frame(), self.output)
                 self._run_live()
             else:
                 self._run_flat_out()
@@ -170,8 +170,7 @@ class LiveSession:
 
     def _rest_frame(self) -> PoseFrame:
         scratch = self._stream.snapshot()
-        need = self._stream.clock.first_sample(self._stream.schedule.algorithmic_frames + 1)
-        self._stream.feed_audio(np.zeros(need, np.float32))
+        self._stream.feed_audio(np.zeros(self._stream.first_hop_samples, np.float32))
         chunk = self._stream.drain()[0]
         self._stream.restore(scratch)
         return next(chunk.frames(self._stream.clock))
@@ -185,7 +184,10 @@ class LiveSession:
                 self._hand_over(chunk)
         self._handle_waiting()
         if not self._stopped.is_set():
-            for chunk in self._stream.flush():
+            begin = time.perf_counter()
+            rest = self._stream.flush()
+            self._compute_s += time.perf_counter() - begin
+            for chunk in rest:
                 self._hand_over(chunk)
 
     def _handle_waiting(self) -> None:
@@ -219,9 +221,9 @@ class LiveSession:
     def _timed(self, compute: Callable[[], PoseChunk | None]) -> PoseChunk | None:
         begin = time.perf_counter()
         chunk = compute()
+        cost = time.perf_counter() - begin
+        self._compute_s += cost
         if chunk is not None:
-            cost = time.perf_counter() - begin
-            self._compute_s += cost
             self._compute.add(cost * 1000)
         return chunk
 

@@ -1,10 +1,11 @@
 """Runner: the one window loop. Window after window, predictions are fed back as seed gestures.
 
-Offline rendering and live streaming differ only in the schedule. Knows no audio samples, no words
-and no clock on the wall: it takes features and word indices of whole windows.
+Offline rendering and live streaming differ only in the schedule. Knows no sound, no words and no
+clock on the wall: it takes entries of a front end and word indices of whole windows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine import smoothing
+from engine.bundle import SeedMotion
 from engine.clock import FrameClock
-from engine.decoder import Decoded, PoseDecoder
-from engine.errors import ShapeError
+from engine.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
+from engine.errors import ConfigError, ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
 from engine.model.part_vae import PartVae
 from engine.pose import FrameFlag, PoseChunk
 from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel_choice
-from engine.schedule import Schedule
+from engine.schedule import FileRules, Overlap, Schedule
 from engine.skeleton import SMPLX_55, BodyPart
 from engine.state import StreamState, empty_emitted, no_history, push
 
@@ -29,8 +31,22 @@ SEAM_HALF_LIFE_S = 0.075
 _OVERLAP = 2  # already emitted frames decoded again to see the seam and its rate
 
 
+class Place(NamedTuple):
+    """Where things lie in a window of `frames` frames; codes are picked from `picked` on."""
+
+    frames: int
+    seed: slice
+    new: slice
+    picked: int
+
+
 class Runner:
-    """Steps B streams by one hop. All memory is in the StreamState that is passed in."""
+    """Steps B streams by one hop. All memory is in the StreamState that is passed in.
+
+    span: entries of the front end in a window of so many frames; one a frame unless given.
+    still_seeds, seed_motion: see `engine.bundle.BundleConfig`. Raises ConfigError for a schedule of
+    whole files with a sampling temperature.
+    """
 
     def __init__(
         self,
@@ -46,7 +62,15 @@ class Runner:
         choices: Mapping[BodyPart, CodeChoice],
         sampling: SamplingConfig,
         homing_s: float = 0.0,
+        span: Callable[[int], int] = int,
+        still_seeds: bool = False,
+        seed_motion: SeedMotion = SeedMotion.RAW,
     ) -> None:
+        if schedule.files is not None and sampling.temperature > 0:
+            raise ConfigError(
+                "published windows predict their seeds twice and take the likeliest code: set the "
+                f"sampling temperature to 0, not {sampling.temperature:g}"
+            )
         self.schedule = schedule
         self._kernel = kernel
         self._decoder = decoder
@@ -59,14 +83,26 @@ class Runner:
         self._sampling = sampling
         self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
-        self._mask = self._seed_mask()
+        self._span = span
+        self._still_seeds = still_seeds
+        self._seed_motion = seed_motion
 
-    def _seed_mask(self) -> Tensor:
-        """`[1, W, 337]`: 0 where the seed is visible."""
+    def _place(self, state: StreamState, frames: int) -> Place:
+        """The next window's places; `frames` is less than the window at the end of a file."""
         schedule = self.schedule
-        mask = torch.ones(1, schedule.window, MOTION.width)
-        mask[:, schedule.first_new - schedule.seed : schedule.first_new] = 0.0
-        return mask
+        if schedule.files is not None:
+            return self._file_place(schedule.files, frames, first=not state.kept)
+        new = schedule.first_new
+        return Place(frames, slice(new - schedule.seed, new), slice(new, new + schedule.hop), new)
+
+    def _file_place(self, rules: FileRules, frames: int, *, first: bool) -> Place:
+        """A published window begins with its seeds, and picks a code for them too."""
+        schedule, last = self.schedule, frames < self.schedule.window
+        if rules.overlap is Overlap.EARLIER:
+            new = slice(0 if first else schedule.seed, frames)
+        else:
+            new = slice(0, frames if last else schedule.hop)
+        return Place(frames, slice(0, schedule.seed), new, 0)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -75,7 +111,7 @@ class Runner:
         rows, window = len(seeds), self.schedule.window
         state = StreamState(
             frame=np.zeros(rows, np.int64),
-            audio=no_history(rows, window, self._silence.shape[0]),
+            audio=no_history(rows, self._span(window), self._silence.shape[0]),
             motion=no_history(rows, window, MOTION.width),
             codes=torch.zeros(rows, len(BodyPart), self._decoder.context + 1, dtype=torch.int64),
             ground=np.zeros((rows, 2)),
@@ -95,6 +131,11 @@ class Runner:
         state.audio[:] = self._silence
         state.codes[:] = self._rest[None, :, None]
         state.motion[:] = self._decode(state, None, 1).motion
+        if self._still_seeds:
+            fields = MOTION.unpack(state.motion)
+            fields["rot6d"][:] = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
+            fields["translation"][:] = 0.0
+            fields["contact"][:] = 0.0
 
     def settle(self, state: StreamState) -> None:
         """Forget what was being said: the motion comes to rest, smoothly, within 300 ms."""
@@ -105,23 +146,62 @@ class Runner:
     def step(
         self, state: StreamState, audio: np.ndarray, words: np.ndarray, speaker: Tensor
     ) -> list[PoseChunk]:
-        """Emit `hop` frames of each stream.
+        """Emit `hop` frames of each stream; nothing yet with a schedule of whole files.
 
-        audio: features `[B, n, F]` that are new since the last step (`hop` frames; the first step
-        of a stream with look-ahead brings `hop + lookahead`). words: `[B, W]` int64.
-        speaker: `[B]` int64. Raises ShapeError where these do not fit the state.
+        audio: entries `[B, n, F]` that are new since the last step: those of `hop` frames (the
+        first step of a stream with look-ahead brings `hop + lookahead`). words: `[B, W]` int64;
+        fewer than W at the end of a file. speaker: `[B]` int64.
+        Raises ShapeError where these do not fit the state.
         """
         self._check(state, audio, words)
         push(state.audio, torch.from_numpy(audio), 1)
-        outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker))
-        new = self._choose(state, outputs)
+        place = self._place(state, words.shape[1])
+        outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker, place))
+        new = self._choose(state, outputs, place)
+        if self.schedule.files is not None:
+            self._keep_window(state, new, place)
+            return []
         schedule = self.schedule
         span = _OVERLAP + schedule.hop + schedule.lookahead
         decoded = self._decode(state, new, span)
+        start = torch.from_numpy(state.ground.astype(np.float32))
         chunks = self._emit(state, decoded)
         push(state.codes, new[:, :, : schedule.hop], 2)
-        push(state.motion, decoded.motion[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
+        shown = self._as_seed(decoded, start)
+        push(state.motion, shown[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
         return chunks
+
+    def _keep_window(self, state: StreamState, codes: Tensor, place: Place) -> None:
+        """Keep a window's codes; its last frames, decoded from it alone, are the next seeds."""
+        state.kept.append(codes[:, :, place.new])
+        decoded = self._decoder.decode(codes, place.frames)
+        push(state.motion, self._as_seed(decoded, torch.zeros(len(codes), 2)), 1)
+        state.frame += self.schedule.hop
+
+    def _as_seed(self, decoded: Decoded, start: Tensor) -> Tensor:
+        if self._seed_motion is SeedMotion.PLACED:
+            return placed_motion(decoded, start, self._clock.frame_rate)
+        return decoded.motion
+
+    def finish(self, state: StreamState) -> list[PoseChunk]:
+        """Decode a whole file once, from its kept codes; no chunks where there are none."""
+        if not state.kept:
+            return []
+        codes = torch.cat(state.kept, 2)
+        decoded = self._decoder.decode(codes, codes.shape[2])
+        travel = decoded.travel.transpose(0, 1).numpy()
+        walked = self._walk(state.ground, travel[:-1, :, (0, 2)])
+        state.frame[:] = 0
+        state.kept.clear()
+        return self._chunks(
+            state,
+            rotations=decoded.rotations.numpy(),
+            face=decoded.face.numpy(),
+            height=decoded.travel[..., 1:2].numpy(),
+            contacts=decoded.contacts.numpy(),
+            ground=np.concatenate([state.ground[None], walked]).swapaxes(0, 1),
+            flag=FrameFlag.NONE,
+        )
 
     def hold(self, state: StreamState, audio: np.ndarray) -> list[PoseChunk]:
         """Pass over `hop` frames without the model, holding the last pose: for catching up."""
@@ -142,24 +222,29 @@ class Runner:
         rows = len(state.frame)
         if audio.ndim != 3 or audio.shape[0] != rows or audio.shape[2] != state.audio.shape[2]:
             raise ShapeError(
-                f"audio features must be [{rows}, n, {state.audio.shape[2]}], got {audio.shape}"
+                f"audio entries must be [{rows}, n, {state.audio.shape[2]}], got {audio.shape}"
             )
-        if words.shape != (rows, self.schedule.window):
-            raise ShapeError(
-                f"words must be [{rows}, {self.schedule.window}], got shape {words.shape}"
-            )
+        window = self.schedule.window
+        short = self.schedule.files is not None and words.ndim == 2
+        frames = min(words.shape[1], window) if short else window
+        if words.shape != (rows, frames):
+            raise ShapeError(f"words must be [{rows}, {window}], got shape {words.shape}")
 
-    def _inputs(self, state: StreamState, words: Tensor, speaker: Tensor) -> WindowInputs:
-        """The window: `motion` history shifted so that the newest stands before the new frames."""
-        ahead = self.schedule.hop + self.schedule.lookahead
-        motion = torch.zeros_like(state.motion)
-        motion[:, : self.schedule.first_new] = state.motion[:, ahead:]
-        mask = self._mask.expand(len(state.frame), -1, -1)
-        return WindowInputs(motion, mask, state.audio, words, speaker)
+    def _inputs(
+        self, state: StreamState, words: Tensor, speaker: Tensor, place: Place
+    ) -> WindowInputs:
+        """The window: the newest of the `motion` history in the place of the seed."""
+        rows, frames = len(state.frame), place.frames
+        motion = torch.zeros(rows, frames, MOTION.width)
+        mask = torch.ones(rows, frames, MOTION.width)
+        motion[:, place.seed] = state.motion[:, -self.schedule.seed :]
+        mask[:, place.seed] = 0.0
+        audio = state.audio[:, state.audio.shape[1] - self._span(frames) :]
+        return WindowInputs(motion, mask, audio, words, speaker)
 
-    def _choose(self, state: StreamState, outputs: WindowOutputs) -> Tensor:
-        """Codes `[B, P, hop + lookahead]` of the frames after the seed."""
-        start = self.schedule.first_new
+    def _choose(self, state: StreamState, outputs: WindowOutputs, place: Place) -> Tensor:
+        """Codes `[B, P, n]` of the frames from `place.picked` on."""
+        start = place.picked
         noise = self._noises(state) if self._sampling.temperature > 0 else None
         chosen = []
         for p, part in enumerate(BodyPart):
@@ -261,12 +346,12 @@ class Runner:
         ground: np.ndarray,
         flag: FrameFlag,
     ) -> list[PoseChunk]:
-        """One chunk a stream from arrays `[B, hop, ...]`; moves the streams on."""
-        hop = self.schedule.hop
+        """One chunk a stream from arrays `[B, n, ...]`; moves the streams on."""
+        count = ground.shape[1]
         translation = np.concatenate([ground[..., :1], height, ground[..., 1:]], -1)
         state.ground[:] = ground[:, -1]
         first = state.frame.copy()
-        state.frame += hop
+        state.frame += count
         basis = np.clip(face, 0.0, 1.0) if self._face_width <= 52 else face
         return [
             PoseChunk(
@@ -275,7 +360,7 @@ class Runner:
                 translation=translation[row].astype(np.float32),
                 contacts=np.ascontiguousarray(contacts[row], np.float32),
                 face=np.ascontiguousarray(basis[row], np.float32),
-                flags=(flag,) * hop,
+                flags=(flag,) * count,
             )
             for row in range(len(first))
         ]

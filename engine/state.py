@@ -4,7 +4,7 @@ Rows are streams; each starts, stops and resets apart. Knows nothing of how a st
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -33,9 +33,9 @@ class Emitted:
 class StreamState:
     """frame `[B]`: the next frame to emit. Histories end with the newest.
 
-    audio `[B, W, F]` features, motion `[B, W, 337]` emitted motion fed back as seeds,
-    codes `[B, P, C]` emitted codes, ground `[B, 2]` x and z in metres (float64: never drifts by
-    rounding).
+    audio `[B, E, F]` entries of the front end, motion `[B, W, 337]` emitted motion fed back as
+    seeds, codes `[B, P, C]` emitted codes, ground `[B, 2]` x and z in metres (float64: never drifts
+    by rounding). kept: codes `[B, P, n]` of a whole file, decoded at its end.
     """
 
     frame: NDArray[np.int64]
@@ -45,6 +45,7 @@ class StreamState:
     ground: NDArray[np.float64]
     emitted: Emitted
     noise: list[CodeNoise]
+    kept: list[Tensor] = field(default_factory=list)
 
     def copy(self) -> "StreamState":
         """An independent copy, to be stepped or kept."""

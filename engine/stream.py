@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from engine.audio.features import FeatureExtractor
+from engine.audio.front import EntryQueue, build_front
 from engine.audio.gate import VoiceGate
 from engine.bundle import Bundle
 from engine.decoder import PoseDecoder
@@ -24,7 +24,8 @@ from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.pose import FrameFlag, PoseChunk
 from engine.runner import Runner
-from engine.schedule import Schedule
+from engine.schedule import FileRules, Schedule, Tail
+from engine.state import StreamState
 from engine.text.words import TimedWord, Transcript, Vocabulary
 
 _MOST_WORDS = 20_000  # two hours of speech known in advance
@@ -52,6 +53,9 @@ class GestureStream:
     Raises ConfigError for an unknown speaker.
     """
 
+    _queue: EntryQueue
+    _state: StreamState
+
     def __init__(
         self,
         bundle: Bundle,
@@ -66,7 +70,15 @@ class GestureStream:
         self.format = config.pose_format
         self.clock = config.clock
         self.schedule = schedule or config.schedule
-        self._features = FeatureExtractor(config.features, config.clock, events)
+        files = self.schedule.files
+        self._front = build_front(
+            config.front_end,
+            config.features,
+            config.clock,
+            truncated=files is not None and files.truncated,
+            events=events,
+        )
+        self._gated = config.gated
         self._gate = VoiceGate(config.clock)
         self._vocabulary = Vocabulary(config.vocabulary)
         self._speaker = torch.tensor([_speaker_index(config.speakers, speaker)])
@@ -78,16 +90,20 @@ class GestureStream:
                 bundle.global_motion,
                 face_width=self.format.face.width,
                 global_zeroed=config.global_zeroed,
+                global_orthonormal=config.global_orthonormal,
             ),
             bundle.parts,
             schedule=self.schedule,
             clock=config.clock,
             rest_codes=bundle.rest_codes,
-            silence=self._features.silence,
+            silence=self._front.silence,
             face_width=self.format.face.width,
             choices=config.choices,
             sampling=config.sampling,
             homing_s=config.homing_s,
+            span=self._front.span,
+            still_seeds=config.still_seeds,
+            seed_motion=config.seed_motion,
         )
         self._begin()
 
@@ -96,7 +112,14 @@ class GestureStream:
         """What the schedule costs, before any computing."""
         frame_ms = 1000 / self.clock.frame_rate
         hop = self.schedule.hop
-        return Latency(hop, self.schedule.lookahead * frame_ms, (hop - 1) * frame_ms)
+        front_ms = self._front.delay / self.clock.sample_rate * 1000
+        ahead_ms = self.schedule.lookahead * frame_ms + front_ms
+        return Latency(hop, ahead_ms, (hop - 1) * frame_ms)
+
+    @property
+    def first_hop_samples(self) -> int:
+        """Samples after which the first hop can be computed."""
+        return self.clock.first_sample(self.schedule.algorithmic_frames) + self._front.delay
 
     @property
     def next_frame(self) -> int:
@@ -106,21 +129,22 @@ class GestureStream:
     @property
     def ready(self) -> bool:
         """Whether the audio of a whole hop waits to be computed."""
-        return len(self._pending) >= self._needed()
-
-    @property
-    def backlog_frames(self) -> int:
-        """Frames of audio that wait to be computed."""
-        return len(self._pending)
+        end = self._next_end()
+        files = self.schedule.files
+        if files is not None and end > self._frames_heard() // files.multiple * files.multiple:
+            return False
+        return self._front.end(end) <= self._taken + len(self._queue)
 
     def feed_audio(self, samples: ArrayLike) -> None:
         """Take mono samples `[S]` at the bundle's rate: float -1..1 or int16. Computes no pose."""
         block = np.asarray(samples)
         self._samples += block.size
         # Both take the block before either result is looked at, so neither can fall behind.
-        features, voiced = self._features.feed(block), self._gate.feed(block)
-        for vector, open_ in zip(features, voiced, strict=True):
-            self._pending.append((vector if open_ else self._features.silence, bool(open_)))
+        entries, voiced = self._front.feed(block), self._gate.feed(block)
+        if self._gated:
+            entries = np.where(np.asarray(voiced, bool)[:, None], entries, self._front.silence)
+        self._queue.push(entries)
+        self._voiced.extend(bool(open_) for open_ in voiced)
 
     def feed_words(self, words: Sequence[TimedWord]) -> None:
         """Take words, late or early; what overlaps earlier ones replaces them."""
@@ -129,20 +153,22 @@ class GestureStream:
         self._transcript.forget(begin_s, _MOST_WORDS)
 
     def next_chunk(self) -> PoseChunk | None:
-        """Compute one hop if its audio is there."""
-        if not self.ready:
-            return None
-        features, voiced = self._take()
-        words = self._words_of_window()
-        chunk = self._runner.step(self._state, features, words, self._speaker)[0]
-        return self._flagged(chunk, voiced)
+        """Compute one hop if its audio is there.
+
+        With a schedule of whole files: the windows whose audio is there; poses come with `flush`.
+        """
+        while self.ready:
+            entries, words = self._take(self._next_end(), self.schedule.window)
+            for chunk in self._runner.step(self._state, entries, words, self._speaker):
+                return self._flagged(chunk)
+        return None
 
     def skip_chunk(self) -> PoseChunk | None:
         """Pass over one hop, holding the last pose: for a host that cannot keep up."""
         if not self.ready:
             return None
-        features, voiced = self._take()
-        return self._flagged(self._runner.hold(self._state, features)[0], voiced)
+        entries, _ = self._take(self._next_end(), self.schedule.window)
+        return self._flagged(self._runner.hold(self._state, entries)[0])
 
     def drain(self) -> list[PoseChunk]:
         """Compute everything that can be computed."""
@@ -156,72 +182,87 @@ class GestureStream:
 
         The stream then stands at its end; `reset` begins another.
         """
-        total = self.clock.frames_complete(self._samples)
+        self._queue.push(self._front.finish())
         chunks = self.drain()
+        if self.schedule.files is not None:
+            return self._finish_file(self.schedule.files)
+        total = self._frames_heard()
         while self.next_frame < total:
-            self._pending.append((self._features.silence, False))
+            missing = self._front.end(self._next_end()) - self._taken - len(self._queue)
+            self._queue.push(np.tile(self._front.silence, (missing, 1)))
             chunks += self.drain()
         return [cut for chunk in chunks if (cut := _until(chunk, total)) is not None]
 
+    def _finish_file(self, rules: FileRules) -> list[PoseChunk]:
+        """The last, shorter window where the rules want one, and all poses."""
+        total = self._frames_heard() // rules.multiple * rules.multiple
+        frames = total - self.next_frame
+        if rules.tail is Tail.PARTIAL and frames > 2 * self.schedule.seed:
+            entries, words = self._take(total, frames)
+            self._runner.step(self._state, entries, words, self._speaker)
+        return [self._flagged(chunk) for chunk in self._runner.finish(self._state)]
+
     def cancel(self) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""
-        for i in range(len(self._pending)):
-            self._pending[i] = (self._features.silence, False)
+        self._queue.silence(self._front.silence)
+        waiting = len(self._voiced)
+        self._voiced.clear()
+        self._voiced.extend([False] * waiting)
         self._transcript = Transcript()
         self._runner.settle(self._state)
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
-        self._features.reset()
+        self._front.reset()
         self._gate.reset()
         self._begin()
 
     def _begin(self) -> None:
         self._transcript = Transcript()
-        self._pending: deque[tuple[NDArray[np.float32], bool]] = deque()
+        self._queue = EntryQueue(self._front.width)
         self._voiced: deque[bool] = deque()
         self._samples = 0
-        self._primed = False
+        self._taken = 0
         self._state = self._runner.fresh([self._seed])
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""
         return {
-            "features": self._features.snapshot(),
+            "front": self._front.snapshot(),
             "gate": self._gate.snapshot(),
             "state": self._state.copy(),
             "rest": deepcopy(
-                (self._transcript, self._pending, self._voiced, self._samples, self._primed)
+                (self._transcript, self._queue, self._voiced, self._samples, self._taken)
             ),
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from a snapshot of a stream made the same way."""
-        self._features.restore(snapshot["features"])
+        self._front.restore(snapshot["front"])
         self._gate.restore(snapshot["gate"])
         self._state = snapshot["state"].copy()
         rest = deepcopy(snapshot["rest"])
-        self._transcript, self._pending, self._voiced, self._samples, self._primed = rest
+        self._transcript, self._queue, self._voiced, self._samples, self._taken = rest
 
-    def _needed(self) -> int:
-        """Feature frames the next step takes: the first one fetches the look-ahead too."""
-        ahead = 0 if self._primed else self.schedule.lookahead
-        return self.schedule.hop + ahead
+    def _frames_heard(self) -> int:
+        return self.clock.frames_complete(self._samples)
 
-    def _take(self) -> tuple[NDArray[np.float32], list[bool]]:
-        """The next step's features `[1, n, F]`, and the gate for the frames it emits."""
-        taken = [self._pending.popleft() for _ in range(self._needed())]
-        self._primed = True
-        self._voiced.extend(voiced for _, voiced in taken)
-        voiced = [self._voiced.popleft() for _ in range(self.schedule.hop)]
-        return np.stack([vector for vector, _ in taken])[None], voiced
+    def _next_end(self) -> int:
+        """The frame after the next window's last one."""
+        if self.schedule.files is not None:
+            return self.next_frame + self.schedule.window
+        return self.next_frame + self.schedule.algorithmic_frames
 
-    def _words_of_window(self) -> NDArray[np.int64]:
-        first = self.next_frame - self.schedule.first_new
-        window = self.schedule.window
-        return self._transcript.ids(self._vocabulary, self.clock, first, window)[None]
+    def _take(self, end: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """New entries `[1, n, F]` and the words `[1, frames]` of a window that ends at `end`."""
+        entries = self._queue.take(self._front.end(end) - self._taken)
+        self._taken += len(entries)
+        words = self._transcript.ids(self._vocabulary, self.clock, end - frames, frames)
+        return entries[None], words[None]
 
-    def _flagged(self, chunk: PoseChunk, voiced: list[bool]) -> PoseChunk:
+    def _flagged(self, chunk: PoseChunk) -> PoseChunk:
+        """The chunk with IDLE where the gate was closed, or the sound over."""
+        voiced = [bool(self._voiced) and self._voiced.popleft() for _ in chunk.flags]
         flags = tuple(
             flag if voice else flag | FrameFlag.IDLE
             for flag, voice in zip(chunk.flags, voiced, strict=True)

@@ -5,12 +5,19 @@ import dataclasses
 import torch
 
 from engine.audio.features import FeatureConfig
-from engine.bundle import Bundle, BundleConfig, Provenance, new_bundle
-from engine.config import GlobalMotionConfig, PartVaeConfig, live_config
+from engine.bundle import Bundle, BundleConfig, Provenance, SeedMotion, new_bundle
+from engine.config import (
+    FrontEnd,
+    GlobalMotionConfig,
+    PartVaeConfig,
+    live_config,
+    published_audio_config,
+    published_text_config,
+)
 from engine.face import ARKIT_51
 from engine.layout import part_layout
 from engine.sampling import CodeChoice, SamplingConfig
-from engine.schedule import Schedule
+from engine.schedule import Schedule, published_audio_schedule, published_text_schedule
 from engine.skeleton import BodyPart
 
 WORDS = ("yes", "no", "hello", "never")
@@ -38,10 +45,39 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
     )
 
 
+def tiny_published_config(kind: FrontEnd) -> BundleConfig:
+    """In the manner of the published checkpoints: of 2025 (WAVE) or of 2024 (RHYTHM)."""
+    sizes = {"width": 16, "audio_width": 8, "motion_width": 8, "codes": 24, "code_dim": 8}
+    late = kind is FrontEnd.WAVE
+    gesture = published_audio_config(**sizes) if late else published_text_config(8, **sizes)
+    return dataclasses.replace(
+        tiny_config(causal=False, temperature=0.0),
+        gesture=gesture,
+        speakers=tuple(map(str, range(gesture.speakers))),
+        global_motion=GlobalMotionConfig(61, 61, 12, 2),
+        schedule=Schedule(window=24, seed=16, hop=8),
+        offline=(published_audio_schedule if late else published_text_schedule)(24, 4),
+        front_end=kind,
+        gated=False,
+        still_seeds=True,
+        seed_motion=SeedMotion.RAW if late else SeedMotion.PLACED,
+        global_orthonormal=not late,
+    )
+
+
 def tiny_bundle(**options: object) -> Bundle:
     """The same bundle every time, lively enough that sound and history change its motion."""
+    return _lively(tiny_config(**options))  # type: ignore[arg-type]
+
+
+def tiny_published_bundle(kind: FrontEnd) -> Bundle:
+    """The same for `tiny_published_config`."""
+    return _lively(tiny_published_config(kind))
+
+
+def _lively(config: BundleConfig) -> Bundle:
     torch.manual_seed(0)
-    bundle = new_bundle(tiny_config(**options))  # type: ignore[arg-type]
+    bundle = new_bundle(config)
     for module in bundle.parts.values():
         module.quantizer.embedding.weight.normal_()
     for parameter in bundle.gesture.parameters():

@@ -91,7 +91,12 @@ class FeatureState:
 
 
 class FeatureExtractor:
-    """Samples in, features out. Raises ConfigError where config and clock do not fit together."""
+    """Samples in, features out: the front end of our own networks.
+
+    Raises ConfigError where config and clock do not fit together.
+    """
+
+    delay = 0
 
     def __init__(
         self, config: FeatureConfig, clock: FrameClock, events: EventCounter | None = None
@@ -117,6 +122,18 @@ class FeatureExtractor:
         self._first = -self._history
         self._frame = 0
         self._bands = np.full(self.config.bands, -1.0)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Nothing waits but a frame that is not complete."""
+        return np.zeros((0, self.width), np.float32)
+
+    def end(self, frame: int) -> int:
+        """Feature vectors before frame `frame`."""
+        return frame
+
+    def span(self, frames: int) -> int:
+        """Feature vectors in a window of `frames` frames."""
+        return frames
 
     def snapshot(self) -> FeatureState:
         """The state after what was fed so far, independent of what comes later."""

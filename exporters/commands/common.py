@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from engine.errors import GestureError
-from engine.schedule import OFFLINE, Schedule
+from engine.schedule import Schedule
 
 EXIT_ERROR = 2
 
@@ -52,5 +52,5 @@ def one_core_bundle(directory: Path) -> Bundle:
 
 
 def named_schedule(name: str, bundle: Bundle) -> Schedule:
-    """`offline`: the published windows; `live`: the bundle's own."""
-    return OFFLINE if name == "offline" else bundle.config.schedule
+    """`offline`: the bundle's windows for whole files; `live`: its hops."""
+    return bundle.config.offline if name == "offline" else bundle.config.schedule

@@ -1,5 +1,6 @@
 """Bundles on disk: what is saved comes back, and every kind of damage is named."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle, load_config, save_bundle
-from engine.errors import BundleError, GestureError
+from engine.config import FrontEnd
+from engine.errors import BundleError, ConfigError, GestureError
 from engine.pose import concatenate
 from engine.stream import GestureStream
-from tests.models import tiny_bundle
+from tests.models import tiny_bundle, tiny_published_bundle, tiny_published_config
 from tests.sounds import babble
 
 
@@ -172,3 +174,16 @@ def test_a_face_that_the_networks_do_not_make_is_refused_before_the_first_frame(
     edit_json(lambda m: m.update(face="flame100"))(damaged)
     with pytest.raises(GestureError, match="has 106 channels"):
         GestureStream(load_bundle(damaged))
+
+
+def test_a_network_that_hears_samples_is_not_gated() -> None:
+    config = tiny_published_config(FrontEnd.WAVE)
+    with pytest.raises(ConfigError, match="gated must be false for a network that hears samples"):
+        dataclasses.replace(config, gated=True)
+
+
+@pytest.mark.parametrize("kind", [FrontEnd.WAVE, FrontEnd.RHYTHM])
+def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> None:
+    bundle = tiny_published_bundle(kind)
+    save_bundle(bundle, tmp_path)
+    assert load_bundle(tmp_path).config == bundle.config

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.decoder import Decoded, PoseDecoder
+from engine.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
 from engine.layout import MOTION
 from engine.rotation import to_sixd
 from engine.skeleton import SMPLX_55
@@ -98,3 +98,38 @@ def test_zeroed_fields_do_not_reach_the_global_motion() -> None:
     everything = decoder(zeroed=("rot6d", "translation", "contact"))
     a, b = (everything.decode(random_codes(60, seed=s), NEW).travel for s in (1, 2))
     torch.testing.assert_close(a, b)
+
+
+def test_placed_motion_has_a_jaw_at_rest_and_a_place() -> None:
+    decoded = decoder().decode(random_codes(12), 12)
+    start = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
+    placed = MOTION.unpack(placed_motion(decoded, start, 30))
+    raw = MOTION.unpack(decoded.motion)
+    jaw = SMPLX_55.joint_names.index("jaw")
+    joints = placed["rot6d"].reshape(2, 12, 55, 6)
+    assert (joints[:, :, jaw] == torch.tensor(REST_SIXD)).all()
+    others = [j for j in range(55) if j != jaw]
+    torch.testing.assert_close(
+        joints[:, :, others], raw["rot6d"].reshape(2, 12, 55, 6)[:, :, others]
+    )
+    where = placed["translation"]
+    torch.testing.assert_close(where[:, 0, 0::2], start)
+    torch.testing.assert_close(
+        where[:, 5, 0::2] - where[:, 4, 0::2], decoded.travel[:, 4, 0::2] / 30
+    )
+    torch.testing.assert_close(where[..., 1], decoded.travel[..., 1])
+    torch.testing.assert_close(placed["contact"], raw["contact"])
+
+
+def test_global_motion_may_be_shown_orthonormal_rotations() -> None:
+    bundle = tiny_bundle()
+    seen = []
+    network = bundle.global_motion
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for orthonormal in (False, True):
+        pose = PoseDecoder(bundle.parts, network, face_width=51, global_orthonormal=orthonormal)
+        pose.decode(random_codes(10), 10)
+    lower = seen[1][..., :54].reshape(2, 10, 9, 6)
+    torch.testing.assert_close(lower[..., :3].norm(dim=-1), torch.ones(2, 10, 9))
+    torch.testing.assert_close((lower[..., :3] * lower[..., 3:]).sum(-1), torch.zeros(2, 10, 9))
+    assert not torch.allclose(seen[0], seen[1])

@@ -107,6 +107,14 @@ def test_real_time_gives_the_frames_of_full_speed() -> None:
     assert slow.closed >= 1
 
 
+def test_what_the_source_holds_back_is_waited_for() -> None:
+    source = Listed(babble(0.5))
+    source.delay_s = 5.0
+    session, _, _ = session_of(source)
+    session.prepare()
+    assert session.delay_s > 5.0
+
+
 def test_sixty_frames_a_second_are_interpolated() -> None:
     samples = babble(1.0)
     plain, thirty, _ = session_of(Listed(samples), realtime=False)

@@ -263,9 +263,9 @@ def test_misshapen_inputs_are_refused_and_nothing_is_lost() -> None:
     kept = state.audio.clone()
     words = np.zeros((1, 24), np.int64)
     wide = np.zeros((1, 2, rig.features.width + 1), np.float32)
-    with pytest.raises(ShapeError, match=r"audio features must be \[1, n, \d+\], got \(1, 2,"):
+    with pytest.raises(ShapeError, match=r"audio entries must be \[1, n, \d+\], got \(1, 2,"):
         rig.runner.step(state, wide, words, SPEAKER)
-    with pytest.raises(ShapeError, match=r"audio features must be"):
+    with pytest.raises(ShapeError, match=r"audio entries must be"):
         rig.runner.step(state, rig.sound(2, rows=2), words, SPEAKER)
     with pytest.raises(ShapeError, match=r"words must be \[1, 24\], got shape \(1, 23\)"):
         rig.runner.step(state, rig.sound(2), words[:, 1:], SPEAKER)

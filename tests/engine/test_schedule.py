@@ -1,7 +1,15 @@
 import pytest
 
 from engine.errors import ConfigError
-from engine.schedule import OFFLINE, Schedule
+from engine.schedule import (
+    OFFLINE,
+    FileRules,
+    Overlap,
+    Schedule,
+    Tail,
+    published_audio_schedule,
+    published_text_schedule,
+)
 
 
 def test_the_published_schedule_fills_its_window() -> None:
@@ -46,3 +54,13 @@ def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 
 def test_the_smallest_schedule() -> None:
     assert Schedule(2, 1, 1).first_new == 1
+
+
+def test_published_windows_overlap_by_their_seeds() -> None:
+    for schedule in (published_audio_schedule(), published_text_schedule()):
+        assert (schedule.window, schedule.seed, schedule.hop) == (64, 4, 60)
+    rules = FileRules(Overlap.LATER, Tail.PARTIAL)
+    with pytest.raises(ConfigError, match=r"overlap by their seeds: seed 4 \+ hop 50"):
+        Schedule(64, 4, 50, files=rules)
+    with pytest.raises(ConfigError, match="multiple must be at least 1"):
+        FileRules(Overlap.LATER, Tail.PARTIAL, multiple=0)

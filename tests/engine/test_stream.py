@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from engine.config import FrontEnd
 from engine.errors import ConfigError
 from engine.pose import FrameFlag, PoseChunk, concatenate
+from engine.sampling import SamplingConfig
 from engine.schedule import Schedule
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 from tests import laws
-from tests.models import tiny_bundle
+from tests.models import tiny_bundle, tiny_published_bundle
 from tests.sounds import babble
 
 RATE = 16000
@@ -199,3 +201,79 @@ def test_latency_is_hop_and_lookahead() -> None:
     assert stream.latency.hop_wait_ms == pytest.approx(100.0)
     assert stream.latency.lookahead_ms == pytest.approx(66.667, abs=1e-3)
     assert dataclasses.replace(stream.latency).algorithmic_ms == pytest.approx(166.667, abs=1e-3)
+
+
+PUBLISHED = [FrontEnd.WAVE, FrontEnd.RHYTHM]
+
+
+class Published(Fed):
+    """A bundle in the manner of the published checkpoints, live or whole files."""
+
+    def __init__(self, kind: FrontEnd, *, files: bool) -> None:
+        bundle = tiny_published_bundle(kind)
+        config = bundle.config
+        self.stream = GestureStream(bundle, schedule=config.offline if files else config.schedule)
+        self.words = []
+        self.files = files
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        self.stream.feed_audio(samples)
+        return table(self.stream.drain())
+
+    def whole(self, samples: np.ndarray, sizes: list[int]) -> np.ndarray:
+        self.stream.reset()
+        fed = laws.feed_in(self, samples, sizes)
+        return np.concatenate([fed, table(self.stream.flush())])
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_published_networks_obey_the_laws_live(kind: FrontEnd) -> None:
+    fed = Published(kind, files=False)
+    laws.split_law(fed, babble(1.6))
+    laws.snapshot_law(fed, babble(1.6), [4000, 12345])
+    laws.reset_law(fed, babble(1.2))
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_published_networks_wait_for_what_they_declare(kind: FrontEnd) -> None:
+    stream = Published(kind, files=False).stream
+    need = stream.first_hop_samples
+    stream.feed_audio(np.zeros(need - 1, np.float32))
+    assert not stream.ready
+    stream.feed_audio(np.zeros(1, np.float32))
+    assert stream.ready
+    front_ms = stream.latency.lookahead_ms
+    assert front_ms == pytest.approx(1023 / 16 if kind is FrontEnd.RHYTHM else 0.0)
+
+
+# Seconds, and the frames that the published programs give: windows of 24, seeds of 4.
+LENGTHS = {
+    FrontEnd.WAVE: [(0.2, 0), (0.3, 9), (0.8, 20), (0.9, 20), (1.0, 30), (1.5, 40), (2.2, 60)],
+    FrontEnd.RHYTHM: [(0.3, 0), (0.8, 24), (1.45, 24), (1.5, 24), (1.6, 44), (2.2, 64)],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "frames"), [(k, *row) for k, rows in LENGTHS.items() for row in rows]
+)
+def test_a_whole_file_has_the_published_length(kind: FrontEnd, seconds: float, frames: int) -> None:
+    samples = babble(seconds)
+    fed = Published(kind, files=True)
+    assert len(fed.whole(samples, [len(samples)])) == frames
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_a_whole_file_is_the_same_for_any_split(kind: FrontEnd) -> None:
+    samples = babble(2.3)
+    fed = Published(kind, files=True)
+    results = [fed.whole(samples, sizes) for sizes in laws.splits(len(samples))]
+    assert len(results[0]) > 40
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_published_windows_want_no_temperature() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    config = dataclasses.replace(bundle.config, sampling=SamplingConfig(0.5))
+    with pytest.raises(ConfigError, match=r"set the sampling temperature to 0, not 0\.5"):
+        GestureStream(dataclasses.replace(bundle, config=config), schedule=config.offline)
