@@ -43,12 +43,17 @@ def speaker_of(text: str) -> int | str:
     return int(text) if text.isdigit() else text
 
 
-def one_core_bundle(directory: Path) -> Bundle:
-    """Load a bundle and bind PyTorch to one core: one stream's matrices are too small for more."""
+_ONE_CORE_PARAMETERS = 20_000_000
+
+
+def load_for_use(directory: Path) -> Bundle:
+    """Load a model; bind PyTorch to one core where its matrices are too small for more."""
     import torch
 
-    torch.set_num_threads(1)
-    return load_bundle(directory)
+    bundle = load_bundle(directory)
+    if sum(p.numel() for p in bundle.gesture.parameters()) < _ONE_CORE_PARAMETERS:
+        torch.set_num_threads(1)
+    return bundle
 
 
 def named_schedule(name: str, bundle: Bundle) -> Schedule:

@@ -25,7 +25,7 @@ from exporters.address import Address, parse_address
 from exporters.commands.common import (
     add_model_options,
     guarded,
-    one_core_bundle,
+    load_for_use,
     say,
     speaker_of,
 )
@@ -147,7 +147,7 @@ def _live(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source, source_name = _source(options, events)
         stack.callback(source.close)
-        bundle = one_core_bundle(options.model)
+        bundle = load_for_use(options.model)
         stream = GestureStream(
             bundle,
             schedule=bundle.config.schedule.with_hop(options.hop, options.lookahead),
