@@ -7,6 +7,7 @@
       AudioError         sound that cannot be read or used
         AudioDeviceError   a microphone or loudspeaker
       TranscriptError    words that cannot be read or placed
+      ClipError          a motion clip: a file or arrays that cannot be read
       KernelError        a backend that is missing or failed its parity check
       ExportError        a receiver, a port or a file to write
 
@@ -41,6 +42,10 @@ class AudioDeviceError(AudioError):
 
 class TranscriptError(GestureError):
     """Words cannot be read or placed in time."""
+
+
+class ClipError(GestureError):
+    """A motion clip on disk is damaged, lacks a part or is misshapen."""
 
 
 class KernelError(GestureError):

@@ -2,8 +2,8 @@
 
 BEAT2's keys are poses (axis-angle), trans, expressions, betas, model, gender, mocap_frame_rate;
 ours add face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
-hand_reference and the skeleton's names, parents and rest offsets. Knows no BEAT2 data set: files of
-that set are read with its conventions (FLAME faces, hands relative to the SMPL-X mean).
+hand_reference and the skeleton's names, parents and rest offsets. What they mean when read is the
+business of `engine.clip`.
 
 While frames come they go into a spool file beside the target, so memory stays bounded; `close`
 turns the spool into the target, which appears whole or not at all. A process that is killed leaves
@@ -20,29 +20,17 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clock import FrameClock
-from engine.errors import ConfigError, ExportError, GestureError
+from engine.clip import motion_of, read_arrays
+from engine.errors import ClipError, ExportError
 from engine.events import LOST_DEVICE, EventCounter
-from engine.face import FLAME_100, face_basis
-from engine.pose import (
-    FrameFlag,
-    HandReference,
-    Motion,
-    PoseChunk,
-    PoseFormat,
-    PoseFrame,
-)
-from engine.rotation import exp, log
-from engine.skeleton import SMPLX_55, Skeleton
+from engine.pose import Motion, PoseFormat, PoseFrame
+from engine.rotation import log
+from engine.skeleton import SMPLX_55
 
 _CONTACTS: Final = 4
 _BETAS: Final = 300
 _BLOCK: Final = 64  # frames converted together on their way into the spool
 _PASS: Final = 4096  # frames copied at a time from the spool into the target
-# What numpy and zipfile raise for files that are damaged or something else altogether.
-_UNREADABLE: Final = (
-    *(OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile),
-)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date of a zip: equal motions, equal files
 
 
@@ -124,19 +112,8 @@ class NpzSink:
 def read_npz(path: Path) -> Motion:
     """The clip in `path`, of ours or of BEAT2; ExportError says what is wrong with the file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return _motion({name: archive[name] for name in archive.files})
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise ExportError(f"cannot read {path} as a motion clip: {error}") from error
-    except GestureError as error:
+        return motion_of(read_arrays(path))
+    except ClipError as error:
         raise ExportError(f"{path} is not a motion clip that can be used: {error}") from error
 
 
@@ -246,42 +223,3 @@ def _constants(fmt: PoseFormat, first_frame: int) -> dict[str, Any]:
         # Doubles, so that the skeleton read back equals the one written.
         "rest_offsets": np.array(fmt.skeleton.rest_offsets, np.float64),
     }
-
-
-def _motion(data: dict[str, NDArray[Any]]) -> Motion:
-    """A Motion from arrays by key; keys that BEAT2 does not have stand for its conventions."""
-    for key in ("poses", "trans", "expressions", "mocap_frame_rate"):
-        if key not in data:
-            raise ConfigError(f"expected the key {key!r}, got {', '.join(sorted(data))}")
-    frames = len(data["poses"])
-    rotvecs = data["poses"].astype(np.float32).reshape(frames, len(SMPLX_55.joint_names), 3)
-    fmt = PoseFormat(
-        skeleton=_skeleton(data),
-        clock=FrameClock(int(data.get("sample_rate", 16000)), int(data["mocap_frame_rate"])),
-        face=face_basis(str(data.get("face_basis", FLAME_100.name))),
-        hand_reference=HandReference(str(data.get("hand_reference", HandReference.SMPLX_MEAN))),
-    )
-    poses = PoseChunk(
-        first=int(data.get("first_frame", 0)),
-        rotations=exp(rotvecs),
-        translation=data["trans"].astype(np.float32),
-        contacts=data.get("contacts", np.zeros((frames, _CONTACTS))).astype(np.float32),
-        face=data["expressions"].astype(np.float32),
-        flags=tuple(FrameFlag(int(flag)) for flag in data.get("flags", ())),
-    )
-    if poses.face.shape[1] != fmt.face.width:
-        raise ConfigError(
-            f"face basis {fmt.face.name} has {fmt.face.width} coefficients, the file has "
-            f"{poses.face.shape[1]}"
-        )
-    return Motion(fmt, poses)
-
-
-def _skeleton(data: dict[str, NDArray[Any]]) -> Skeleton:
-    if "joint_names" not in data:
-        return SMPLX_55
-    return Skeleton(
-        tuple(str(name) for name in data["joint_names"]),
-        tuple(int(parent) for parent in data["parents"]),
-        tuple((float(x), float(y), float(z)) for x, y, z in data["rest_offsets"]),
-    )

@@ -26,7 +26,7 @@ LAYERS = (
     ("clock", "rotation"),
     ("skeleton", "face"),
     ("pose", "layout"),
-    ("config", "schedule", "sampling", "statistics", "pace"),
+    ("clip", "config", "schedule", "sampling", "statistics", "pace"),
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
