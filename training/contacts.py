@@ -5,15 +5,20 @@ from numpy.typing import NDArray
 
 from engine.skeleton import CONTACT_JOINTS
 
+_FPS = 30.0
 STILL_M = 0.01
 """A foot joint that moves less than this from one frame to the next stands (EMAGE, 30 fps)."""
 
 
-def foot_contacts(positions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame has contact."""
+def foot_contacts(positions: NDArray[np.float32], fps: float = _FPS) -> NDArray[np.float32]:
+    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame has contact.
+
+    At another frame rate the way that still counts as standing is that of the same speed.
+    """
     feet = positions[:, list(CONTACT_JOINTS)]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
-    return np.concatenate([moved < STILL_M, np.ones((1, 4), bool)]).astype(np.float32)
+    still = moved < STILL_M * (_FPS / fps)
+    return np.concatenate([still, np.ones((1, 4), bool)]).astype(np.float32)
 
 
 def floor_height(positions: NDArray[np.float32]) -> float:

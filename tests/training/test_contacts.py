@@ -38,3 +38,10 @@ def test_the_floor_is_where_the_lowest_foot_mostly_is():
     positions[:, list(CONTACT_JOINTS), 1] = 0.3
     positions[:, CONTACT_JOINTS[1], 1] = [0.02, 0.02, 0.02, 0.9, -4.0]
     assert floor_height(positions) == pytest.approx(0.02)
+
+
+def test_at_half_the_frame_rate_a_foot_may_move_twice_as_far():
+    positions = _still(3)
+    positions[:, CONTACT_JOINTS[0], 0] = np.cumsum([0.0, 1.5 * STILL_M, 2.5 * STILL_M])
+    assert foot_contacts(positions)[:, 0].tolist() == [0, 0, 1]
+    assert foot_contacts(positions, 15)[:, 0].tolist() == [1, 0, 1]
