@@ -69,29 +69,31 @@ def _is_around(character: str) -> bool:
 class Vocabulary:
     """The words a model knows; the first has the number 4, below lie PAD, SOS, EOS and UNK.
 
-    Raises ConfigError for a word that is empty or occurs twice once normalised.
+    A word is looked up as it is written, then normalised. Where several are equal once normalised
+    (the published vocabularies hold such), the one that is written so, or else the first, answers.
+    Raises ConfigError for a word that is empty or occurs twice.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(normalise(word) for word in words)
-        self._ids = {word: _FIRST_WORD + i for i, word in enumerate(self.words)}
-        if "" in self._ids:
+        self.words = tuple(words)
+        if "" in self.words:
             raise ConfigError("a vocabulary has no place for an empty word; leave it out")
-        if len(self._ids) != len(self.words):
-            twice = [
-                word for i, word in enumerate(self.words) if self._ids[word] != i + _FIRST_WORD
-            ]
+        self._exact = {word: _FIRST_WORD + i for i, word in enumerate(self.words)}
+        if len(self._exact) != len(self.words):
+            twice = [w for i, w in enumerate(self.words) if self._exact[w] != i + _FIRST_WORD]
             raise ConfigError(
-                "a vocabulary needs words that differ when lower-cased and without punctuation; "
-                f"more than once: {', '.join(twice[:5])}"
+                f"a vocabulary needs words that differ; more than once: {', '.join(twice[:5])}"
             )
+        self._ids = {normalise(word): self._exact[word] for word in reversed(self.words)}
+        self._ids |= {word: i for word, i in self._exact.items() if word == normalise(word)}
+        self._ids.pop("", None)
 
     def __len__(self) -> int:
         return _FIRST_WORD + len(self.words)
 
     def id_of(self, text: str) -> int:
         """The word's number, whatever its case; UNK where it is not known."""
-        return self._ids.get(normalise(text), UNK)
+        return self._exact.get(text) or self._ids.get(normalise(text), UNK)
 
 
 class Transcript:

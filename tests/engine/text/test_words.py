@@ -46,10 +46,17 @@ def test_vocabulary_numbers_words_after_the_special_ones() -> None:
     assert len(VOCABULARY) == 7
 
 
-@pytest.mark.parametrize("words", [["a", "A"], ["a", "..."]])
+@pytest.mark.parametrize("words", [["a", "b", "a"], ["a", ""]])
 def test_a_vocabulary_with_equal_or_empty_words_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="vocabulary"):
         Vocabulary(words)
+
+
+def test_words_that_differ_in_their_writing_keep_their_numbers() -> None:
+    words = ["No.", "NO", "no", "Yes.", "YES", "-"]
+    vocabulary = Vocabulary(words)
+    assert [vocabulary.id_of(word) for word in words] == [4, 5, 6, 7, 8, 9]
+    assert [vocabulary.id_of(word) for word in ("No", "yes", "--")] == [6, 7, UNK]
 
 
 @pytest.mark.parametrize(
