@@ -1,0 +1,37 @@
+"""The stroke test on speech that no training has heard, and its floors for the first bundle."""
+
+import json
+
+import pytest
+
+from bench.__main__ import main
+from bench.held_out import held_out_speech, stroke_report
+from engine.bundle import DEFAULT_BUNDLE, load_bundle
+from tests.models import tiny_bundle
+
+pytestmark = pytest.mark.synthesis
+
+
+def test_a_seed_says_the_same_sentences_again() -> None:
+    first, again = (list(held_out_speech(20, seed=3)) for _ in range(2))
+    assert sum(speech.duration for speech in first) >= 20
+    said, repeated = ([[w.text for w in s.words] for s in speech] for speech in (first, again))
+    assert said == repeated
+
+
+def test_random_weights_have_no_rhythm() -> None:
+    report = stroke_report(tiny_bundle(), 60.0)
+    assert report["speech_s"] >= 60
+    assert report["p_value"] > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_first_bundle_beats_with_the_speech(capsys) -> None:
+    """Strokes nearer to stresses than to those of other speech; calm without sound."""
+    assert load_bundle(DEFAULT_BUNDLE).config.name == "first-light"
+    assert main(["strokes", "--minutes", "12"]) == 0
+    report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert report["p_value"] < 0.01
+    assert report["distance"] < report["shuffled_distance"]
+    assert report["mute_ratio"] < 0.5
