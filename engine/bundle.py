@@ -32,6 +32,7 @@ from engine.model.builders import build_gesture_model, build_global_motion, buil
 from engine.model.gesture import GestureModel
 from engine.model.global_motion import GlobalMotion
 from engine.model.part_vae import PartVae
+from engine.model.unfilled import Unfilled
 from engine.pose import HandReference, PoseFormat
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import OFFLINE, Schedule
@@ -157,6 +158,12 @@ def new_bundle(config: BundleConfig) -> Bundle:
     return bundle
 
 
+def unfilled_bundle(config: BundleConfig) -> Bundle:
+    """A bundle whose every tensor is still to be loaded."""
+    with Unfilled():
+        return new_bundle(config)
+
+
 def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
     """Write `directory`; weights as float16 if `half`."""
     from safetensors.torch import save_file
@@ -175,8 +182,8 @@ def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
 def load_bundle(directory: Path) -> Bundle:
     """Read a bundle; raises BundleError that names the file or the first tensor that is wrong."""
     config = load_config(directory)
-    tensors = _read_weights(directory / WEIGHTS_FILE)
-    bundle = new_bundle(config)
+    tensors = read_safetensors(directory / WEIGHTS_FILE)
+    bundle = unfilled_bundle(config)
     rest = _take(tensors, REST_CODES, bundle.rest_codes)
     bundle.rest_codes.copy_(rest)
     for part, code in zip(BodyPart, rest.tolist(), strict=True):
@@ -211,7 +218,8 @@ def load_config(directory: Path) -> BundleConfig:
         raise BundleError(f"{path}: {error}") from error
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; raises BundleError where it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
