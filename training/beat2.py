@@ -5,7 +5,6 @@ to quaternions and back to the last bit, so whoever edits files keeps the clip, 
 rotations takes `to_motion`. Knows one file at a time and no folders.
 """
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from engine.face import FLAME_100
 from engine.pose import HandReference, Motion, PoseChunk
 from engine.rotation import log
 from engine.skeleton import SMPLX_55
+from training.clips import write_arrays
 from training.contacts import foot_contacts
 
 BETAS = 300
@@ -80,11 +80,7 @@ def read_beat2(path: Path) -> Beat2Clip:
 
 def write_beat2(path: Path, clip: Beat2Clip) -> None:
     """Write `clip` to `path` (.npz), whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        arrays: dict[str, Any] = clip.arrays()
-        np.savez(file, **arrays)
-    os.replace(temporary, path)
+    write_arrays(path, clip.arrays())
 
 
 def to_motion(clip: Beat2Clip) -> Motion:

@@ -1,7 +1,8 @@
 """Clips on disk: one motion with its metadata in an .npz file.
 
-Keys: rotations `[T, 55, 4]` wxyz, translation `[T, 3]`, contacts `[T, 4]`, face `[T, 51]`, all
-float32; fps; meta (JSON). Skeleton, face basis and hand reference are those of our own bundles.
+Keys: rotations `[T, 55, 4]` wxyz, translation `[T, 3]`, contacts `[T, 4]`, face `[T, E]`, all
+float32; fps; face_basis; hand_reference; meta (JSON). A clip without the latter two has those of
+our own bundles (arkit51, flat). The skeleton is SMPL-X.
 """
 
 import json
@@ -13,17 +14,33 @@ import numpy as np
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.face import ARKIT_51, face_basis
+from engine.pose import HandReference, Motion, PoseChunk, PoseFormat
 
 ARRAYS = ("rotations", "translation", "contacts", "face")
 
 
+def clip_arrays(motion: Motion) -> dict[str, Any]:
+    """What a clip's file holds of its motion, by key."""
+    fmt = motion.format
+    return {
+        **{name: np.asarray(getattr(motion.poses, name), np.float32) for name in ARRAYS},
+        "fps": fmt.clock.frame_rate,
+        "face_basis": fmt.face.name,
+        "hand_reference": str(fmt.hand_reference),
+    }
+
+
 def save_clip(path: Path, motion: Motion, meta: dict[str, Any]) -> None:
     """Write `motion` and `meta` to `path` (.npz), whole or not at all."""
-    arrays = {name: getattr(motion.poses, name) for name in ARRAYS}
+    write_arrays(path, {**clip_arrays(motion), "meta": json.dumps(meta)})
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write `arrays` to `path` (.npz), whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays, fps=motion.format.clock.frame_rate, meta=json.dumps(meta))
+        np.savez(file, **arrays)
     os.replace(temporary, path)
 
 
@@ -37,8 +54,19 @@ def load_clip(path: Path) -> tuple[Motion, dict[str, Any]]:
             )
         chunk = PoseChunk(0, **{name: file[name].astype(np.float32) for name in ARRAYS})
         meta = json.loads(str(file["meta"])) if "meta" in file else {}
-        clock = FrameClock(frame_rate=int(file["fps"]))
-    return Motion(PoseFormat(clock=clock), chunk), meta
+        fmt = PoseFormat(
+            clock=FrameClock(frame_rate=int(file["fps"])),
+            face=face_basis(str(file["face_basis"])) if "face_basis" in file else ARKIT_51,
+            hand_reference=HandReference(str(file["hand_reference"]))
+            if "hand_reference" in file
+            else HandReference.FLAT,
+        )
+    if chunk.face.shape[1] != fmt.face.width:
+        raise ConfigError(
+            f"{path}: expected {fmt.face.width} face coefficients of {fmt.face.name}, got "
+            f"{chunk.face.shape[1]}"
+        )
+    return Motion(fmt, chunk), meta
 
 
 def write_json(path: Path, value: Any) -> None:

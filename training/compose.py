@@ -1,7 +1,7 @@
 """Stage `compose`: speech from a synthesiser, motion from clips placed on its stressed words.
 
 Reads the clips of stage `retarget` and a file of sentences; writes takes of half a minute in the
-format of `training.clips`, each with its audio, words and stresses, and `corpus.json` last.
+format of `training.takes` and `corpus.json` last.
 
 Config: sentences (path), minutes, test_minutes, seed, workers.
 """
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import FloatArray
+from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
-from engine.text.words import normalise
+from engine.text.words import TimedWord, normalise
 from training.blend import MARKERS, Clip
 from training.clips import load_clip, write_json
 from training.face import face_track, jaw_angle
@@ -27,7 +28,8 @@ from training.layers import FPS, Body, ClipLibrary, enliven, idle_body, lay_gest
 from training.phones import FUNCTION_WORDS
 from training.plan import KEYWORDS, Stress, plan_gestures, prominent_words
 from training.sentences import draw_text, read_sentences
-from training.speech import RATE, Phone, Speech, Voice, synthesize
+from training.speech import RATE, Phone, Speech, SpokenWord, Voice, synthesize
+from training.takes import TakeFile, write_take
 
 TRAIN_VOICES = {
     "flite:slt": 5,
@@ -44,6 +46,7 @@ TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7"
 
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
+_NO_FACE = np.zeros((0, 51), np.float32)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def speak(texts: Sequence[str], voice: Voice, rng: np.random.Generator) -> Speec
     """All texts with pauses before, between and after, as one speech."""
     pieces: list[FloatArray] = []
     phones: list[Phone] = []
-    words = []
+    words: list[SpokenWord] = []
     at = 0.0
     level = float(rng.uniform(-24, -17))
     for text in texts:
@@ -112,9 +115,7 @@ def compose_take(
     body = idle_body(library, frames, rng)
     lay_gestures(body, plan_gestures(speech, stresses, rng), library, rng)
     enliven(body, stresses, rng)
-    return _with_face(
-        Take(speech, tuple(stresses), body, np.zeros((0, 51)), voice.name, split), rng
-    )
+    return _with_face(Take(speech, tuple(stresses), body, _NO_FACE, voice.name, split), rng)
 
 
 def silent_take(library: ClipLibrary, split: str, seconds: float, rng: np.random.Generator) -> Take:
@@ -123,7 +124,7 @@ def silent_take(library: ClipLibrary, split: str, seconds: float, rng: np.random
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
     body = idle_body(library, int(seconds * FPS), rng)
     enliven(body, (), rng)
-    return _with_face(Take(speech, (), body, np.zeros((0, 51)), "silence", split), rng)
+    return _with_face(Take(speech, (), body, _NO_FACE, "silence", split), rng)
 
 
 def _with_face(take: Take, rng: np.random.Generator) -> Take:
@@ -137,26 +138,25 @@ def _with_face(take: Take, rng: np.random.Generator) -> Take:
 
 
 def save_take(path: Path, take: Take) -> None:
-    """Write a take in the format of `training.clips` with audio, words and stresses added."""
-    words, stresses = take.speech.words, take.stresses
-    with path.open("wb") as file:
-        np.savez(
-            file,
-            rotations=take.body.rotations.astype(np.float32),
-            translation=take.body.translation.astype(np.float32),
-            contacts=take.body.contacts.astype(np.float32),
-            face=take.face.astype(np.float32),
-            audio=np.round(take.speech.samples * 32767).astype(np.int16),
-            words=np.array([w.text for w in words], dtype=np.str_),
-            starts=np.array([w.start for w in words], np.float32),
-            ends=np.array([w.end for w in words], np.float32),
-            stressed_times=np.array([s.time for s in stresses], np.float32),
-            stressed_strengths=np.array([s.strength for s in stresses], np.float32),
-            fps=FPS,
-            voice=take.voice,
-            split=take.split,
-            meta=json.dumps({"name": path.stem, "voice": take.voice, "split": take.split}),
-        )
+    """Write a take in the format of `training.takes`."""
+    body, stresses = take.body, take.stresses
+    poses = PoseChunk(
+        0,
+        body.rotations.astype(np.float32),
+        body.translation.astype(np.float32),
+        body.contacts.astype(np.float32),
+        take.face.astype(np.float32),
+    )
+    record = TakeFile(
+        motion=Motion(PoseFormat(clock=FrameClock(RATE, FPS)), poses),
+        sound=take.speech.samples,
+        words=tuple(TimedWord(w.text, w.start, w.end) for w in take.speech.words if w.text.strip()),
+        stressed_times=np.array([s.time for s in stresses], np.float32),
+        stressed_strengths=np.array([s.strength for s in stresses], np.float32),
+        voice=take.voice,
+        split=take.split,
+    )
+    write_take(path, record)
 
 
 def load_clips(folder: Path) -> list[Clip]:

@@ -5,9 +5,10 @@ latents of the part autoencoders, motion as the decoders give it back), then win
 random.
 """
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +24,20 @@ from engine.model.part_vae import PartVae
 from engine.pose import Motion
 from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import BodyPart
-from engine.text.words import TimedWord, Transcript, Vocabulary
-from training.clips import load_clip
+from engine.text.words import Transcript, Vocabulary
 from training.scaling import Scaling, scaling_of
+from training.takes import Missing, TakeFile, read_take
 from training.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
+_WORTH_PROCESSES = 16  # jobs; fewer are done sooner than processes start
+_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class TakeData:
     """One take by frames. audio `[G, T, F]` (variant 0 is clean), words `[T]`, vectors `[T, 337]`
-    of the motion; stressed: seconds; silent: nobody speaks.
+    of the motion; stressed: seconds; silent: nobody speaks; missing: what is not to be learned.
     """
 
     name: str
@@ -45,6 +48,7 @@ class TakeData:
     vectors: np.ndarray
     stressed: np.ndarray
     silent: bool
+    missing: tuple[Missing, ...] = ()
 
 
 def _worn(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -61,8 +65,9 @@ def _features(job: tuple[Path, int, int]) -> np.ndarray:
     with np.load(path) as file:
         samples = file["audio"].astype(np.float32) / 32768
         frames = len(file["face"])
+        clock = FrameClock(frame_rate=int(file["fps"])) if "fps" in file else CLOCK
     rng = np.random.default_rng(seed)
-    extractor = FeatureExtractor(DEFAULT_FEATURES, CLOCK)
+    extractor = FeatureExtractor(DEFAULT_FEATURES, clock)
     result = []
     for variant in range(variants):
         extractor.reset()
@@ -78,11 +83,20 @@ def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[
     cache.mkdir(exist_ok=True)
     stored = [cache / f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}.npy" for path in paths]
     todo = [i for i, file in enumerate(stored) if not file.is_file()]
-    with ProcessPoolExecutor(workers) as pool:
-        jobs = [(paths[i], variants, 1000 + i) for i in todo]
-        for i, feats in zip(todo, pool.map(_features, jobs, chunksize=4), strict=True):
-            np.save(stored[i], feats.astype(np.float16))
+    jobs = [(paths[i], variants, 1000 + i) for i in todo]
+    for i, feats in zip(todo, _parallel(jobs, workers), strict=True):
+        np.save(stored[i], feats.astype(np.float16))
     return [np.load(file) for file in stored]
+
+
+def _parallel(jobs: list[tuple[Path, int, int]], workers: int) -> Iterator[np.ndarray]:
+    if workers == 1 or len(jobs) < _WORTH_PROCESSES:
+        yield from map(_features, jobs)
+        return
+    # Spawned: a fork of a process in which PyTorch has threads may wait for ever.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        yield from pool.map(_features, jobs, chunksize=4)
 
 
 def load_takes(
@@ -91,26 +105,37 @@ def load_takes(
     """The takes of one split of a corpus; ConfigError where there is none."""
     if not (folder / "corpus.json").is_file():
         raise ConfigError(f"expected a corpus in {folder}; run the stage compose first")
-    paths = sorted(folder.glob(f"{split}_*.npz"))[:limit]
-    takes = []
-    for path, audio in zip(paths, features_of(paths, variants), strict=True):
-        motion, _ = load_clip(path)
-        with np.load(path) as file:
-            texts, starts, ends = file["words"], file["starts"], file["ends"]
-            stressed, voice = file["stressed_times"].astype(float), str(file["voice"])
-        transcript = Transcript()
-        transcript.add(
-            TimedWord(str(w), float(s), float(e))
-            for w, s, e in zip(texts, starts, ends, strict=True)
-            if w
-        )
-        takes.append(
-            TakeData(
-                path.stem, voice, audio, transcript.ids(vocabulary, CLOCK, 0, len(motion)),
-                motion, motion_vector(motion), stressed, voice == "silence",
-            )
-        )  # fmt: skip
-    return takes
+    named: list[tuple[Path, TakeFile]] = []
+    for path in sorted(folder.glob(f"{split}_*.npz")):
+        take = read_take(path)
+        # A take without sound would teach that gestures come from silence.
+        if Missing.SOUND not in take.missing and (limit is None or len(named) < limit):
+            named.append((path, replace(take, sound=_NOTHING)))
+    if not named:
+        raise ConfigError(f"expected takes {split}_*.npz with sound in {folder}, found none")
+    if len(formats := {take.motion.format for _, take in named}) > 1:
+        raise ConfigError(f"takes of one corpus must be of one format, {folder} has {len(formats)}")
+    features = features_of([path for path, _ in named], variants)
+    return [
+        _by_frames(path.stem, take, audio, vocabulary)
+        for (path, take), audio in zip(named, features, strict=True)
+    ]
+
+
+def _by_frames(name: str, take: TakeFile, audio: np.ndarray, vocabulary: Vocabulary) -> TakeData:
+    transcript = Transcript()
+    transcript.add(take.words)
+    return TakeData(
+        name=name,
+        voice=take.voice,
+        audio=audio,
+        words=transcript.ids(vocabulary, take.clock, 0, len(take.motion)),
+        motion=take.motion,
+        vectors=motion_vector(take.motion),
+        stressed=take.stressed_times.astype(float),
+        silent=take.voice == "silence",
+        missing=take.missing,
+    )
 
 
 class Encoded(NamedTuple):
@@ -146,7 +171,7 @@ def since_stress(take: TakeData) -> np.ndarray:
     """Frames `[T]` since the onset of the last stressed vowel, at most NO_STRESS."""
     since = np.full(len(take.motion), NO_STRESS, np.int64)
     for at in take.stressed:
-        first = CLOCK.frame_at_time(at)
+        first = take.motion.format.clock.frame_at_time(at)
         count = len(since) - first
         since[first:] = np.minimum(np.arange(count), NO_STRESS)
     return since

@@ -39,6 +39,18 @@ def read_words(path: str | Path) -> list[TimedWord]:
     return sorted(words, key=lambda word: (word.start_s, word.end_s))
 
 
+def read_phones(path: str | Path) -> list[TimedWord]:
+    """The intervals of a TextGrid's tier "phones" in order; none where there is no such tier.
+
+    Raises TranscriptError.
+    """
+    try:
+        tiers = _tiers(_decoded(Path(path)))
+    except TranscriptError as error:
+        raise TranscriptError(f"{path}: {error}") from error
+    return next((tier.words for tier in tiers if tier.name.strip().lower() == "phones"), [])
+
+
 def parse_json_line(line: str | bytes) -> list[TimedWord]:
     """The words of `{"words": [{"word": "hello", "start": 0.1, "end": 0.4}, ...]}`.
 
@@ -187,14 +199,19 @@ class _Reader:
         return self.take("text").replace('""', '"')
 
 
-def _parse_textgrid(text: str) -> list[TimedWord]:
+def _tiers(text: str) -> list[_Tier]:
+    """The interval tiers of a TextGrid."""
     reader = _Reader(text)
     kinds = reader.text(), reader.text()
     if kinds != ("ooTextFile", "TextGrid"):
         raise TranscriptError(f"expected a Praat TextGrid as text, got {' '.join(kinds)}")
     reader.number(), reader.number()
     reader.take("flag")
-    tiers = [tier for _ in range(reader.count()) if (tier := _read_tier(reader))]
+    return [tier for _ in range(reader.count()) if (tier := _read_tier(reader))]
+
+
+def _parse_textgrid(text: str) -> list[TimedWord]:
+    tiers = _tiers(text)
     for tier in tiers:
         if tier.name.strip().lower() == "words":
             return tier.words

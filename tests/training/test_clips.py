@@ -1,11 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import Motion, PoseFormat
+from engine.face import FLAME_100
+from engine.pose import HandReference, Motion, PoseFormat
 from tests.material import waving
 from training.clips import ARRAYS, load_clip, save_clip, write_json
 
@@ -20,6 +22,16 @@ def test_a_clip_comes_back_as_it_was(tmp_path):
         kept = getattr(back.poses, name)
         assert kept.dtype == np.float32
         np.testing.assert_array_equal(kept, getattr(motion.poses, name))
+
+
+def test_face_and_hands_keep_their_meaning(tmp_path):
+    poses = replace(waving(1, 5).poses, face=np.ones((5, 100), np.float32))
+    fmt = PoseFormat(face=FLAME_100, hand_reference=HandReference.SMPLX_MEAN)
+    save_clip(tmp_path / "a.npz", Motion(fmt, poses), {})
+    assert load_clip(tmp_path / "a.npz")[0].format == fmt
+    save_clip(tmp_path / "b.npz", Motion(PoseFormat(), poses), {})
+    with pytest.raises(ConfigError, match=r"b\.npz: expected 51 .* got 100"):
+        load_clip(tmp_path / "b.npz")
 
 
 def test_takes_hold_more_and_clips_may_lack_metadata(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import TranscriptError
-from engine.text.files import parse_json_line, read_words
+from engine.text.files import parse_json_line, read_phones, read_words
 
 LONG = """File type = "ooTextFile"
 Object class = "TextGrid"
@@ -194,6 +194,18 @@ def test_other_messages_are_refused(line: str | bytes) -> None:
         parse_json_line(line)
 
 
+def test_phones_are_a_tier_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "speech.TextGrid"
+    path.write_text(LONG)
+    (phone,) = read_phones(path)
+    assert (phone.text, phone.start_s, phone.end_s) == ("AH0", 0.0, 2.5)
+    path.write_text(LONG.replace('"phones"', '"sounds"'))
+    assert read_phones(path) == []
+    path.write_text("nothing of the kind")
+    with pytest.raises(TranscriptError, match="speech"):
+        read_phones(path)
+
+
 @pytest.mark.reference
 def test_real_alignments(shared_dir: Path) -> None:
     for path in sorted((shared_dir / "data" / "beat2").glob("*.TextGrid")):
@@ -203,3 +215,5 @@ def test_real_alignments(shared_dir: Path) -> None:
         assert all(a.end_s <= b.start_s + 1e-6 for a, b in pairwise(words))
     first = read_words(shared_dir / "data" / "beat2" / "2_scott_0_1_1.TextGrid")[0]
     assert (first.text, first.start_s, first.end_s) == ("the", 1.42, 1.52)
+    phones = read_phones(shared_dir / "data" / "beat2" / "2_scott_0_1_1.TextGrid")
+    assert [phone.text for phone in phones[:4]] == ["DH", "AH0", "F", "ER1"]
