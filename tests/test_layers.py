@@ -23,13 +23,14 @@ PACKAGES = ("engine", "exporters", "training", "bench")
 # within a package its own neighbours; two rooms of one line know nothing of each other.
 LAYERS = (
     ("errors", "events"),
-    ("clock", "rotation"),
+    ("clock", "mapping", "rotation"),
     ("skeleton", "face"),
     ("pose", "layout"),
     ("clip", "config", "schedule", "sampling", "statistics", "pace"),
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
+    ("official",),
     ("runner", "playout", "reader"),
     ("stream",),
     ("live",),

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import GestureError
+from engine.official import load_model
 from engine.schedule import Schedule
 
 EXIT_ERROR = 2
@@ -31,16 +32,20 @@ def say(text: str) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--model and --speaker."""
     parser.add_argument(
-        "--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="bundle (default: ours)"
+        "--model",
+        type=Path,
+        default=DEFAULT_BUNDLE,
+        metavar="DIR",
+        help="a bundle (default: ours) or a published EMAGE checkpoint as it lies on disk",
     )
     parser.add_argument(
-        "--speaker", default="0", metavar="N", help="speaker's number or name (default: 0)"
+        "--speaker", default="0", metavar="NAME", help="speaker's name, or number from 0 (default)"
     )
 
 
-def speaker_of(text: str) -> int | str:
-    """A number where it is one, else a name."""
-    return int(text) if text.isdigit() else text
+def speaker_of(text: str, bundle: Bundle) -> int | str:
+    """A name where the model has a speaker of that name, else a number where it is one."""
+    return int(text) if text.isdigit() and text not in bundle.config.speakers else text
 
 
 _ONE_CORE_PARAMETERS = 20_000_000
@@ -50,7 +55,7 @@ def load_for_use(directory: Path) -> Bundle:
     """Load a model; bind PyTorch to one core where its matrices are too small for more."""
     import torch
 
-    bundle = load_bundle(directory)
+    bundle = load_model(directory)
     if sum(p.numel() for p in bundle.gesture.parameters()) < _ONE_CORE_PARAMETERS:
         torch.set_num_threads(1)
     return bundle

@@ -152,7 +152,7 @@ def _live(options: argparse.Namespace) -> int:
             bundle,
             schedule=bundle.config.schedule.with_hop(options.hop, options.lookahead),
             kernel=make_kernel(options.kernel, bundle.gesture),
-            speaker=speaker_of(options.speaker),
+            speaker=speaker_of(options.speaker, bundle),
             seed=options.seed,
             events=events,
         )

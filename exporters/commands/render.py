@@ -170,7 +170,7 @@ def _render_one(job: _Job, bundle: Bundle, options: argparse.Namespace) -> Summa
     stream = GestureStream(
         bundle,
         schedule=named_schedule(options.schedule, bundle),
-        speaker=speaker_of(options.speaker),
+        speaker=speaker_of(options.speaker, bundle),
         seed=options.seed,
         events=events,
     )

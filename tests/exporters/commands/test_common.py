@@ -1,9 +1,12 @@
 """What the command lines share."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import ConfigError
 from exporters.commands.common import guarded, speaker_of
+from tests.models import tiny_bundle
 
 
 def test_an_error_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +25,9 @@ def test_what_is_not_ours_is_not_swallowed() -> None:
         guarded(fail)
 
 
-@pytest.mark.parametrize(("text", "speaker"), [("3", 3), ("calm", "calm")])
-def test_speakers_by_number_or_name(text: str, speaker: int | str) -> None:
-    assert speaker_of(text) == speaker
+@pytest.mark.parametrize(("text", "speaker"), [("0", 0), ("calm", "calm"), ("2", "2")])
+def test_speakers_by_name_or_number(text: str, speaker: int | str) -> None:
+    bundle = tiny_bundle()
+    several = replace(bundle.config.gesture, speakers=3)
+    config = replace(bundle.config, gesture=several, speakers=("calm", "1", "2"))
+    assert speaker_of(text, replace(bundle, config=config)) == speaker

@@ -1,0 +1,117 @@
+"""emage-bundle: convert published checkpoints to bundles, and look into either."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, save_bundle
+from engine.errors import ConfigError, ExportError
+from engine.official import load_model
+from engine.official.report import LoadReport
+from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
+from engine.schedule import Schedule
+from exporters.commands.common import guarded, say
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `emage-bundle`; returns the exit status."""
+    options = _parser().parse_args(argv)
+    return guarded(options.run, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="emage-bundle", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    convert = commands.add_parser("convert", help="write a published checkpoint as a bundle")
+    convert.add_argument("directory", type=Path, metavar="DIR", help="checkpoint, as published")
+    convert.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE")
+    convert.add_argument("--half", action="store_true", help="weights as 16 bit floats")
+    convert.set_defaults(run=_convert)
+    vocab = commands.add_parser("vocab", help="write a pickled vocabulary as JSON, running nothing")
+    vocab.add_argument("pickle", type=Path, metavar="PKL")
+    vocab.add_argument("-o", "--out", type=Path, required=True, metavar="JSON")
+    vocab.set_defaults(run=_vocab)
+    show = commands.add_parser("show", help="sizes, licence and schedules of a model")
+    show.add_argument("directory", type=Path, nargs="?", default=DEFAULT_BUNDLE, metavar="DIR")
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _convert(options: argparse.Namespace) -> int:
+    if (options.directory / CONFIG_FILE).is_file():
+        raise ConfigError(f"{options.directory} is a bundle already; copy it")
+    if options.out.resolve() == options.directory.resolve():
+        raise ConfigError(f"{options.out} is the checkpoint itself; choose another folder")
+    bundle = load_model(options.directory, _tell)
+    try:
+        save_bundle(bundle, options.out, half=options.half)
+    except OSError as error:
+        raise ExportError(f"{options.out} cannot be written ({error})") from error
+    say(f"written: {options.out}")
+    return 0
+
+
+def _tell(report: LoadReport) -> None:
+    for line in report.lines():
+        say(line)
+
+
+def _vocab(options: argparse.Namespace) -> int:
+    words = unpickle_vocabulary(options.pickle)
+    text = json.dumps({BY_INDEX: dict(sorted(words.items()))}, ensure_ascii=False, indent=1)
+    try:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"{options.out} cannot be written ({error})") from error
+    say(f"{options.out}: {len(words)} words")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    for line in _description(load_model(options.directory)):
+        say(line)
+    return 0
+
+
+def _description(bundle: Bundle) -> list[str]:
+    config = bundle.config
+    gesture = config.gesture
+    books = (f"{part} {vae.codes} x {vae.code_dim}" for part, vae in config.parts.items())
+    return [
+        f"name: {config.name}",
+        f"parameters: {_parameters(bundle)}",
+        f"hears: {config.front_end}, {len(config.vocabulary)} words",
+        f"widths: layers {gesture.width}, audio {gesture.audio.width}, "
+        f"motion {gesture.motion.width}",
+        f"codebooks: {', '.join(books)}",
+        f"speakers: {', '.join(config.speakers)}",
+        f"face: {config.face}; hands relative to: {config.hand_reference}",
+        f"schedule: {_schedule(config.schedule)}",
+        f"schedule of whole files: {_schedule(config.offline)}",
+        f"licence: {config.provenance.licence}",
+        f"data: {', '.join(config.provenance.data)}",
+        *(f"note: {note}" for note in config.provenance.notes),
+    ]
+
+
+def _parameters(bundle: Bundle) -> str:
+    counts = {
+        name: sum(parameter.numel() for parameter in module.parameters())
+        for name, module in bundle.modules().items()
+    }
+    gesture = counts.pop("gesture")
+    return f"{gesture / 1e6:.1f} M gesture model, {sum(counts.values()) / 1e6:.1f} M autoencoders"
+
+
+def _schedule(schedule: Schedule) -> str:
+    whole = ", decoded at the end" if schedule.files is not None else ""
+    return (
+        f"window {schedule.window}, seed {schedule.seed}, hop {schedule.hop}, "
+        f"lookahead {schedule.lookahead}{whole}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The published networks once more: torch's own functions on the published names, nothing of ours.
+
+A second opinion for tests. Tensors are `[B, T, ...]`; weights are a checkpoint's tensors by name.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Weights = Mapping[str, Tensor]
+Windows = tuple[list[Tensor], list[Tensor]]
+
+SIZES = {"hidden": 16, "audio_f": 8, "motion_f": 12, "codebook": 24, "window": 24}
+WORDS = ("Yes", "no", "yes", "hello", "never")
+BODY = ("upper", "hands", "lower")
+STRIDES = (5, 6, 1, 6, 1, 3)
+PADDINGS = (1600, 0, 7, 0, 7, 0)
+
+
+def linear(w: Weights, name: str, x: Tensor) -> Tensor:
+    return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def perceptron(w: Weights, layers: Sequence[str], slope: float, x: Tensor) -> Tensor:
+    return linear(w, layers[1], F.leaky_relu(linear(w, layers[0], x), slope))
+
+
+def attention(w: Weights, name: str, x: Tensor, memory: Tensor) -> Tensor:
+    query, key = x.transpose(0, 1), memory.transpose(0, 1)
+    result, _ = F.multi_head_attention_forward(
+        *(query, key, key, x.shape[-1], 4, w[f"{name}.in_proj_weight"], w[f"{name}.in_proj_bias"]),
+        *(None, None, False, 0.0, w[f"{name}.out_proj.weight"], w[f"{name}.out_proj.bias"]),
+        training=False,
+        need_weights=False,
+    )
+    return result.transpose(0, 1)
+
+
+def norm(w: Weights, name: str, x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def layer(w: Weights, name: str, x: Tensor, memory: Tensor | None = None) -> Tensor:
+    x = norm(w, f"{name}.norm1", x + attention(w, f"{name}.self_attn", x, x))
+    last = "norm2"
+    if memory is not None:
+        found = attention(w, f"{name}.multihead_attn", x, memory)
+        x, last = norm(w, f"{name}.norm2", x + found), "norm3"
+    inner = F.relu(linear(w, f"{name}.linear1", x))
+    return norm(w, f"{name}.{last}", x + linear(w, f"{name}.linear2", inner))
+
+
+def stack(w: Weights, name: str, layers: int, x: Tensor, memory: Tensor) -> Tensor:
+    for i in range(layers):
+        x = layer(w, f"{name}.layers.{i}", x, memory)
+    return x
+
+
+def batch_norm(w: Weights, name: str, x: Tensor) -> Tensor:
+    moments = w[f"{name}.running_mean"], w[f"{name}.running_var"]
+    return F.batch_norm(x, *moments, w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def hear(w: Weights, name: str, audio: Tensor, frames: int) -> Tensor:
+    """`[B, S, channels]` to `[B, frames, width]`."""
+    x = audio.transpose(1, 2)
+    for i, (stride, padding) in enumerate(zip(STRIDES, PADDINGS, strict=True)):
+        block = f"{name}.feat_extractor.{i}"
+        first, second, short = (f"{block}.{n}" for n in ("conv1", "conv2", "downsample.0"))
+        place = {"stride": stride, "padding": padding}
+        y = F.conv1d(x, w[f"{first}.weight"], w[f"{first}.bias"], **place)
+        y = F.leaky_relu(batch_norm(w, f"{block}.bn1", y), 0.01)
+        y = F.conv1d(y, w[f"{second}.weight"], w[f"{second}.bias"], padding=7)
+        if f"{short}.weight" in w:
+            x = F.conv1d(x, w[f"{short}.weight"], w[f"{short}.bias"], **place)
+            x = batch_norm(w, f"{block}.downsample.1", x)
+        x = F.leaky_relu(batch_norm(w, f"{block}.bn2", y) + x, 0.01)
+    x = x.transpose(1, 2)[:, :frames]
+    missing = frames - x.shape[1]
+    return torch.cat((x, x[:, x.shape[1] - missing :]), 1) if missing else x
+
+
+def conv(w: Weights, name: str, x: Tensor) -> Tensor:
+    return F.conv1d(x, w[f"{name}.weight"], w[f"{name}.bias"], padding=1)
+
+
+def residual(w: Weights, name: str, x: Tensor) -> Tensor:
+    inner = F.leaky_relu(conv(w, f"{name}.model.0", x), 0.2)
+    return x + conv(w, f"{name}.model.2", inner)
+
+
+def encode(w: Weights, name: str, x: Tensor) -> Tensor:
+    """Motion `[B, T, C]` to `[B, T, width]`."""
+    x, i = x.transpose(1, 2), 0
+    while f"{name}.{i}.weight" in w:
+        x = F.leaky_relu(conv(w, f"{name}.{i}", x), 0.2)
+        x = residual(w, f"{name}.{i + 2}", x)
+        i += 3
+    return x.transpose(1, 2)
+
+
+def decode(w: Weights, name: str, x: Tensor) -> Tensor:
+    """`[B, T, width]` to motion `[B, T, C]`."""
+    x, i = x.transpose(1, 2), 2
+    for unit in range(2):
+        x = residual(w, f"{name}.{unit}", x)
+    while f"{name}.{i + 2}.weight" in w:
+        x = F.leaky_relu(conv(w, f"{name}.{i}", x), 0.2)
+        i += 2
+    return conv(w, f"{name}.{i}", x).transpose(1, 2)
+
+
+def nearest(w: Weights, latents: Tensor) -> Tensor:
+    """Codes `[B, T]` of latents."""
+    book = w["quantizer.embedding.weight"]
+    return torch.cdist(latents.double(), book.double().expand(len(latents), -1, -1)).argmin(-1)
+
+
+def audio_window(
+    w: Weights, audio: Tensor, speaker: Tensor, motion: Tensor, mask: Tensor
+) -> Windows:
+    """Latents and scores of the network of 2025, face first."""
+
+    def mlp(name: str, x: Tensor) -> Tensor:
+        return perceptron(w, (f"{name}.fc1", f"{name}.fc2"), 0.1, x)
+
+    frames = motion.shape[1]
+    place = w["position_embeddings.pe"][:, :frames]
+    hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embedding"], motion))
+    who = {x: w[f"speaker_embedding_{x}.weight"][speaker][:, None] for x in ("face", "body")}
+    heard = torch.cat(
+        (hear(w, "audio_encoder_face", audio, frames), mlp("bodyhints_face", hint)), -1
+    )
+    query = (who["face"] + place).expand(len(audio), -1, -1)
+    face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", heard))
+    x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + who["body"]
+    x = layer(w, "motion_self_encoder.layers.0", x) + who["body"] + place
+    heard = linear(w, "audio_body_motion_proj", hear(w, "audio_encoder_body", audio, frames))
+    x = x + stack(w, "audio_motion_cross_attn", 8, x, heard)
+    own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
+    latents = [linear(w, "face_out_proj", face)]
+    for part in BODY:
+        others = sum(own[other] for other in BODY if other != part)
+        name = f"body_motion_decoder_{part}"
+        refined = stack(w, name, 1, own[part] + who["body"], torch.as_tensor(others))
+        latents.append(linear(w, f"motion_out_proj_{part}", own[part] + refined))
+    names = ("face_cls", *(f"motion_cls_{part}" for part in BODY))
+    return latents, [mlp(name, x) for name, x in zip(names, latents, strict=True)]
+
+
+def text_window(
+    w: Weights, audio: Tensor, words: Tensor, speaker: Tensor, motion: Tensor, mask: Tensor
+) -> Windows:
+    """The same of 2024."""
+
+    def mlp(name: str, x: Tensor) -> Tensor:
+        return perceptron(w, (f"{name}.mlp.0", f"{name}.mlp.2"), 0.2, x)
+
+    def fused(ear: str) -> Tensor:
+        rhythm = hear(w, f"audio_pre_encoder_{ear}", audio, frames)
+        content = linear(w, f"text_encoder_{ear}", w[f"text_pre_encoder_{ear}.weight"][words])
+        scores = linear(w, f"at_attn_{ear}", torch.cat((content, rhythm), -1))
+        share = scores.reshape(*rhythm.shape, 2).softmax(-1)
+        return share[..., 1] * content + share[..., 0] * rhythm
+
+    frames = motion.shape[1]
+    place = w["position_embeddings.pe"][:, :frames]
+    hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embeddings"], motion))
+    who = {x: w[f"spearker_encoder_{x}.weight"][speaker][:, None] for x in ("face", "body")}
+    heard = torch.cat((fused("face"), mlp("bodyhints_face", hint)), -1)
+    query = (who["face"] + place).expand(len(audio), -1, -1)
+    face = stack(w, "face_decoder", 4, query, linear(w, "feature2face", heard))
+    x = linear(w, "feature2motion", mlp("bodyhints_body", hint)) + place + who["body"]
+    x = layer(w, "motion_self_encoder.layers.0", x)
+    heard = linear(w, "audio_feature2motion", fused("body"))
+    x = x + stack(w, "wordhints_decoder", 8, x + place, heard)
+    own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
+    latents = [linear(w, "face2latent", face)]
+    for part in BODY:
+        others = sum(own[other] for other in BODY if other != part)
+        query = own[part] + who["body"] + place
+        refined = stack(w, f"{part}_decoder", 1, query, torch.as_tensor(others))
+        latents.append(linear(w, f"motion_down_{part}", own[part] + refined))
+    names = (f"{part}_classifier" for part in ("face", *BODY))
+    return latents, [mlp(name, x) for name, x in zip(names, latents, strict=True)]
