@@ -13,6 +13,7 @@ from engine.errors import ConfigError, GestureError
 STAGES = {
     "retarget": "training.retarget",
     "compose": "training.compose",
+    "beat2": "training.beat2_corpus",
     "vq": "training.vq",
     "global": "training.global_motion",
     "floors": "training.floors",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from engine.errors import ConfigError
 from engine.face import FaceBasis
 from engine.pose import Motion, PoseChunk
 from engine.skeleton import CONTACT_JOINTS, Skeleton
@@ -26,7 +27,15 @@ def mirrored_joints(skeleton: Skeleton) -> list[int]:
 
 
 def mirrored_coefficients(basis: FaceBasis) -> list[int]:
-    """For each face coefficient the index of its counterpart; names end in Left and Right."""
+    """For each face coefficient the index of its counterpart; names end in Left and Right.
+
+    ConfigError for a basis whose coefficients have no sides.
+    """
+    if not any(name.endswith("Left") for name in basis.coefficients):
+        raise ConfigError(
+            f"faces of {basis.name} cannot be mirrored, they have no left and right; set "
+            "mirrored = false for this source"
+        )
     return [basis.coefficients.index(_other_coefficient(name)) for name in basis.coefficients]
 
 

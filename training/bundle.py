@@ -14,11 +14,13 @@ from torch import Tensor
 
 from engine.audio.features import DEFAULT_FEATURES
 from engine.bundle import WEIGHTS_FILE, Bundle, BundleConfig, Provenance, new_bundle, save_bundle
+from engine.clock import FrameClock
 from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
 from engine.errors import ConfigError
+from engine.face import ARKIT_51
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
-from engine.pose import Motion
+from engine.pose import HandReference, Motion
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
@@ -32,7 +34,10 @@ _SETTLED = 96  # frames of standing still after which a causal encoder has seen 
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """Settings of the stage. most_mb: refuse to write weights larger than this."""
+    """Settings of the stage. most_mb: refuse to write weights larger than this.
+
+    face, hand_reference, frame_rate: of the corpus, as its corpus.json says.
+    """
 
     name: str
     provenance: Provenance
@@ -46,6 +51,9 @@ class BundleSettings:
     most_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
+    face: str = ARKIT_51.name
+    hand_reference: HandReference = HandReference.FLAT
+    frame_rate: int = 30
 
 
 def rest_codes(parts: dict[BodyPart, PartVae], rest: Motion) -> Tensor:
@@ -73,6 +81,9 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         choices=settings.choices,
         sampling=settings.sampling,
         encoders=settings.encoders,
+        face=settings.face,
+        hand_reference=settings.hand_reference,
+        clock=FrameClock(frame_rate=settings.frame_rate),
         homing_s=settings.homing_s,
     )
 

@@ -5,9 +5,7 @@ latents of the part autoencoders, motion as the decoders give it back), then win
 random.
 """
 
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,12 +23,12 @@ from engine.pose import Motion
 from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import BodyPart
 from engine.text.words import Transcript, Vocabulary
+from training.parallel import in_order
 from training.scaling import Scaling, scaling_of
 from training.takes import Missing, TakeFile, read_take
 from training.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
-_WORTH_PROCESSES = 16  # jobs; fewer are done sooner than processes start
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -84,19 +82,9 @@ def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[
     stored = [cache / f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}.npy" for path in paths]
     todo = [i for i, file in enumerate(stored) if not file.is_file()]
     jobs = [(paths[i], variants, 1000 + i) for i in todo]
-    for i, feats in zip(todo, _parallel(jobs, workers), strict=True):
+    for i, feats in zip(todo, in_order(_features, jobs, workers), strict=True):
         np.save(stored[i], feats.astype(np.float16))
     return [np.load(file) for file in stored]
-
-
-def _parallel(jobs: list[tuple[Path, int, int]], workers: int) -> Iterator[np.ndarray]:
-    if workers == 1 or len(jobs) < _WORTH_PROCESSES:
-        yield from map(_features, jobs)
-        return
-    # Spawned: a fork of a process in which PyTorch has threads may wait for ever.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        yield from pool.map(_features, jobs, chunksize=4)
 
 
 def load_takes(
@@ -190,6 +178,16 @@ class Batch(NamedTuple):
     since: Tensor
 
 
+def _window_starts(takes: Sequence[TakeData], window: int, *, silent: bool) -> Tensor:
+    """Where whole windows begin in the joined takes that are silent, or in those that are not."""
+    starts, offset = [torch.zeros(0, dtype=torch.int64)], 0
+    for take in takes:
+        if take.silent == silent:
+            starts.append(torch.arange(offset, max(offset, offset + len(take.motion) - window)))
+        offset += len(take.motion)
+    return torch.cat(starts)
+
+
 class GestureWindows:
     """All takes of a split, one after the other, and windows of them drawn at random."""
 
@@ -204,17 +202,12 @@ class GestureWindows:
         self._codes = torch.cat([e.codes for e in encoded])
         self._latents = torch.cat([e.latents for e in encoded]).half()
         self._since = torch.from_numpy(np.concatenate([since_stress(t) for t in takes]))
-        lengths = [len(t.motion) for t in takes]
-        offsets = np.cumsum([0, *lengths[:-1]])
         self._window = window
-        starts = [np.arange(o, o + n - window) for o, n in zip(offsets, lengths, strict=True)]
-        silent = [t.silent for t in takes]
-        self._starts = torch.from_numpy(
-            np.concatenate([s for s, quiet in zip(starts, silent, strict=True) if not quiet])
+        self._starts, self._quiet = (
+            _window_starts(takes, window, silent=silent) for silent in (False, True)
         )
-        self._quiet = torch.from_numpy(
-            np.concatenate([s for s, quiet in zip(starts, silent, strict=True) if quiet])
-        )
+        if not len(self._starts):
+            raise ConfigError(f"no take with speech is longer than a window of {window} frames")
 
     @property
     def scaling(self) -> Scaling:
@@ -235,7 +228,9 @@ class GestureWindows:
         """
         quiet = torch.rand(rows, generator=generator) < silence
         spoken = self._starts[torch.randint(len(self._starts), (rows,), generator=generator)]
-        still = self._quiet[torch.randint(len(self._quiet), (rows,), generator=generator)]
+        # Recorded corpora have no takes in which nobody speaks.
+        silent = self._quiet if len(self._quiet) else self._starts
+        still = silent[torch.randint(len(silent), (rows,), generator=generator)]
         index = torch.where(quiet, still, spoken)[:, None] + torch.arange(self._window)
         variant = torch.randint(len(self._audio), (rows,), generator=generator)[:, None]
         source = (torch.rand(rows, generator=generator) >= true).long()[:, None]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from engine import rotation as rot
 from engine.config import GlobalMotionConfig, PartVaeConfig
 from engine.decoder import PoseDecoder
-from engine.face import ARKIT_51
 from engine.model.builders import build_global_motion, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk
@@ -23,6 +22,7 @@ from training.clips import write_json
 from training.global_motion import ZEROED
 from training.store import load_config, load_weights
 from training.vectors import world_translation
+from training.vq import face_width
 from training.windows import load_folder, tensor_of
 
 FloatArray = NDArray[np.float32]
@@ -41,7 +41,9 @@ def load_decoder(folder: Path, parts: dict[BodyPart, PartVae]) -> PoseDecoder:
     """The decoder of the trained parts and the global motion in `folder`."""
     module = build_global_motion(load_config(folder / "global", GlobalMotionConfig))
     load_weights(folder / "global", module)
-    return PoseDecoder(parts, module, face_width=ARKIT_51.width, global_zeroed=ZEROED)
+    channels = load_config(folder / BodyPart.FACE, PartVaeConfig).channels
+    width = face_width(BodyPart.FACE, channels)
+    return PoseDecoder(parts, module, face_width=width, global_zeroed=ZEROED)
 
 
 def encode(parts: dict[BodyPart, PartVae], motion: Motion) -> torch.Tensor:

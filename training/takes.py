@@ -58,8 +58,9 @@ def write_take(path: Path, take: TakeFile) -> None:
         **clip_arrays(take.motion),
         "audio": np.round(np.clip(take.sound, -1, 1) * 32767).astype(np.int16),
         "words": np.array([w.text for w in take.words], dtype=np.str_),
-        "starts": np.array([w.start_s for w in take.words], np.float32),
-        "ends": np.array([w.end_s for w in take.words], np.float32),
+        # In double precision: a word that begins with a frame must not slip into the one before.
+        "starts": np.array([w.start_s for w in take.words], np.float64),
+        "ends": np.array([w.end_s for w in take.words], np.float64),
         "stressed_times": np.asarray(take.stressed_times, np.float32),
         "stressed_strengths": np.asarray(take.stressed_strengths, np.float32),
         "voice": take.voice,

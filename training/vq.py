@@ -68,6 +68,11 @@ def schedule(step: int, steps: int) -> float:
     return rise * (0.01 + 0.99 * fall)
 
 
+def face_width(part: BodyPart, channels: int) -> int:
+    """How many coefficients a face of `channels` has; the other parts' layouts do not ask."""
+    return channels - part_layout(part, 0).width if part is BodyPart.FACE else ARKIT_51.width
+
+
 @torch.no_grad()
 def start_from_statistics(
     encoder: nn.Module, decoder: nn.Module, seen: Tensor, wanted: Tensor, least: float = 0.05
@@ -90,10 +95,16 @@ def start_from_statistics(
 class PartTrainer:
     """Trains one part: first an autoencoder, then with the codebook."""
 
-    def __init__(self, part: BodyPart, own: PartTraining, config: VqTraining) -> None:
+    def __init__(
+        self,
+        part: BodyPart,
+        own: PartTraining,
+        config: VqTraining,
+        face_width: int = ARKIT_51.width,
+    ) -> None:
         self.part, self.own, self.config = part, own, config
         torch.manual_seed(config.seed)
-        channels = part_layout(part, ARKIT_51.width).width
+        channels = part_layout(part, face_width).width
         self.vae_config = PartVaeConfig(
             channels, own.width, own.code_dim, own.codes, own.layers, config.causal,
             config.commitment,
@@ -103,7 +114,7 @@ class PartTrainer:
         self.encoder = self.vae.encoder
         self.codebook = CodebookTrainer(self.vae.quantizer)
         self.generator = generator(config.seed)
-        self.compare = PartLoss(part, ARKIT_51.width, own.loss, config.stretch)
+        self.compare = PartLoss(part, face_width, own.loss, config.stretch)
         trained = [p for p in self.vae.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             trained, lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4
@@ -165,8 +176,9 @@ def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) ->
     torch.set_num_threads(settings.threads)
     began = time.monotonic()
     clips = load_sources(data, list(settings.sources), part)
-    trainer = PartTrainer(part, settings.parts[part], settings)
     sampler = WindowSampler(clips, settings.window)
+    channels = next(clip.shape[-1] for _, group in clips for clip in group)
+    trainer = PartTrainer(part, settings.parts[part], settings, face_width(part, channels))
     sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
     start_from_statistics(trainer.encoder, trainer.vae.decoder, sample, sample)
     trainer.train(sampler, out)

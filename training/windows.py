@@ -73,16 +73,35 @@ def _at_least(clip: Tensor, length: int) -> Tensor:
 def load_sources(
     data: Path, sources: list[Source], part: BodyPart
 ) -> list[tuple[float, list[Tensor]]]:
-    """(share, clips `[T, C]` of `part`) of each source; mirrored clips follow the originals."""
+    """(share, clips `[T, C]` of `part`) of each source; mirrored clips follow the originals.
+
+    Clips without a face are left out where faces are learned. ConfigError where the sources'
+    frame rates, faces or hands differ.
+    """
     groups = []
+    formats: set[tuple[object, ...]] = set()
     for source in sources:
-        motions = [motion for motion, _ in load_folder(data / source.folder, "train")]
+        clips = load_folder(data / source.folder, "train")
+        motions = [motion for motion, meta in clips if part not in meta.get("missing", ())]
+        formats |= {_format(part, motion) for motion in motions}
+        if len(formats) > 1:
+            raise ConfigError(
+                f"clips to learn from must be alike, got {sorted(map(str, formats))} up to "
+                f"{source.folder}: convert them, or train on one source"
+            )
         if source.mirrored:
             motions += [mirror(motion) for motion in motions]
         groups.append((source.share, [tensor_of(part, motion) for motion in motions]))
         frames = sum(len(motion) for motion in motions)
         print(f"{part}: {len(motions)} clips, {frames} frames of {source.folder}", flush=True)
     return groups
+
+
+def _format(part: BodyPart, motion: Motion) -> tuple[object, ...]:
+    """What clips must have in common for one network to learn `part` from them."""
+    fmt = motion.format
+    own = {BodyPart.FACE: fmt.face.name, BodyPart.HANDS: str(fmt.hand_reference)}
+    return (fmt.clock.frame_rate, own.get(part, ""))
 
 
 def generator(seed: int) -> torch.Generator:

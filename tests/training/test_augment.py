@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine import rotation as rot
-from engine.face import ARKIT_51
+from engine.errors import ConfigError
+from engine.face import ARKIT_51, FLAME_100
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import SMPLX_55
 from training.augment import mirror
@@ -43,3 +46,10 @@ def test_a_wink_changes_its_eye(motion):
 def test_contacts_change_feet(motion):
     motion.poses.contacts[:] = [1.0, 0.0, 0.5, 0.25]
     np.testing.assert_array_equal(mirror(motion).poses.contacts[0], [0.0, 1.0, 0.25, 0.5])
+
+
+def test_faces_without_sides_are_refused(motion):
+    fmt = replace(motion.format, face=FLAME_100)
+    poses = replace(motion.poses, face=np.zeros((5, 100), np.float32))
+    with pytest.raises(ConfigError, match=r"flame100.*mirrored = false"):
+        mirror(Motion(fmt, poses))

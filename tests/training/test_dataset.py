@@ -9,17 +9,23 @@ import torch
 
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.clock import FrameClock
+from engine.errors import ConfigError
 from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import BodyPart
+from engine.text.words import TimedWord, Vocabulary
+from tests.material import waving
 from tests.takes import take
 from training.dataset import (
     NO_STRESS,
     GestureWindows,
     encode_take,
     features_of,
+    load_takes,
     since_stress,
 )
+from training.resample import resampled
+from training.takes import Missing, TakeFile, write_take
 
 FRAMES = 96
 
@@ -49,6 +55,40 @@ def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) 
     assert (spoken == 5).all(1).float().mean() == pytest.approx(0.5, abs=0.12)
     # One take has one face: mixed windows would show two heights of it.
     assert (spoken.float().std(1) == 0).all()
+
+
+def test_a_corpus_may_lack_silence_but_not_speech(parts: dict[BodyPart, PartVae]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    spoken = GestureWindows([take(False, 1)], parts, 32)
+    batch = spoken.draw(20, generator, silence=1.0, wordless=0.0, true=1.0)
+    assert (batch.words == 5).all()
+    for takes in ([take(True, 1)], [replace(take(False, 1), silent=True), take(True, 2)]):
+        with pytest.raises(ConfigError, match="32 frames"):
+            GestureWindows(takes, parts, 32)
+    with pytest.raises(ConfigError, match="200 frames"):
+        GestureWindows([take(False, 1)], parts, 200)
+
+
+def test_takes_of_a_corpus_keep_their_frame_rate(tmp_path: Path) -> None:
+    motion = resampled(waving(1, 91), 15)
+    none = np.zeros(0, np.float32)
+    sound = (0.1 * np.random.default_rng(0).standard_normal(48000)).astype(np.float32)
+    words = (TimedWord("hello", 1.0, 2.0),)
+    made = TakeFile(motion, sound, words, np.array([1.0], np.float32), none, "v", "train")
+    write_take(tmp_path / "train_a.npz", made)
+    write_take(tmp_path / "train_b.npz", replace(made, missing=(Missing.SOUND,)))
+    write_take(tmp_path / "test_a.npz", made)
+    (tmp_path / "corpus.json").write_text("{}")
+    (loaded,) = load_takes(tmp_path, "train", Vocabulary(["hello"]), 1)
+    assert loaded.name == "train_a"
+    assert loaded.audio.shape == (1, 46, DEFAULT_FEATURES.width)
+    assert loaded.words.tolist() == [0] * 15 + [4] * 15 + [0] * 16
+    assert since_stress(loaded)[[14, 15, 20]].tolist() == [NO_STRESS, 0, 5]
+    write_take(tmp_path / "train_c.npz", replace(made, motion=waving(1, 91)))
+    with pytest.raises(ConfigError, match="one format"):
+        load_takes(tmp_path, "train", Vocabulary(["hello"]), 1)
+    with pytest.raises(ConfigError, match="val_"):
+        load_takes(tmp_path, "val", Vocabulary(["hello"]), 1)
 
 
 def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:

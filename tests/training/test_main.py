@@ -8,7 +8,7 @@ from training import __main__ as command
 
 def test_stages_are_imported_only_when_they_are_run():
     assert all(isinstance(module, str) for module in command.STAGES.values())
-    for stage in ("retarget", "vq", "global", "floors", "rest"):
+    for stage in ("retarget", "beat2", "vq", "global", "floors", "rest"):
         assert importlib.util.find_spec(command.STAGES[stage]) is not None
 
 
@@ -36,9 +36,11 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 
 def test_every_shipped_configuration_is_valid(root):
     from engine.config import from_mapping
+    from training.beat2_corpus import Beat2Settings
     from training.global_motion import GlobalTraining
     from training.vq import VqTraining
 
     for path in sorted((root / "training" / "configs").glob("vq*.toml")):
         assert from_mapping(VqTraining, command.read_config(path)).parts
     from_mapping(GlobalTraining, command.read_config(root / "training" / "configs" / "global.toml"))
+    from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))

@@ -93,6 +93,16 @@ def test_the_same_seed_trains_the_same_weights(data, trained, tmp_path):
     assert one == two
 
 
+def test_faces_of_any_width_are_learned():
+    assert vq.face_width(BodyPart.FACE, 106) == 100
+    assert vq.face_width(BodyPart.FACE, 57) == 51
+    trainer = vq.PartTrainer(
+        BodyPart.FACE, vq.PartTraining(8, codes=8, code_dim=4), vq.VqTraining({}, ()), 100
+    )
+    assert trainer.vae_config.channels == 106
+    assert {"face", "plain"} <= trainer.step(torch.randn(2, 32, 106), 0).keys()
+
+
 def test_training_lowers_the_loss(data):
     trainer = vq.PartTrainer(
         BodyPart.UPPER, vq.PartTraining(16, 32, 8, steps=80), vq.VqTraining({}, (), stretch=8)

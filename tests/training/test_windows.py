@@ -1,8 +1,14 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from engine.clock import FrameClock
 from engine.errors import ConfigError
+from engine.face import ARKIT_52
 from engine.layout import part_layout
+from engine.pose import HandReference, Motion, PoseFormat
 from engine.skeleton import BodyPart
 from tests.material import waving
 from training.augment import mirror
@@ -48,6 +54,39 @@ def test_mirrored_clips_follow_the_originals(data):
     assert (len(plain), len(both)) == (2, 4)
     assert torch.equal(both[0], plain[0])
     torch.testing.assert_close(both[2], tensor_of(BodyPart.UPPER, mirror(waving(1, 6))))
+
+
+def test_clips_without_a_face_teach_no_face(data):
+    save_clip(data / "clips" / "z.npz", waving(4, 6), {"name": "z", "missing": ["face"]})
+    counts = {
+        part: len(load_sources(data, [Source("clips", mirrored=False)], part)[0][1])
+        for part in BodyPart
+    }
+    assert counts == {"face": 2, "upper": 3, "hands": 3, "lower": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"clock": FrameClock(frame_rate=15)}, set(BodyPart)),
+        ({"hand_reference": HandReference.SMPLX_MEAN}, {BodyPart.HANDS}),
+        ({"face": ARKIT_52}, {BodyPart.FACE}),
+    ],
+)
+def test_clips_must_be_alike(data, change, parts):
+    motion = waving(4, 6)
+    fmt = replace(PoseFormat(), **change)
+    face = np.zeros((6, fmt.face.width), np.float32)
+    other = Motion(fmt, replace(motion.poses, face=face))
+    (data / "other").mkdir()
+    save_clip(data / "other" / "z.npz", other, {"name": "z"})
+    sources = [Source("clips", mirrored=False), Source("other", mirrored=False)]
+    for part in BodyPart:
+        if part in parts:
+            with pytest.raises(ConfigError, match="alike"):
+                load_sources(data, sources, part)
+        else:
+            assert len(load_sources(data, sources, part)) == 2
 
 
 def test_every_window_of_every_clip_can_come_and_none_crosses():
