@@ -1,130 +1,17 @@
-"""Configurations: frozen dataclasses that check themselves, to and from JSON-like mappings.
+"""Configurations: frozen dataclasses that check themselves.
 
 Knows the numbers that describe a network, not the networks (`engine.model.builders` turns the one
-into the other). Any frozen dataclass of plain values can pass through `from_mapping`.
+into the other), and not how they are written (`engine.mapping`).
 """
 
-import types
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import Enum, StrEnum
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+import math
+from dataclasses import dataclass
+from enum import StrEnum
 
-from engine.errors import ConfigError
-
-T = TypeVar("T")
-
-
-def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
-    """A `cls` (a dataclass) filled from `mapping`.
-
-    Fields may be bool, int, float, str, enums (by value), other dataclasses, tuples, string-keyed
-    dicts, and any of these or None. Raises ConfigError, naming the path of the value, for an
-    unknown key, a missing one, a value of the wrong type, or one the dataclass itself refuses.
-    """
-    place = path or cls.__name__
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{place}: expected an object of {cls.__name__}, got {mapping!r}")
-    known = {f.name: f for f in fields(cls) if f.init}  # type: ignore[arg-type]
-    unknown = [key for key in mapping if key not in known]
-    if unknown:
-        raise ConfigError(f"{place}: unknown key {unknown[0]!r}; expected {', '.join(known)}")
-    required = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
-    missing = [name for name in required if name not in mapping]
-    if missing:
-        raise ConfigError(f"{place}: key {missing[0]!r} is missing; add it")
-    hints = get_type_hints(cls)
-    values = {key: _value(hints[key], mapping[key], f"{place}.{key}") for key in mapping}
-    try:
-        return cls(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from error
-
-
-def to_mapping(config: object) -> dict[str, Any]:
-    """The mapping of dicts, lists, numbers and strings that `from_mapping` turns back."""
-    if not is_dataclass(config) or isinstance(config, type):
-        raise ConfigError(f"expected a dataclass to write, got {config!r}")
-    return {f.name: _plain(getattr(config, f.name)) for f in fields(config) if f.init}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return to_mapping(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    return value
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    origin = get_origin(hint)
-    if hint is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return _optional(hint, value, path)
-    if origin is tuple:
-        return _tuple(get_args(hint), value, path)
-    if origin in (dict, Mapping):
-        return _dict(get_args(hint), value, path)
-    if isinstance(hint, type) and is_dataclass(hint):
-        return from_mapping(hint, value, path)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return _enum(hint, value, path)
-    return _scalar(hint, value, path)
-
-
-def _optional(hint: Any, value: Any, path: str) -> Any:
-    members = [member for member in get_args(hint) if member is not type(None)]
-    if len(members) != 1 or len(members) == len(get_args(hint)):
-        raise TypeError(f"{path}: only unions with None can be read from a mapping, not {hint}")
-    return None if value is None else _value(members[0], value, path)
-
-
-def _tuple(arguments: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{path}: expected a list, got {value!r}")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        arguments = arguments[:1] * len(value)
-    if len(arguments) != len(value):
-        raise ConfigError(f"{path}: expected {len(arguments)} values, got {len(value)}")
-    pairs = zip(arguments, value, strict=True)
-    return tuple(_value(hint, item, f"{path}[{i}]") for i, (hint, item) in enumerate(pairs))
-
-
-def _dict(arguments: tuple[Any, ...], value: Any, path: str) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{path}: expected an object, got {value!r}")
-    key_hint, hint = arguments
-    return {
-        _value(key_hint, key, path): _value(hint, item, f"{path}.{key}")
-        for key, item in value.items()
-    }
-
-
-def _enum(hint: type[Enum], value: Any, path: str) -> Enum:
-    try:
-        return hint(value)
-    except ValueError:
-        options = ", ".join(repr(member.value) for member in hint)
-        raise ConfigError(f"{path}: expected one of {options}, got {value!r}") from None
-
-
-def _scalar(hint: Any, value: Any, path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{path}: expected {hint.__name__}, got {value!r}")
-    return value
-
-
-def require(holds: bool, name: str, expected: str, value: object) -> None:
-    """Raise ConfigError "`name` must be `expected`, got `value`" unless `holds`."""
-    if not holds:
-        raise ConfigError(f"{name} must be {expected}, got {value!r}")
+from engine.layout import MOTION
+from engine.mapping import from_mapping as from_mapping
+from engine.mapping import require as require
+from engine.mapping import to_mapping as to_mapping
 
 
 def _at_least_one(config: object, *names: str) -> None:
@@ -132,12 +19,23 @@ def _at_least_one(config: object, *names: str) -> None:
         require(getattr(config, name) >= 1, name, "at least 1", getattr(config, name))
 
 
+class QuantizerKind(StrEnum):
+    """How a latent becomes a code."""
+
+    PLAIN = "plain"  # one codebook, learned by gradients (eq. 4)
+    EMA = "ema"  # one codebook that learned by moving averages; runs as PLAIN does
+    RESIDUAL = "residual"  # several codebooks, each for what those before it left over
+    FSQ = "fsq"  # no codebook: a few channels, each rounded to one of its levels
+
+
 @dataclass(frozen=True)
 class PartVaeConfig:
     """The VQ-VAE of one part.
 
-    channels: width of the part's vector. codes x code_dim: the codebook (V, D). layers: blocks in
-    the encoder and convolutions in the decoder. causal: no frame sees a later one.
+    channels: width of the part's vector. codes x code_dim: the codebook (V, D); each of the
+    codebooks for RESIDUAL, which has `stages` of them. levels: for FSQ, of each channel; their
+    product is the number of codes. layers: blocks in the encoder and convolutions in the decoder.
+    causal: no frame sees a later one.
     """
 
     channels: int
@@ -147,10 +45,20 @@ class PartVaeConfig:
     layers: int = 2
     causal: bool = False
     commitment: float = 1.0
+    quantizer: QuantizerKind = QuantizerKind.PLAIN
+    stages: int = 1
+    levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "channels", "width", "code_dim", "codes", "layers")
+        _at_least_one(self, "channels", "width", "code_dim", "codes", "layers", "stages")
         require(self.commitment >= 0.0, "commitment", "0 or more", self.commitment)
+        one = self.stages == 1 or self.quantizer is QuantizerKind.RESIDUAL
+        require(one, "stages", "1 unless the quantizer is residual", self.stages)
+        fsq = self.quantizer is QuantizerKind.FSQ
+        require(bool(self.levels) == fsq, "levels", "given for fsq only", self.levels)
+        require(all(n >= 2 for n in self.levels), "levels", "2 or more each", self.levels)
+        fits = not fsq or self.codes == math.prod(self.levels)
+        require(fits, "codes", f"the product of the levels {self.levels}", self.codes)
 
 
 @dataclass(frozen=True)
@@ -187,7 +95,8 @@ class AudioEncoderConfig:
     """From sound to one vector of `width` a frame, for the face and for the body.
 
     channels: 1 for a waveform, F for features. dilations: one convolution each (features only).
-    shared: one network for both with a linear map for each, instead of two networks.
+    shared: one network for both with a linear map for each, instead of two networks. heard: the
+    only features that reach the network, from the first to before the last; all unless given.
     """
 
     kind: AudioKind
@@ -196,6 +105,7 @@ class AudioEncoderConfig:
     dilations: tuple[int, ...] = ()
     kernel: int = 3
     shared: bool = False
+    heard: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "kernel")
@@ -203,6 +113,9 @@ class AudioEncoderConfig:
         require(bool(self.dilations) == features, "dilations", "given for features only", self.kind)
         require(all(d >= 1 for d in self.dilations), "dilations", "1 or more", self.dilations)
         require(features or self.width % 4 == 0, "width", "a multiple of 4", self.width)
+        if self.heard is not None:
+            within = features and 0 <= self.heard[0] < self.heard[1] <= self.channels
+            require(within, "heard", f"a range within {self.channels} features", self.heard)
 
 
 @dataclass(frozen=True)
@@ -229,11 +142,14 @@ class MotionKind(StrEnum):
 
     CONV = "conv"  # convolutions over time, blind to the mask (the published checkpoints)
     EMBED = "embed"  # a linear map of channels and mask, then convolutions over time
+    SPATIAL = "spatial"  # attention over the joints of each frame (the paper)
 
 
 @dataclass(frozen=True)
 class MotionEncoderConfig:
-    """The masked motion encoder: `channels` of a motion vector in, `layers` of convolutions."""
+    """The masked motion encoder: `channels` of a motion vector in, `layers` of convolutions, or of
+    attention for SPATIAL.
+    """
 
     kind: MotionKind = MotionKind.CONV
     channels: int = 337
@@ -242,6 +158,17 @@ class MotionEncoderConfig:
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "layers")
+        whole = self.kind is not MotionKind.SPATIAL or self.channels == MOTION.width
+        require(whole, "channels", f"{MOTION.width} to be cut into joints", self.channels)
+
+
+class ForwardPath(StrEnum):
+    """From body hint and audio to the body's latents; the last three are those of fig. 5."""
+
+    PARTS = "parts"  # added up, then each part looks at the others (the checkpoints, our own)
+    FUSION = "fusion"  # 5a: straightforward fusion
+    SELF_ATTENTION = "self_attention"  # 5b: a self-attention decoder
+    CROSS_ATTENTION = "cross_attention"  # 5c: the one that the paper selects (eq. 6, 7, 9)
 
 
 @dataclass(frozen=True)
@@ -250,7 +177,9 @@ class GestureConfig:
 
     width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
     period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. attention_dropout:
-    of the attention weights. query_speaker, refine_position, aligned: see `engine.model.gesture`.
+    of the attention weights. self_feed_forward: of the self-attention over time. path: PARTS alone
+    has query_speaker, refine_position, aligned (see `engine.model.gesture`), and hints and speakers
+    of their own for face and body. refine_layers: of what follows the fusion with the audio.
     """
 
     audio: AudioEncoderConfig
@@ -273,12 +202,18 @@ class GestureConfig:
     query_speaker: bool = True
     refine_position: bool = False
     aligned: bool = False
+    path: ForwardPath = ForwardPath.PARTS
+    self_feed_forward: bool = True
 
     def __post_init__(self) -> None:
         _at_least_one(self, "width", "speakers", "codes", "code_dim", "heads", "feed_forward")
         _at_least_one(self, "self_layers", "cross_layers", "face_layers", "refine_layers", "period")
         require(self.width % self.heads == 0, "width", "a multiple of heads", self.width)
         require(self.width % 2 == 0, "width", "even", self.width)
+        fits = self.motion.kind is not MotionKind.SPATIAL or self.motion.width % self.heads == 0
+        require(fits, "motion.width", "a multiple of heads", self.motion.width)
+        plain = self.path is ForwardPath.PARTS or not self.aligned
+        require(plain, "aligned", "false on a path of the paper", self.aligned)
         for name in ("dropout", "attention_dropout"):
             require(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
 

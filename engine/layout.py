@@ -85,6 +85,12 @@ MOTION = Layout("motion", (Field("rot6d", 55 * SIXD), Field("translation", 3), F
 height (channel 1; m), never an absolute position in the plane.
 """
 
+MOTION_TOKENS: tuple[int, ...] = (SIXD,) * 55 + (3, 4)
+"""Widths of the pieces of MOTION that are shown or hidden as one: joints, translation, contacts."""
+
+LOCAL_MOTION = Layout("local motion", (Field("rot6d", 55 * SIXD), Field("contact", 4)))
+"""The 334-vector that the paper's global motion predictor takes (EMAGE supplement D)."""
+
 
 def joint_channels(joints: Sequence[int]) -> list[int]:
     """Channels of the 6D rotations of `joints` within `[..., J * 6]`."""

@@ -97,18 +97,27 @@ class FeatureEncoder(nn.Module):
     """A causal temporal convolutional network, `[B, T, channels] -> [B, T, width]`.
 
     One residual dilated convolution for each of `dilations`; no batch statistics, so that a stream
-    alone and one in a batch come out the same.
+    alone and one in a batch come out the same. heard: the channels that reach the network, from
+    the first to before the last; all unless given.
     """
 
-    def __init__(self, channels: int, width: int, dilations: Sequence[int], kernel: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        dilations: Sequence[int],
+        kernel: int,
+        heard: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
-        self.project = nn.Linear(channels, width)
+        self.heard = slice(*(heard or (0, channels)))
+        self.project = nn.Linear(self.heard.stop - self.heard.start, width)
         self.taps = nn.ModuleList(DilatedTaps(width, kernel, d) for d in dilations)
         self.norm = nn.LayerNorm(width)
         self.left_context = sum((kernel - 1) * dilation for dilation in dilations)
 
     def forward(self, audio: Tensor) -> Tensor:
-        x = self.project(audio)
+        x = self.project(audio[..., self.heard])
         for taps in self.taps:
             x = x + F.leaky_relu(taps(x), FEATURE_SLOPE)
         return self.norm(x)

@@ -5,22 +5,33 @@ from torch import nn
 from engine.config import (
     AudioEncoderConfig,
     AudioKind,
+    ForwardPath,
     GestureConfig,
     GlobalMotionConfig,
-    MotionEncoderConfig,
     MotionKind,
     PartVaeConfig,
+    QuantizerKind,
     WordConfig,
 )
+from engine.layout import MOTION_TOKENS
 from engine.model.audio_encoder import FeatureEncoder, WaveEncoder
 from engine.model.conv import ConvDecoder, ConvEncoder
 from engine.model.cra import ContentRhythmAttention, SpeechBranch, SpeechEncoder
 from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel, PartRefiner
 from engine.model.global_motion import GlobalMotion
 from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
-from engine.model.motion_encoder import MaskedMotionEncoder
+from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
 from engine.model.part_vae import PartVae
-from engine.model.vector_quantizer import VectorQuantizer
+from engine.model.paths import (
+    AudioFusion,
+    CrossAttentionPath,
+    FusionPath,
+    PathBody,
+    SelfAttentionPath,
+)
+from engine.model.residual_quantizer import ResidualQuantizer
+from engine.model.scalar_quantizer import ScalarQuantizer
+from engine.model.vector_quantizer import Quantizer, VectorQuantizer
 from engine.skeleton import BodyPart
 
 NO_WORD = 0
@@ -36,13 +47,27 @@ def _projection(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Linear(channels_in, channels_out)
 
 
+def _codebook(config: PartVaeConfig) -> VectorQuantizer:
+    return VectorQuantizer(config.codes, config.code_dim, commitment=config.commitment)
+
+
+def _quantizer(config: PartVaeConfig) -> Quantizer:
+    if config.quantizer is QuantizerKind.RESIDUAL:
+        return ResidualQuantizer([_codebook(config) for _ in range(config.stages)])
+    if config.quantizer is QuantizerKind.FSQ:
+        width, count = config.code_dim, len(config.levels)
+        ways = _projection(width, count), _projection(count, width)
+        return ScalarQuantizer(config.levels, width, *ways)
+    return _codebook(config)
+
+
 def build_part_vae(config: PartVaeConfig) -> PartVae:
     """The VQ-VAE of one part, with fresh weights."""
     width, causal = config.width, config.causal
     return PartVae(
         encoder=ConvEncoder(config.channels, width, config.layers, causal=causal),
         to_code=_projection(width, config.code_dim),
-        quantizer=VectorQuantizer(config.codes, config.code_dim, commitment=config.commitment),
+        quantizer=_quantizer(config),
         from_code=_projection(config.code_dim, width),
         decoder=ConvDecoder(width, config.channels, config.layers, causal=causal),
     )
@@ -60,7 +85,9 @@ def build_global_motion(config: GlobalMotionConfig) -> GlobalMotion:
 def _audio(config: AudioEncoderConfig) -> nn.Module:
     if config.kind is AudioKind.WAVE:
         return WaveEncoder(config.channels, config.width)
-    return FeatureEncoder(config.channels, config.width, config.dilations, config.kernel)
+    return FeatureEncoder(
+        config.channels, config.width, config.dilations, config.kernel, config.heard
+    )
 
 
 def _table(config: WordConfig) -> nn.Embedding:
@@ -90,18 +117,27 @@ def _speech(audio: AudioEncoderConfig, words: WordConfig | None, slope: float) -
     )
 
 
-def _motion(config: MotionEncoderConfig) -> MaskedMotionEncoder:
-    channels, width = config.channels, config.width
-    if config.kind is MotionKind.CONV:
-        return MaskedMotionEncoder(channels, None, ConvEncoder(channels, width, config.layers))
+def _motion(config: GestureConfig) -> MaskedMotionEncoder | SpatialMotionEncoder:
+    kind, layers = config.motion.kind, config.motion.layers
+    channels, width = config.motion.channels, config.motion.width
+    if kind is MotionKind.SPATIAL:
+        spatial = [_encoder_layer(config, width) for _ in range(layers)]
+        return SpatialMotionEncoder(MOTION_TOKENS, width, spatial)
+    if kind is MotionKind.CONV:
+        return MaskedMotionEncoder(channels, None, ConvEncoder(channels, width, layers))
     embed = nn.Linear(2 * channels, width)
-    return MaskedMotionEncoder(channels, embed, ConvEncoder(width, width, config.layers))
+    return MaskedMotionEncoder(channels, embed, ConvEncoder(width, width, layers))
 
 
-def _encoder_layer(config: GestureConfig) -> EncoderLayer:
-    hidden = config.width * config.feed_forward
-    dropouts = (config.dropout, config.attention_dropout)
-    return EncoderLayer(config.width, config.heads, hidden, *dropouts)
+def _encoder_layer(config: GestureConfig, width: int, *, whole: bool = True) -> EncoderLayer:
+    """whole: with a feed-forward network."""
+    hidden = width * config.feed_forward if whole else None
+    return EncoderLayer(width, config.heads, hidden, config.dropout, config.attention_dropout)
+
+
+def _self_attention(config: GestureConfig) -> list[EncoderLayer]:
+    whole = config.self_feed_forward
+    return [_encoder_layer(config, config.width, whole=whole) for _ in range(config.self_layers)]
 
 
 def _stack(config: GestureConfig, layers: int) -> DecoderStack:
@@ -113,8 +149,10 @@ def _stack(config: GestureConfig, layers: int) -> DecoderStack:
 
 
 def _face(config: GestureConfig) -> FaceDecoder:
+    # The paper's face is shown h (eq. 10), as wide as the layers.
+    hint = config.motion.width if config.path is ForwardPath.PARTS else config.width
     return FaceDecoder(
-        project=nn.Linear(config.audio.width + config.motion.width, config.width),
+        project=nn.Linear(config.audio.width + hint, config.width),
         layers=_stack(config, config.face_layers),
         out=nn.Linear(config.width, config.code_dim),
         aligned=config.aligned,
@@ -133,7 +171,7 @@ def _body(config: GestureConfig) -> BodyDecoder:
     return BodyDecoder(
         project_hint=nn.Linear(config.motion.width, width),
         project_audio=nn.Linear(config.audio.width, width),
-        self_attention=[_encoder_layer(config) for _ in range(config.self_layers)],
+        self_attention=_self_attention(config),
         cross_attention=_stack(config, config.cross_layers),
         mlps=[Mlp(width, width, width, config.slope) for _ in PARTS_OF_BODY],
         refiners=[_refiner(config) for _ in PARTS_OF_BODY],
@@ -143,16 +181,53 @@ def _body(config: GestureConfig) -> BodyDecoder:
     )
 
 
+def _fusion(config: GestureConfig) -> AudioFusion:
+    project = nn.Linear(config.audio.width, config.width)
+    return AudioFusion(project, _stack(config, config.cross_layers))
+
+
+def _path(config: GestureConfig) -> nn.Module:
+    width, layers = config.width, config.refine_layers
+    if config.path is ForwardPath.FUSION:
+        project = nn.Linear(config.audio.width + width, width)
+        return FusionPath(project, _stack(config, config.cross_layers))
+    if config.path is ForwardPath.SELF_ATTENTION:
+        decoder = [_encoder_layer(config, width) for _ in range(layers)]
+        return SelfAttentionPath(_fusion(config), decoder)
+    return CrossAttentionPath(_fusion(config), _stack(config, layers))
+
+
+def _path_body(config: GestureConfig) -> PathBody:
+    return PathBody(
+        project_hint=nn.Linear(config.motion.width, config.width),
+        self_attention=_self_attention(config),
+        path=_path(config),
+        out=[nn.Linear(config.width, config.code_dim) for _ in PARTS_OF_BODY],
+    )
+
+
+def _hint(config: GestureConfig) -> Mlp:
+    return Mlp(config.motion.width, config.width, config.motion.width, config.slope)
+
+
+def _speaker(config: GestureConfig) -> nn.Embedding:
+    return nn.Embedding(config.speakers, config.width)
+
+
+def _classifier(config: GestureConfig) -> Mlp:
+    return Mlp(config.code_dim, config.width, config.codes, config.slope)
+
+
 def build_gesture_model(config: GestureConfig) -> GestureModel:
     """The gesture transformer of any design, with fresh weights."""
-    width, motion = config.width, config.motion.width
+    apart = config.path is ForwardPath.PARTS
     return GestureModel(
         speech=_speech(config.audio, config.words, config.slope),
-        motion=_motion(config.motion),
-        hints=(Mlp(motion, width, motion, config.slope), Mlp(motion, width, motion, config.slope)),
-        positions=PeriodicPositions(width, config.period),
-        speakers=(nn.Embedding(config.speakers, width), nn.Embedding(config.speakers, width)),
+        motion=_motion(config),
+        hints=(_hint(config), _hint(config)) if apart else (None, nn.Identity()),
+        positions=PeriodicPositions(config.width, config.period),
+        speakers=(_speaker(config) if apart else None, _speaker(config)),
         face=_face(config),
-        body=_body(config),
-        classifiers=[Mlp(config.code_dim, width, config.codes, config.slope) for _ in BodyPart],
+        body=_body(config) if apart else _path_body(config),
+        classifiers=[_classifier(config) for _ in BodyPart],
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.model.layers import DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+from engine.model.paths import PathBody
 
 
 def align(query: Tensor, memory: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,7 +60,8 @@ class PartRefiner(nn.Module):
 
 
 class BodyDecoder(nn.Module):
-    """Latents of upper body, hands and lower body from body audio and the body hint (eq. 6, 9).
+    """Latents of upper body, hands and lower body from body audio and the body hint, as in the
+    published checkpoints; the paper's own ways (eq. 6-9) are in `engine.model.paths`.
 
     query_speaker: the cross-attention's query carries the speaker, and its result is added to that
     query; otherwise it carries the position only and is added to the self-attended motion.
@@ -91,11 +93,13 @@ class BodyDecoder(nn.Module):
         self.refine_position = refine_position
         self.aligned = aligned
 
-    def fuse(self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor) -> Tensor:
-        """Audio and hint merged, `[B, T, D]`."""
-        place = position + speaker
-        attended = self.self_attention(self.project_hint(hint) + place)
-        query = attended + (place if self.query_speaker else position)
+    def fuse(
+        self, audio: Tensor | None, attended: Tensor, position: Tensor, speaker: Tensor
+    ) -> Tensor:
+        """Audio and self-attended hint merged, `[B, T, D]`; without audio nothing is added."""
+        query = attended + (position + speaker if self.query_speaker else position)
+        if audio is None:
+            return query if self.query_speaker else attended
         memory = self.project_audio(audio)
         if self.aligned:
             query, memory = align(query, memory, position)
@@ -103,9 +107,14 @@ class BodyDecoder(nn.Module):
         return found + (query if self.query_speaker else attended)
 
     def forward(
-        self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor
+        self,
+        audio: Tensor | None,
+        shown: Tensor,
+        refined: Tensor,
+        position: Tensor,
+        speaker: Tensor,
     ) -> list[Tensor]:
-        fused = self.fuse(audio, hint, position, speaker)
+        fused = self.fuse(audio, refined, position, speaker)
         own = [mlp(fused) for mlp in self.mlps]
         query = speaker + position if self.refine_position else speaker
         upper, hands, lower = own
@@ -116,19 +125,20 @@ class BodyDecoder(nn.Module):
 class GestureModel(nn.Module):
     """Speech and a partly visible gesture in, latents and code scores of all parts out.
 
-    speech: (audio, words) to face and body features. motion: (motion, mask) to hints. speakers:
-    embeddings for face and body. classifiers: one a part, in the order of BodyPart.
+    speech: (audio, words) to face and body features. motion: (motion, mask) to hints. hints and
+    speakers: of face and body; None for the face where it has the body's, as in the paper: h and
+    p_t of eq. 6 are also those of eq. 10. classifiers: one a part, in the order of BodyPart.
     """
 
     def __init__(
         self,
         speech: nn.Module,
         motion: nn.Module,
-        hints: tuple[nn.Module, nn.Module],
+        hints: tuple[nn.Module | None, nn.Module],
         positions: PeriodicPositions,
-        speakers: tuple[nn.Embedding, nn.Embedding],
+        speakers: tuple[nn.Embedding | None, nn.Embedding],
         face: FaceDecoder,
-        body: BodyDecoder,
+        body: BodyDecoder | PathBody,
         classifiers: list[Mlp],
     ) -> None:
         super().__init__()
@@ -141,15 +151,27 @@ class GestureModel(nn.Module):
         self.body = body
         self.classifiers = nn.ModuleList(classifiers)
 
-    def forward(self, inputs: WindowInputs) -> WindowOutputs:
-        """Forward over T frames; parts in the order of BodyPart."""
+    def forward(self, inputs: WindowInputs, *, listen: bool = True) -> WindowOutputs:
+        """Forward over T frames; parts in the order of BodyPart.
+
+        listen: False is masked gesture reconstruction (eq. 7): the body is made of the visible
+        motion alone. The face always hears, in the published training too.
+        """
         heard_face, heard_body = self.speech(inputs.audio, inputs.words)
         hint = self.motion(inputs.motion, inputs.mask)
         position = self.positions(hint.shape[1])
-        face_speaker = self.face_speaker(inputs.speaker)[:, None]
-        body_speaker = self.body_speaker(inputs.speaker)[:, None]
-        face = self.face(heard_face, self.face_hint(hint), position, face_speaker)
-        body = self.body(heard_body, self.body_hint(hint), position, body_speaker)
+        speaker = self.body_speaker(inputs.speaker)[:, None]
+        shown = self.body.project_hint(self.body_hint(hint))
+        refined = self.body.self_attention(shown + (position + speaker))
+        face = self._face(heard_face, hint, refined, position, inputs.speaker)
+        body = self.body(heard_body if listen else None, shown, refined, position, speaker)
         latents = (face, *body)
         pairs = zip(self.classifiers, latents, strict=True)
         return WindowOutputs(latents, tuple(classify(latent) for classify, latent in pairs))
+
+    def _face(
+        self, audio: Tensor, hint: Tensor, refined: Tensor, position: Tensor, speaker: Tensor
+    ) -> Tensor:
+        own_hint = refined if self.face_hint is None else self.face_hint(hint)
+        embed = self.body_speaker if self.face_speaker is None else self.face_speaker
+        return self.face(audio, own_hint, position, embed(speaker)[:, None])

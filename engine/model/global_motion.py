@@ -1,4 +1,4 @@
-"""GlobalMotion: translation from the motion of the lower body (EMAGE section 4.3, last paragraph).
+"""GlobalMotion: translation from the motion of the lower body (EMAGE section 4.4).
 
 The same convolutions as a part's VQ-VAE without the codebook. Which of its channels are velocities
 and which a height, and how they are integrated, is the decoder's knowledge, not this file's.
@@ -6,7 +6,20 @@ and which a height, and how they are integrated, is the decoder's knowledge, not
 
 from torch import Tensor, nn
 
+from engine.layout import LOCAL_MOTION
 from engine.model.conv import context
+from engine.rotation import Array, to_sixd
+
+
+def local_motion(rotations: Array, contacts: Array) -> Array:
+    """The paper's input, `[..., 334]`, of rotations `[..., 55, 4]` and foot contacts `[..., 4]`.
+
+    Section 4.4 gives the predictor the lower body alone, 54 + 4 channels; supplement D counts 334,
+    which are the 6D rotations of all 55 joints and the contacts. This is the latter.
+    """
+    sixd = to_sixd(rotations)
+    joined = sixd.reshape(*sixd.shape[:-2], -1)
+    return LOCAL_MOTION.pack({"rot6d": joined, "contact": contacts})
 
 
 class GlobalMotion(nn.Module):
@@ -30,5 +43,7 @@ class GlobalMotion(nn.Module):
         return self._context[1]
 
     def forward(self, lower: Tensor) -> Tensor:
-        """Global motion `[B, T, out]` of lower-body vectors `[B, T, channels]`."""
+        """Global motion `[B, T, out]` of vectors `[B, T, channels]`: of the lower body, or of
+        `local_motion`.
+        """
         return self.decoder(self.encoder(lower.transpose(1, 2))).transpose(1, 2)

@@ -88,20 +88,29 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then a feed-forward network."""
+    """Self-attention, then a feed-forward network, which is left out where hidden is None."""
 
     def __init__(
-        self, width: int, heads: int, hidden: int, dropout: float, attention_dropout: float
+        self,
+        width: int,
+        heads: int,
+        hidden: int | None,
+        dropout: float,
+        attention_dropout: float,
     ) -> None:
         super().__init__()
         self.self_attn = Attention(width, heads, attention_dropout)
-        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.feed_forward = None if hidden is None else FeedForward(width, hidden, dropout)
         self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm2 = None if hidden is None else nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm1(x + self.dropout(self.self_attn(x)))
+    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
+        """`[B, T, D]`, or the first `outputs` of T alone, which saves computing the others."""
+        attended = self.self_attn(x) if outputs is None else self.self_attn(x[:, :outputs], x)
+        x = self.norm1(x[:, :outputs] + self.dropout(attended))
+        if self.feed_forward is None or self.norm2 is None:
+            return x
         return self.norm2(x + self.dropout(self.feed_forward(x)))
 
 

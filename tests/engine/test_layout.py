@@ -3,14 +3,24 @@ import pytest
 import torch
 
 from engine.errors import ShapeError
-from engine.layout import MOTION, Layout, joint_channels, part_layout
+from engine.layout import (
+    LOCAL_MOTION,
+    MOTION,
+    MOTION_TOKENS,
+    Layout,
+    joint_channels,
+    part_layout,
+)
 from engine.skeleton import PART_JOINTS, BodyPart
 
-LAYOUTS = [MOTION, *(part_layout(part, 51) for part in BodyPart), part_layout(BodyPart.FACE, 100)]
+LAYOUTS = [
+    *(MOTION, *(part_layout(part, 51) for part in BodyPart)),
+    *(part_layout(BodyPart.FACE, 100), LOCAL_MOTION),
+]
 
 
 @pytest.mark.parametrize(
-    ("layout", "width"), list(zip(LAYOUTS, (337, 57, 78, 180, 61, 106), strict=True))
+    ("layout", "width"), list(zip(LAYOUTS, (337, 57, 78, 180, 61, 106, 334), strict=True))
 )
 def test_widths(layout: Layout, width: int) -> None:
     assert layout.width == width
@@ -64,3 +74,10 @@ def test_the_parts_rotations_fill_the_motion_but_for_the_eyes() -> None:
     for part in BodyPart:
         layout = part_layout(part, 51)
         assert len(layout.channels("rot6d")) == len(joint_channels(PART_JOINTS[part]))
+
+
+def test_tokens_end_where_fields_of_the_motion_do() -> None:
+    ends = np.cumsum(MOTION_TOKENS).tolist()
+    assert ends[-1] == MOTION.width
+    assert [MOTION.slice(field.name).stop for field in MOTION.fields] == ends[-3:]
+    assert set(MOTION_TOKENS[:55]) == {6}

@@ -58,3 +58,14 @@ def test_too_many_frames_are_cropped_and_missing_ones_repeat_the_tail() -> None:
     assert fit_frames(x, 7).flatten().tolist() == [0, 1, 2, 3, 4, 3, 4]
     with pytest.raises(ShapeError, match="covers 5 of 11 frames"):
         fit_frames(x, 11)
+
+
+def test_only_some_features_are_heard() -> None:
+    torch.manual_seed(0)
+    encoder = FeatureEncoder(6, 4, (1,), 3, heard=(2, 5))
+    audio = torch.randn(1, 9, 6)
+    before = encoder(audio)
+    for channel in range(6):
+        other = audio.clone()
+        other[..., channel] += 1.0
+        assert torch.equal(encoder(other), before) is (channel not in (2, 3, 4))

@@ -1,10 +1,18 @@
 import pytest
 import torch
 
-from engine.config import GestureConfig, live_config, published_audio_config, published_text_config
+from engine.config import (
+    ForwardPath,
+    GestureConfig,
+    live_config,
+    published_audio_config,
+    published_text_config,
+)
 from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.layout import MOTION, MOTION_TOKENS
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
+from engine.model.paper import paper_config
 from engine.skeleton import BodyPart
 
 SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
@@ -13,6 +21,12 @@ CONFIGS = {
     "live": live_config(5, 9, channels=11, word_width=4, **SIZES),
     "audio": published_audio_config(audio_width=8, motion_width=8, **SIZES),
     "text": published_text_config(9, audio_width=8, motion_width=8, **SIZES),
+    **{
+        f"paper, {path}": paper_config(
+            9, path=path, audio_width=8, motion_width=8, word_width=4, **SIZES
+        )
+        for path in list(ForwardPath)[1:]
+    },
 }
 
 
@@ -24,9 +38,11 @@ def window(config: GestureConfig, frames: int = FRAMES, batch: int = 2) -> Windo
     else:
         audio = torch.randn((batch, frames * 533) + ((channels,) if channels > 1 else ()))
     shape = (batch, frames, config.motion.channels)
+    sizes = MOTION_TOKENS if shape[-1] == MOTION.width else (1,) * shape[-1]
+    hidden = torch.rand(batch, frames, len(sizes)) > 0.5
     return WindowInputs(
         motion=torch.randn(shape),
-        mask=(torch.rand(shape) > 0.5).float(),
+        mask=hidden.repeat_interleave(torch.tensor(sizes), -1).float(),
         audio=audio,
         words=torch.randint(1, 9, (batch, frames)),
         speaker=torch.arange(batch) % config.speakers,
@@ -89,6 +105,20 @@ def test_every_weight_is_used(name: str) -> None:
     assert not unused
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_reconstruction_is_deaf_but_for_the_face(name: str) -> None:
+    network, inputs = model(name), window(CONFIGS[name])
+    other = inputs._replace(audio=2 * inputs.audio + 1, words=torch.zeros_like(inputs.words))
+    one, two = network(inputs, listen=False), network(other, listen=False)
+    for part in range(1, 4):
+        assert torch.equal(one.latents[part], two.latents[part])
+        assert torch.equal(one.logits[part], two.logits[part])
+    assert same(one, two)[0] is False
+    assert same(one, network(inputs)) == [True, False, False, False]
+    moved = network(inputs._replace(motion=inputs.motion + 1.0), listen=False)
+    assert same(one, moved) == [False] * 4
+
+
 def test_position_matters() -> None:
     network, inputs = model("live"), window(CONFIGS["live"])
     constant = WindowInputs(
@@ -107,15 +137,17 @@ def test_the_designs_differ_where_they_should() -> None:
     assert (audio.query_speaker, audio.refine_position) == (True, False)
     assert (text.query_speaker, text.refine_position) == (False, True)
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
-    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 8)
+    heard = torch.randn(1, 5, 8)
     for body in (audio, text):
         place = position + speaker
-        attended = body.self_attention(body.project_hint(hint) + place)
+        attended = torch.randn(1, 5, 16)
         with_speaker = body.query_speaker
         query = attended + place if with_speaker else attended + position
         found = body.cross_attention(query, body.project_audio(heard))
         expected = found + (query if with_speaker else attended)
-        torch.testing.assert_close(body.fuse(heard, hint, position, speaker), expected)
+        torch.testing.assert_close(body.fuse(heard, attended, position, speaker), expected)
+        alone = query if with_speaker else attended
+        assert torch.equal(body.fuse(None, attended, position, speaker), alone)
 
 
 def test_a_part_is_refined_by_the_two_others() -> None:
@@ -124,12 +156,25 @@ def test_a_part_is_refined_by_the_two_others() -> None:
     for refiner in body.refiners:
         refiner.register_forward_hook(lambda _, given, __: seen.append(given))
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
-    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 8)
-    body(heard, hint, position, speaker)
+    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 16)
+    body(heard, hint, hint, position, speaker)
     own = [given[0] for given in seen]
     for i, (_, others, query) in enumerate(seen):
         torch.testing.assert_close(others, sum(own) - own[i])
         assert torch.equal(query, speaker)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("paper")])
+def test_the_papers_face_sees_what_self_attention_made_of_the_hint(name: str) -> None:
+    """Equation 10: one h and one p_t for the face and the body."""
+    network, inputs = model(name), window(CONFIGS[name])
+    place = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
+    shown = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
+    h = network.body.self_attention(shown + place)
+    heard, _ = network.speech(inputs.audio, inputs.words)
+    memory = network.face.project(torch.cat((heard, h), -1))
+    expected = network.face.out(network.face.decoder(place, memory))
+    torch.testing.assert_close(network(inputs).latents[0], expected)
 
 
 @pytest.mark.parametrize("name", ["live", "audio"])
@@ -137,9 +182,10 @@ def test_only_an_aligned_design_knows_when_a_sound_was(name: str) -> None:
     network = model(name)
     width = CONFIGS[name].audio.width
     position, speaker = network.positions(6), torch.randn(1, 1, 16)
-    heard, hint = torch.randn(1, 6, width), torch.zeros(1, 6, width)
+    heard = torch.randn(1, 6, width)
     shuffled = heard[:, [3, 0, 5, 1, 4, 2]]
-    for decode in (network.body.fuse, network.face):
+    for decode, hint_width in ((network.body.fuse, 16), (network.face, width)):
+        hint = torch.zeros(1, 6, hint_width)
         before = decode(heard, hint, position, speaker)
         after = decode(shuffled, hint, position, speaker)
         assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].aligned

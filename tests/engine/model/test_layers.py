@@ -90,3 +90,23 @@ def test_positions_begin_again_after_a_period() -> None:
     assert torch.equal(long[:, 5:10], long[:, :5])
     assert torch.equal(long[:, 10:], positions(2))
     assert not positions.state_dict()
+
+
+def test_without_a_feed_forward_the_encoder_layer_is_attention_and_a_norm() -> None:
+    torch.manual_seed(0)
+    layer = shaken(EncoderLayer(16, 4, None, 0.1, 0.1))
+    x = torch.randn(2, 7, 16)
+    torch.testing.assert_close(layer(x), layer.norm1(x + layer.self_attn(x)))
+    whole = EncoderLayer(16, 4, 32, 0.1, 0.1).state_dict()
+    assert set(whole) - set(layer.state_dict()) == {
+        *(f"feed_forward.linear{i}.{name}" for i in (1, 2) for name in ("weight", "bias")),
+        *("norm2.weight", "norm2.bias"),
+    }
+
+
+@pytest.mark.parametrize("hidden", [32, None])
+def test_the_first_tokens_alone_come_out_as_among_all(hidden: int | None) -> None:
+    torch.manual_seed(0)
+    layer = shaken(EncoderLayer(16, 4, hidden, 0.1, 0.1))
+    x = torch.randn(2, 7, 16)
+    torch.testing.assert_close(layer(x, outputs=3), layer(x)[:, :3], atol=1e-6, rtol=1e-5)
