@@ -187,7 +187,7 @@ def load_bundle(directory: Path) -> Bundle:
     rest = _take(tensors, REST_CODES, bundle.rest_codes)
     bundle.rest_codes.copy_(rest)
     for part, code in zip(BodyPart, rest.tolist(), strict=True):
-        if not 0 <= code < config.parts[part].codes:
+        if not 0 <= code < bundle.parts[part].codes:
             raise BundleError(f"{directory}: {REST_CODES} of {part} is {code}: not in its codebook")
     for prefix, module in bundle.modules().items():
         state = {n: _take(tensors, f"{prefix}.{n}", t) for n, t in module.state_dict().items()}

@@ -123,7 +123,7 @@ class Runner:
         return state
 
     def _noise(self, seed: int) -> CodeNoise:
-        classes = max(module.codes for module in self._parts.values())
+        classes = max(module.classes for module in self._parts.values())
         return CodeNoise(seed, len(BodyPart), classes, self._sampling.persistence)
 
     def _still(self, state: StreamState) -> None:
@@ -248,15 +248,18 @@ class Runner:
         noise = self._noises(state) if self._sampling.temperature > 0 else None
         chosen = []
         for p, part in enumerate(BodyPart):
+            vae, latents = self._parts[part], outputs.latents[p][:, start:]
             if self._choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
-                chosen.append(self._parts[part].nearest(outputs.latents[p][:, start:]))
-            elif noise is None:
-                chosen.append(outputs.logits[p][:, start:].argmax(-1))
+                chosen.append(vae.nearest(latents))
+                continue
+            logits = outputs.logits[p][:, start:]
+            if noise is None:
+                classes = logits.argmax(-1)
             else:
-                logits = outputs.logits[p][:, start:]
-                chosen.append(
-                    gumbel_choice(logits, noise[:, p, :, : logits.shape[-1]], self._temperature)
+                classes = gumbel_choice(
+                    logits, noise[:, p, :, : logits.shape[-1]], self._temperature
                 )
+            chosen.append(vae.complete(classes, latents))
         return torch.stack(chosen, 1)
 
     @property

@@ -18,7 +18,7 @@ from engine.errors import ConfigError
 class CodeChoice(StrEnum):
     """How a part's codes are chosen."""
 
-    CLASS = "class"  # from the class scores
+    CLASS = "class"  # from the class scores; of several codebooks only the first one's entry
     LATENT = "latent"  # the code nearest to the regressed latent
 
 

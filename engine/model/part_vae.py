@@ -4,12 +4,13 @@ Takes and gives the part's vectors as `engine.layout.part_layout` orders them; w
 how they are normalised it does not know.
 """
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from engine.model.conv import context
-from engine.model.vector_quantizer import Quantized, VectorQuantizer
+from engine.model.vector_quantizer import Quantized, Quantizer
 
 
 class Reconstruction(NamedTuple):
@@ -30,7 +31,7 @@ class PartVae(nn.Module):
         self,
         encoder: nn.Module,
         to_code: nn.Module,
-        quantizer: VectorQuantizer,
+        quantizer: Quantizer,
         from_code: nn.Module,
         decoder: nn.Module,
     ) -> None:
@@ -54,13 +55,18 @@ class PartVae(nn.Module):
 
     @property
     def codes(self) -> int:
-        """Size of the codebook, V."""
-        return self.quantizer.embedding.num_embeddings
+        """How many different codes there are: the product of the codebooks' sizes."""
+        return math.prod(self.quantizer.sizes)
+
+    @property
+    def classes(self) -> int:
+        """Entries of the first codebook, V: what class scores are for."""
+        return self.quantizer.sizes[0]
 
     @property
     def code_dim(self) -> int:
         """Width of a code's vector, D."""
-        return self.quantizer.embedding.embedding_dim
+        return self.quantizer.code_dim
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents `[B, T, D]` of motion `[B, T, C]`, before quantising."""
@@ -73,6 +79,10 @@ class PartVae(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[B, T]` nearest to latents `[B, T, D]`."""
         return self.quantizer.nearest(latents)
+
+    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes `[B, T]` of classes `[B, T]`; what they leave open is chosen by latents."""
+        return self.quantizer.complete(classes, latents)
 
     def decode(self, vectors: Tensor) -> Tensor:
         """Motion `[B, T, C]` of code vectors `[B, T, D]`."""

@@ -1,9 +1,10 @@
 """The vector quantiser: each latent becomes the nearest vector of a codebook (EMAGE eq. 3, 4).
 
-Knows nothing of motion. Does not restart unused codes: that is the trainer's business.
+Knows nothing of motion. Does not restart unused codes: that is the trainer's business. What every
+quantiser has in common stands here too.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +21,38 @@ class Quantized(NamedTuple):
     loss: Tensor
 
 
+class Quantizer(Protocol):
+    """From latents to codes and back; a frame's code is one number, whatever it is made of."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Entries of each of its codebooks; a code is one of their product."""
+
+    @property
+    def code_dim(self) -> int:
+        """Width D of latents and vectors."""
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Codes `[...]` int64 of latents `[..., D]`."""
+
+    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes `[...]` whose entry in the first codebook is `classes [...]`.
+
+        Further codebooks, where there are any, are chosen by latents `[..., D]`.
+        """
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Vectors `[..., D]` of codes `[...]`."""
+
+    def __call__(self, latents: Tensor) -> Quantized:
+        """Quantise latents `[B, T, D]`."""
+
+
+def straight_through(latents: Tensor, vectors: Tensor) -> Tensor:
+    """`vectors`, through which gradients reach `latents` unchanged (where they are wanted)."""
+    return latents + (vectors - latents).detach() if latents.requires_grad else vectors
+
+
 class VectorQuantizer(nn.Module):
     """A codebook of `codes` vectors of width `code_dim`."""
 
@@ -29,12 +62,26 @@ class VectorQuantizer(nn.Module):
         self.embedding = nn.Embedding(codes, code_dim)
         nn.init.uniform_(self.embedding.weight, -1.0 / codes, 1.0 / codes)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The codebook's number of vectors."""
+        return (self.embedding.num_embeddings,)
+
+    @property
+    def code_dim(self) -> int:
+        """Width D of a vector."""
+        return self.embedding.embedding_dim
+
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[B, T]` of the vectors nearest to `latents [B, T, D]` by squared distance."""
         book = self.embedding.weight
         # |z|^2 is the same for every code and cannot change which is nearest.
         distance = book.square().sum(1) - 2.0 * (latents @ book.t())
         return distance.argmin(-1)
+
+    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """`classes` themselves: there is one codebook only."""
+        return classes
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[B, T, D]` of `codes [B, T]`."""
@@ -47,6 +94,4 @@ class VectorQuantizer(nn.Module):
         loss = F.mse_loss(vectors, latents.detach()) + self.commitment * F.mse_loss(
             latents, vectors.detach()
         )
-        if latents.requires_grad:
-            vectors = latents + (vectors - latents).detach()
-        return Quantized(codes, vectors, loss)
+        return Quantized(codes, straight_through(latents, vectors), loss)

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from engine.audio.features import FeatureExtractor
-from engine.bundle import Bundle
+from engine.bundle import Bundle, new_bundle
+from engine.config import QuantizerKind
 from engine.decoder import Decoded, PoseDecoder
 from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.pose import FrameFlag, PoseChunk, concatenate
-from engine.rotation import angle, exp
+from engine.rotation import angle, exp, from_sixd
 from engine.runner import SEAM_HALF_LIFE_S, Runner
 from engine.schedule import OFFLINE, Schedule
+from engine.skeleton import PART_JOINTS, BodyPart
 from engine.state import StreamState
 from engine.stream import GestureStream
 from tests.models import tiny_bundle
@@ -52,10 +54,16 @@ class Recorded(PoseDecoder):
 
 
 class Rig:
-    """A runner of the tiny bundle with everything around it."""
+    """A runner of a bundle, the tiny one unless given, with everything around it."""
 
-    def __init__(self, *, causal: bool = True, schedule: Schedule | None = None) -> None:
-        self.bundle = tiny_bundle(causal=causal)
+    def __init__(
+        self,
+        *,
+        causal: bool = True,
+        schedule: Schedule | None = None,
+        bundle: Bundle | None = None,
+    ) -> None:
+        self.bundle = bundle or tiny_bundle(causal=causal)
         config = self.bundle.config
         self.features = FeatureExtractor(config.features, config.clock)
         self.kernel = Watched(self.bundle)
@@ -284,3 +292,31 @@ def test_homing_keeps_the_figure_where_it_stands() -> None:
         places[homing_s] = stream._runner._walk(np.zeros((1, 2)), steps)[-1, 0, 0]
     assert places[0.0] == pytest.approx(0.6, rel=1e-4)
     assert places[60.0] == pytest.approx(0.06, rel=0.01)
+
+
+def test_several_codebooks_begin_with_the_class_and_follow_the_latent() -> None:
+    """One part of three codebooks, one without any: their codes flow as all others do."""
+    torch.manual_seed(0)
+    tiny = tiny_bundle(temperature=0.0)
+    parts = tiny.config.parts
+    upper = dataclasses.replace(parts[BodyPart.UPPER], quantizer=QuantizerKind.RESIDUAL, stages=3)
+    hands = dataclasses.replace(
+        parts[BodyPart.HANDS], quantizer=QuantizerKind.FSQ, levels=(4, 3, 2)
+    )
+    config = dataclasses.replace(
+        tiny.config, parts=parts | {BodyPart.UPPER: upper, BodyPart.HANDS: hands}
+    )
+    rig = Rig(bundle=new_bundle(config))
+    state = rig.runner.fresh([0])
+    rig.run(state, 1)
+    out, new = EagerKernel(rig.bundle.gesture)(rig.kernel.shown[-1]), rig.schedule.first_new
+    at, vae = [*BodyPart].index(BodyPart.UPPER), rig.bundle.parts[BodyPart.UPPER]
+    codes = state.codes[:, at, -rig.schedule.hop :]
+    first, *others = vae.quantizer.split(codes)
+    assert torch.equal(first, out.logits[at][:, new:].argmax(-1))
+    assert torch.equal(codes, vae.complete(first, out.latents[at][:, new:]))
+    assert any(bool(other.any()) for other in others)
+    assert int(codes.max()) > vae.classes
+    shown = rig.decoder.raw[-1].rotations[:, -rig.schedule.hop :, list(PART_JOINTS[BodyPart.UPPER])]
+    sixd = vae.decode_codes(state.codes[:, at])[:, -rig.schedule.hop :]
+    torch.testing.assert_close(shown, from_sixd(sixd.unflatten(-1, (-1, 6))))

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from engine.config import PartVaeConfig
+from engine.config import PartVaeConfig, QuantizerKind
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
 
@@ -76,3 +78,35 @@ def test_training_lowers_the_error_through_the_codebook() -> None:
 
 def test_codes_as_wide_as_the_network_need_no_projection() -> None:
     assert set(vae(code_dim=8).state_dict()) < set(vae(code_dim=6).state_dict())
+
+
+KINDS = {
+    "plain": {"codes": 9},
+    "ema": {"codes": 9},
+    "residual": {"codes": 9, "stages": 3},
+    "fsq": {"codes": 60, "levels": (5, 4, 3)},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_quantizer_serves(kind: str) -> None:
+    model = vae(quantizer=QuantizerKind(kind), **KINDS[kind])
+    result = model(torch.randn(2, 7, 5))
+    codes = result.quantized.codes
+    assert codes.shape == (2, 7)
+    assert codes.dtype == torch.int64
+    assert int(codes.max()) < model.codes == math.prod(model.quantizer.sizes)
+    assert model.classes == KINDS[kind]["codes"]
+    torch.testing.assert_close(model.decode_codes(codes), result.motion)
+    latents = model.encode(torch.randn(2, 7, 5))
+    assert torch.equal(model.nearest(latents), model.quantize(latents).codes)
+    assert torch.equal(
+        model.complete(codes % model.classes, latents) % model.classes, codes % model.classes
+    )
+
+
+def test_the_names_of_a_plain_codebooks_weights_stay() -> None:
+    names = {"quantizer.embedding.weight"}
+    for kind in ("plain", "ema"):
+        state = vae(quantizer=QuantizerKind(kind), codes=9).state_dict()
+        assert {name for name in state if name.startswith("quantizer")} == names
