@@ -3,11 +3,19 @@
 import argparse
 import json
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from bench.against import compare
+from bench.against import table as against_table
+from bench.edge import edge_report
+from bench.edge import table as edge_table
 from bench.held_out import stroke_report
 from bench.latency import measure, read_speech
+from bench.official import write_random_audio_layout
 from bench.report import draw
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
@@ -18,8 +26,7 @@ from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = _parser().parse_args(argv)
-    run = {"latency": _latency, "figures": _figures, "strokes": _strokes}[options.command]
-    return guarded(run, options)
+    return guarded(_COMMANDS[options.command], options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +49,23 @@ def _parser() -> argparse.ArgumentParser:
     strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
     strokes.add_argument("--seed", type=int, default=0, metavar="N")
+    edge = commands.add_parser(
+        "edge", help="what the live edge costs: the newest frames against a known future"
+    )
+    edge.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
+    edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
+    edge.add_argument("--hop", type=int, nargs="+", default=[1, 2, 4, 8], metavar="N")
+    against = commands.add_parser(
+        "against", help="our engine and the published program: same weights, same sound, one run"
+    )
+    against.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
+    against.add_argument(
+        "--weights", type=Path, metavar="DIR", help="a checkpoint of 2025 (default: random, whole)"
+    )
+    against.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    against.add_argument("--seconds", type=float, default=10.0, metavar="S")
+    against.add_argument("--repeats", type=int, default=5, metavar="N")
     return parser
 
 
@@ -63,6 +87,39 @@ def _figures(options: argparse.Namespace) -> int:
     draw(bundle, options.wav, options.out, read_words(options.words))
     print(json.dumps({"bundle": bundle.config.name, "out": str(options.out)}))
     return 0
+
+
+def _edge(options: argparse.Namespace) -> int:
+    bundle = load_for_use(options.model)
+    sound = read_speech(options.wav, options.seconds)
+    reports = [edge_report(bundle, sound, hop) for hop in options.hop]
+    print(edge_table(reports))
+    print(json.dumps({"bundle": bundle.config.name, "hops": [asdict(r) for r in reports]}))
+    return 0
+
+
+def _against(options: argparse.Namespace) -> int:
+    sound = read_speech(options.wav, options.seconds)
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = options.weights or Path(scratch) / "random"
+        if options.weights is None:
+            write_random_audio_layout(weights)
+        begin = time.perf_counter()
+        bundle = load_for_use(weights)
+        load_s = time.perf_counter() - begin
+        rows = compare(options.checkout, weights, bundle, sound, options.repeats)
+    print(against_table(rows))
+    print(json.dumps({"load_s": round(load_s, 2), "rows": [asdict(row) for row in rows]}))
+    return 0
+
+
+_COMMANDS = {
+    "latency": _latency,
+    "figures": _figures,
+    "strokes": _strokes,
+    "edge": _edge,
+    "against": _against,
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""What can be tested without the published program: refusals, our half, and the table."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.against import Comparison, Ours, Published, table
+from engine.config import FrontEnd
+from engine.errors import ConfigError
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
+from engine.stream import GestureStream
+from tests.models import tiny_published_bundle
+from tests.sounds import babble
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected models/emage_audio in it"):
+        Published(tmp_path, tmp_path)
+
+
+def test_a_program_that_does_not_start_says_what_it_lacks(tmp_path: Path, monkeypatch) -> None:
+    package = tmp_path / "models" / "emage_audio"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import a_package_nobody_has\n")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(ConfigError, match=r"does not start .*a_package_nobody_has"):
+        Published(tmp_path, tmp_path)
+
+
+class Watched(EagerKernel):
+    seen: WindowInputs | None = None
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        self.seen = self.seen or inputs
+        return super().__call__(inputs)
+
+
+def test_our_half_is_the_engine() -> None:
+    """One window of it decodes to what the stream emits for a file of one window."""
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    sound = babble(1.0)
+    ours = Ours(bundle)
+    rotations, places = ours.file(torch.from_numpy(sound)[None])
+    assert rotations.shape == (30, 55, 4)
+    assert places.shape == (30, 3)
+    kernel = Watched(bundle.gesture)
+    stream = GestureStream(bundle, schedule=bundle.config.offline, kernel=kernel)
+    stream.feed_audio(sound)
+    stream.flush()
+    assert kernel.seen is not None
+    window = ours.window(kernel.seen.audio[..., 0], kernel.seen.motion, kernel.seen.mask)
+    assert window.shape == (24, 55, 4)
+    # The last frames of the window are decoded without what follows.
+    np.testing.assert_allclose(window[:4], rotations[:4], atol=1e-4)
+
+
+def test_the_table() -> None:
+    text = table([Comparison("window", 200.0, 100.0, 0.5, 0.01, 0.0001)])
+    assert "0.500" in text
+    assert "0.100 mm" in text

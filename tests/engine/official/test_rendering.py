@@ -1,0 +1,141 @@
+"""Whole files with the published windows: the numbers of the published program, and no others."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from bench.edge import Recording
+from engine.bundle import Bundle
+from engine.decoder import PoseDecoder
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
+from engine.official.loading import load_model
+from engine.pose import PoseChunk, concatenate
+from engine.rotation import exp, inverse, log, multiply
+from engine.schedule import Schedule
+from engine.skeleton import BodyPart
+from engine.stream import GestureStream
+from exporters.commands import render
+
+PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
+CLOSE = 1e-3
+FAR = 3e-2
+
+pytestmark = [
+    pytest.mark.reference,
+    pytest.mark.skipif(not PARITY.is_dir(), reason="needs the reference models in ../shared"),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Bundle:
+    return load_model(PARITY / "emage_audio")
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, np.ndarray]:
+    return dict(np.load(PARITY / "audio_2025.npz"))
+
+
+def rendered(
+    model: Bundle,
+    audio: np.ndarray,
+    *,
+    schedule: Schedule | None = None,
+    kernel: Kernel | None = None,
+) -> PoseChunk:
+    stream = GestureStream(model, schedule=schedule or model.config.offline, kernel=kernel)
+    for start in range(0, len(audio), 7001):
+        stream.feed_audio(audio[start : start + 7001])
+    return concatenate(stream.flush())
+
+
+def angles(rotations: np.ndarray, axis_angle: np.ndarray) -> np.ndarray:
+    """Radians between quaternions `[T, 55, 4]` and axis-angle `[T, 165]`."""
+    other = exp(axis_angle.reshape(len(axis_angle), 55, 3).astype(np.float64))
+    return np.linalg.norm(log(multiply(rotations.astype(np.float64), inverse(other))), axis=-1)
+
+
+def test_a_file_has_the_published_poses(model: Bundle, expected: dict[str, np.ndarray]) -> None:
+    poses = rendered(model, expected["audio"][0])
+    assert len(poses) == len(expected["file_trans"][0]) == 281
+    assert angles(poses.rotations, expected["file_motion_axis_angle"][0]).max() < CLOSE
+    assert np.abs(poses.translation - expected["file_trans"][0]).max() < CLOSE
+    assert np.abs(poses.face - expected["file_expression"][0]).max() < CLOSE
+
+
+def test_latents_scores_and_seeds_of_a_file(model: Bundle, expected: dict[str, np.ndarray]) -> None:
+    kernel = Recording(EagerKernel(model.gesture))
+    rendered(model, expected["audio"][0], kernel=kernel)
+    kept = [60] * (len(kernel.outputs) - 1) + [kernel.outputs[-1].latents[0].shape[1]]
+    codes = []
+    for p, part in enumerate(BodyPart):
+        for name, outputs in (("rec", "latents"), ("cls", "logits")):
+            windows = zip(kernel.outputs, kept, strict=True)
+            joined = torch.cat([getattr(out, outputs)[p][:, :count] for out, count in windows], 1)
+            error = np.abs(joined.numpy() - expected[f"file_{name}_{part}"]).max()
+            assert error < CLOSE, (part, name)
+        by_latent = part is BodyPart.FACE
+        scores = torch.from_numpy(expected[f"file_{'rec' if by_latent else 'cls'}_{part}"])
+        codes.append(model.parts[part].nearest(scores) if by_latent else scores.argmax(-1))
+    decoder = PoseDecoder(model.parts, model.global_motion, face_width=100)
+    motion = decoder.decode(torch.stack(codes, 1), 281).motion
+    assert np.abs(motion.numpy() - expected["file_all_motion4inference"]).max() < CLOSE
+
+
+def test_emage_render_writes_them(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
+    sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"
+    soundfile.write(sound, expected["audio"][0], 16000, subtype="FLOAT")
+    model = ["--model", str(PARITY / "emage_audio")]
+    assert render.main([str(sound), "-o", str(out), "--schedule", "offline", *model]) == 0
+    file = np.load(out)
+    turned = exp(file["poses"].reshape(-1, 55, 3))
+    assert angles(turned, expected["file_motion_axis_angle"][0]).max() < CLOSE
+    assert np.abs(file["trans"] - expected["file_trans"][0]).max() < CLOSE
+    assert np.abs(file["expressions"] - expected["file_expression"][0]).max() < CLOSE
+
+
+class FirstSeeds(EagerKernel):
+    """Shows every window the seeds of the first one."""
+
+    seeds: torch.Tensor | None = None
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        if self.seeds is None:
+            self.seeds = inputs.motion.clone()
+        return super().__call__(inputs._replace(motion=self.seeds[:, : inputs.motion.shape[1]]))
+
+
+def clock_slices(model: Bundle) -> Schedule:
+    offline = model.config.offline
+    assert offline.files is not None
+    return replace(offline, files=replace(offline.files, truncated=False))
+
+
+WRONG: dict[str, Callable[[Bundle, np.ndarray], PoseChunk]] = {
+    "sound shifted by a frame": lambda model, audio: rendered(model, np.roll(audio, 533)),
+    "windows cut where the clock says": lambda model, audio: rendered(
+        model, audio, schedule=clock_slices(model)
+    ),
+    "seeds not fed back": lambda model, audio: rendered(
+        model, audio, kernel=FirstSeeds(model.gesture)
+    ),
+    "hops that follow their seeds": lambda model, audio: rendered(
+        model, audio, schedule=Schedule(64, 4, 60)
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_nearly_right_is_far_off(
+    model: Bundle, expected: dict[str, np.ndarray], wrong: str
+) -> None:
+    poses = WRONG[wrong](model, expected["audio"][0])
+    frames = min(len(poses), 281)
+    truth = expected["file_motion_axis_angle"][0][:frames]
+    assert angles(poses.rotations[:frames], truth).max() > FAR
