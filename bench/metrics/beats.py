@@ -1,0 +1,82 @@
+"""Beat constancy (BC): do the arms rest between strokes when the speech sets in?
+
+A gesture beat is a local minimum of the speed of one upper-body joint. Two published forms, which
+must not be compared with each other:
+
+- Equation 13 of EMAGE averages over GESTURE beats: is there an onset near each of them?
+- The authors' code averages over AUDIO onsets, joint by joint: is there a beat near each of them?
+  It counts beats from the 60 frames cut off at the beginning, but looks up in the uncut array
+  whether the joint moved there: two seconds too early. Published numbers (0.69 for the ground
+  truth) are of this kind. With the lookup put right, the same motion gets about 0.25 less.
+
+All take the joints' speeds relative to their means over a data set, and onsets in seconds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.kinematics import Floats
+from engine.skeleton import PART_JOINTS, BodyPart
+
+BEAT_JOINTS = PART_JOINTS[BodyPart.UPPER]
+CUT_FRAMES = 60
+"""Frames left out at both ends of a take."""
+ORDER = 7
+"""A beat's speed is below that of so many frames on both sides."""
+LEAST_SPEED = 0.3
+"""Relative to the joint's mean speed: where it is slower it did not move at all."""
+SIGMA_S = 0.3
+
+
+def minima(speed: Floats, order: int = ORDER) -> NDArray[np.int64]:
+    """Frames of `speed` `[T]` that are strictly below `order` neighbours on each side.
+
+    Beyond the ends the last value counts as the neighbour, so the ends themselves are none.
+    """
+    frames = np.arange(len(speed))
+    lowest = np.ones(len(speed), bool)
+    for step in range(1, order + 1):
+        for other in (frames - step, frames + step):
+            lowest &= speed < speed[np.clip(other, 0, len(speed) - 1)]
+    return np.flatnonzero(lowest)
+
+
+def gesture_beats(relative: Floats, fps: float, *, slip: bool = False) -> list[Floats]:
+    """Times (s, from the end of the cut) of each joint's beats in relative speeds `[T, J]`.
+
+    slip: whether the joint moved is looked up as the authors' code does, `CUT_FRAMES` too early.
+    """
+    inner = relative[CUT_FRAMES : len(relative) - CUT_FRAMES]
+    result = []
+    for joint in range(relative.shape[1]):
+        beats = minima(inner[:, joint])
+        moved = relative[beats if slip else beats + CUT_FRAMES, joint] > LEAST_SPEED
+        result.append(beats[moved] / fps)
+    return result
+
+
+def _nearness(points: Floats, others: Floats) -> Floats:
+    """How near the nearest of `others` is to each point: 1 at none, e^-1/2 at SIGMA_S."""
+    away = np.abs(points[:, None] - others[None, :]).min(1)
+    return np.asarray(np.exp(-np.square(away) / (2 * SIGMA_S**2)), np.float64)
+
+
+def bc_equation_13(beats: Sequence[Floats], onsets: Floats) -> float | None:
+    """Mean nearness of onsets over the gesture beats of all joints; None without either."""
+    every = np.concatenate([np.zeros(0), *beats])
+    if not len(every) or not len(onsets):
+        return None
+    return float(_nearness(every, onsets).mean())
+
+
+def bc_over_onsets(beats: Sequence[Floats], onsets: Floats) -> float | None:
+    """Mean nearness of a joint's beats over onsets, then over joints; a joint without beats is 0.
+
+    None without onsets or joints.
+    """
+    if not len(onsets) or not beats:
+        return None
+    scores = [_nearness(onsets, own).mean() if len(own) else 0.0 for own in beats]
+    return float(np.mean(scores))

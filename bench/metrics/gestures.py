@@ -1,0 +1,72 @@
+"""How much is gestured while somebody speaks, and how much in silence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.kinematics import Floats
+from bench.strokes import stroke_times
+from engine.clock import FrameClock
+from engine.text.words import TimedWord
+
+PAUSE_S = 0.25
+"""A shorter gap between words is no silence."""
+_QUIET_DB = 30.0  # below the loud frames of the same sound
+
+Frames = NDArray[np.bool_]
+
+
+def spoken_frames(words: Sequence[TimedWord], count: int, clock: FrameClock) -> Frames:
+    """Frames `[T]` in which a word is spoken, or a gap shorter than PAUSE_S is."""
+    speaking = np.zeros(count, bool)
+    until = -np.inf
+    for word in sorted(words, key=lambda word: word.start_s):
+        start = until if word.start_s - until < PAUSE_S else word.start_s
+        first, last = clock.frame_at_time(start), clock.frame_at_time(word.end_s)
+        speaking[max(first, 0) : max(last, first + 1)] = True
+        until = max(until, word.end_s)
+    return speaking
+
+
+def loud_frames(sound: NDArray[np.float32], count: int, clock: FrameClock) -> Frames:
+    """The same where words are not known: frames less than 30 dB below the loudest tenth."""
+    bounds = [min(clock.first_sample(frame), len(sound)) for frame in range(count + 1)]
+    power = [
+        np.square(sound[a:b].astype(np.float64)).mean() if b > a else 0.0
+        for a, b in pairwise(bounds)
+    ]
+    level = 10 * np.log10(np.maximum(power, 1e-10))
+    wide = round(PAUSE_S * clock.frame_rate)
+    loud = np.convolve(level > np.percentile(level, 90) - _QUIET_DB, np.ones(wide), "same") > 0
+    return np.asarray(loud & (np.percentile(level, 90) > -70.0))
+
+
+@dataclass(frozen=True)
+class GestureRates:
+    """Strokes a minute and mean wrist speed (m/s) in speech and silence; None where there is none.
+
+    Seconds of both beside them: rates over a few seconds say little.
+    """
+
+    speech_s: float
+    silence_s: float
+    strokes_per_minute_in_speech: float | None
+    strokes_per_minute_in_silence: float | None
+    wrist_speed_in_speech: float | None
+    wrist_speed_in_silence: float | None
+
+
+def gesture_rates(speed: Floats, speaking: Frames, fps: float) -> GestureRates:
+    """Rates from the faster wrist's speed `[T]` (m/s) and the frames `[T]` with speech."""
+    strokes = np.zeros(len(speed), bool)
+    strokes[np.clip(np.round(stroke_times(speed, fps) * fps), 0, len(speed) - 1).astype(int)] = True
+    numbers: list[tuple[float, float | None, float | None]] = []
+    for where in (speaking, ~speaking):
+        seconds = float(where.sum() / fps)
+        rate = 60.0 * float(strokes[where].sum()) / seconds if seconds else None
+        numbers.append((seconds, rate, float(speed[where].mean()) if seconds else None))
+    (speech_s, rate, fast), (silence_s, quiet_rate, slow) = numbers
+    return GestureRates(speech_s, silence_s, rate, quiet_rate, fast, slow)

@@ -1,0 +1,41 @@
+"""Onsets of a sound as the published beat constancy has them: librosa's, over the whole file.
+
+librosa is imported here and nowhere else; nothing that runs live uses it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.beats import CUT_FRAMES
+from engine.audio.source import RATE, WavSource
+from engine.clock import FrameClock
+from engine.errors import ConfigError
+
+_HOP = 512
+
+
+def take_sound(path: Path) -> NDArray[np.float32]:
+    """A sound file as mono samples at 16 kHz; AudioError where it cannot be read."""
+    return np.concatenate([block.samples for block in WavSource(path, block=RATE).blocks()])
+
+
+def onset_times(sound: NDArray[np.float32], frames: int, clock: FrameClock) -> NDArray[np.float64]:
+    """Onsets (s) in the sound of `frames` frames without CUT_FRAMES at both ends, from its start.
+
+    The cut is made before the onsets are looked for, as in the authors' code. ConfigError where
+    librosa is missing.
+    """
+    try:
+        from librosa.onset import onset_detect
+    except ImportError as error:
+        raise ConfigError(
+            "beat constancy needs librosa, which is not installed; run: pip install librosa"
+        ) from error
+    first, last = clock.first_sample(CUT_FRAMES), clock.first_sample(frames - CUT_FRAMES)
+    inner = sound[first:last]
+    if len(inner) < _HOP:
+        return np.zeros(0)
+    found = onset_detect(y=inner, sr=clock.sample_rate, hop_length=_HOP, units="time")
+    return np.asarray(found, np.float64)
