@@ -93,7 +93,7 @@ class PoseDecoder:
         }
         lower = fields[BodyPart.LOWER]
         travel = self._travel(lower)[:, -last:]
-        sixd = self._rest_sixd.repeat(codes.shape[0], last, 1)
+        sixd = self._rest_sixd.to(codes.device).repeat(codes.shape[0], last, 1)
         for part in BodyPart:
             sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -last:]
         rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, 6))
