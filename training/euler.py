@@ -1,0 +1,49 @@
+"""Turns about the axes in any order, as motion files write them, to quaternions and back.
+
+`ZXY` is the order of the channels: the first turn is the outermost, R = Rz Rx Ry. Knows no files.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import rotation as rot
+from engine.errors import ConfigError
+
+FloatArray = NDArray[np.float64]
+AXES = "XYZ"
+
+
+def from_euler(degrees: FloatArray, order: Sequence[str]) -> FloatArray:
+    """Quaternions `[..., 4]` of turns `[..., N]` in degrees about the axes in `order` (N letters).
+
+    Any number of axes, any of them twice; no axis at all is no turn.
+    """
+    result = rot.identity(*degrees.shape[:-1]).astype(np.float64)
+    for i, axis in enumerate(order):
+        half = np.radians(degrees[..., i]) / 2
+        turn = np.zeros((*degrees.shape[:-1], 4))
+        turn[..., 0] = np.cos(half)
+        turn[..., 1 + AXES.index(axis)] = np.sin(half)
+        result = rot.multiply(result, turn) if i else turn
+    return result
+
+
+def to_euler(quaternions: FloatArray, order: str) -> FloatArray:
+    """Turns `[..., 3]` in degrees about three different axes of quaternions `[..., 4]`.
+
+    The middle one is at most 90 degrees; where it is 90, the last one is zero.
+    """
+    if sorted(order) != list(AXES):
+        raise ConfigError(f"expected an order of the three axes such as 'ZXY', got {order!r}")
+    i, j, k = (AXES.index(axis) for axis in order)
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    m = rot.to_matrix(quaternions)
+    middle = np.arcsin(np.clip(sign * m[..., i, k], -1.0, 1.0))
+    first = np.arctan2(-sign * m[..., j, k], m[..., k, k])
+    last = np.arctan2(-sign * m[..., i, j], m[..., i, i])
+    # At 90 degrees the first and the last axis are one: all of the turn goes to the first.
+    locked = np.abs(m[..., i, k]) > 1.0 - 1e-12
+    first = np.where(locked, np.arctan2(sign * m[..., k, j], m[..., j, j]), first)
+    return np.degrees(np.stack([first, middle, np.where(locked, 0.0, last)], -1))
