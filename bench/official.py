@@ -31,6 +31,7 @@ _TABLES: Final = (
     *("mask_embedding", "quantizer.embedding", "speaker_embedding", "spearker_encoder"),
     "text_pre_encoder",
 )
+_GAINS: Final = {"in_proj": 2.0, "out_proj.": 0.3, "linear2": 0.3}  # lively, and not chaotic
 _MOTION: Final = 337
 _WORD_WIDTH: Final = 300
 _SPECIAL: Final = ("<PAD>", "<SOS>", "<EOS>", "<UNK>")
@@ -65,7 +66,7 @@ def write_random_text_layout(
     directory: Path, words: tuple[str, ...], *, seed: int = 0, **sizes: int
 ) -> None:
     """A checkpoint of 2024 with random weights for `words`, numbered from 4 on."""
-    size = Sizes(words=words, **{"speakers": 25, **sizes})  # type: ignore[arg-type]
+    size = Sizes(words=words, **{"speakers": 25, **sizes})
     generator = torch.Generator().manual_seed(seed)
     directory.mkdir(parents=True, exist_ok=True)
     model = drawn(text_shapes(size), size, generator)
@@ -287,7 +288,8 @@ def _value(name: str, shape: tuple[int, ...], size: Sizes, generator: torch.Gene
         return 0.1 * noise + (1.0 if name.endswith("weight") else 0.0)
     if name.startswith(_TABLES):
         return noise
-    return noise * (1.5 / math.sqrt(math.prod(shape[1:])))
+    gain = next((gain for part, gain in _GAINS.items() if part in name), 1.2)
+    return noise * (gain / math.sqrt(math.prod(shape[1:])))
 
 
 def _sines(frames: int, width: int) -> Tensor:

@@ -86,7 +86,7 @@ def check_positions(network: Network, positions: PeriodicPositions) -> None:
     if stored is None:
         return
     computed = positions(stored.shape[1]) if stored.dim() == 3 else torch.zeros(0)
-    if stored.shape != computed.shape or not torch.allclose(stored, computed, atol=1e-3):
+    if stored.shape != computed.shape or not torch.allclose(stored.float(), computed, atol=1e-3):
         raise BundleError(
             f"{network.path}: tensor {POSITIONS}, {list(stored.shape)}, is not the table of sines "
             f"that repeats every {positions.table.shape[0]} frames: these weights need another "
