@@ -1,6 +1,14 @@
-"""Motion at another frame rate."""
+"""Motion at another frame rate: the one place where frames are chosen or made.
+
+Rotations turn along the shortest way, everything else runs straight between the two nearest frames.
+Nothing is smoothed before frames are left out, as the published motion vectors were made: what is
+faster than half the new rate folds back, which for 15 and 30 frames a second is the tremor of the
+recording and little else (see README.md for what it amounts to).
+"""
 
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,28 +18,54 @@ from engine.rotation import slerp
 from training.contacts import foot_contacts
 
 
+class Places(NamedTuple):
+    """Where new frames lie between old ones: indices `[N]` and the share `[N]` of the later one."""
+
+    before: Any
+    after: Any
+    share: Any
+
+    def line(self, x: Any) -> Any:
+        """Values `[T, ...]` at the new frames, straight from one to the next."""
+        share = self.share.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+        return x[self.before] * (1 - share) + x[self.after] * share
+
+    def turn(self, x: Any) -> Any:
+        """Quaternions `[T, ..., 4]` at the new frames, along the shortest way."""
+        if not self.share.any():
+            return x[self.before]
+        share = self.share.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+        return slerp(x[self.before], x[self.after], share)
+
+
+def places(frames: int, old_rate: Fraction | int, new_rate: int) -> Places:
+    """The new frames from the first of `frames` old ones to the last.
+
+    In whole numbers, so that a frame that was there before is met exactly.
+    """
+    step = Fraction(old_rate) / new_rate
+    count = int((frames - 1) / step) + 1
+    parts = [divmod(i * step.numerator, step.denominator) for i in range(count)]
+    before = np.array([whole for whole, _ in parts])
+    share = np.array([rest / step.denominator for _, rest in parts])
+    return Places(before, np.minimum(before + 1, frames - 1), share)
+
+
 def resampled(motion: Motion, frame_rate: int) -> Motion:
     """The motion at `frame_rate` frames a second, from its first frame to its last.
 
-    Rotations turn along the shortest way, everything else runs straight; between whole multiples
-    frames are picked and nothing is smoothed, as the published motion vectors were made. Contacts
-    are found anew.
+    Contacts are found anew.
     """
     clock = motion.format.clock
     if frame_rate == clock.frame_rate:
         return motion
-    count = (len(motion) - 1) * frame_rate // clock.frame_rate + 1
-    # In whole numbers, so that a frame that was there before is met exactly.
-    places = np.arange(count) * clock.frame_rate
-    before = places // frame_rate
-    after = np.minimum(before + 1, len(motion) - 1)
-    share = (places % frame_rate / frame_rate)[:, None].astype(np.float32)
+    at = places(len(motion), clock.frame_rate, frame_rate)
     poses = motion.poses
 
     def line(x: FloatArray) -> FloatArray:
-        return np.asarray(x[before] * (1 - share) + x[after] * share, np.float32)
+        return np.asarray(at.line(x), np.float32)
 
-    turned = slerp(poses.rotations[before], poses.rotations[after], share[:, None])
+    turned = at.turn(poses.rotations)
     chunk = PoseChunk(
         0,
         np.asarray(turned, np.float32),

@@ -145,8 +145,7 @@ def test_reading_asks_for_each_line_once() -> None:
     def lines():
         nonlocal count
         head, _, _ = TWO.partition("Frames")
-        for line in [*head.splitlines(), "Frames: 5000", "Frame Time: 0.01"]:
-            yield line
+        yield from [*head.splitlines(), "Frames: 5000", "Frame Time: 0.01"]
         for _ in range(5000):
             count += 1
             yield "1 2 3 4 5 6 7 8 9"
