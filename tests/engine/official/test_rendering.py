@@ -1,7 +1,8 @@
 """Whole files with the published windows: the numbers of the published program, and no others."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +11,66 @@ import soundfile
 import torch
 
 from bench.edge import Recording
+from bench.official import write_random_audio_layout
 from engine.bundle import Bundle
 from engine.decoder import PoseDecoder
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
-from engine.official.loading import load_model
+from engine.official import load_model
 from engine.pose import PoseChunk, concatenate
 from engine.rotation import exp, inverse, log, multiply
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream
 from exporters.commands import render
+from tests.sounds import babble
+
+REFERENCE = pytest.mark.reference
 
 PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
+OWN = Path(__file__).with_name("published_audio.npz")
+"""What the published program made of our own random checkpoint and sound: poses, trans,
+expressions of 200 frames. Written by the program's `inference` and `decode` on `own_case`'s inputs.
+"""
 CLOSE = 1e-3
 FAR = 3e-2
 
-pytestmark = [
-    pytest.mark.reference,
-    pytest.mark.skipif(not PARITY.is_dir(), reason="needs the reference models in ../shared"),
-]
+
+@dataclass(frozen=True)
+class Case:
+    """A checkpoint, a sound `[S]`, and what the published program makes of them."""
+
+    directory: Path
+    audio: np.ndarray
+    poses: np.ndarray
+    trans: np.ndarray
+    expressions: np.ndarray
+
+    @cached_property
+    def model(self) -> Bundle:
+        return load_model(self.directory)
 
 
-@pytest.fixture(scope="module")
-def model() -> Bundle:
-    return load_model(PARITY / "emage_audio")
+def own_case(directory: Path) -> Case:
+    write_random_audio_layout(directory, hidden=16, audio_f=8, motion_f=8, codebook=16)
+    file = np.load(OWN)
+    sound = babble(6.68, seed=7)
+    return Case(directory, sound, file["poses"], file["trans"], file["expressions"])
 
 
-@pytest.fixture(scope="module")
-def expected() -> dict[str, np.ndarray]:
-    return dict(np.load(PARITY / "audio_2025.npz"))
+def reference_case() -> Case:
+    if not PARITY.is_dir():
+        pytest.skip("needs the reference models in ../shared")
+    file = np.load(PARITY / "audio_2025.npz")
+    names = ("audio", "file_motion_axis_angle", "file_trans", "file_expression")
+    return Case(PARITY / "emage_audio", *(file[name][0] for name in names))
+
+
+@pytest.fixture(scope="module", params=["own", pytest.param("reference", marks=REFERENCE)])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    if request.param == "own":
+        return own_case(tmp_path_factory.mktemp("checkpoint"))
+    return reference_case()
 
 
 def rendered(
@@ -61,17 +92,20 @@ def angles(rotations: np.ndarray, axis_angle: np.ndarray) -> np.ndarray:
     return np.linalg.norm(log(multiply(rotations.astype(np.float64), inverse(other))), axis=-1)
 
 
-def test_a_file_has_the_published_poses(model: Bundle, expected: dict[str, np.ndarray]) -> None:
-    poses = rendered(model, expected["audio"][0])
-    assert len(poses) == len(expected["file_trans"][0]) == 281
-    assert angles(poses.rotations, expected["file_motion_axis_angle"][0]).max() < CLOSE
-    assert np.abs(poses.translation - expected["file_trans"][0]).max() < CLOSE
-    assert np.abs(poses.face - expected["file_expression"][0]).max() < CLOSE
+def test_a_file_has_the_published_poses(case: Case) -> None:
+    poses = rendered(case.model, case.audio)
+    assert len(poses) == len(case.trans)
+    assert angles(poses.rotations, case.poses).max() < CLOSE
+    assert np.abs(poses.translation - case.trans).max() < CLOSE
+    assert np.abs(poses.face - case.expressions).max() < CLOSE
 
 
-def test_latents_scores_and_seeds_of_a_file(model: Bundle, expected: dict[str, np.ndarray]) -> None:
+@REFERENCE
+def test_latents_scores_and_seeds_of_a_file() -> None:
+    case = reference_case()
+    model, expected = case.model, dict(np.load(PARITY / "audio_2025.npz"))
     kernel = Recording(EagerKernel(model.gesture))
-    rendered(model, expected["audio"][0], kernel=kernel)
+    rendered(model, case.audio, kernel=kernel)
     kept = [60] * (len(kernel.outputs) - 1) + [kernel.outputs[-1].latents[0].shape[1]]
     codes = []
     for p, part in enumerate(BodyPart):
@@ -88,16 +122,15 @@ def test_latents_scores_and_seeds_of_a_file(model: Bundle, expected: dict[str, n
     assert np.abs(motion.numpy() - expected["file_all_motion4inference"]).max() < CLOSE
 
 
-def test_emage_render_writes_them(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_emage_render_writes_them(case: Case, tmp_path: Path) -> None:
     sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"
-    soundfile.write(sound, expected["audio"][0], 16000, subtype="FLOAT")
-    model = ["--model", str(PARITY / "emage_audio")]
+    soundfile.write(sound, case.audio, 16000, subtype="FLOAT")
+    model = ["--model", str(case.directory)]
     assert render.main([str(sound), "-o", str(out), "--schedule", "offline", *model]) == 0
     file = np.load(out)
-    turned = exp(file["poses"].reshape(-1, 55, 3))
-    assert angles(turned, expected["file_motion_axis_angle"][0]).max() < CLOSE
-    assert np.abs(file["trans"] - expected["file_trans"][0]).max() < CLOSE
-    assert np.abs(file["expressions"] - expected["file_expression"][0]).max() < CLOSE
+    assert angles(exp(file["poses"].reshape(-1, 55, 3)), case.poses).max() < CLOSE
+    assert np.abs(file["trans"] - case.trans).max() < CLOSE
+    assert np.abs(file["expressions"] - case.expressions).max() < CLOSE
 
 
 class FirstSeeds(EagerKernel):
@@ -132,10 +165,7 @@ WRONG: dict[str, Callable[[Bundle, np.ndarray], PoseChunk]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_nearly_right_is_far_off(
-    model: Bundle, expected: dict[str, np.ndarray], wrong: str
-) -> None:
-    poses = WRONG[wrong](model, expected["audio"][0])
-    frames = min(len(poses), 281)
-    truth = expected["file_motion_axis_angle"][0][:frames]
-    assert angles(poses.rotations[:frames], truth).max() > FAR
+def test_nearly_right_is_far_off(case: Case, wrong: str) -> None:
+    poses = WRONG[wrong](case.model, case.audio)
+    frames = min(len(poses), len(case.poses))
+    assert angles(poses.rotations[:frames], case.poses[:frames]).max() > FAR
