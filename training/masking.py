@@ -2,13 +2,17 @@
 
 A live window shows the last frames that were emitted and hides the newest ones. A net that always
 sees a clean history learns to continue it and stops listening; so much of the history is hidden
-here, dropped and disturbed, and from time to time the hidden end is long.
+here, dropped and disturbed, and from time to time the hidden end is long. Hints, as the paper masks
+(EMAGE section 4.3), hide joints here and there instead of an end.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from engine.layout import MOTION_TOKENS
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,8 @@ class MaskingConfig:
     """suffixes: (share, shortest, longest) hidden ends in frames. short_history: share of windows
     that show only `shortest` to `longest` frames before the hidden end. noise: largest standard
     deviation on visible (standardised) channels. drop: share of visible frames hidden, from..to.
+    hinted: share of windows that are masked by joints instead of at their end. joints: the share of
+    their joints that is hidden, when the training begins and when it ends; it grows evenly.
     """
 
     suffixes: tuple[tuple[float, int, int], ...] = ((0.4, 1, 8), (0.3, 9, 32), (0.3, 33, 60))
@@ -24,6 +30,8 @@ class MaskingConfig:
     longest: int = 16
     noise: float = 0.25
     drop: tuple[float, float] = (0.0, 0.3)
+    hinted: float = 0.0
+    joints: tuple[float, float] = (0.0, 0.95)
 
 
 def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
@@ -54,6 +62,24 @@ def frame_masks(
     rate = low + (high - low) * torch.rand(rows, 1, generator=generator)
     dropped = torch.rand(rows, frames, generator=generator) < rate
     return ends | before | dropped, ends
+
+
+class Hints(NamedTuple):
+    """rows `[B]` bool: which windows show hints; mask `[B, T, 337]`: 1 hides a channel."""
+
+    rows: Tensor
+    mask: Tensor
+
+
+def hint_masks(
+    config: MaskingConfig, rows: int, frames: int, progress: float, generator: torch.Generator
+) -> Hints:
+    """Joints of frames hidden at random, more and more as `progress` goes from 0 to 1."""
+    low, high = config.joints
+    hinted = torch.rand(rows, generator=generator) < config.hinted
+    pieces = torch.rand(rows, frames, len(MOTION_TOKENS), generator=generator)
+    hidden = pieces < low + (high - low) * progress
+    return Hints(hinted, hidden.repeat_interleave(torch.tensor(MOTION_TOKENS), -1).float())
 
 
 def disturb(config: MaskingConfig, motion: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs
 from engine.model.gesture import GestureModel
-from engine.model.motion_encoder import MaskedMotionEncoder
+from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
 
 _SMALLEST = 0.03  # channels that hardly move are not blown up
 _ENDS = ("out", "classifiers")  # layers whose scale is that of the targets
@@ -42,14 +42,26 @@ def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
     """A copy that does with motion what `model` does with standardised motion."""
     result = deepcopy(model)
     encoder = result.motion
-    if not isinstance(encoder, MaskedMotionEncoder) or encoder.embed is None:
+    if isinstance(encoder, SpatialMotionEncoder):
+        means, deviations = (
+            torch.split(x, encoder.sizes) for x in (scaling.mean, scaling.deviation)
+        )
+        for embed, mean, deviation in zip(encoder.embed, means, deviations, strict=True):
+            _fold(embed, mean, deviation)
+    elif isinstance(encoder, MaskedMotionEncoder) and encoder.embed is not None:
+        _fold(encoder.embed, scaling.mean, scaling.deviation)
+        encoder.mask_embedding.mul_(scaling.deviation).add_(scaling.mean)
+    else:
         raise ConfigError("expected a motion encoder that embeds channels; use the live design")
-    channels = len(scaling.mean)
-    weight = encoder.embed.weight[:, :channels] / scaling.deviation
-    encoder.embed.bias -= weight @ scaling.mean
-    encoder.embed.weight[:, :channels] = weight
-    encoder.mask_embedding.mul_(scaling.deviation).add_(scaling.mean)
     return result
+
+
+def _fold(layer: nn.Module, mean: Tensor, deviation: Tensor) -> None:
+    """Build scales of the first channels into a linear layer; the others may be a mask."""
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight[:, : len(mean)] / deviation
+    layer.bias -= weight @ mean
+    layer.weight[:, : len(mean)] = weight
 
 
 @torch.no_grad()

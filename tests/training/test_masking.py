@@ -2,7 +2,7 @@
 
 import torch
 
-from training.masking import MaskingConfig, disturb, frame_masks, suffix_lengths
+from training.masking import MaskingConfig, disturb, frame_masks, hint_masks, suffix_lengths
 
 
 def generator() -> torch.Generator:
@@ -53,3 +53,17 @@ def test_noise_is_bounded_and_can_be_none() -> None:
     assert torch.equal(disturb(MaskingConfig(noise=0.0), motion, generator()), motion)
     noisy = disturb(MaskingConfig(noise=0.05), motion, generator())
     assert 0.01 < float(noisy.std()) < 0.05
+
+
+def test_hints_hide_whole_joints_more_and_more() -> None:
+    config = MaskingConfig(hinted=0.3, joints=(0.1, 0.9))
+    shares = []
+    for progress in (0.0, 0.5, 1.0):
+        rows, mask = hint_masks(config, 400, 16, progress, generator())
+        assert abs(float(rows.float().mean()) - 0.3) < 0.06
+        joints = mask[..., :330].unflatten(-1, (55, 6))
+        assert torch.equal(joints.amin(-1), joints.amax(-1))
+        for tail in (mask[..., 330:333], mask[..., 333:]):
+            assert torch.equal(tail.amin(-1), tail.amax(-1))
+        shares.append(float(mask.mean()))
+    assert all(abs(a - b) < 0.01 for a, b in zip(shares, (0.1, 0.5, 0.9), strict=True))

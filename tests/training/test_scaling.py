@@ -1,10 +1,12 @@
 """The shipped model takes raw motion and computes what the learning one did with scaled motion."""
 
+import pytest
 import torch
 
 from engine.config import live_config
 from engine.kernels.base import WindowInputs
 from engine.model.builders import build_gesture_model
+from engine.model.paper import paper_config
 from training.scaling import awaken, folded, scaling_of
 
 
@@ -16,14 +18,24 @@ def test_standardised_motion_has_mean_zero_and_deviation_one() -> None:
     assert scaled.std(0)[3] == 0.0
 
 
-def test_folding_changes_nothing() -> None:
+CONFIGS = {
+    "live": live_config(6, 10, width=16, codes=8, code_dim=6),
+    "paper": paper_config(
+        10, width=16, audio_width=8, motion_width=8, codes=8, code_dim=6, speakers=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_folding_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
-    config = live_config(6, 10, width=16, codes=8, code_dim=6)
+    config = CONFIGS[name]
     model = build_gesture_model(config).eval()
     motion = 0.3 * torch.randn(2, 12, 337) + torch.rand(337)
     scaling = scaling_of(motion.flatten(0, 1))
     mask = (torch.rand(2, 12, 1) < 0.5).float().expand(2, 12, 337)
-    audio, words = torch.randn(2, 12, 6), torch.zeros(2, 12, dtype=torch.int64)
+    audio = torch.randn(2, 12, config.audio.channels)
+    words = torch.zeros(2, 12, dtype=torch.int64)
     speaker = torch.zeros(2, dtype=torch.int64)
     learning = model(WindowInputs(scaling.apply(motion), mask, audio, words, speaker))
     shipped = folded(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
