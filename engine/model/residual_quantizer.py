@@ -18,13 +18,13 @@ class ResidualQuantizer(nn.Module):
     """`stages` one after the other; a frame's code is one number that holds the entries of all.
 
     Code = c[0] + V[0] * (c[1] + V[1] * (c[2] + ...)), so that whoever carries codes about need not
-    know how many there are. Raises ConfigError where that exceeds 62 bits.
+    know how many there are. books: the stages again. Raises ConfigError where that exceeds 62 bits.
     """
 
     def __init__(self, stages: list[VectorQuantizer]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
-        self._books = tuple(stages)
+        self.books = tuple(stages)
         self._sizes = tuple(size for stage in stages for size in stage.sizes)
         if math.prod(self._sizes) > _MOST_CODES:
             raise ConfigError(
@@ -40,11 +40,11 @@ class ResidualQuantizer(nn.Module):
     @property
     def code_dim(self) -> int:
         """Width D of a vector."""
-        return self._books[0].code_dim
+        return self.books[0].code_dim
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[...]` of latents `[..., D]`, stage by stage (not the best sum of all)."""
-        return self.complete(self._books[0].nearest(latents), latents)
+        return self.complete(self.books[0].nearest(latents), latents)
 
     def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
         """Codes `[...]` that begin with the entries `classes [...]` of the first codebook.
@@ -53,7 +53,7 @@ class ResidualQuantizer(nn.Module):
         disagree, they lead back towards the latents as far as their small vectors reach.
         """
         entries, left = [classes], latents
-        for before, book in zip(self._books, self._books[1:], strict=False):
+        for before, book in zip(self.books, self.books[1:], strict=False):
             left = left - before.lookup(entries[-1])
             entries.append(book.nearest(left))
         return self.join(entries)
@@ -75,13 +75,13 @@ class ResidualQuantizer(nn.Module):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[..., D]` of codes `[...]`: the sums of the stages' own."""
-        pairs = zip(self._books, self.split(codes), strict=True)
+        pairs = zip(self.books, self.split(codes), strict=True)
         return torch.stack([book.lookup(entry) for book, entry in pairs]).sum(0)
 
     def forward(self, latents: Tensor) -> Quantized:
         """Quantise latents `[B, T, D]`; the loss is the mean of the stages' losses."""
         entries, losses, left = [], [], latents
-        for book in self._books:
+        for book in self.books:
             step = book(left)
             entries.append(step.codes)
             losses.append(step.loss)
