@@ -4,12 +4,12 @@ Van den Oord et al. 2017, appendix A.1; restarts as in Dhariwal et al. 2020 (Juk
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.model.vector_quantizer import VectorQuantizer
 
 
-class CodebookTrainer:
+class CodebookTrainer(nn.Module):
     """Moves `quantizer`'s vectors to the mean of the latents that chose them.
 
     decay: of the moving averages, per step. restart_below: a code chosen by fewer latents a step
@@ -19,13 +19,17 @@ class CodebookTrainer:
     def __init__(
         self, quantizer: VectorQuantizer, *, decay: float = 0.98, restart_below: float = 0.3
     ) -> None:
+        super().__init__()
         self._quantizer = quantizer
         self._decay = decay
         self._restart_below = restart_below
         quantizer.embedding.weight.requires_grad_(False)
         book = quantizer.embedding.weight
-        self.counts = torch.ones(len(book))
-        self.sums = book.detach().clone()
+        # Buffers: a training that goes on from a checkpoint needs them too.
+        self.counts: Tensor
+        self.sums: Tensor
+        self.register_buffer("counts", torch.ones(len(book)))
+        self.register_buffer("sums", book.detach().clone())
 
     @torch.no_grad()
     def start(self, latents: Tensor, generator: torch.Generator, rounds: int = 10) -> None:
@@ -39,14 +43,14 @@ class CodebookTrainer:
             book[used] = sums[used] / counts[used, None]
             self._restart(~used, latents, generator)
         counts, _ = self._tally(latents)
-        self.counts = (counts / len(latents) * len(book) * 4.0).clip(1.0)
-        self.sums = book * self.counts[:, None]
+        self.counts.copy_((counts / len(latents) * len(book) * 4.0).clip(1.0))
+        self.sums.copy_(book * self.counts[:, None])
 
     def _tally(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         codes = self._quantizer.nearest(latents)
         size, width = self._quantizer.embedding.weight.shape
         counts = torch.bincount(codes, minlength=size).float()
-        sums = torch.zeros(size, width).index_add_(0, codes, latents)
+        sums = latents.new_zeros(size, width).index_add_(0, codes, latents)
         return counts, sums
 
     def _restart(self, dead: Tensor, latents: Tensor, generator: torch.Generator) -> None:

@@ -7,6 +7,7 @@ random.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -209,12 +210,12 @@ class GestureWindows:
         if not len(self._starts):
             raise ConfigError(f"no take with speech is longer than a window of {window} frames")
 
-    @property
+    @cached_property
     def scaling(self) -> Scaling:
         """The scales of the motion's channels."""
         return scaling_of(self._motion[1, :: max(1, self._motion.shape[1] // 20000)].float())
 
-    @property
+    @cached_property
     def latent_scale(self) -> Tensor:
         """Mean square `[P]` of each part's latents about their mean: to weigh errors evenly."""
         sample = self._latents[:: max(1, len(self._latents) // 20000)].float()

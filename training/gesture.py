@@ -1,37 +1,56 @@
 """Stage `gesture`: the gesture transformer learns codes and latents of the four parts.
 
-Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json} and
-a checkpoint from which a stopped training goes on.
+Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json},
+its checkpoint and its losses.
 """
 
 import json
-import math
-import time
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.config import GestureConfig, PartVaeConfig, from_mapping, live_config
+from engine.config import (
+    ForwardPath,
+    GestureConfig,
+    PartVaeConfig,
+    from_mapping,
+    live_config,
+    to_mapping,
+)
 from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.model.builders import build_gesture_model, build_part_vae
 from engine.model.gesture import GestureModel
+from engine.model.paper import paper_config
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
 from engine.text.words import Vocabulary
+from training.checkpoint import read_objective
 from training.clips import write_json
-from training.dataset import Batch, GestureWindows, load_takes
-from training.masking import MaskingConfig, disturb, frame_masks
+from training.dataset import GestureWindows, load_takes
+from training.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
+from training.masking import MaskingConfig, disturb, frame_masks, hint_masks
+from training.rates import RateSchedule
 from training.scaling import awaken, folded
 from training.store import load_config, load_weights, save_module
+from training.team import Team
+from training.windows import generator
 
 STROKE_FRAMES = (2, 6, 14)
 """Frames after the onset of a stressed vowel: a stroke is on its way, it has landed, it is over."""
+
+
+class Design(StrEnum):
+    """Which network learns."""
+
+    LIVE = "live"  # our own
+    PAPER = "paper"  # EMAGE as the paper has it; its speech and motion features are half as wide
 
 
 @dataclass(frozen=True)
@@ -39,16 +58,21 @@ class GestureTraining:
     """Settings of the stage.
 
     silence, wordless, true_motion: shares of windows, see `GestureWindows.draw`. seen_weight: of
-    frames that are not in the hidden end. minutes: stop there, whatever `steps` says.
+    frames that are not in the hidden end. minutes: stop there, to go on another time; the rate
+    goes by steps alone. path: of the paper's design. reconstruct_weight: of gestures made
+    of hints without sound (`MaskingConfig`).
     """
 
     corpus: str = "corpus"
     vq: str = "vq"
     window: int = 64
+    design: Design = Design.LIVE
+    path: ForwardPath = ForwardPath.CROSS_ATTENTION
     width: int = 96
+    word_width: int = 32
     batch: int = 32
     steps: int = 6000
-    minutes: float = 40.0
+    minutes: float | None = None
     rate: float = 1e-3
     weight_decay: float = 0.02
     dropout: float = 0.0
@@ -57,6 +81,7 @@ class GestureTraining:
     seen_weight: float = 0.2
     stress_weight: float = 1.0
     ear_weight: float = 1.0
+    reconstruct_weight: float = 0.0
     silence: float = 0.12
     wordless: float = 0.5
     true_motion: float = 0.25
@@ -64,7 +89,9 @@ class GestureTraining:
     threads: int = 1
     seed: int = 1
     report_every: int = 50
-    save_every_s: float = 120.0
+    clip_norm: float = 1.0
+    schedule: RateSchedule = field(default_factory=lambda: RateSchedule(rise=100, least=0.02))
+    loop: LoopSettings = field(default_factory=LoopSettings)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     takes: int | None = None
     start_from: str | None = None
@@ -88,10 +115,10 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(json.loads(path.read_text()))
 
 
-def adopt(folder: Path, model: GestureModel) -> None:
-    """Take over all weights of another model that have the same name and shape."""
+def adopt(folder: Path, model: nn.Module) -> None:
+    """Take over all weights of another training that have the same name and shape."""
     own = model.state_dict()
-    found = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+    found = read_objective(folder, "model")
     fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(own | fitting)
     print(f"{len(fitting)} of {len(own)} tensors taken from {folder}", flush=True)
@@ -100,41 +127,78 @@ def adopt(folder: Path, model: GestureModel) -> None:
 def model_config(
     settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int
 ) -> GestureConfig:
-    """The live design, fitting the part autoencoders."""
+    """The chosen design, fitting the part autoencoders."""
     sizes = {(vae.codes, vae.code_dim) for vae in parts.values()}
     if len(sizes) != 1:
         raise ConfigError(f"expected one size of codebook for all parts, got {sorted(sizes)}")
     codes, code_dim = sizes.pop()
-    features = DEFAULT_FEATURES.width
-    config = live_config(features, words, width=settings.width, codes=codes, code_dim=code_dim)
+    width = settings.width
+    sizes_of = {"codes": codes, "code_dim": code_dim, "word_width": settings.word_width}
+    if settings.design is Design.LIVE:
+        config = live_config(DEFAULT_FEATURES.width, words, width=width, **sizes_of)
+    else:
+        halves = {"audio_width": width // 2, "motion_width": width // 2}
+        config = paper_config(
+            words, path=settings.path, width=width, speakers=1, **halves, **sizes_of
+        )
     return replace(config, dropout=settings.dropout)
 
 
+class Lesson(NamedTuple):
+    """What the model is shown of a batch, and what it is to find.
+
+    weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
+    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents and since as
+    in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is shared
+    out, errors count the same.
+    """
+
+    inputs: WindowInputs
+    weight: Tensor
+    ends: Tensor
+    hinted: Tensor
+    codes: Tensor
+    latents: Tensor
+    since: Tensor
+
+
 def losses(
-    outputs: WindowOutputs, batch: Batch, weight: Tensor, scale: Tensor, smoothing: float
+    outputs: WindowOutputs, lesson: Lesson, scale: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(latent error, class error, right codes `[P]`), averages over frames by `weight [B, T]`."""
-    total = weight.sum()
+    """(latent error, class error, right codes `[P]`), averages over frames by their weight."""
+    weight = lesson.weight / lesson.weight.numel()
     latent_error, class_error, right = [], [], []
     for p in range(len(BodyPart)):
-        square = (outputs.latents[p] - batch.latents[:, :, p]).square().mean(-1) / scale[p]
-        latent_error.append((square * weight).sum() / total)
-        logits, codes = outputs.logits[p], batch.codes[:, :, p]
+        square = (outputs.latents[p] - lesson.latents[:, :, p]).square().mean(-1) / scale[p]
+        latent_error.append((square * weight).sum())
+        logits, codes = outputs.logits[p], lesson.codes[:, :, p]
         entropy = F.cross_entropy(
             logits.transpose(1, 2), codes, reduction="none", label_smoothing=smoothing
         )
-        class_error.append((entropy * weight).sum() / total)
+        class_error.append((entropy * weight).sum())
         hit = (logits.argmax(-1) == codes).float()
-        right.append(((hit * weight).sum() / total).detach())
+        right.append((hit * weight).sum().detach())
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
-def next_hit(outputs: WindowOutputs, batch: Batch, ends: Tensor) -> float:
-    """How often the upper body's code of the first frame of the hidden end is right."""
-    first = ends.float().argmax(1)
-    rows, upper = torch.arange(len(first)), list(BodyPart).index(BodyPart.UPPER)
-    made = outputs.logits[upper].detach()[rows, first].argmax(-1)
-    return float((made == batch.codes[rows, first, upper]).float().mean())
+def reconstruction(outputs: WindowOutputs, latents: Tensor, scale: Tensor) -> Tensor:
+    """Absolute error `[B]` of the body's latents `[B, T, P, D]` (eq. 8), in their own spread."""
+    errors = [
+        (outputs.latents[p] - latents[:, :, p]).abs().mean((1, 2)) / scale[p].sqrt()
+        for p, part in enumerate(BodyPart)
+        if part is not BodyPart.FACE
+    ]
+    return torch.stack(errors).mean(0)
+
+
+@torch.no_grad()
+def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
+    """How often the upper body's code of the first frame of the hidden end is right, a scalar."""
+    first = lesson.ends.float().argmax(1)
+    rows = torch.arange(len(first), device=first.device)
+    upper = list(BodyPart).index(BodyPart.UPPER)
+    made = outputs.logits[upper][rows, first].argmax(-1)
+    return (made == lesson.codes[rows, first, upper]).float().mean()
 
 
 class StressEar(nn.Module):
@@ -158,165 +222,139 @@ class StressEar(nn.Module):
         soon = (since >= first) & (since < middle)
         later = (since >= middle) & (since <= last)
         truth = torch.stack([soon, later], -1).float()
-        lift = torch.tensor([4.0, 2.0])
+        lift = torch.tensor([4.0, 2.0], device=truth.device)
         return F.binary_cross_entropy_with_logits(self(features), truth, pos_weight=lift)
 
 
-class GestureTrainer:
-    """The model, its optimiser and one step."""
+class GestureObjective(nn.Module):
+    """Learns the model, and beside it the ear.
+
+    width: of the model's speech features. scale: mean square `[P]` of each part's latents.
+    """
 
     def __init__(
-        self, settings: GestureTraining, config: GestureConfig, windows: GestureWindows
+        self, model: GestureModel, width: int, scale: Tensor, settings: GestureTraining
     ) -> None:
-        torch.manual_seed(settings.seed)
-        self.settings, self.config, self.windows = settings, config, windows
-        self.model: GestureModel = build_gesture_model(config)
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.ear = StressEar(config.width)
+        super().__init__()
+        self.model = model
+        self.ear = StressEar(width)
+        self.scale: Tensor
+        self.register_buffer("scale", scale, persistent=False)
+        self._settings = settings
         self._heard: list[Tensor] = []
-        self.model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
-        parameters = [*self.model.parameters(), *self.ear.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            parameters, settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
-        )
-        self.scale, self.scaling = windows.latent_scale, windows.scaling
-        self.done = 0
+        model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
 
-    def awaken(self) -> None:
-        """Make a fresh model listen and look from the first step on."""
-        inputs, _, _ = self.inputs(self._draw())
-        awaken(self.model, inputs)
-
-    def _draw(self) -> Batch:
-        settings = self.settings
-        return self.windows.draw(
-            settings.batch,
-            self.generator,
-            silence=settings.silence,
-            wordless=settings.wordless,
-            true=settings.true_motion,
-        )
-
-    def rate(self, progress: float) -> float:
-        """Learning rate at `progress` 0..1: a short rise, then half a cosine."""
-        rise = min(1.0, (self.done + 1) / 100)
-        return self.settings.rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-    def inputs(self, batch: Batch) -> tuple[WindowInputs, Tensor, Tensor]:
-        """What the model is shown, the weight `[B, T]` of each frame's error, the hidden ends."""
-        settings, generator = self.settings, self.generator
-        rows, frames = batch.words.shape
-        hidden, ends = frame_masks(settings.masking, rows, frames, generator)
-        motion = disturb(settings.masking, self.scaling.apply(batch.motion), generator)
-        mask = hidden[..., None].float().expand_as(motion)
-        speaker = torch.zeros(rows, dtype=torch.int64)
-        weight = torch.where(ends, 1.0, settings.seen_weight)
-        stroke = (batch.since <= STROKE_FRAMES[-1]).float()
-        weight = weight * (1.0 + settings.stress_weight * stroke)
-        # Short ends count as much as long ones: they are what happens live.
-        weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
-        return WindowInputs(motion, mask, batch.audio, batch.words, speaker), weight, ends
-
-    def step(self, progress: float) -> dict[str, float]:
-        """Learn from one batch; gives numbers to report."""
-        settings = self.settings
-        batch = self._draw()
-        inputs, weight, ends = self.inputs(batch)
+    def forward(self, lesson: Lesson, step: int, draws: torch.Generator) -> Terms:
+        """Terms for a lesson; those shown are not yet weighted."""
+        settings = self._settings
         self._heard.clear()
-        outputs = self.model(inputs)
-        ear = self.ear.loss(self._heard.pop(), batch.since)
-        latent, entropy, right = losses(outputs, batch, weight, self.scale, settings.smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        (settings.latent_weight * latent + entropy + settings.ear_weight * ear).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(progress)
-        self.optimizer.step()
-        self.done += 1
-        named = {f"hit_{part}": float(r) for part, r in zip(BodyPart, right, strict=True)}
-        named["next_upper"] = next_hit(outputs, batch, ends)
-        return {
-            "latent": latent.item(),
-            "nll": entropy.item(),
-            "ear": ear.item(),
-            "norm": float(norm),
-            **named,
-        }
+        outputs = self._outputs(lesson.inputs)
+        ear = self.ear.loss(self._heard.pop().float(), lesson.since)
+        latent, entropy, right = losses(outputs, lesson, self.scale, settings.smoothing)
+        total = settings.latent_weight * latent + entropy + settings.ear_weight * ear
+        shown = {"latent": latent, "nll": entropy, "ear": ear}
+        if settings.reconstruct_weight:
+            shown["hints"] = self._reconstruct(lesson)
+            total = total + settings.reconstruct_weight * shown["hints"]
+        shown |= {f"hit_{part}": hit for part, hit in zip(BodyPart, right, strict=True)}
+        return Terms(total, shown | {"next_upper": next_hit(outputs, lesson)})
 
-    def save(self, out: Path, spent_s: float) -> None:
-        """Write the model and, whole or not at all, everything needed to go on."""
-        save_module(out, self.config, folded(self.model, self.scaling))
-        state = {
-            "model": self.model.state_dict(),
-            "ear": self.ear.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "done": self.done,
-            "spent_s": spent_s,
-        }
-        temporary = out / "checkpoint.part"
-        torch.save(state, temporary)
-        temporary.replace(out / "checkpoint.pt")
+    def _outputs(self, inputs: WindowInputs, *, listen: bool = True) -> WindowOutputs:
+        with autocast(self._settings.loop, inputs.motion.device):
+            outputs = self.model(inputs, listen=listen)
+        return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
 
-    def resume(self, out: Path) -> float:
-        """Go on from a checkpoint if there is one; gives the seconds that were spent before."""
-        path = out / "checkpoint.pt"
-        if not path.is_file():
-            return 0.0
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.ear.load_state_dict(state["ear"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.done = int(state["done"])
-        return float(state["spent_s"])
+    def _reconstruct(self, lesson: Lesson) -> Tensor:
+        """The error of gestures made of hints alone (eq. 7, 8)."""
+        rows = lesson.hinted > 0
+        if not rows.any():
+            return lesson.hinted.sum()
+        inputs = WindowInputs(*(field[rows] for field in lesson.inputs))
+        errors = reconstruction(
+            self._outputs(inputs, listen=False), lesson.latents[rows], self.scale
+        )
+        return (errors * lesson.hinted[rows]).sum() / len(rows)
 
 
-def train(trainer: GestureTrainer, out: Path) -> None:
-    """All steps or all minutes, whichever ends first."""
-    settings = trainer.settings
-    before = trainer.resume(out)
-    began = saved = time.monotonic()
-    sums: dict[str, float] = {}
-    trainer.model.train()
-    while trainer.done < settings.steps:
-        spent = before + time.monotonic() - began
-        if spent > 60 * settings.minutes:
-            break
-        progress = max(trainer.done / settings.steps, spent / (60 * settings.minutes))
-        for name, value in trainer.step(progress).items():
-            sums[name] = sums.get(name, 0.0) + value / settings.report_every
-        if trainer.done % settings.report_every == 0:
-            shown = " ".join(f"{name} {value:.3f}" for name, value in sums.items())
-            sums = {}
-            rate = (time.monotonic() - began) / trainer.done if not before else 0.0
-            print(
-                f"{trainer.done}/{settings.steps} {shown} | {spent / 60:.1f} of "
-                f"{settings.minutes:g} min, {rate:.2f} s a step",
-                flush=True,
-            )
-        if time.monotonic() - saved > settings.save_every_s:
-            saved = time.monotonic()
-            trainer.save(out, spent)
-    trainer.save(out, before + time.monotonic() - began)
+def make_lesson(
+    settings: GestureTraining, windows: GestureWindows, draws: torch.Generator, step: int = 0
+) -> Lesson:
+    """Draw windows, hide and disturb a part of their motion."""
+    batch = windows.draw(
+        settings.batch,
+        draws,
+        silence=settings.silence,
+        wordless=settings.wordless,
+        true=settings.true_motion,
+    )
+    rows, frames = batch.words.shape
+    hidden, ends = frame_masks(settings.masking, rows, frames, draws)
+    motion = disturb(settings.masking, windows.scaling.apply(batch.motion), draws)
+    mask = hidden[..., None].float().expand_as(motion)
+    hinted = torch.zeros(rows, dtype=torch.bool)
+    if settings.masking.hinted > 0:
+        hints = hint_masks(settings.masking, rows, frames, step / settings.steps, draws)
+        hinted = hints.rows
+        mask, ends = torch.where(hinted[:, None, None], hints.mask, mask), ends | hinted[:, None]
+    speaker = torch.zeros(rows, dtype=torch.int64)
+    weight = torch.where(ends, 1.0, settings.seen_weight)
+    stroke = (batch.since <= STROKE_FRAMES[-1]).float()
+    weight = weight * (1.0 + settings.stress_weight * stroke)
+    # Short ends count as much as long ones: they are what happens live.
+    weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
+    inputs = WindowInputs(motion, mask, batch.audio, batch.words, speaker)
+    return Lesson(
+        inputs, weight / weight.mean(), ends, hinted / hinted.float().mean().clamp(min=1e-9),
+        batch.codes, batch.latents, batch.since,
+    )  # fmt: skip
 
 
-def run(config: dict[str, Any], data: Path, out: Path) -> None:
+def gesture_learner(
+    settings: GestureTraining, config: GestureConfig, windows: GestureWindows, out: Path
+) -> Learner:
+    """A fresh model, awake, that learns from windows and is written to `out`."""
+    torch.manual_seed(settings.seed)
+    model = build_gesture_model(config)
+    objective = GestureObjective(model, config.audio.width, windows.latent_scale, settings)
+    awaken(model, make_lesson(settings, windows, generator(settings.seed)).inputs)
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{count} parameters", flush=True)
+    return Learner(
+        name="gesture",
+        config=to_mapping(settings) | {"model": to_mapping(config)},
+        objective=objective,
+        optimizer=torch.optim.AdamW(
+            objective.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
+        ),
+        draw=lambda draws, step: make_lesson(settings, windows, draws, step),
+        export=lambda: save_module(out, config, folded(model, windows.scaling)),
+        networks=(model,),
+    )
+
+
+def course_of(settings: GestureTraining) -> Course:
+    """How long and how fast it learns."""
+    return Course(
+        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.report_every, settings.minutes,
+    )  # fmt: skip
+
+
+def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
     """Train on DATA/corpus with the autoencoders of DATA/vq."""
-    settings = from_mapping(GestureTraining, config)
+    settings, team = from_mapping(GestureTraining, config), team or Team()
     torch.set_num_threads(settings.threads)
     parts = load_parts(data / settings.vq)
     corpus = data / settings.corpus
     vocabulary = read_vocabulary(corpus)
-    takes = load_takes(corpus, "train", vocabulary, settings.variants, settings.takes)
+    with team.leader_first():  # features are computed once and kept
+        takes = load_takes(corpus, "train", vocabulary, settings.variants, settings.takes)
     windows = GestureWindows(takes, parts, settings.window)
     print(f"{len(takes)} takes, {sum(len(t.words) for t in takes)} frames", flush=True)
-    trainer = GestureTrainer(settings, model_config(settings, parts, len(vocabulary)), windows)
-    count = sum(p.numel() for p in trainer.model.parameters())
-    print(f"{count} parameters", flush=True)
-    write_json(out / "vocabulary.json", list(vocabulary.words))
-    if settings.start_from is None:
-        trainer.awaken()
-    else:
-        adopt(data / settings.start_from, trainer.model)
-    train(trainer, out)
+    model = model_config(settings, parts, len(vocabulary))
+    learner = gesture_learner(settings, model, windows, out)
+    if settings.start_from is not None:
+        adopt(data / settings.start_from, learner.objective.get_submodule("model"))
+    if team.leads:
+        write_json(out / "vocabulary.json", list(vocabulary.words))
+    Loop(learner, course_of(settings), settings.loop, team, out).run()

@@ -2,26 +2,29 @@
 
 Trained on recorded lower bodies and on the same decoded from codes, whose legs tremble a little;
 the root learns to follow the planted feet of the body that will be shown. Reads OUT/lower of the
-stage `vq` and writes OUT/global/{config.json,model.safetensors}.
+stage `vq` and writes OUT/global/{config.json,model.safetensors},
+its checkpoint and its losses.
 """
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.config import GlobalMotionConfig, PartVaeConfig, from_mapping
+from engine.config import GlobalMotionConfig, PartVaeConfig, from_mapping, to_mapping
 from engine.layout import Field, Layout, part_layout
 from engine.model.builders import build_global_motion, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
+from training.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
 from training.losses import FootLoss, changes
+from training.rates import RateSchedule
 from training.store import load_config, load_weights, save_module
-from training.vq import schedule, start_from_statistics
+from training.team import Team
+from training.vq import start_from_statistics
 from training.windows import Source, WindowSampler, generator, load_sources
 
 LOWER = part_layout(BodyPart.LOWER, 0)
@@ -59,6 +62,9 @@ class GlobalTraining:
     seed: int = 1
     threads: int = 1
     report_every: int = 200
+    clip_norm: float = 1.0
+    schedule: RateSchedule = field(default_factory=RateSchedule)
+    loop: LoopSettings = field(default_factory=LoopSettings)
 
 
 def hide_translation(lower: Tensor) -> Tensor:
@@ -121,31 +127,50 @@ def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
     return WindowSampler(groups, settings.window)
 
 
-def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: train the global motion for the lower body in OUT/lower."""
-    settings = from_mapping(GlobalTraining, config)
-    torch.set_num_threads(settings.threads)
+class GlobalObjective(nn.Module):
+    """Learns where the body goes from SAMPLE vectors."""
+
+    def __init__(self, network: nn.Module, feet: FootLoss, settings: GlobalTraining) -> None:
+        super().__init__()
+        self.network = network
+        self._feet, self._settings = feet, settings
+
+    def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> Terms:
+        """Terms for `batch [b, T, 85]`."""
+        with autocast(self._settings.loop, batch.device):
+            made = self.network(SAMPLE.unpack(batch)["lower"])
+        terms = loss(made.float(), batch, self._feet, self._settings.foot)
+        return Terms(torch.stack(list(terms.values())).sum(), terms)
+
+
+def learner(settings: GlobalTraining, sampler: WindowSampler, team: Team, out: Path) -> Learner:
+    """A fresh network for what the sampler draws, written to OUT/global."""
     torch.manual_seed(settings.seed)
     own = GlobalMotionConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
-    module, feet = build_global_motion(own), FootLoss(settings.fps)
-    sampler, draws = prepare(data, out, settings), generator(settings.seed)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.rate, weight_decay=1e-4)
-    count = sum(p.numel() for p in module.parameters())
+    network = build_global_motion(own)
+    count = sum(p.numel() for p in network.parameters())
     print(f"global: {count} parameters", flush=True)
-    first = SAMPLE.unpack(sampler.draw(256, draws).flatten(0, 1))
-    start_from_statistics(module.encoder, module.decoder, first["lower"], first["travel"], 0.01)
-    began = time.monotonic()
-    for step in range(settings.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate * schedule(step, settings.steps)
-        batch = sampler.draw(settings.batch, draws)
-        terms = loss(module(SAMPLE.unpack(batch)["lower"]), batch, feet, settings.foot)
-        optimizer.zero_grad(set_to_none=True)
-        sum(terms.values(), torch.zeros(())).backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimizer.step()
-        if (step + 1) % settings.report_every == 0 or step == settings.steps - 1:
-            left = (time.monotonic() - began) / (step + 1) * (settings.steps - step - 1)
-            shown = " ".join(f"{name} {float(x.detach()):.4f}" for name, x in terms.items())
-            print(f"global {step + 1}/{settings.steps} {shown}, {left:.0f} s left", flush=True)
-            save_module(out / "global", own, module)
+    first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))
+    start_from_statistics(network.encoder, network.decoder, first["lower"], first["travel"], 0.01)
+    feet = FootLoss(settings.fps).to(team.device)
+    return Learner(
+        name="global",
+        config=to_mapping(settings),
+        objective=GlobalObjective(network, feet, settings),
+        optimizer=torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=1e-4),
+        draw=lambda draws, step: sampler.draw(settings.batch, draws),
+        export=lambda: save_module(out / "global", own, network),
+        networks=(network,),
+    )
+
+
+def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+    """Stage: train the global motion for the lower body in OUT/lower."""
+    settings, team = from_mapping(GlobalTraining, config), team or Team()
+    torch.set_num_threads(settings.threads)
+    course = Course(
+        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.report_every,
+    )  # fmt: skip
+    own = learner(settings, prepare(data, out, settings), team, out)
+    Loop(own, course, settings.loop, team, out / "global").run()

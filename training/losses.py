@@ -4,8 +4,9 @@ All take vectors `[B, T, C]` of one part, as `training.vectors` packs them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,11 @@ class Limb:
     parents: tuple[int, ...]
     offsets: Tensor
     weights: Tensor
+
+    def to(self, device: torch.device) -> "Limb":
+        """The same limb for motion on `device`."""
+        offsets, weights = self.offsets.to(device), self.weights.to(device)
+        return replace(self, offsets=offsets, weights=weights)
 
     def points(self, sixd: Tensor) -> Tensor:
         """Positions `[B, T, N, 3]` in metres of 6D rotations `[B, T, joints * 6]`.
@@ -142,6 +148,11 @@ class PartLoss:
         self._weights = weights
         self._stretch = stretch
 
+    def to(self, device: torch.device) -> Self:
+        """Compare what lies on `device` from now on."""
+        self._tree = None if self._tree is None else self._tree.to(device)
+        return self
+
     def __call__(self, made: Tensor, true: Tensor, first: int) -> dict[str, Tensor]:
         """Weighted terms; the stretch begins at frame `first`."""
         w = self._weights
@@ -163,7 +174,7 @@ class PartLoss:
             terms["face"] = w.face * F.l1_loss(made[..., face], true[..., face])
         for order, name in ((1, "velocity"), (2, "acceleration")):
             change = [s * F.l1_loss(changes(x, order), changes(y, order)) for x, y, s in moving]
-            terms[name] = getattr(w, name) * sum(change, torch.zeros(()))
+            terms[name] = getattr(w, name) * torch.stack(change).sum()
         return terms
 
 
@@ -179,6 +190,11 @@ class FootLoss:
         members = PART_JOINTS[BodyPart.LOWER]
         self._feet = [members.index(joint) for joint in CONTACT_JOINTS]
         self._fps = fps
+
+    def to(self, device: torch.device) -> Self:
+        """Look at feet on `device` from now on."""
+        self._tree = self._tree.to(device)
+        return self
 
     def feet(self, sixd: Tensor) -> Tensor:
         """Foot joints `[B, T, 4, 3]` in metres, for a pelvis at its rest position."""

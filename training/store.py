@@ -1,25 +1,37 @@
 """Trained modules on disk: FOLDER/config.json and FOLDER/model.safetensors."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
 from engine.config import from_mapping, to_mapping
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ExportError
 from training.clips import write_json
 
 T = TypeVar("T")
 
 
 def save_module(folder: Path, config: Any, module: nn.Module) -> None:
-    """Write a module's configuration and weights."""
+    """Write a module's configuration and weights, each whole or not at all.
+
+    ExportError when they cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
-    save_file(weights, str(folder / "model.safetensors"))
+    weights = {n: value.detach().cpu().contiguous() for n, value in module.state_dict().items()}
+    path = folder / "model.safetensors"
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        save_file(weights, str(temporary))
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ExportError(f"cannot write {path}: {error}; make room on the disk") from error
     write_json(folder / "config.json", to_mapping(config))
 
 

@@ -1,19 +1,20 @@
 """The stage `vq`: the four parts' VQ-VAEs (EMAGE section 4.1) on clips and composed speech.
 
-Reads DATA/<source folder>/**/*.npz, writes OUT/<part>/{config.json,model.safetensors}.
+Reads DATA/<source folder>/**/*.npz, writes OUT/<part>/{config.json,model.safetensors} and the
+part's checkpoint and losses.
 """
 
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.config import PartVaeConfig, from_mapping
+from engine.config import PartVaeConfig, from_mapping, to_mapping
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.layout import part_layout
@@ -22,8 +23,11 @@ from engine.model.conv import TemporalConv
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
 from training.codebook import CodebookTrainer, code_usage
+from training.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
 from training.losses import LossWeights, PartLoss
+from training.rates import RateSchedule
 from training.store import save_module
+from training.team import Team
 from training.windows import Source, WindowSampler, generator, load_sources
 
 
@@ -59,13 +63,9 @@ class VqTraining:
     threads: int = 1
     workers: int = 2
     report_every: int = 200
-
-
-def schedule(step: int, steps: int) -> float:
-    """The learning rate's factor: up over the first 50 steps, then down along a half cosine."""
-    rise = min(1.0, (step + 1) / 50)
-    fall = 0.5 + 0.5 * torch.cos(torch.tensor(step / steps * torch.pi)).item()
-    return rise * (0.01 + 0.99 * fall)
+    clip_norm: float = 1.0
+    schedule: RateSchedule = field(default_factory=RateSchedule)
+    loop: LoopSettings = field(default_factory=LoopSettings)
 
 
 def face_width(part: BodyPart, channels: int) -> int:
@@ -92,109 +92,130 @@ def start_from_statistics(
     last.bias.mul_(spread).add_(wanted.mean(0))
 
 
-class PartTrainer:
-    """Trains one part: first an autoencoder, then with the codebook."""
+class PartObjective(nn.Module):
+    """Learns one part: first an autoencoder, then with the codebook.
+
+    team: whose latents the codebook learns from.
+    """
 
     def __init__(
         self,
-        part: BodyPart,
-        own: PartTraining,
+        vae: PartVae,
+        compare: PartLoss,
         config: VqTraining,
-        face_width: int = ARKIT_51.width,
+        steps: int,
+        team: Team,
     ) -> None:
-        self.part, self.own, self.config = part, own, config
-        torch.manual_seed(config.seed)
-        channels = part_layout(part, face_width).width
-        self.vae_config = PartVaeConfig(
-            channels, own.width, own.code_dim, own.codes, own.layers, config.causal,
-            config.commitment,
-        )  # fmt: skip
-        self.vae: PartVae = build_part_vae(self.vae_config)
-        assert self.vae.encoder is not None  # built with it
-        self.encoder = self.vae.encoder
-        self.codebook = CodebookTrainer(self.vae.quantizer)
-        self.generator = generator(config.seed)
-        self.compare = PartLoss(part, face_width, own.loss, config.stretch)
-        trained = [p for p in self.vae.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trained, lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4
-        )
+        super().__init__()
+        self.vae = vae
+        self.codebook = CodebookTrainer(vae.quantizer)
+        self._compare = compare.to(team.device)
+        self._config, self._team = config, team
+        self._start = int(config.warm_up * steps)
+        # Restarts end early enough for new codes to settle.
+        self._last_restart = 0.8 * steps
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """Terms of the loss for windows `x [B, T, C]`; learns the codebook on the way."""
-        latents = self.vae.encode(x)
-        flat = latents.detach().flatten(0, 1)
-        start = int(self.config.warm_up * self.own.steps)
+    def forward(self, x: Tensor, step: int, draws: torch.Generator) -> Terms:
+        """Terms for windows `x [b, T, C]`; learns the codebook on the way."""
+        config = self._config
+        with autocast(config.loop, x.device):
+            latents = self.vae.encode(x)
+        latents = latents.float()
         terms: dict[str, Tensor] = {}
-        if step == start:
-            self.codebook.start(flat, self.generator)
-        if step >= start:
-            vectors = self.vae.quantizer.lookup(self.vae.nearest(latents.detach()))
-            terms["commitment"] = self.config.commitment * (latents - vectors).square().mean()
-            # Restarts end early enough for new codes to settle.
-            self.codebook.step(flat, self.generator, restart=step < 0.8 * self.own.steps)
+        if step >= self._start:
+            vectors = self._quantise(latents, step, draws)
+            terms["commitment"] = config.commitment * (latents - vectors).square().mean()
             latents = latents + (vectors - latents).detach()
-        made = self.vae.decode(latents)
-        places = x.shape[1] - self.config.stretch + 1
-        first = int(torch.randint(places, (1,), generator=self.generator))
-        return terms | self.compare(made, x, first)
+        with autocast(config.loop, x.device):
+            made = self.vae.decode(latents)
+        places = x.shape[1] - config.stretch + 1
+        first = int(torch.randint(places, (1,), generator=draws))
+        terms |= self._compare(made.float(), x, first)
+        return Terms(torch.stack(list(terms.values())).sum(), terms)
 
-    def step(self, x: Tensor, step: int) -> dict[str, float]:
-        """One step of the optimiser; gives the terms as numbers."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate * schedule(step, self.own.steps)
-        terms = self.loss(x, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        total = sum(terms.values(), torch.zeros(()))
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
-        self.optimizer.step()
-        return {name: float(value.detach()) for name, value in terms.items()}
-
-    def train(self, sampler: WindowSampler, out: Path) -> None:
-        """All steps, with a checkpoint and a line of progress now and then."""
-        began, steps = time.monotonic(), self.own.steps
-        for step in range(steps):
-            terms = self.step(sampler.draw(self.config.batch, self.generator), step)
-            if (step + 1) % self.config.report_every == 0 or step == steps - 1:
-                left = (time.monotonic() - began) / (step + 1) * (steps - step - 1)
-                shown = " ".join(f"{name} {value:.4f}" for name, value in terms.items())
-                print(f"{self.part} {step + 1}/{steps} {shown}, {left:.0f} s left", flush=True)
-                save_module(out / self.part, self.vae_config, self.vae)
+    def _quantise(self, latents: Tensor, step: int, draws: torch.Generator) -> Tensor:
+        """The vectors `[b, T, D]` of latents, from the codebook as it was before this step."""
+        every = self._team.gather(latents).flatten(0, 1)
+        if step == self._start:
+            self.codebook.start(every, draws)
+        vectors = self.vae.quantizer.lookup(self.vae.nearest(latents.detach()))
+        self.codebook.step(every, draws, restart=step < self._last_restart)
+        return vectors
 
 
-def usage(vae: PartVae, clips: list[Tensor]) -> float:
+def part_learner(
+    part: BodyPart, settings: VqTraining, sampler: WindowSampler, team: Team, out: Path
+) -> Learner:
+    """A fresh network for `part` of what the sampler draws, written to OUT/<part>."""
+    own = settings.parts[part]
+    torch.manual_seed(settings.seed)
+    sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
+    channels = sample.shape[1]
+    vae_config = PartVaeConfig(
+        channels, own.width, own.code_dim, own.codes, own.layers, settings.causal,
+        settings.commitment,
+    )  # fmt: skip
+    vae = build_part_vae(vae_config)
+    assert vae.encoder is not None  # built with it
+    start_from_statistics(vae.encoder, vae.decoder, sample, sample)
+    compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
+    objective = PartObjective(vae, compare, settings, own.steps, team)
+    trained = [p for p in vae.parameters() if p.requires_grad]
+    return Learner(
+        name=str(part),
+        config=to_mapping(replace(settings, parts={part: own})),
+        objective=objective,
+        optimizer=torch.optim.AdamW(trained, settings.rate, (0.9, 0.99), weight_decay=1e-4),
+        draw=lambda draws, step: sampler.draw(settings.batch, draws),
+        export=lambda: save_module(out / part, vae_config, vae),
+        networks=(vae.encoder, vae.decoder),
+    )
+
+
+@torch.no_grad()
+def usage(vae: PartVae, clips: list[Tensor], device: torch.device) -> float:
     """The share of codes that the clips `[T, C]` use."""
-    with torch.no_grad():
-        codes = [vae.nearest(vae.encode(clip[None]))[0] for clip in clips]
+    codes = [vae.nearest(vae.encode(clip[None].to(device)))[0] for clip in clips]
     return code_usage(torch.cat(codes), vae.codes)
 
 
-def train_part(config: dict[str, Any], part: BodyPart, data: Path, out: Path) -> str:
+def train_part(
+    config: dict[str, Any], part: BodyPart, data: Path, out: Path, team: Team | None = None
+) -> str:
     """Train one part of a configuration; gives a line that says how it went."""
-    settings = from_mapping(VqTraining, config)
+    settings, team = from_mapping(VqTraining, config), team or Team()
     torch.set_num_threads(settings.threads)
     began = time.monotonic()
     clips = load_sources(data, list(settings.sources), part)
-    sampler = WindowSampler(clips, settings.window)
-    channels = next(clip.shape[-1] for _, group in clips for clip in group)
-    trainer = PartTrainer(part, settings.parts[part], settings, face_width(part, channels))
-    sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
-    start_from_statistics(trainer.encoder, trainer.vae.decoder, sample, sample)
-    trainer.train(sampler, out)
-    used = usage(trainer.vae, [clip for _, group in clips for clip in group[::2]])
-    count = sum(p.numel() for p in trainer.vae.parameters())
+    learner = part_learner(part, settings, WindowSampler(clips, settings.window), team, out)
+    steps = settings.parts[part].steps
+    course = Course(
+        steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.report_every,
+    )  # fmt: skip
+    Loop(learner, course, settings.loop, team, out / part).run()
+    vae = learner.objective.get_submodule("vae")
+    assert isinstance(vae, PartVae)
+    used = usage(vae, [clip for _, group in clips for clip in group[::2]], team.device)
+    count = sum(p.numel() for p in vae.parameters())
     seconds = time.monotonic() - began
     return f"{part}: {count} parameters, {100 * used:.0f} % of codes used, {seconds:.0f} s"
 
 
-def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: train every part that the configuration lists, `workers` of them at a time."""
+def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+    """Stage: train every part that the configuration lists.
+
+    `workers` of them at a time, or one after the other by all members of a team.
+    """
     settings = from_mapping(VqTraining, config)
     if not settings.parts:
         raise ConfigError("vq: expected at least one part in [parts], such as [parts.upper]")
+    if settings.workers == 1 or (team is not None and team.size > 1):
+        for part in settings.parts:
+            print(train_part(config, part, data, out, team), flush=True)
+        return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.workers, mp_context=spawn) as pool:
-        jobs = [pool.submit(train_part, config, part, data, out) for part in settings.parts]
+        jobs = [pool.submit(train_part, config, part, data, out, team) for part in settings.parts]
         for job in jobs:
             print(job.result(), flush=True)

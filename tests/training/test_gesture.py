@@ -7,14 +7,43 @@ import pytest
 import torch
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.config import PartVaeConfig, live_config
+from engine.config import (
+    ForwardPath,
+    GestureConfig,
+    MotionKind,
+    PartVaeConfig,
+    live_config,
+    published_audio_config,
+    published_text_config,
+)
 from engine.errors import ConfigError
-from engine.kernels.base import WindowOutputs
-from engine.model.builders import build_part_vae
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.builders import build_gesture_model, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
-from training.dataset import Batch, GestureWindows
-from training.gesture import GestureTrainer, GestureTraining, StressEar, losses, model_config, train
+from tests.material import save_corpus, save_parts
+from training.__main__ import read_config
+from training.checkpoint import read_log
+from training.dataset import GestureWindows
+from training.gesture import (
+    Design,
+    GestureTraining,
+    Lesson,
+    StressEar,
+    course_of,
+    gesture_learner,
+    losses,
+    make_lesson,
+    model_config,
+    reconstruction,
+    run,
+)
+from training.loop import Loop
+from training.masking import MaskingConfig
+from training.rates import RateSchedule
+from training.store import load_config, load_weights
+from training.team import Team
+from training.windows import generator
 
 FRAMES = 96
 SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
@@ -27,12 +56,22 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     outputs = WindowOutputs(tuple(latents[:, :, p] for p in range(4)), logits)
     wrong = latents.clone()
     wrong[:, 1] += 7.0
-    batch = Batch(*(torch.zeros(1),) * 3, codes, wrong, torch.zeros(1, 2))
-    weight = torch.tensor([[1.0, 0.0]])
-    error, entropy, right = losses(outputs, batch, weight, torch.ones(4), 0.0)
+    weight = torch.tensor([[2.0, 0.0]])
+    nothing = torch.zeros(1)
+    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing)
+    error, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(error) == 0.0
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
+
+
+def trained(
+    settings: GestureTraining, config: GestureConfig, windows: GestureWindows, out: Path
+) -> list[dict[str, float]]:
+    """The losses of every step."""
+    learner = gesture_learner(settings, config, windows, out)
+    Loop(learner, course_of(settings), settings.loop, Team(), out).run()
+    return read_log(out)
 
 
 def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
@@ -41,16 +80,12 @@ def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
     config = replace(
         live_config(DEFAULT_FEATURES.width, 10, width=16, codes=12, code_dim=8), heads=2
     )
-    whole = GestureTrainer(SETTINGS, config, windows)
-    first = whole.step(0.0)["nll"]
-    last = [whole.step(i / 30)["nll"] for i in range(1, 30)][-1]
-    assert last < first
-    short = replace(SETTINGS, steps=10)
-    train(GestureTrainer(short, config, windows), tmp_path)
-    again = GestureTrainer(SETTINGS, config, windows)
-    train(again, tmp_path)
-    assert again.done == 30
-    assert (tmp_path / "model.safetensors").is_file()
+    curve = trained(SETTINGS, config, windows, tmp_path / "whole")
+    assert curve[-1]["nll"] < curve[0]["nll"]
+    short = replace(SETTINGS, minutes=1e-9)
+    assert trained(short, config, windows, tmp_path / "parts") == []
+    assert trained(SETTINGS, config, windows, tmp_path / "parts") == curve
+    assert (tmp_path / "parts" / "model.safetensors").is_file()
 
 
 def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVae]) -> None:
@@ -69,3 +104,99 @@ def test_the_ear_knows_strokes_from_what_follows() -> None:
         ear.score.bias.fill_(-30.0)
     assert float(ear.loss(features, since)) < 1e-6
     assert float(ear.loss(features, since + 8)) > 1.0
+
+
+def test_reconstruction_is_the_body_alone() -> None:
+    latents = torch.randn(2, 3, 4, 6)
+    made = tuple(latents[:, :, p] + (5.0 if p == 0 else 0.5 * p) for p in range(4))
+    scale = torch.tensor([1.0, 1.0, 4.0, 9.0])
+    found = reconstruction(WindowOutputs(made, ()), latents, scale)
+    assert found.tolist() == pytest.approx([(0.5 / 1 + 1.0 / 2 + 1.5 / 3) / 3] * 2)
+
+
+HINTS = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+PAPER = replace(
+    SETTINGS,
+    design=Design.PAPER,
+    word_width=8,
+    reconstruct_weight=1.0,
+    ear_weight=0.0,
+    masking=HINTS,
+)
+
+
+@pytest.mark.parametrize("path", list(ForwardPath)[1:])
+def test_the_papers_design_learns_with_hints_and_without(
+    path: ForwardPath, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    even = replace(HINTS, joints=(0.5, 0.5))
+    settings = replace(PAPER, path=path, masking=even, schedule=RateSchedule(rise=5))
+    config = model_config(settings, parts, 10)
+    assert (config.path, config.motion.kind) == (path, MotionKind.SPATIAL)
+    reports = trained(settings, config, windows, tmp_path)
+
+    def mean(name: str, some: slice) -> float:
+        return sum(report[name] for report in reports[some]) / len(reports[some])
+
+    for name in ("nll", "latent", "hints"):
+        assert mean(name, slice(-5, None)) < mean(name, slice(0, 5)), name
+
+
+def test_windows_with_hints_hide_joints_and_the_others_their_ends(windows: GestureWindows) -> None:
+    settings = replace(PAPER, batch=64)
+    shown = make_lesson(settings, windows, generator(1), settings.steps // 2)
+    hinted = shown.hinted > 0
+    per_frame = shown.inputs.mask.mean(-1)
+    whole = ((per_frame == 0) | (per_frame == 1)).all(1)
+    assert torch.equal(whole, ~hinted)
+    assert shown.ends[hinted].all()
+    assert float(shown.hinted.mean()) == pytest.approx(1.0)
+    assert 0.4 < float(shown.inputs.mask[hinted].mean()) < 0.55
+    first = make_lesson(settings, windows, generator(1))
+    assert 0.15 < float(first.inputs.mask[hinted].mean()) < 0.25
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        published_audio_config(width=16, audio_width=8, motion_width=8, codes=12, code_dim=8),
+        published_text_config(10, width=16, audio_width=8, motion_width=8, codes=12, code_dim=8),
+    ],
+    ids=["audio", "text"],
+)
+def test_the_published_designs_reconstruct_too(
+    config: GestureConfig, windows: GestureWindows
+) -> None:
+    lesson = make_lesson(PAPER, windows, generator(1))
+    shown, latents = lesson.inputs, lesson.latents
+    rows, frames = shown.words.shape
+    channels = (2,) if config.audio.channels == 2 else ()
+    inputs = WindowInputs(
+        *(shown.motion, torch.rand_like(shown.motion).round()),
+        *(torch.randn(rows, frames * 533, *channels), shown.words, torch.zeros(rows).long()),
+    )
+    torch.manual_seed(0)
+    model = build_gesture_model(config)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    errors = []
+    for _ in range(10):
+        outputs = model(inputs, listen=False)
+        error = reconstruction(outputs, latents, windows.latent_scale).mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < 0.95 * errors[0]
+
+
+def test_the_shipped_settings_of_the_paper_train(root: Path, tmp_path: Path) -> None:
+    save_parts(tmp_path / "vq")
+    save_corpus(tmp_path / "corpus")
+    config = read_config(root / "training" / "configs" / "gesture_paper.toml")
+    tiny = {"window": 32, "width": 16, "word_width": 8, "batch": 3, "steps": 2, "variants": 1}
+    out = tmp_path / "gesture"
+    out.mkdir()
+    run(config | tiny, tmp_path, out)
+    saved = load_config(out, GestureConfig)
+    assert (saved.path, saved.width) == (ForwardPath.CROSS_ATTENTION, 16)
+    load_weights(out, build_gesture_model(saved))

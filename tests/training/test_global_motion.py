@@ -9,6 +9,7 @@ from engine.model.builders import build_global_motion
 from engine.skeleton import BodyPart
 from tests.material import save_parts, waving
 from training import global_motion
+from training.checkpoint import CHECKPOINT
 from training.clips import save_clip
 from training.global_motion import (
     LOWER,
@@ -103,6 +104,7 @@ def test_decoded_and_recorded_legs_are_both_shown(data, out):
 
 
 def _trained(data, out, steps):
+    (out / "global" / CHECKPOINT).unlink(missing_ok=True)
     """The loss of a network after so many steps, read back from disk."""
     config = {"sources": [{"folder": "clips"}], "width": 12, "batch": 4, "window": 16}
     global_motion.run(config | {"steps": steps, "rate": 0.01}, data, out)

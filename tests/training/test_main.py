@@ -37,10 +37,13 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 def test_every_shipped_configuration_is_valid(root):
     from engine.config import from_mapping
     from training.beat2_corpus import Beat2Settings
+    from training.gesture import GestureTraining
     from training.global_motion import GlobalTraining
     from training.vq import VqTraining
 
     for path in sorted((root / "training" / "configs").glob("vq*.toml")):
         assert from_mapping(VqTraining, command.read_config(path)).parts
+    for path in sorted((root / "training" / "configs").glob("gesture*.toml")):
+        assert from_mapping(GestureTraining, command.read_config(path)).steps
     from_mapping(GlobalTraining, command.read_config(root / "training" / "configs" / "global.toml"))
     from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))
