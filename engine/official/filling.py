@@ -75,9 +75,14 @@ def _misfit(found: Tensor, like: Tensor) -> str:
         return f"has shape {list(found.shape)}"
     if found.is_floating_point() != like.is_floating_point():
         return f"is of {found.dtype}"
-    if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+    if found.is_floating_point() and not _finite(found):
         return "holds NaN or infinite values: the file is damaged"
     return ""
+
+
+def _finite(tensor: Tensor) -> bool:
+    """A sum that is finite has no other terms, and takes a fraction of the time to look at each."""
+    return bool(tensor.sum().isfinite()) or bool(torch.isfinite(tensor).all())
 
 
 def check_positions(network: Network, positions: PeriodicPositions) -> None:

@@ -45,6 +45,11 @@ def test_a_leading_axis_of_the_published_programs_is_taken_off() -> None:
     assert module.weight.tolist() == [7.0, 7.0]
 
 
+def test_large_values_are_no_damage() -> None:
+    module = nn.BatchNorm1d(2)
+    assert not fill(module, network(WEIGHT=torch.full((2,), 3e38))).problem  # their sum is infinite
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
@@ -53,6 +58,7 @@ def test_a_leading_axis_of_the_published_programs_is_taken_off() -> None:
         ({"BIAS": torch.ones(1, 2)}, "misfits", "BIAS has shape [1, 2]; expected shape [2]"),
         ({"BIAS": torch.tensor([1.0, torch.nan])}, "misfits", "BIAS holds NaN"),
         ({"BIAS": torch.tensor([1.0, torch.inf])}, "misfits", "BIAS holds NaN"),
+        ({"BIAS": torch.tensor([-torch.inf, torch.inf])}, "misfits", "BIAS holds NaN"),
         ({"BIAS": torch.ones(2, dtype=torch.int64)}, "misfits", "BIAS is of torch.int64"),
         ({"NEW": torch.ones(1)}, "unexpected", "NEW is not of this model"),
     ],
