@@ -272,7 +272,10 @@ def _positions(size: Sizes) -> Shapes:
 
 
 def drawn(shapes: Shapes, size: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random values that keep activations near one; tables of positions as they must be."""
+    """Random values that keep activations near one; tables of positions as they must be.
+
+    tests/engine/official/published_audio.npz was made with these: other draws need a new one.
+    """
     return {name: _value(name, shape, size, generator) for name, shape in shapes.items()}
 
 
