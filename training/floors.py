@@ -20,6 +20,7 @@ from engine.pose import Motion, PoseChunk
 from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training.clips import write_json
 from training.global_motion import ZEROED
+from training.quantizing import code_use
 from training.store import load_config, load_weights
 from training.vectors import world_translation
 from training.vq import face_width
@@ -120,16 +121,17 @@ def average(rows: list[dict[str, float]], frames: list[int]) -> dict[str, float]
 
 
 def measure(parts: dict[BodyPart, PartVae], decoder: PoseDecoder, motions: list[Motion]) -> Any:
-    """Errors over `motions` and the share of each part's codes that they use."""
+    """Errors over `motions` and how each of a part's codebooks is used."""
     codes = [encode(parts, motion) for motion in motions]
     rows = [compare(decode(decoder, c, m), m) for c, m in zip(codes, motions, strict=True)]
     every = torch.cat(codes, -1)[0]
-    used = {p: len(torch.unique(every[i])) / parts[p].codes for i, p in enumerate(BodyPart)}
+    used = {p: code_use(every[i], parts[p].quantizer.sizes) for i, p in enumerate(BodyPart)}
     return {
         "clips": len(motions),
         "frames": int(every.shape[-1]),
         "cm": average(rows, [len(motion) for motion in motions]),
-        "code_usage": {part: round(value, 3) for part, value in used.items()},
+        "code_usage": {part: [round(u.used, 3) for u in uses] for part, uses in used.items()},
+        "perplexity": {part: [round(u.perplexity, 1) for u in uses] for part, uses in used.items()},
     }
 
 

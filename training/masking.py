@@ -2,8 +2,9 @@
 
 A live window shows the last frames that were emitted and hides the newest ones. A net that always
 sees a clean history learns to continue it and stops listening; so much of the history is hidden
-here, dropped and disturbed, and from time to time the hidden end is long. Hints, as the paper masks
-(EMAGE section 4.3), hide joints here and there instead of an end.
+here, dropped and disturbed, and from time to time the hidden end is long. Hints (EMAGE section 4.3)
+hide pieces here and there instead of an end (`training.hints`). Settings for the published way of
+training, four frames shown and channels masked, are in `training/configs/gesture_published.toml`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.layout import MOTION_TOKENS
+from engine.config import require
+from engine.schedule import Schedule
+from training.hints import HintShape, hidden_channels
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class MaskingConfig:
     """suffixes: (share, shortest, longest) hidden ends in frames. short_history: share of windows
     that show only `shortest` to `longest` frames before the hidden end. noise: largest standard
     deviation on visible (standardised) channels. drop: share of visible frames hidden, from..to.
-    hinted: share of windows that are masked by joints instead of at their end. joints: the share of
-    their joints that is hidden, when the training begins and when it ends; it grows evenly.
+    wrong_codes: (share of windows whose history holds wrong codes, largest share of such codes).
+    hinted: share of windows that show hints instead of hiding their end. joints: the share of them
+    that is hidden, when the training begins and when it ends; it grows evenly. shapes: of hints.
     """
 
     suffixes: tuple[tuple[float, int, int], ...] = ((0.4, 1, 8), (0.3, 9, 32), (0.3, 33, 60))
@@ -30,8 +34,14 @@ class MaskingConfig:
     longest: int = 16
     noise: float = 0.25
     drop: tuple[float, float] = (0.0, 0.3)
+    wrong_codes: tuple[float, float] = (0.0, 0.0)
     hinted: float = 0.0
     joints: tuple[float, float] = (0.0, 0.95)
+    shapes: tuple[HintShape, ...] = (HintShape.PIECES,)
+
+    def __post_init__(self) -> None:
+        require(bool(self.suffixes), "suffixes", "one or more", self.suffixes)
+        require(bool(self.shapes), "shapes", "one or more", self.shapes)
 
 
 def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
@@ -74,12 +84,11 @@ class Hints(NamedTuple):
 def hint_masks(
     config: MaskingConfig, rows: int, frames: int, progress: float, generator: torch.Generator
 ) -> Hints:
-    """Joints of frames hidden at random, more and more as `progress` goes from 0 to 1."""
+    """Pieces hidden at random, more and more as `progress` goes from 0 to 1."""
     low, high = config.joints
     hinted = torch.rand(rows, generator=generator) < config.hinted
-    pieces = torch.rand(rows, frames, len(MOTION_TOKENS), generator=generator)
-    hidden = pieces < low + (high - low) * progress
-    return Hints(hinted, hidden.repeat_interleave(torch.tensor(MOTION_TOKENS), -1).float())
+    ratio = low + (high - low) * progress
+    return Hints(hinted, hidden_channels(config.shapes, rows, frames, ratio, generator).float())
 
 
 def disturb(config: MaskingConfig, motion: Tensor, generator: torch.Generator) -> Tensor:
@@ -89,3 +98,21 @@ def disturb(config: MaskingConfig, motion: Tensor, generator: torch.Generator) -
     steady = torch.randn(rows, 1, channels, generator=generator)
     quick = torch.randn(rows, frames, channels, generator=generator)
     return motion + size * (0.7 * steady + 0.7 * quick)
+
+
+LIVE_HOPS = (1, 2, 4, 8, 16, 30, 60)
+"""Hops that `schedules` asks for: in between nothing changes."""
+
+
+def schedules(config: MaskingConfig, window: int) -> tuple[Schedule, ...]:
+    """The schedules that windows of `window` frames are hidden and shown for.
+
+    A hop counts where such an end is hidden; its seed is the longest that short histories show, or
+    all there is.
+    """
+    longest = config.longest if config.short_history > 0 else window
+    return tuple(
+        Schedule(window, min(longest, window - hop), hop)
+        for hop in LIVE_HOPS
+        if hop < window and any(low <= hop <= high for _, low, high in config.suffixes)
+    )

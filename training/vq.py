@@ -4,6 +4,7 @@ Reads DATA/<source folder>/**/*.npz, writes OUT/<part>/{config.json,model.safete
 part's checkpoint and losses.
 """
 
+import math
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.config import PartVaeConfig, from_mapping, to_mapping
+from engine.config import PartVaeConfig, QuantizerKind, from_mapping, to_mapping
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.layout import part_layout
@@ -22,9 +23,9 @@ from engine.model.builders import build_part_vae
 from engine.model.conv import TemporalConv
 from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
-from training.codebook import CodebookTrainer, code_usage
 from training.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
 from training.losses import LossWeights, PartLoss
+from training.quantizing import CodeUse, QuantizerTrainer, code_use
 from training.rates import RateSchedule
 from training.store import save_module
 from training.team import Team
@@ -33,7 +34,10 @@ from training.windows import Source, WindowSampler, generator, load_sources
 
 @dataclass(frozen=True)
 class PartTraining:
-    """The size of one part's network and how long it learns."""
+    """The size of one part's network and how long it learns.
+
+    quantizer, stages, levels: see `PartVaeConfig`; levels say how many codes there are.
+    """
 
     width: int
     codes: int = 256
@@ -41,6 +45,9 @@ class PartTraining:
     layers: int = 2
     steps: int = 2000
     loss: LossWeights = field(default_factory=LossWeights)
+    quantizer: QuantizerKind = QuantizerKind.EMA
+    stages: int = 1
+    levels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,14 +100,15 @@ def start_from_statistics(
 
 
 class PartObjective(nn.Module):
-    """Learns one part: first an autoencoder, then with the codebook.
+    """Learns one part: first an autoencoder, then with the quantiser.
 
-    team: whose latents the codebook learns from.
+    team: whose latents the codebooks learn from.
     """
 
     def __init__(
         self,
         vae: PartVae,
+        kind: QuantizerKind,
         compare: PartLoss,
         config: VqTraining,
         steps: int,
@@ -108,10 +116,10 @@ class PartObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.vae = vae
-        self.codebook = CodebookTrainer(vae.quantizer)
+        self.quantizer = QuantizerTrainer(vae.quantizer, kind)
         self._compare = compare.to(team.device)
         self._config, self._team = config, team
-        self._start = int(config.warm_up * steps)
+        self._start = 0 if self.quantizer.rounds_at_once else int(config.warm_up * steps)
         # Restarts end early enough for new codes to settle.
         self._last_restart = 0.8 * steps
 
@@ -123,9 +131,7 @@ class PartObjective(nn.Module):
         latents = latents.float()
         terms: dict[str, Tensor] = {}
         if step >= self._start:
-            vectors = self._quantise(latents, step, draws)
-            terms["commitment"] = config.commitment * (latents - vectors).square().mean()
-            latents = latents + (vectors - latents).detach()
+            latents, terms = self._quantise(latents, step, draws)
         with autocast(config.loop, x.device):
             made = self.vae.decode(latents)
         places = x.shape[1] - config.stretch + 1
@@ -133,14 +139,17 @@ class PartObjective(nn.Module):
         terms |= self._compare(made.float(), x, first)
         return Terms(torch.stack(list(terms.values())).sum(), terms)
 
-    def _quantise(self, latents: Tensor, step: int, draws: torch.Generator) -> Tensor:
-        """The vectors `[b, T, D]` of latents, from the codebook as it was before this step."""
+    def _quantise(
+        self, latents: Tensor, step: int, draws: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Vectors `[b, T, D]` of latents and terms, of the codebooks as before this step."""
         every = self._team.gather(latents).flatten(0, 1)
         if step == self._start:
-            self.codebook.start(every, draws)
-        vectors = self.vae.quantizer.lookup(self.vae.nearest(latents.detach()))
-        self.codebook.step(every, draws, restart=step < self._last_restart)
-        return vectors
+            self.quantizer.start(every, draws)
+        quantized = self.vae.quantize(latents)
+        terms = self.quantizer.terms(latents, quantized.codes, self._config.commitment)
+        self.quantizer.step(every, draws, restart=step < self._last_restart)
+        return quantized.vectors, terms
 
 
 def part_learner(
@@ -152,14 +161,14 @@ def part_learner(
     sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
     channels = sample.shape[1]
     vae_config = PartVaeConfig(
-        channels, own.width, own.code_dim, own.codes, own.layers, settings.causal,
-        settings.commitment,
+        channels, own.width, own.code_dim, math.prod(own.levels) if own.levels else own.codes,
+        own.layers, settings.causal, settings.commitment, own.quantizer, own.stages, own.levels,
     )  # fmt: skip
     vae = build_part_vae(vae_config)
     assert vae.encoder is not None  # built with it
     start_from_statistics(vae.encoder, vae.decoder, sample, sample)
     compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
-    objective = PartObjective(vae, compare, settings, own.steps, team)
+    objective = PartObjective(vae, own.quantizer, compare, settings, own.steps, team)
     trained = [p for p in vae.parameters() if p.requires_grad]
     return Learner(
         name=str(part),
@@ -173,10 +182,10 @@ def part_learner(
 
 
 @torch.no_grad()
-def usage(vae: PartVae, clips: list[Tensor], device: torch.device) -> float:
-    """The share of codes that the clips `[T, C]` use."""
+def usage(vae: PartVae, clips: list[Tensor], device: torch.device) -> tuple[CodeUse, ...]:
+    """How the clips `[T, C]` use each codebook."""
     codes = [vae.nearest(vae.encode(clip[None].to(device)))[0] for clip in clips]
-    return code_usage(torch.cat(codes), vae.codes)
+    return code_use(torch.cat(codes), vae.quantizer.sizes)
 
 
 def train_part(
@@ -199,7 +208,8 @@ def train_part(
     used = usage(vae, [clip for _, group in clips for clip in group[::2]], team.device)
     count = sum(p.numel() for p in vae.parameters())
     seconds = time.monotonic() - began
-    return f"{part}: {count} parameters, {100 * used:.0f} % of codes used, {seconds:.0f} s"
+    uses = ", then ".join(map(str, used))
+    return f"{part}: {count} parameters, codes used: {uses}, {seconds:.0f} s"
 
 
 def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:

@@ -1,8 +1,19 @@
 """Hidden ends and worn histories."""
 
+import pytest
 import torch
 
-from training.masking import MaskingConfig, disturb, frame_masks, hint_masks, suffix_lengths
+from engine.errors import ConfigError
+from engine.schedule import Schedule
+from training.hints import HintShape
+from training.masking import (
+    MaskingConfig,
+    disturb,
+    frame_masks,
+    hint_masks,
+    schedules,
+    suffix_lengths,
+)
 
 
 def generator() -> torch.Generator:
@@ -67,3 +78,27 @@ def test_hints_hide_whole_joints_more_and_more() -> None:
             assert torch.equal(tail.amin(-1), tail.amax(-1))
         shares.append(float(mask.mean()))
     assert all(abs(a - b) < 0.01 for a, b in zip(shares, (0.1, 0.5, 0.9), strict=True))
+
+
+def test_hints_have_the_wanted_shapes() -> None:
+    config = MaskingConfig(hinted=1.0, joints=(0.5, 0.5), shapes=(HintShape.JOINTS,))
+    hints = hint_masks(config, 8, 32, 0.0, generator())
+    assert hints.rows.all()
+    assert torch.equal(hints.mask, hints.mask[:, :1].expand_as(hints.mask))
+
+
+def test_schedules_are_those_whose_ends_are_hidden() -> None:
+    live = MaskingConfig(suffixes=((0.5, 1, 2), (0.5, 8, 20)), longest=16)
+    assert schedules(live, 24) == (
+        Schedule(24, 16, 1),
+        Schedule(24, 16, 2),
+        Schedule(24, 16, 8),
+        Schedule(24, 8, 16),
+    )
+    published = MaskingConfig(suffixes=((1.0, 60, 60),), short_history=0.0)
+    assert schedules(published, 64) == (Schedule(64, 4, 60),)
+
+
+def test_nothing_to_choose_from_is_refused() -> None:
+    with pytest.raises(ConfigError, match="shapes must be"):
+        MaskingConfig(shapes=())

@@ -10,6 +10,7 @@ import torch
 from engine import rotation as rot
 from engine.config import GlobalMotionConfig, PartVaeConfig
 from engine.errors import ConfigError
+from engine.model.builders import build_part_vae
 from engine.skeleton import SMPLX_55, BodyPart
 from training import floors, global_motion, vq
 from training.checkpoint import read_log
@@ -18,7 +19,7 @@ from training.global_motion import LOWER, SAMPLE, hide_translation, samples
 from training.loop import Course, Loop
 from training.losses import FootLoss
 from training.retarget import plant
-from training.store import load_config
+from training.store import load_config, load_weights
 from training.team import Team
 from training.windows import Source, WindowSampler, generator, load_sources
 
@@ -117,6 +118,36 @@ def test_training_lowers_the_loss(data, tmp_path):
     Loop(learner, course, settings.loop, Team(), tmp_path).run()
     curve = [row["loss"] for row in read_log(tmp_path)]
     assert curve[-1] < 0.6 * curve[0]
+
+
+QUANTIZERS = {
+    "plain": {"codes": 32},
+    "residual": {"codes": 8, "stages": 3},
+    "fsq": {"levels": (5, 4, 3)},
+}
+
+
+@pytest.mark.parametrize("kind", QUANTIZERS)
+def test_other_quantizers_learn_too(kind, data, tmp_path):
+    own = {"width": 16, "code_dim": 8, "steps": 80, "quantizer": kind} | QUANTIZERS[kind]
+    settings = _settings(80) | {"parts": {"upper": own}, "rate": 3e-3}
+    said = vq.train_part(settings, BodyPart.UPPER, data, tmp_path)
+    config = load_config(tmp_path / "upper", PartVaeConfig)
+    stages = config.stages
+    assert said.count("perplexity") == stages == QUANTIZERS[kind].get("stages", 1)
+    assert config.quantizer == kind
+    assert kind != "fsq" or config.codes == 60
+    vae = build_part_vae(config)
+    load_weights(tmp_path / "upper", vae)
+    curve = [row["loss"] for row in read_log(tmp_path / "upper")]
+    assert np.mean(curve[-10:]) < 0.9 * np.mean(curve[:10])
+    ((_, clips),) = load_sources(data, [Source("clips")], BodyPart.UPPER)
+    assert all(
+        use.used > 1.5 / size
+        for use, size in zip(
+            vq.usage(vae, clips, torch.device("cpu")), vae.quantizer.sizes, strict=True
+        )
+    )
 
 
 def test_quantising_begins_after_the_warm_up(trained):
