@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from engine.bundle import Bundle
-from engine.decoder import PoseDecoder
 from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
@@ -27,7 +26,7 @@ from engine.pose import concatenate
 from engine.rotation import exp, inverse, log, multiply
 from engine.sampling import CodeChoice
 from engine.skeleton import BodyPart
-from engine.stream import GestureStream
+from engine.stream import GestureStream, pose_decoder
 
 _RATE = 16000
 
@@ -105,15 +104,8 @@ class Ours:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        config = bundle.config
         self._kernel = EagerKernel(bundle.gesture)
-        self._decoder = PoseDecoder(
-            bundle.parts,
-            bundle.global_motion,
-            face_width=config.pose_format.face.width,
-            global_zeroed=config.global_zeroed,
-            global_orthonormal=config.global_orthonormal,
-        )
+        self._decoder = pose_decoder(bundle)
 
     def window(self, audio: Tensor, motion: Tensor, mask: Tensor) -> np.ndarray:
         """One forward pass over a window and its decoding; rotations `[T, J, 4]`."""

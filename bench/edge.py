@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from engine.bundle import Bundle
-from engine.decoder import PoseDecoder
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.pose import concatenate
@@ -24,7 +23,7 @@ from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import PART_JOINTS, BodyPart
 from engine.statistics import percentiles
-from engine.stream import GestureStream
+from engine.stream import GestureStream, pose_decoder
 
 _FUTURE_FRAMES = 24  # more than any published part sees: 600 ms of sound, 21 frames of codes
 _SETTLED_FRAMES = 15  # after which the seam with the rest pose has died away
@@ -126,14 +125,7 @@ def _decoding_errors(
     bundle: Bundle, codes: Tensor, emitted: Tensor, hop: int
 ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
     """Degrees of edge decoding, and of the emitted rotations `[T, J, 4]`, against full decoding."""
-    config = bundle.config
-    decoder = PoseDecoder(
-        bundle.parts,
-        bundle.global_motion,
-        face_width=config.pose_format.face.width,
-        global_zeroed=config.global_zeroed,
-        global_orthonormal=config.global_orthonormal,
-    )
+    decoder = pose_decoder(bundle)
     full = decoder.decode(codes, codes.shape[2]).rotations[0]
     edge = torch.cat(
         [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.layout import MOTION, SIXD, joint_channels, part_layout
-from engine.model.global_motion import GlobalMotion
+from engine.model.global_motion import GlobalMotion, local_motion
 from engine.model.part_vae import PartVae
 from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
@@ -53,7 +53,12 @@ def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
 
 
 class PoseDecoder:
-    """Decodes the codes of all four parts together."""
+    """Decodes the codes of all four parts together.
+
+    The global motion network sees the vector of the lower body, with the fields `global_zeroed` as
+    zeros and its rotations made orthonormal if `global_orthonormal`; or, if `whole_body`,
+    `engine.model.global_motion.local_motion`.
+    """
 
     def __init__(
         self,
@@ -63,26 +68,34 @@ class PoseDecoder:
         face_width: int,
         global_zeroed: tuple[str, ...] = (),
         global_orthonormal: bool = False,
+        whole_body: bool = False,
     ) -> None:
         self._parts = parts
         self._global = global_motion
         self._layouts = {part: part_layout(part, face_width) for part in BodyPart}
         self._zeroed = global_zeroed
         self._orthonormal = global_orthonormal
+        self._whole_body = whole_body
         self._channels = {part: joint_channels(PART_JOINTS[part]) for part in BodyPart}
         self._rest_sixd = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
 
     @property
     def context(self) -> int:
         """Codes before a frame that can change it."""
-        lower = self._parts[BodyPart.LOWER].left_context + self._global.left_context
-        return max(lower, *(module.left_context for module in self._parts.values()))
+        return self._reach(
+            [m.left_context for m in self._parts.values()], self._global.left_context
+        )
 
     @property
     def edge(self) -> int:
         """Codes after a frame that can change it; 0 when all decoders are causal."""
-        lower = self._parts[BodyPart.LOWER].right_context + self._global.right_context
-        return max(lower, *(module.right_context for module in self._parts.values()))
+        parts = [m.right_context for m in self._parts.values()]
+        return self._reach(parts, self._global.right_context)
+
+    def _reach(self, parts: list[int], beyond: int) -> int:
+        """The farthest code: the global motion network sees decoded frames."""
+        seen = max(parts) if self._whole_body else parts[list(self._parts).index(BodyPart.LOWER)]
+        return max(seen + beyond, *parts)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, last: int) -> Decoded:
@@ -92,11 +105,16 @@ class PoseDecoder:
             for p, part in enumerate(BodyPart)
         }
         lower = fields[BodyPart.LOWER]
-        travel = self._travel(lower)[:, -last:]
-        sixd = self._rest_sixd.to(codes.device).repeat(codes.shape[0], last, 1)
+        seen = codes.shape[2] if self._whole_body else last
+        sixd = self._rest_sixd.to(codes.device).repeat(codes.shape[0], seen, 1)
         for part in BodyPart:
-            sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -last:]
+            sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -seen:]
         rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, 6))
+        if self._whole_body:
+            travel = self._global(local_motion(rotations, lower["contact"].clamp(0.0, 1.0)))
+            rotations = rotations[:, -last:]
+        else:
+            travel = self._travel(lower)
         contact = lower["contact"][:, -last:]
         motion = MOTION.pack(
             {
@@ -106,7 +124,7 @@ class PoseDecoder:
             }
         )
         face = fields[BodyPart.FACE]["face"][:, -last:]
-        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel, motion)
+        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel[:, -last:], motion)
 
     def _travel(self, lower: dict[str, Tensor]) -> Tensor:
         """X velocity, height and z velocity `[B, T, 3]`."""

@@ -22,6 +22,7 @@ from engine.errors import ConfigError
 from engine.events import EventCounter
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
+from engine.layout import LOCAL_MOTION
 from engine.pose import FrameFlag, PoseChunk
 from engine.runner import Runner
 from engine.schedule import FileRules, Schedule, Tail
@@ -43,6 +44,19 @@ class Latency:
     def algorithmic_ms(self) -> float:
         """Audio that must pass after a frame's own before it can be computed, at most."""
         return self.lookahead_ms + self.hop_wait_ms
+
+
+def pose_decoder(bundle: Bundle) -> PoseDecoder:
+    """The decoder of a bundle's codes."""
+    config = bundle.config
+    return PoseDecoder(
+        bundle.parts,
+        bundle.global_motion,
+        face_width=config.pose_format.face.width,
+        global_zeroed=config.global_zeroed,
+        global_orthonormal=config.global_orthonormal,
+        whole_body=config.global_motion.channels == LOCAL_MOTION.width,
+    )
 
 
 class GestureStream:
@@ -85,13 +99,7 @@ class GestureStream:
         self._seed = seed
         self._runner = Runner(
             kernel or EagerKernel(bundle.gesture),
-            PoseDecoder(
-                bundle.parts,
-                bundle.global_motion,
-                face_width=self.format.face.width,
-                global_zeroed=config.global_zeroed,
-                global_orthonormal=config.global_orthonormal,
-            ),
+            pose_decoder(bundle),
             bundle.parts,
             schedule=self.schedule,
             clock=config.clock,

@@ -3,8 +3,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.config import GlobalMotionConfig
 from engine.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
 from engine.layout import MOTION
+from engine.model.builders import build_global_motion
+from engine.model.global_motion import local_motion
 from engine.rotation import to_sixd
 from engine.skeleton import SMPLX_55
 from tests.models import tiny_bundle
@@ -133,3 +136,28 @@ def test_global_motion_may_be_shown_orthonormal_rotations() -> None:
     torch.testing.assert_close(lower[..., :3].norm(dim=-1), torch.ones(2, 10, 9))
     torch.testing.assert_close((lower[..., :3] * lower[..., 3:]).sum(-1), torch.zeros(2, 10, 9))
     assert not torch.allclose(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_global_motion_of_the_whole_body(causal: bool) -> None:
+    """The paper's input: rotations of all joints and contacts, of every frame in reach."""
+    bundle = tiny_bundle(causal=causal)
+    torch.manual_seed(0)
+    walk = build_global_motion(GlobalMotionConfig(334, 3, 12, 2, causal=causal)).eval()
+    for module in bundle.parts.values():
+        module.quantizer.embedding.weight[23] = torch.nan
+    pose = PoseDecoder(bundle.parts, walk, face_width=51, whole_body=True)
+    at = pose.edge + 5
+    frames = at + pose.context + 5
+    codes = random_codes(frames, 1) % 23
+    plain = pose.decode(codes, frames)
+    moved = walk(local_motion(plain.rotations, plain.contacts))
+    torch.testing.assert_close(plain.travel, moved, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        pose.decode(codes, 3).travel, plain.travel[:, -3:], atol=1e-5, rtol=0
+    )
+    codes[:, 1, at] = 23  # of the upper body alone
+    spoilt = pose.decode(codes, frames).travel[0].isnan().any(-1).nonzero().flatten().tolist()
+    assert spoilt
+    assert min(spoilt) >= at - pose.edge
+    assert max(spoilt) <= at + pose.context
