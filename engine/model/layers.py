@@ -69,8 +69,11 @@ class Attention(nn.Module):
             weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
             (query,) = self._split(F.linear(x, weight[:width], bias[:width]), 1)
             key, value = self._split(F.linear(memory, weight[width:], bias[width:]), 2)
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        # Scores of large values round differently in another order of operations; this is the one
+        # in which the published checkpoints of 2024 come out as their own program gives them.
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
+        mixed = weights @ value
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
