@@ -4,6 +4,7 @@ Reads DATA/<vq>/{face,upper,hands,lower,global,rest.npz} and DATA/<gesture>; wri
 OUT and says how large it is.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from training.clips import load_clip
-from training.gesture import read_vocabulary
+from training.gesture import SCHEDULES, read_vocabulary
 from training.store import load_config, load_weights
 from training.vectors import part_vector
 
@@ -34,7 +35,8 @@ _SETTLED = 96  # frames of standing still after which a causal encoder has seen 
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """Settings of the stage. most_mb: refuse to write weights larger than this.
+    """Settings of the stage. most_mb: refuse to write weights larger than this. trained_for: as the
+    stage gesture wrote down, unless given.
 
     face, hand_reference, frame_rate: of the corpus, as its corpus.json says.
     """
@@ -65,6 +67,14 @@ def rest_codes(parts: dict[BodyPart, PartVae], rest: Motion) -> Tensor:
     return torch.tensor(codes)
 
 
+def read_schedules(gesture: Path) -> tuple[Schedule, ...]:
+    """What the stage gesture wrote down of its windows; nothing for older trainings."""
+    path = gesture / SCHEDULES
+    if not path.is_file():
+        return ()
+    return tuple(from_mapping(Schedule, entry) for entry in json.loads(path.read_text()))
+
+
 def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleConfig:
     """The bundle's configuration from those of its modules."""
     return BundleConfig(
@@ -77,7 +87,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         vocabulary=read_vocabulary(gesture).words,
         speakers=settings.speakers,
         schedule=settings.schedule,
-        trained_for=settings.trained_for,
+        trained_for=settings.trained_for or read_schedules(gesture),
         choices=settings.choices,
         sampling=settings.sampling,
         encoders=settings.encoders,

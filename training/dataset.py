@@ -210,6 +210,11 @@ class GestureWindows:
         if not len(self._starts):
             raise ConfigError(f"no take with speech is longer than a window of {window} frames")
 
+    @property
+    def width(self) -> int:
+        """Channels of the motion."""
+        return self._motion.shape[-1]
+
     @cached_property
     def scaling(self) -> Scaling:
         """The scales of the motion's channels."""

@@ -1,14 +1,15 @@
 """Stage `gesture`: the gesture transformer learns codes and latents of the four parts.
 
-Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json},
-its checkpoint and its losses.
+Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json,
+schedules.json}, its checkpoint and its losses.
 """
 
 import json
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 
 from engine.audio.features import DEFAULT_FEATURES
 from engine.config import (
-    ForwardPath,
     GestureConfig,
     PartVaeConfig,
     from_mapping,
@@ -34,67 +34,17 @@ from engine.text.words import Vocabulary
 from training.checkpoint import read_objective
 from training.clips import write_json
 from training.dataset import GestureWindows, load_takes
-from training.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
-from training.masking import MaskingConfig, disturb, frame_masks, hint_masks
-from training.rates import RateSchedule
+from training.gesture_settings import Design, GestureTraining
+from training.lesson import STROKE_FRAMES, Lesson, Lessons
+from training.loop import Course, Learner, Loop, Terms, autocast
+from training.masking import schedules
+from training.own_output import OwnOutput, seed_decoder
 from training.scaling import awaken, folded
 from training.store import load_config, load_weights, save_module
 from training.team import Team
 from training.windows import generator
 
-STROKE_FRAMES = (2, 6, 14)
-"""Frames after the onset of a stressed vowel: a stroke is on its way, it has landed, it is over."""
-
-
-class Design(StrEnum):
-    """Which network learns."""
-
-    LIVE = "live"  # our own
-    PAPER = "paper"  # EMAGE as the paper has it; its speech and motion features are half as wide
-
-
-@dataclass(frozen=True)
-class GestureTraining:
-    """Settings of the stage.
-
-    silence, wordless, true_motion: shares of windows, see `GestureWindows.draw`. seen_weight: of
-    frames that are not in the hidden end. minutes: stop there, to go on another time; the rate
-    goes by steps alone. path: of the paper's design. reconstruct_weight: of gestures made
-    of hints without sound (`MaskingConfig`).
-    """
-
-    corpus: str = "corpus"
-    vq: str = "vq"
-    window: int = 64
-    design: Design = Design.LIVE
-    path: ForwardPath = ForwardPath.CROSS_ATTENTION
-    width: int = 96
-    word_width: int = 32
-    batch: int = 32
-    steps: int = 6000
-    minutes: float | None = None
-    rate: float = 1e-3
-    weight_decay: float = 0.02
-    dropout: float = 0.0
-    latent_weight: float = 3.0
-    smoothing: float = 0.05
-    seen_weight: float = 0.2
-    stress_weight: float = 1.0
-    ear_weight: float = 1.0
-    reconstruct_weight: float = 0.0
-    silence: float = 0.12
-    wordless: float = 0.5
-    true_motion: float = 0.25
-    variants: int = 3
-    threads: int = 1
-    seed: int = 1
-    report_every: int = 50
-    clip_norm: float = 1.0
-    schedule: RateSchedule = field(default_factory=lambda: RateSchedule(rise=100, least=0.02))
-    loop: LoopSettings = field(default_factory=LoopSettings)
-    masking: MaskingConfig = field(default_factory=MaskingConfig)
-    takes: int | None = None
-    start_from: str | None = None
+SCHEDULES = "schedules.json"
 
 
 def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
@@ -128,7 +78,7 @@ def model_config(
     settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int
 ) -> GestureConfig:
     """The chosen design, fitting the part autoencoders."""
-    sizes = {(vae.codes, vae.code_dim) for vae in parts.values()}
+    sizes = {(vae.classes, vae.code_dim) for vae in parts.values()}
     if len(sizes) != 1:
         raise ConfigError(f"expected one size of codebook for all parts, got {sorted(sizes)}")
     codes, code_dim = sizes.pop()
@@ -144,24 +94,6 @@ def model_config(
     return replace(config, dropout=settings.dropout)
 
 
-class Lesson(NamedTuple):
-    """What the model is shown of a batch, and what it is to find.
-
-    weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
-    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents and since as
-    in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is shared
-    out, errors count the same.
-    """
-
-    inputs: WindowInputs
-    weight: Tensor
-    ends: Tensor
-    hinted: Tensor
-    codes: Tensor
-    latents: Tensor
-    since: Tensor
-
-
 def losses(
     outputs: WindowOutputs, lesson: Lesson, scale: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,7 +103,8 @@ def losses(
     for p in range(len(BodyPart)):
         square = (outputs.latents[p] - lesson.latents[:, :, p]).square().mean(-1) / scale[p]
         latent_error.append((square * weight).sum())
-        logits, codes = outputs.logits[p], lesson.codes[:, :, p]
+        logits = outputs.logits[p]
+        codes = lesson.codes[:, :, p] % logits.shape[-1]  # of several codebooks, the first one's
         entropy = F.cross_entropy(
             logits.transpose(1, 2), codes, reduction="none", label_smoothing=smoothing
         )
@@ -198,7 +131,8 @@ def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
     rows = torch.arange(len(first), device=first.device)
     upper = list(BodyPart).index(BodyPart.UPPER)
     made = outputs.logits[upper][rows, first].argmax(-1)
-    return (made == lesson.codes[rows, first, upper]).float().mean()
+    true = lesson.codes[rows, first, upper] % outputs.logits[upper].shape[-1]
+    return (made == true).float().mean()
 
 
 class StressEar(nn.Module):
@@ -229,26 +163,34 @@ class StressEar(nn.Module):
 class GestureObjective(nn.Module):
     """Learns the model, and beside it the ear.
 
-    width: of the model's speech features. scale: mean square `[P]` of each part's latents.
+    width: of the model's speech features. scale: mean square `[P]` of each part's latents. own:
+    makes histories where lessons ask for them.
     """
 
     def __init__(
-        self, model: GestureModel, width: int, scale: Tensor, settings: GestureTraining
+        self,
+        model: GestureModel,
+        width: int,
+        scale: Tensor,
+        settings: GestureTraining,
+        own: OwnOutput,
     ) -> None:
         super().__init__()
         self.model = model
         self.ear = StressEar(width)
         self.scale: Tensor
         self.register_buffer("scale", scale, persistent=False)
-        self._settings = settings
+        self._settings, self._own = settings, own
         self._heard: list[Tensor] = []
         model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
 
     def forward(self, lesson: Lesson, step: int, draws: torch.Generator) -> Terms:
         """Terms for a lesson; those shown are not yet weighted."""
-        settings = self._settings
+        settings, inputs = self._settings, lesson.inputs
+        if lesson.task:
+            inputs = inputs._replace(motion=self._own.into(self.model, inputs.motion, lesson.task))
         self._heard.clear()
-        outputs = self._outputs(lesson.inputs)
+        outputs = self._outputs(inputs)
         ear = self.ear.loss(self._heard.pop().float(), lesson.since)
         latent, entropy, right = losses(outputs, lesson, self.scale, settings.smoothing)
         total = settings.latent_weight * latent + entropy + settings.ear_weight * ear
@@ -276,47 +218,26 @@ class GestureObjective(nn.Module):
         return (errors * lesson.hinted[rows]).sum() / len(rows)
 
 
-def make_lesson(
-    settings: GestureTraining, windows: GestureWindows, draws: torch.Generator, step: int = 0
-) -> Lesson:
-    """Draw windows, hide and disturb a part of their motion."""
-    batch = windows.draw(
-        settings.batch,
-        draws,
-        silence=settings.silence,
-        wordless=settings.wordless,
-        true=settings.true_motion,
-    )
-    rows, frames = batch.words.shape
-    hidden, ends = frame_masks(settings.masking, rows, frames, draws)
-    motion = disturb(settings.masking, windows.scaling.apply(batch.motion), draws)
-    mask = hidden[..., None].float().expand_as(motion)
-    hinted = torch.zeros(rows, dtype=torch.bool)
-    if settings.masking.hinted > 0:
-        hints = hint_masks(settings.masking, rows, frames, step / settings.steps, draws)
-        hinted = hints.rows
-        mask, ends = torch.where(hinted[:, None, None], hints.mask, mask), ends | hinted[:, None]
-    speaker = torch.zeros(rows, dtype=torch.int64)
-    weight = torch.where(ends, 1.0, settings.seen_weight)
-    stroke = (batch.since <= STROKE_FRAMES[-1]).float()
-    weight = weight * (1.0 + settings.stress_weight * stroke)
-    # Short ends count as much as long ones: they are what happens live.
-    weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
-    inputs = WindowInputs(motion, mask, batch.audio, batch.words, speaker)
-    return Lesson(
-        inputs, weight / weight.mean(), ends, hinted / hinted.float().mean().clamp(min=1e-9),
-        batch.codes, batch.latents, batch.since,
-    )  # fmt: skip
+def own_output(
+    settings: GestureTraining,
+    windows: GestureWindows,
+    parts: Mapping[BodyPart, PartVae],
+    device: torch.device,
+) -> OwnOutput:
+    """What rolls the model out on `device`; the parts themselves stay where they are."""
+    near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
+    return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device))
 
 
 def gesture_learner(
-    settings: GestureTraining, config: GestureConfig, windows: GestureWindows, out: Path
+    settings: GestureTraining, config: GestureConfig, lessons: Lessons, own: OwnOutput, out: Path
 ) -> Learner:
-    """A fresh model, awake, that learns from windows and is written to `out`."""
+    """A fresh model, awake, that learns from lessons and is written to `out`."""
     torch.manual_seed(settings.seed)
-    model = build_gesture_model(config)
-    objective = GestureObjective(model, config.audio.width, windows.latent_scale, settings)
-    awaken(model, make_lesson(settings, windows, generator(settings.seed)).inputs)
+    model, windows = build_gesture_model(config), lessons.windows
+    scale = windows.latent_scale
+    objective = GestureObjective(model, config.audio.width, scale, settings, own)
+    awaken(model, lessons(generator(settings.seed)).inputs)
     count = sum(p.numel() for p in model.parameters())
     print(f"{count} parameters", flush=True)
     return Learner(
@@ -326,7 +247,7 @@ def gesture_learner(
         optimizer=torch.optim.AdamW(
             objective.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
         ),
-        draw=lambda draws, step: make_lesson(settings, windows, draws, step),
+        draw=lessons,
         export=lambda: save_module(out, config, folded(model, windows.scaling)),
         networks=(model,),
     )
@@ -349,12 +270,15 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
     vocabulary = read_vocabulary(corpus)
     with team.leader_first():  # features are computed once and kept
         takes = load_takes(corpus, "train", vocabulary, settings.variants, settings.takes)
-    windows = GestureWindows(takes, parts, settings.window)
+    windows = GestureWindows(takes, parts, settings.window + settings.rollout.lead)
     print(f"{len(takes)} takes, {sum(len(t.words) for t in takes)} frames", flush=True)
     model = model_config(settings, parts, len(vocabulary))
-    learner = gesture_learner(settings, model, windows, out)
+    own = own_output(settings, windows, parts, team.device)
+    learner = gesture_learner(settings, model, Lessons(settings, windows, parts), own, out)
     if settings.start_from is not None:
         adopt(data / settings.start_from, learner.objective.get_submodule("model"))
     if team.leads:
         write_json(out / "vocabulary.json", list(vocabulary.words))
+        known = schedules(settings.masking, settings.window)
+        write_json(out / SCHEDULES, [to_mapping(schedule) for schedule in known])
     Loop(learner, course_of(settings), settings.loop, team, out).run()

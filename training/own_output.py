@@ -7,6 +7,7 @@ by hop, through the runtime's decoder. Knows nothing of losses.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -71,9 +72,20 @@ def seed_context(parts: Mapping[BodyPart, PartVae]) -> int:
     return max(vae.left_context for vae in parts.values())
 
 
-def last_hop(batch: Batch, frames: int, hop: int, seed: int) -> Tensor:
+class RolloutTask(NamedTuple):
+    """Histories to be made: windows of L frames, own `[B]` bool which of them, hop `[B]` (the same
+    for all, for a batch is shared out by rows), noise `[B, P, V]` as `OwnOutput.roll` wants it.
+    """
+
+    batch: Batch
+    own: Tensor
+    hop: Tensor
+    noise: Tensor
+
+
+def last_hop(frames: int, hop: int, seed: int) -> Tensor:
     """The mask `[frames, 1]` of a live window: 0 shows the `seed` frames before the last `hop`."""
-    place = torch.arange(frames, device=batch.motion.device)
+    place = torch.arange(frames)
     new = frames - hop
     return ((place < new - seed) | (place >= new)).float()[:, None]
 
@@ -95,6 +107,17 @@ class OwnOutput:
         self._parts = parts
         self._decoder, self._context = decoder, seed_context(parts)
         self._scaling = scaling
+
+    def into(self, model: nn.Module, motion: Tensor, task: RolloutTask) -> Tensor:
+        """Standardised motion `[B, T, 337]` with the histories of `task` in their rows."""
+        rows, frames = task.own, motion.shape[1]
+        if not rows.any():
+            return motion
+        batch = Batch(*(x[rows] for x in task.batch))
+        made = self.roll(model, batch, frames, int(task.hop[0]), task.noise[rows])
+        result = motion.clone()
+        result[rows] = self._scaling.apply(made[:, -frames:])
+        return result
 
     @torch.no_grad()
     def roll(
@@ -122,7 +145,7 @@ class OwnOutput:
 
     def _inputs(self, batch: Batch, motion: Tensor, window: slice, hop: int) -> WindowInputs:
         seen = self._scaling.apply(motion[:, window])
-        mask = last_hop(batch, seen.shape[1], hop, self._config.seed).expand_as(seen)
+        mask = last_hop(seen.shape[1], hop, self._config.seed).to(seen).expand_as(seen)
         speaker = torch.zeros(len(seen), dtype=torch.int64, device=seen.device)
         return WindowInputs(seen, mask, batch.audio[:, window], batch.words[:, window], speaker)
 

@@ -27,6 +27,10 @@ class Scaling:
     mean: Tensor
     deviation: Tensor
 
+    def to(self, device: torch.device) -> "Scaling":
+        """The same scales for motion on `device`."""
+        return Scaling(self.mean.to(device), self.deviation.to(device))
+
     def apply(self, motion: Tensor) -> Tensor:
         """Standardised motion `[..., C]`."""
         return (motion - self.mean) / self.deviation

@@ -7,10 +7,11 @@ import torch
 
 from engine.audio.features import DEFAULT_FEATURES
 from engine.bundle import load_bundle
-from engine.config import from_mapping, live_config
+from engine.config import from_mapping, live_config, to_mapping
 from engine.errors import ConfigError
 from engine.model.builders import build_gesture_model
 from engine.model.vector_quantizer import Quantized
+from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from tests.material import CODE_DIM, CODES, save_parts, waving
 from training import bundle
@@ -54,6 +55,16 @@ def test_the_bundle_says_what_it_is(made):
     assert made.config.schedule.seed == 8
     assert made.config.provenance.licence == "Apache-2.0"
     assert made.config.global_motion.width == 12
+
+
+def test_it_says_what_it_was_trained_for(made, data):
+    assert made.config.trained_for == ()
+    written = [Schedule(24, 16, 1), Schedule(24, 4, 20)]
+    write_json(data / "gesture" / "schedules.json", [to_mapping(each) for each in written])
+    settings = from_mapping(BundleSettings, CONFIG)
+    config = bundle.bundle_config(settings, data / "vq", data / "gesture")
+    (data / "gesture" / "schedules.json").unlink()
+    assert config.trained_for == tuple(written)
 
 
 def test_it_decodes_what_the_trained_parts_decode(made, tmp_path):

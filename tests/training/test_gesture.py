@@ -1,5 +1,6 @@
 """The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from engine.config import (
     GestureConfig,
     MotionKind,
     PartVaeConfig,
+    from_mapping,
     live_config,
     published_audio_config,
     published_text_config,
@@ -20,26 +22,29 @@ from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.model.builders import build_gesture_model, build_part_vae
 from engine.model.part_vae import PartVae
+from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from tests.material import save_corpus, save_parts
+from tests.takes import take
 from training.__main__ import read_config
 from training.checkpoint import read_log
 from training.dataset import GestureWindows
 from training.gesture import (
-    Design,
-    GestureTraining,
-    Lesson,
+    SCHEDULES,
     StressEar,
     course_of,
     gesture_learner,
     losses,
-    make_lesson,
     model_config,
+    own_output,
     reconstruction,
     run,
 )
+from training.gesture_settings import Design, GestureTraining
+from training.lesson import Lesson, Lessons
 from training.loop import Loop
-from training.masking import MaskingConfig
+from training.masking import MaskingConfig, schedules
+from training.own_output import RolloutConfig
 from training.rates import RateSchedule
 from training.store import load_config, load_weights
 from training.team import Team
@@ -66,10 +71,15 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
 
 
 def trained(
-    settings: GestureTraining, config: GestureConfig, windows: GestureWindows, out: Path
+    settings: GestureTraining,
+    config: GestureConfig,
+    windows: GestureWindows,
+    parts: dict[BodyPart, PartVae],
+    out: Path,
 ) -> list[dict[str, float]]:
     """The losses of every step."""
-    learner = gesture_learner(settings, config, windows, out)
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    learner = gesture_learner(settings, config, Lessons(settings, windows, parts), own, out)
     Loop(learner, course_of(settings), settings.loop, Team(), out).run()
     return read_log(out)
 
@@ -80,11 +90,11 @@ def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
     config = replace(
         live_config(DEFAULT_FEATURES.width, 10, width=16, codes=12, code_dim=8), heads=2
     )
-    curve = trained(SETTINGS, config, windows, tmp_path / "whole")
+    curve = trained(SETTINGS, config, windows, parts, tmp_path / "whole")
     assert curve[-1]["nll"] < curve[0]["nll"]
     short = replace(SETTINGS, minutes=1e-9)
-    assert trained(short, config, windows, tmp_path / "parts") == []
-    assert trained(SETTINGS, config, windows, tmp_path / "parts") == curve
+    assert trained(short, config, windows, parts, tmp_path / "parts") == []
+    assert trained(SETTINGS, config, windows, parts, tmp_path / "parts") == curve
     assert (tmp_path / "parts" / "model.safetensors").is_file()
 
 
@@ -133,27 +143,13 @@ def test_the_papers_design_learns_with_hints_and_without(
     settings = replace(PAPER, path=path, masking=even, schedule=RateSchedule(rise=5))
     config = model_config(settings, parts, 10)
     assert (config.path, config.motion.kind) == (path, MotionKind.SPATIAL)
-    reports = trained(settings, config, windows, tmp_path)
+    reports = trained(settings, config, windows, parts, tmp_path)
 
     def mean(name: str, some: slice) -> float:
         return sum(report[name] for report in reports[some]) / len(reports[some])
 
     for name in ("nll", "latent", "hints"):
         assert mean(name, slice(-5, None)) < mean(name, slice(0, 5)), name
-
-
-def test_windows_with_hints_hide_joints_and_the_others_their_ends(windows: GestureWindows) -> None:
-    settings = replace(PAPER, batch=64)
-    shown = make_lesson(settings, windows, generator(1), settings.steps // 2)
-    hinted = shown.hinted > 0
-    per_frame = shown.inputs.mask.mean(-1)
-    whole = ((per_frame == 0) | (per_frame == 1)).all(1)
-    assert torch.equal(whole, ~hinted)
-    assert shown.ends[hinted].all()
-    assert float(shown.hinted.mean()) == pytest.approx(1.0)
-    assert 0.4 < float(shown.inputs.mask[hinted].mean()) < 0.55
-    first = make_lesson(settings, windows, generator(1))
-    assert 0.15 < float(first.inputs.mask[hinted].mean()) < 0.25
 
 
 @pytest.mark.parametrize(
@@ -165,9 +161,9 @@ def test_windows_with_hints_hide_joints_and_the_others_their_ends(windows: Gestu
     ids=["audio", "text"],
 )
 def test_the_published_designs_reconstruct_too(
-    config: GestureConfig, windows: GestureWindows
+    config: GestureConfig, windows: GestureWindows, parts: dict[BodyPart, PartVae]
 ) -> None:
-    lesson = make_lesson(PAPER, windows, generator(1))
+    lesson = Lessons(PAPER, windows, parts)(generator(1))
     shown, latents = lesson.inputs, lesson.latents
     rows, frames = shown.words.shape
     channels = (2,) if config.audio.channels == 2 else ()
@@ -200,3 +196,45 @@ def test_the_shipped_settings_of_the_paper_train(root: Path, tmp_path: Path) -> 
     saved = load_config(out, GestureConfig)
     assert (saved.path, saved.width) == (ForwardPath.CROSS_ATTENTION, 16)
     load_weights(out, build_gesture_model(saved))
+    known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
+    assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
+
+
+def test_the_model_learns_from_its_own_output(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    """The objective replaces the histories that a lesson leaves to it, and by nothing else."""
+    rollout = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
+    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=MaskingConfig(noise=0.0))
+    takes = [take(False, 1), take(True, 2), take(False, 3)]
+    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    lessons = Lessons(settings, windows, parts)
+    config = model_config(settings, parts, 10)
+    learner = gesture_learner(settings, config, lessons, own, tmp_path)
+    shown: list[WindowInputs] = []
+    model = learner.objective.get_submodule("model")
+    model.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    lesson = lessons(generator(3))
+    learner.objective(lesson, 0, generator(3)).total.backward()
+    assert len(shown) == 6 // 2 + 1  # three hops, then the window that is learned
+    rows, motion = lesson.task.own, shown[-1].motion
+    assert torch.equal(motion[~rows], lesson.inputs.motion[~rows])
+    changed = (motion[rows] != lesson.inputs.motion[rows]).any(-1)
+    assert changed[:, 24:30].all()
+    assert not (changed & (lesson.inputs.mask[rows].amin(-1) == 0))[:, :24].any()
+    torch.testing.assert_close(motion, own.into(model, lesson.inputs.motion, lesson.task))
+
+
+def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
+    windows: GestureWindows, parts: dict[BodyPart, PartVae]
+) -> None:
+    codes = torch.tensor([[[7 + 12 * 5]] * 2]).expand(1, 2, 4)
+    logits = 40.0 * torch.nn.functional.one_hot(codes[:, :, 0] % 12, 12).float()
+    latents = torch.zeros(1, 2, 4, 6)
+    outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
+    nothing = torch.zeros(1)
+    lesson = Lesson(nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing)
+    _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
+    assert float(entropy) == pytest.approx(0.0, abs=1e-5)
+    assert right.tolist() == [1.0] * 4

@@ -19,7 +19,14 @@ from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from tests.takes import take
 from training.dataset import CLOCK, Batch, GestureWindows
-from training.own_output import OwnOutput, RolloutConfig, last_hop, pick, seed_decoder
+from training.own_output import (
+    OwnOutput,
+    RolloutConfig,
+    RolloutTask,
+    last_hop,
+    pick,
+    seed_decoder,
+)
 from training.scaling import folded
 
 WINDOW, LEAD, SEED = 32, 8, 12
@@ -100,6 +107,21 @@ def test_only_the_frames_before_the_last_hop_change(
     assert motion.clone().requires_grad_().requires_grad  # not an inference tensor
 
 
+def test_only_the_windows_of_the_task_get_it(
+    parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
+) -> None:
+    batch = draw(windows, 3)
+    shown = windows.scaling.apply(batch.motion[:, LEAD:])
+    rows = torch.tensor([False, True, False])
+    task = RolloutTask(batch, rows, torch.full((3,), 4), torch.zeros(3, 4, 12))
+    own = OwnOutput(CONFIG, parts, seed_decoder(parts), windows.scaling)
+    made = own.into(model, shown, task)
+    assert torch.equal(made[~rows], shown[~rows])
+    expected = rolled(parts, windows, model, batch, 4)[1:2, LEAD:]
+    torch.testing.assert_close(made[rows], windows.scaling.apply(expected), atol=1e-3, rtol=0)
+    assert own.into(model, shown, task._replace(own=rows & False)) is shown
+
+
 def test_noise_draws_other_classes(
     parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
 ) -> None:
@@ -112,8 +134,8 @@ def test_noise_draws_other_classes(
     assert torch.equal(drawn, rolled(parts, windows, model, batch, 4, noise, warm))
 
 
-def test_the_last_window_is_a_live_hop(windows: GestureWindows) -> None:
-    mask = last_hop(draw(windows), WINDOW, 2, SEED)[:, 0]
+def test_the_last_window_is_a_live_hop() -> None:
+    mask = last_hop(WINDOW, 2, SEED)[:, 0]
     assert (mask == 0).nonzero().flatten().tolist() == list(range(WINDOW - 2 - SEED, WINDOW - 2))
 
 
