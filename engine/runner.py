@@ -106,8 +106,12 @@ class Runner:
 
     # -- state ---------------------------------------------------------------------------------
 
-    def fresh(self, seeds: Sequence[int]) -> StreamState:
-        """States of `len(seeds)` new streams, standing at rest in silence before frame 0."""
+    def fresh(self, seeds: Sequence[int], start: Tensor | None = None) -> StreamState:
+        """States of `len(seeds)` new streams, standing at rest in silence before frame 0.
+
+        start `[n, 337]`: the motion shown to the first window instead, at most the schedule's seed
+        long; ShapeError for anything else.
+        """
         rows, window = len(seeds), self.schedule.window
         state = StreamState(
             frame=np.zeros(rows, np.int64),
@@ -120,7 +124,18 @@ class Runner:
         )
         self._still(state)
         self._remember(state, self._decode(state, None, _OVERLAP), _OVERLAP)
+        if start is not None:
+            self._start_from(state, start)
         return state
+
+    def _start_from(self, state: StreamState, start: Tensor) -> None:
+        most = self.schedule.seed
+        if start.ndim != 2 or start.shape[1] != MOTION.width or not 1 <= len(start) <= most:
+            raise ShapeError(
+                f"a start is motion [1..{most}, {MOTION.width}], the seed of the schedule; got "
+                f"{list(start.shape)}"
+            )
+        state.motion[:, -len(start) :] = start
 
     def _noise(self, seed: int) -> CodeNoise:
         classes = max(module.classes for module in self._parts.values())

@@ -63,7 +63,9 @@ class GestureStream:
     """A live or offline stream of one speaker.
 
     bundle: the model. schedule: the bundle's own unless given. kernel: eager unless given.
-    speaker: name or index of one of the bundle's speakers. seed: of the sampling.
+    speaker: name or index of one of the bundle's speakers. seed: of the sampling. start `[n, 337]`:
+    motion in the layout MOTION that the first window is shown as its seed, instead of the rest pose:
+    the frames before frame 0, or with a schedule of whole files frames 0 to n - 1.
     Raises ConfigError for an unknown speaker.
     """
 
@@ -78,9 +80,11 @@ class GestureStream:
         kernel: Kernel | None = None,
         speaker: int | str = 0,
         seed: int = 0,
+        start: NDArray[np.float32] | None = None,
         events: EventCounter | None = None,
     ) -> None:
         config = bundle.config
+        self._start = None if start is None else torch.from_numpy(start)
         self.format = config.pose_format
         self.clock = config.clock
         self.schedule = schedule or config.schedule
@@ -231,7 +235,7 @@ class GestureStream:
         self._voiced: deque[bool] = deque()
         self._samples = 0
         self._taken = 0
-        self._state = self._runner.fresh([self._seed])
+        self._state = self._runner.fresh([self._seed], self._start)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""

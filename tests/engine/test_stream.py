@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench.edge import Recording
 from engine.config import FrontEnd
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ShapeError
+from engine.kernels.eager import EagerKernel
 from engine.pose import FrameFlag, PoseChunk, concatenate
 from engine.sampling import SamplingConfig
 from engine.schedule import Schedule
@@ -277,3 +279,20 @@ def test_published_windows_want_no_temperature() -> None:
     config = dataclasses.replace(bundle.config, sampling=SamplingConfig(0.5))
     with pytest.raises(ConfigError, match=r"set the sampling temperature to 0, not 0\.5"):
         GestureStream(dataclasses.replace(bundle, config=config), schedule=config.offline)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_stream_may_start_from_a_given_motion(files: bool) -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    schedule = bundle.config.offline if files else bundle.config.schedule
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((4, 337)).astype(np.float32)
+    kernel = Recording(EagerKernel(bundle.gesture))
+    stream = GestureStream(bundle, schedule=schedule, kernel=kernel, start=start)
+    stream.feed_audio(babble(1.5))
+    stream.flush()
+    shown = kernel.inputs[0].motion[0]
+    at = 0 if files else schedule.first_new - 4
+    np.testing.assert_array_equal(shown[at : at + 4], start)
+    with pytest.raises(ShapeError, match=r"a start is motion \[1\.\.\d+, 337\]"):
+        GestureStream(bundle, schedule=schedule, start=start[:, :330])
