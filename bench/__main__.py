@@ -16,6 +16,8 @@ from bench.edge import table as edge_table
 from bench.held_out import stroke_report
 from bench.latency import measure, read_speech
 from bench.official import write_random_audio_layout
+from bench.quality_command import add_commands as add_quality_commands
+from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     against.add_argument("--seconds", type=float, default=10.0, metavar="S")
     against.add_argument("--repeats", type=int, default=5, metavar="N")
+    add_quality_commands(commands)
     return parser
 
 
@@ -119,6 +122,8 @@ _COMMANDS = {
     "strokes": _strokes,
     "edge": _edge,
     "against": _against,
+    "quality": quality_command,
+    "fgd": fgd_command,
 }
 
 

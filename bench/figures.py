@@ -3,9 +3,10 @@
 Draws what it is given and judges nothing. matplotlib is imported here and nowhere else.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,11 @@ def _pyplot() -> Any:
 
 
 def _colour(name: str) -> str:
-    side = name.split("_")[0]
-    if "thumb" in name:
+    name = name.lower()
+    if "thumb" in name or "finger0" in name:
         return "tab:green"
-    return _COLOURS.get(side, "0.3")
+    ends = {"lf": "left", "rt": "right"}.get(name[-2:], "")
+    return next((c for side, c in _COLOURS.items() if name.startswith(side) or ends == side), "0.3")
 
 
 def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArray[np.float32]:
@@ -47,10 +49,24 @@ def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArr
 
 def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str) -> None:
     """Draw joints `[J, 3]` into matplotlib `axes`; palms carry an orange line outwards."""
-    across, up = _VIEWS[view]
     skeleton = motion.format.skeleton
-    names, origin = skeleton.joint_names, points[0]
-    for j, parent in enumerate(skeleton.parents):
+    draw_joints(axes, Still("", points, skeleton.parents, skeleton.joint_names), view)
+
+
+class Still(NamedTuple):
+    """One frame of any figure: joints `[J, 3]` in metres, root first, drawn about it."""
+
+    label: str
+    points: NDArray[Any]
+    parents: Sequence[int]
+    names: Sequence[str]
+
+
+def draw_joints(axes: Any, still: Still, view: str) -> None:
+    """Draw a figure of any joints; palms carry an orange line outwards where hands are SMPL-X's."""
+    across, up = _VIEWS[view]
+    points, names, origin = still.points, still.names, still.points[0]
+    for j, parent in enumerate(still.parents):
         if parent >= 0:
             line = points[[parent, j]]
             width = 0.8 if j > 21 else 1.6
@@ -67,21 +83,30 @@ def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str)
 
 def contact_sheet(path: Path, poses: Sequence[tuple[str, Motion, int]], columns: int = 8) -> None:
     """Write a picture of (label, motion, frame) triples, each from the front and the side."""
+    stills = [
+        Still(label, motion.world_positions()[frame], skeleton.parents, skeleton.joint_names)
+        for label, motion, frame in poses
+        for skeleton in [motion.format.skeleton]
+    ]
+    still_sheet(path, stills, columns)
+
+
+def still_sheet(path: Path, stills: Sequence[Still], columns: int = 8) -> None:
+    """Write a picture of stills, each from the front and the side."""
     pyplot = _pyplot()
-    rows = -(-len(poses) // columns)
+    rows = -(-len(stills) // columns)
     figure, grid = pyplot.subplots(
         2 * rows, columns, figsize=(2.4 * columns, 6.6 * rows), squeeze=False
     )
     for axes in grid.flat:
         axes.axis("off")
-    for number, (label, motion, frame) in enumerate(poses):
-        points = motion.world_positions()[frame]
+    for number, still in enumerate(stills):
         row, column = divmod(number, columns)
         for step, view in enumerate(_VIEWS):
             axes = grid[2 * row + step, column]
             axes.axis("on")
-            draw_pose(axes, motion, points, view)
-        grid[2 * row, column].set_title(label, fontsize=7)
+            draw_joints(axes, still, view)
+        grid[2 * row, column].set_title(still.label, fontsize=7)
     _save(figure, path)
 
 
@@ -131,8 +156,65 @@ def wrists_over_stresses(
     _save(figure, path)
 
 
+def strips(rows: Sequence[tuple[str, Motion]], frames: Sequence[int]) -> bytes:
+    """A PNG of the same frames of several motions from the front, a row each."""
+    figure, grid = _pyplot().subplots(
+        len(rows), len(frames), figsize=(1.5 * len(frames), 2.3 * len(rows)), squeeze=False
+    )
+    for (label, motion), cells in zip(rows, grid, strict=True):
+        points, fps = motion.world_positions(), motion.format.clock.frame_rate
+        for axes, frame in zip(cells, frames, strict=True):
+            draw_pose(axes, motion, points[frame], "front")
+            axes.set_title(f"{frame / fps:.2f} s", fontsize=7)
+        cells[0].set_ylabel(label)
+    return _png(figure)
+
+
+def speeds_over_time(
+    rows: Sequence[tuple[str, NDArray[np.float64]]],
+    fps: float,
+    speaking: NDArray[np.bool_] | None,
+    seconds: float = 30.0,
+) -> bytes:
+    """A PNG of speeds `[T]` (m/s) over the first `seconds`, frames with speech shaded."""
+    figure, axes = _pyplot().subplots(figsize=(14, 3))
+    for label, speed in rows:
+        axes.plot(np.arange(len(speed)) / fps, speed, lw=1, label=label)
+    top = max(float(speed[: int(seconds * fps)].max()) for _, speed in rows)
+    if speaking is not None:
+        times = np.arange(len(speaking)) / fps
+        axes.fill_between(times, 0, top, where=speaking, color="0.88", step="post", lw=0)
+    axes.set(xlim=(0, seconds), ylim=(0, top * 1.02), xlabel="time (s)", ylabel="m/s")
+    axes.legend(loc="upper right", fontsize=8)
+    return _png(figure)
+
+
+def distributions(
+    panels: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.float64]]]]],
+) -> bytes:
+    """A PNG of histograms: (axis label, (label, values `[N]`) of each kind) for every panel."""
+    figure, grid = _pyplot().subplots(1, len(panels), figsize=(4.6 * len(panels), 3), squeeze=False)
+    for axes, (title, kinds) in zip(grid[0], panels, strict=True):
+        every = np.concatenate([values for _, values in kinds])
+        low, high = np.percentile(every, [0.5, 99.5])
+        wide = max(float(high - low), 1e-6)
+        bins = np.linspace(float(low), float(low) + wide, 41)
+        for label, values in kinds:
+            inside = np.clip(values, bins[0], bins[-1])
+            axes.hist(inside, bins, density=True, histtype="step", label=label)
+        axes.set(xlabel=title, yticks=[])
+        axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
+    target = io.BytesIO()
+    figure.tight_layout()
+    figure.savefig(target, format="png", dpi=80)
+    _pyplot().close(figure)
+    return target.getvalue()
+
+
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path, dpi=80)
-    _pyplot().close(figure)
+    path.write_bytes(_png(figure))

@@ -22,10 +22,11 @@ def take_sound(path: Path) -> NDArray[np.float32]:
 
 
 def onset_times(sound: NDArray[np.float32], frames: int, clock: FrameClock) -> NDArray[np.float64]:
-    """Onsets (s) in the sound of `frames` frames without CUT_FRAMES at both ends, from its start.
+    """Onsets (s, from the cut) of the sound without CUT_FRAMES frames at both of its ends.
 
-    The cut is made before the onsets are looked for, as in the authors' code. ConfigError where
-    librosa is missing.
+    Cut before the onsets are looked for, as in the authors' code: what lies beyond `frames` frames
+    is dropped, but the end that is cut off is counted from the end of the whole sound. ConfigError
+    where librosa is missing.
     """
     try:
         from librosa.onset import onset_detect
@@ -33,8 +34,9 @@ def onset_times(sound: NDArray[np.float32], frames: int, clock: FrameClock) -> N
         raise ConfigError(
             "beat constancy needs librosa, which is not installed; run: pip install librosa"
         ) from error
-    first, last = clock.first_sample(CUT_FRAMES), clock.first_sample(frames - CUT_FRAMES)
-    inner = sound[first:last]
+    cut = clock.first_sample(CUT_FRAMES)
+    last = min(clock.first_sample(frames), len(sound) - cut)
+    inner = sound[cut : max(last, cut)]
     if len(inner) < _HOP:
         return np.zeros(0)
     found = onset_detect(y=inner, sr=clock.sample_rate, hop_length=_HOP, units="time")

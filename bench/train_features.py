@@ -83,7 +83,9 @@ def train_features(
         schedule.step()
         if (step + 1) % _REPORT_EVERY == 0:
             left = (time.monotonic() - began) / (step + 1) * (settings.steps - step - 1)
-            print(f"{step + 1}/{settings.steps} error {float(loss):.4f}, {left:.0f} s left")
+            print(
+                f"{step + 1}/{settings.steps} error {float(loss.detach()):.4f}, {left:.0f} s left"
+            )
     encoder.eval().requires_grad_(False)
     return encoder, reconstruction_error(encoder, decoder, rest)
 

@@ -7,7 +7,10 @@ from engine.pose import Motion, PoseChunk, PoseFormat
 pytest.importorskip("matplotlib")
 from bench.figures import (
     contact_sheet,
+    distributions,
     film_strip,
+    speeds_over_time,
+    strips,
     wrists_over_speech,
     wrists_over_stresses,
 )
@@ -53,3 +56,22 @@ def test_wrists_over_stresses_is_written(tmp_path):
     path = tmp_path / "strokes.png"
     wrists_over_stresses(path, [("a take", points, np.array([0.5, 1.0]))], 30.0)
     assert _is_picture(path)
+
+
+def test_strips_show_several_motions(motion):
+    png = strips([("made", motion), ("true", motion)], [0, 1, 3])
+    assert png.startswith(b"\x89PNG")
+
+
+def test_speeds_are_drawn_over_time():
+    speed = np.abs(np.sin(np.arange(90) / 9))
+    one = speeds_over_time([("made", speed)], 30.0, None, seconds=2.0)
+    two = speeds_over_time([("made", speed), ("true", 2 * speed)], 30.0, np.arange(90) > 30)
+    assert one.startswith(b"\x89PNG")
+    assert one != two
+
+
+def test_distributions_are_drawn_even_of_one_value():
+    panel = ("speed (m/s)", [("made", np.zeros(9)), ("true", np.zeros(4))])
+    spread = ("height (m)", [("made", np.arange(9.0)), ("true", np.arange(4.0))])
+    assert distributions([panel, spread]).startswith(b"\x89PNG")

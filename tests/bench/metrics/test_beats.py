@@ -102,7 +102,7 @@ def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
     onsets = onset_times(sound, len(motion), motion.format.clock)
     with_slip = bc_over_onsets(gesture_beats(moving, 30.0, slip=True), onsets)
     without = bc_over_onsets(gesture_beats(moving, 30.0), onsets)
-    assert with_slip == pytest.approx(0.71, abs=0.01)
+    assert with_slip == pytest.approx(0.71, abs=0.005)
     assert without is not None
     assert 0.44 <= without <= 0.46
     assert bc_equation_13(gesture_beats(moving, 30.0), onsets) == pytest.approx(0.94, abs=0.02)
