@@ -134,11 +134,12 @@ class Lessons:
             rate = most * torch.rand(len(motion), generator=draws)
             codes = wrong_codes(batch.codes.transpose(1, 2), rate, draws)
             rows &= ~masks.hinted & ~masks.own
-            visible = masks.mask[rows].amin(-1) == 0
-            motion = motion.clone()
-            motion[rows] = worn_history(
-                self._decoder, self._context, motion[rows], codes[rows], visible
-            )
+            if rows.any():
+                visible = masks.mask[rows].amin(-1) == 0
+                motion = motion.clone()
+                motion[rows] = worn_history(
+                    self._decoder, self._context, motion[rows], codes[rows], visible
+                )
         clean = self.windows.scaling.apply(motion)
         noisy = disturb(masking, clean, draws)
         return torch.where(masks.hinted[:, None, None], clean, noisy)

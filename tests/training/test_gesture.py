@@ -185,19 +185,22 @@ def test_the_published_designs_reconstruct_too(
     assert errors[-1] < 0.95 * errors[0]
 
 
-def test_the_shipped_settings_of_the_paper_train(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["paper", "published", "streaming"])
+def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> None:
     save_parts(tmp_path / "vq")
     save_corpus(tmp_path / "corpus")
-    config = read_config(root / "training" / "configs" / "gesture_paper.toml")
+    config = read_config(root / "training" / "configs" / f"gesture_{name}.toml")
     tiny = {"window": 32, "width": 16, "word_width": 8, "batch": 3, "steps": 2, "variants": 1}
     out = tmp_path / "gesture"
     out.mkdir()
     run(config | tiny, tmp_path, out)
     saved = load_config(out, GestureConfig)
-    assert (saved.path, saved.width) == (ForwardPath.CROSS_ATTENTION, 16)
+    paths = {"paper": ForwardPath.CROSS_ATTENTION}
+    assert (saved.path, saved.width) == (paths.get(name, ForwardPath.PARTS), 16)
     load_weights(out, build_gesture_model(saved))
     known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
     assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
+    assert {schedule.hop for schedule in known} >= ({1, 2, 4, 8} if name == "streaming" else set())
 
 
 def test_the_model_learns_from_its_own_output(

@@ -57,6 +57,12 @@ def test_wrong_codes_change_exactly_the_visible_history(draw) -> None:  # type: 
     assert changed[:, 14:28].any(0).all()
 
 
+def test_a_batch_without_a_wrong_history_is_left_alone(draw) -> None:  # type: ignore[no-untyped-def]
+    rare = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(1e-9, 1.0))))
+    clean = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(1e-9, 0.0))))
+    assert torch.equal(rare.inputs.motion, clean.inputs.motion)
+
+
 def test_hints_are_shown_as_they_were_given(draw) -> None:  # type: ignore[no-untyped-def]
     rough = MaskingConfig(hinted=0.5, noise=0.5, wrong_codes=(1.0, 1.0))
     worn = draw(replace(SETTINGS, masking=rough))
