@@ -5,7 +5,7 @@ together stand apart. Numbers of takes are averaged by their lengths. A measure 
 is lacking is None, and a note says what. Reads no motion files and draws nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class Settings:
     encoder: GestureEncoder | None = None
     seams: tuple[int, int] | None = None
     face_map: Floats | None = None
-    training: Callable[[], Sequence[tuple[Floats, float]]] | None = None
+    training: Callable[[], Iterable[tuple[Floats, float]]] | None = None
 
 
 @dataclass

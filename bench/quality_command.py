@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,15 +119,14 @@ def _array(path: Path | None, shape: tuple[int, ...]) -> Floats | None:
     return np.asarray(found, np.float64)
 
 
-def _training(folder: Path) -> list[tuple[Floats, float]]:
-    motions = []
+def _training(folder: Path) -> Iterator[tuple[Floats, float]]:
+    """One motion after the other: a training set is larger than memory."""
     for path in motion_files(folder).values():
         try:
             motion = read_motion(path)
         except GestureError:
             continue  # what is no motion was not trained on
-        motions.append((places_in_body(motion), float(motion.format.clock.frame_rate)))
-    return motions
+        yield places_in_body(motion), float(motion.format.clock.frame_rate)
 
 
 def _codes(
