@@ -64,8 +64,8 @@ class GestureStream:
 
     bundle: the model. schedule: the bundle's own unless given. kernel: eager unless given.
     speaker: name or index of one of the bundle's speakers. seed: of the sampling.
-    start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed, not the
-    rest pose: the frames before frame 0, or with a schedule of whole files frames 0 to n - 1.
+    start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed in the
+    place of the rest pose: the frames before frame 0, or for whole files frames 0 to n - 1.
     Raises ConfigError for an unknown speaker.
     """
 
