@@ -60,6 +60,7 @@ HEAVY = {
     "sounddevice": 1,
     "soundfile": 1,
     "soxr": 1,
+    "tensorboard": 1,
     "torch_tensorrt": 1,
     "trimesh": 1,
     "viser": 1,

@@ -23,6 +23,9 @@ STAGES = {
 }
 """Stage to the module whose `run(config, data, out)` does it; in the order they are run."""
 
+TRAINED = ("vq", "global", "gesture")
+"""Stages that go through `training.loop`; their `run` takes a team too."""
+
 
 def read_config(path: Path | None) -> dict[str, Any]:
     """The tables of a TOML file, or nothing without one; ConfigError when it cannot be read."""
@@ -41,17 +44,64 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="TOML file with the stage's settings")
     parser.add_argument("--data", type=Path, required=True, help="folder that the stage reads")
     parser.add_argument("--out", type=Path, required=True, help="folder that the stage writes")
+    trained = parser.add_argument_group(f"stages that train ({', '.join(TRAINED)})")
+    many = trained.add_mutually_exclusive_group()
+    many.add_argument("--processes", type=int, metavar="N", help="train in N processes here")
+    many.add_argument("--workers", type=int, metavar="N", help="train in N processes by Ray")
+    trained.add_argument("--address", help="of the Ray cluster: auto, or HOST:PORT")
+    trained.add_argument("--tensorboard", action="store_true", help="write OUT/**/tensorboard")
     return parser
+
+
+def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
+    """Run a stage that trains, in as many processes as are wanted."""
+    from training import launch
+
+    if options.tensorboard:
+        config = {**config, "loop": {**config.get("loop", {}), "tensorboard": True}}
+    work = launch.Work(STAGES[options.stage], config, options.data, options.out)
+    if options.workers:
+        from training import cluster
+
+        cluster.across(work, options.workers, options.address)
+    elif (options.processes or 1) > 1:
+        launch.together(work, options.processes)
+    else:
+        launch.alone(work)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """ConfigError where the options do not fit together or to the disk."""
+    several = options.processes or options.workers or options.tensorboard
+    if several and options.stage not in TRAINED:
+        raise ConfigError(
+            f"the stage {options.stage} does not train: run it without --processes, --workers and "
+            "--tensorboard"
+        )
+    if options.address and not options.workers:
+        raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
+    for name in ("processes", "workers"):
+        if (count := getattr(options, name)) is not None and count < 1:
+            raise ConfigError(f"--{name}: expected at least 1, got {count}")
+    if not options.data.is_dir():
+        raise ConfigError(
+            f"expected a folder at --data {options.data}, there is none: see training/README.md "
+            f"for what the stage {options.stage} reads"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; exit code 2 for a mistake in the settings or the data."""
     options = _parser().parse_args(arguments)
     try:
+        _check(options)
         config = read_config(options.config)
-        stage = importlib.import_module(STAGES[options.stage])
         options.out.mkdir(parents=True, exist_ok=True)
-        stage.run(config, options.data, options.out)
+        if options.stage in TRAINED:
+            _train(options, config)
+        else:
+            stage = importlib.import_module(STAGES[options.stage])
+            stage.run(config, options.data, options.out)
     except GestureError as error:
         print(f"emage-train: {error}", file=sys.stderr)
         return 2

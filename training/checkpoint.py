@@ -6,7 +6,7 @@ Knows files and how two configurations differ; not what is learned.
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,7 +44,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+            state = {**vars(checkpoint), "config": _plain(checkpoint.config)}
+            torch.save({"format": FORMAT, **state}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -105,7 +106,10 @@ def _read(path: Path) -> Checkpoint:
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """What differs between two configurations, by dotted name; FREE settings do not count."""
-    one, two = (_flat({k: v for k, v in c.items() if k not in FREE}) for c in (stored, wanted))
+    one, two = (
+        _flat({name: value for name, value in _plain(config).items() if name not in FREE})
+        for config in (stored, wanted)
+    )
     names = [name for name in one | two if one.get(name, "unset") != two.get(name, "unset")]
     return [
         f"{name} is {two.get(name, 'unset')}, was {one.get(name, 'unset')}"
@@ -117,8 +121,13 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     if isinstance(value, Mapping):
         items = [_flat(each, f"{name}.{key}" if name else str(key)) for key, each in value.items()]
         return {key: each for item in items for key, each in item.items()}
-    # A tuple comes back from JSON as a list.
-    return {name: list(value) if isinstance(value, tuple) else value}
+    return {name: value}
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without enumerations, and with lists for tuples: as it comes back from a file."""
+    plain: dict[str, Any] = json.loads(json.dumps(config))
+    return plain
 
 
 class LossLog:
@@ -131,24 +140,28 @@ class LossLog:
         self._path = folder / LOG
         kept = [line for line, step in _lines(self._path) if step < done]
         temporary = self._path.with_name(f".{LOG}.part")
-        try:
+        with self._said():
             temporary.write_text("".join(kept))
             os.replace(temporary, self._path)
             self._file: TextIO = self._path.open("a")
+
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add a step; on disk after `flush`."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        with self._said():
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
 
     def flush(self) -> None:
         """Put on disk what was written. Before a checkpoint: the log must not lack its steps."""
-        try:
+        with self._said():
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
 
     def close(self) -> None:
         """End of the log. What a full disk does not take is of steps that will come again."""

@@ -82,6 +82,7 @@ class Learner:
     Terms; what it draws from the generator must not depend on its share of the batch. draw: called
     as (generator, step), gives a whole batch, a tensor or tuples of tensors with the same number of
     rows. export: write what the next stages read. networks: what torch.compile is worth for.
+    partial: some step leaves a parameter without a gradient.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Learner:
     draw: Callable[[torch.Generator, int], Any]
     export: Callable[[], None]
     networks: Sequence[nn.Module] = ()
+    partial: bool = False
 
 
 def seed_of(seed: int, step: int, *more: int) -> int:
@@ -136,7 +138,7 @@ class Loop:
             for network in learner.networks:
                 network.compile()
         self._resume()
-        self._joined = team.join(learner.objective)
+        self._joined = team.join(learner.objective, partial=learner.partial)
 
     def step(self) -> None:
         """Learn from one batch."""

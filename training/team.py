@@ -81,12 +81,14 @@ class Team:
         if self.size > 1 and self.leads:
             dist.barrier()
 
-    def join(self, objective: nn.Module) -> nn.Module:
-        """`objective`, with gradients averaged over all members."""
+    def join(self, objective: nn.Module, *, partial: bool) -> nn.Module:
+        """`objective`, with gradients averaged over all members.
+
+        partial: some step may leave a parameter without a gradient; looking for those takes time.
+        """
         if self.size == 1:
             return objective
-        # A design may leave a layer out in some steps, as the masked forwards do.
-        return nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
+        return nn.parallel.DistributedDataParallel(objective, find_unused_parameters=partial)
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:

@@ -178,6 +178,7 @@ def part_learner(
         draw=lambda draws, step: sampler.draw(settings.batch, draws),
         export=lambda: save_module(out / part, vae_config, vae),
         networks=(vae.encoder, vae.decoder),
+        partial=any(p.requires_grad for p in vae.quantizer.parameters()),  # not in the warm-up
     )
 
 

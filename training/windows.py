@@ -81,6 +81,11 @@ def load_sources(
     groups = []
     formats: set[tuple[object, ...]] = set()
     for source in sources:
+        if not (data / source.folder).is_dir():
+            raise ConfigError(
+                f"no clips to train on: {data / source.folder} is missing. Run the stage that "
+                "writes it, or name another folder in [[sources]]"
+            )
         clips = load_folder(data / source.folder, "train")
         motions = [motion for motion, meta in clips if part not in meta.get("missing", ())]
         formats |= {_format(part, motion) for motion in motions}

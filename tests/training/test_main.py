@@ -1,9 +1,16 @@
 import importlib.util
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from engine.errors import ConfigError
+from tests.material import save_corpus, save_parts, waving
 from training import __main__ as command
+from training.checkpoint import CHECKPOINT, read_log
+from training.clips import save_clip
 
 
 def test_stages_are_imported_only_when_they_are_run():
@@ -47,3 +54,112 @@ def test_every_shipped_configuration_is_valid(root):
         assert from_mapping(GestureTraining, command.read_config(path)).steps
     from_mapping(GlobalTraining, command.read_config(root / "training" / "configs" / "global.toml"))
     from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))
+
+
+def test_a_missing_data_folder_is_named(tmp_path, capsys):
+    missing = tmp_path / "nowhere"
+    assert command.main(["vq", "--data", str(missing), "--out", str(tmp_path / "out")]) == 2
+    assert f"expected a folder at --data {missing}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["rest", "--processes", "2"], "the stage rest does not train"),
+        (["vq", "--processes", "0"], "--processes: expected at least 1, got 0"),
+        (["vq", "--address", "auto"], "say how many --workers"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path, capsys, options, text):
+    assert command.main([*options, "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert text in capsys.readouterr().err
+
+
+STEPS = 40
+PART = f"width = 16\ncodes = 32\ncode_dim = 8\nsteps = {STEPS}\n"
+CONFIGS = {
+    "vq": f"""
+window = 16
+stretch = 8
+batch = 4
+report_every = 5
+[loop]
+device = "cpu"
+checkpoint_s = 0.05
+[[sources]]
+folder = "clips"
+[parts.upper]
+{PART}[parts.face]
+{PART}""",
+    "gesture": f"""
+window = 32
+batch = 4
+width = 16
+steps = {STEPS}
+variants = 1
+dropout = 0.1
+report_every = 5
+[loop]
+device = "cpu"
+checkpoint_s = 0.05
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    save_parts(folder / "vq")
+    save_corpus(folder / "corpus")
+    (folder / "clips").mkdir()
+    for seed in range(3):
+        save_clip(folder / "clips" / f"{seed}.npz", waving(seed), {"split": "train"})
+    for stage, text in CONFIGS.items():
+        (folder / f"{stage}.toml").write_text(text)
+    return folder
+
+
+def _command(stage, data, out):
+    return [stage, "--config", str(data / f"{stage}.toml"), "--data", str(data), "--out", str(out)]
+
+
+def _kill_after(line, arguments, root):
+    """Start the command and kill it as soon as it says `line`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        for text in process.stdout:
+            if line in text:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "folders"), [("gesture", [""]), ("vq", ["upper", "face"])], ids=["gesture", "vq"]
+)
+def test_killed_and_started_again_it_is_as_if_it_was_not(stage, folders, data, tmp_path, root):
+    """The VQ stage has a process for each part; those must not go on alone."""
+    assert command.main(_command(stage, data, tmp_path / "whole")) == 0
+    killed = _command(stage, data, tmp_path / "killed")
+    _kill_after(f" 15/{STEPS} ", killed, root)
+    done = [len(read_log(tmp_path / "killed" / folder)) for folder in folders]
+    assert min(done) < STEPS
+    assert any((tmp_path / "killed" / folder / CHECKPOINT).is_file() for folder in folders)
+    assert command.main(killed) == 0
+    for folder in folders:
+        whole, parts = (read_log(tmp_path / name / folder) for name in ("whole", "killed"))
+        assert [row["step"] for row in parts] == list(range(STEPS))
+        assert parts == whole
+        weights = [
+            (tmp_path / name / folder / "model.safetensors").read_bytes()
+            for name in ("whole", "killed")
+        ]
+        assert weights[0] == weights[1]
