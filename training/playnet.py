@@ -2,7 +2,7 @@
 
 Their bind pose is not on disk. It is taken to be a T-pose with all axes along the world's, which
 the data bear out: an idle figure's arms are turned by about 67 degrees about z, downwards. Root
-positions lack their rest height, so the feet decide where the body is.
+positions lack their rest height, so the figure does not say where it is.
 """
 
 from itertools import pairwise
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from engine import rotation as rot
 from engine.skeleton import SMPLX_55
+from training.figure import Figure
+from training.skeleton_map import SkeletonMap, load_map
 from training.smartbody import SourceMotion
 
 ACTOR = "PN"
@@ -20,7 +22,7 @@ FloatArray = NDArray[np.float64]
 _SPINE = ("Hips", "Spine", "Spine1", "Spine2", "Spine3", "Neck", "Head")
 _ARM = ("Shoulder", "Arm", "ForeArm", "Hand")
 _LEG = ("UpLeg", "Leg", "Foot")
-_FINGERS = {"index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Pinky"}
+_FINGERS = ("Index", "Middle", "Ring", "Pinky")
 _SIDES = {"left": ("Left", 1.0), "right": ("Right", -1.0)}
 
 
@@ -31,57 +33,52 @@ def _chains() -> list[tuple[str, ...]]:
         chains.append(("Spine3", *(f"{side}{name}" for name in _ARM)))
         chains.append(("Hips", *(f"{side}{name}" for name in _LEG)))
         chains.append((f"{side}Hand", *(f"{side}HandThumb{i}" for i in (1, 2, 3))))
-        for finger in _FINGERS.values():
+        for finger in _FINGERS:
             knuckles = (f"{side}Hand{finger}{i}" for i in (1, 2, 3))
             chains.append((f"{side}Hand", f"{side}InHand{finger}", *knuckles))
     return chains
 
 
-def _names(side: str, source: str) -> dict[str, str]:
-    arm = dict(zip(("collar", "shoulder", "elbow", "wrist"), _ARM, strict=True))
-    leg = dict(zip(("hip", "knee", "ankle"), _LEG, strict=True))
-    names = {f"{side}_{name}": f"{source}{joint}" for name, joint in (arm | leg).items()}
-    names[f"{side}_foot"] = f"{source}Foot"
-    for finger, joint in (_FINGERS | {"thumb": "Thumb"}).items():
-        names |= {f"{side}_{finger}{i}": f"{source}Hand{joint}{i}" for i in (1, 2, 3)}
-    return names
+def figure_of(motion: SourceMotion, frame_rate: int) -> Figure:
+    """The figure of a motion that is already at `frame_rate`; it does not say where it stands."""
+    parents = {"Hips": ""} | {name: above for c in _chains() for above, name in pairwise(c)}
+    names = tuple(parents)
+    world: dict[str, FloatArray] = {}
+    for name, above in parents.items():
+        own = rot.exp(motion.rotations[name])
+        world[name] = rot.multiply(world[above], own) if above else own
+    return Figure(
+        names,
+        tuple(names.index(above) if above else -1 for above in parents.values()),
+        _rest_places(names, load_map("playnet")),
+        rot.identity(len(names)).astype(np.float64),
+        np.stack([world[name] for name in names], 1),
+        None,
+        frame_rate,
+    )
 
 
-def _world(motion: SourceMotion) -> dict[str, FloatArray]:
-    result: dict[str, FloatArray] = {"Hips": rot.exp(motion.rotations["Hips"])}
-    for chain in _chains():
-        for above, name in pairwise(chain):
-            result[name] = rot.multiply(result[above], rot.exp(motion.rotations[name]))
-    return result
+def _rest_places(names: tuple[str, ...], skeleton: SkeletonMap) -> FloatArray:
+    """A T-pose `[J, 3]` with SMPL-X's bones: arms along x, legs along y, hands as they are.
 
-
-def _straight(names: dict[str, str], sign: float, side: str) -> dict[str, FloatArray]:
-    """Swings from SMPL-X's rest bones to a T-pose's: arms along x, legs along y."""
-    bones = {"shoulder": ("elbow", "x"), "elbow": ("wrist", "x"), "hip": ("knee", "y"),
-             "knee": ("ankle", "y")}  # fmt: skip
-    axes = {"x": np.array([sign, 0.0, 0.0]), "y": np.array([0.0, -1.0, 0.0])}
-    result = {}
-    for joint, (end, axis) in bones.items():
-        bone = SMPLX_55.offsets[SMPLX_55.index(f"{side}_{end}")].astype(np.float64)
-        result[f"{side}_{joint}"] = rot.between(bone, axes[axis])
-    return result
-
-
-def world_rotations(motion: SourceMotion) -> dict[str, FloatArray]:
-    """World rotations `[T, 4]` by SMPL-X name, the figure facing +Z on average."""
-    source = _world(motion)
-    names = dict(zip(("pelvis", "spine1", "spine2", "spine3"), _SPINE, strict=False))
-    names |= {"neck": "Neck", "head": "Head"}
-    swing: dict[str, FloatArray] = {}
-    for side, (prefix, sign) in _SIDES.items():
-        own = _names(side, prefix)
-        names |= own
-        swing |= _straight(own, sign, side)
-    facing = rot.rotate(source["Hips"], np.broadcast_to([0.0, 0.0, 1.0], (len(motion.times), 3)))
-    yaw = np.arctan2(facing[:, 0].mean(), facing[:, 2].mean())
-    turn = rot.exp(np.array([[0.0, -yaw, 0.0]]))
-    result = {}
-    for name, joint in names.items():
-        turned = rot.multiply(np.broadcast_to(turn, source[joint].shape), source[joint])
-        result[name] = rot.multiply(turned, swing[name]) if name in swing else turned
+    Joints that no joint of SMPL-X follows lie at the origin, where nobody asks for them.
+    """
+    straight = {}
+    for side, (_, sign) in _SIDES.items():
+        out, down = np.array([sign, 0.0, 0.0]), np.array([0.0, -1.0, 0.0])
+        straight |= {f"{side}_elbow": out, f"{side}_wrist": out}
+        straight |= {f"{side}_knee": down, f"{side}_ankle": down}
+    places: list[FloatArray] = []
+    for joint, parent, offset in zip(
+        SMPLX_55.joint_names, SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), strict=True
+    ):
+        bone = straight.get(joint)
+        bone = offset if bone is None else bone * np.linalg.norm(offset)
+        places.append(bone if parent < 0 else places[parent] + bone)
+    result = np.zeros((len(names), 3))
+    for joint, followed in skeleton.joints.items():
+        result[names.index(followed.place)] = places[SMPLX_55.index(joint)]
+    # The foot stands for ankle and ball: it is at the ankle.
+    for side, (prefix, _) in _SIDES.items():
+        result[names.index(f"{prefix}Foot")] = places[SMPLX_55.index(f"{side}_ankle")]
     return result

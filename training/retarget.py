@@ -1,12 +1,13 @@
-"""From SmartBody's characters to SMPL-X: the stage `retarget`.
+"""From any source's figure to SMPL-X, and the stage `retarget` for SmartBody's clips.
 
 World rotations are copied relative to the two rest poses, bones being swung onto one another first;
-then the legs are bent so that the ankles stand where the scaled source's stand, because thighs and
-shins have other proportions and planted feet would slide. Knows the names of joints on both sides.
+then the legs are bent so that the ankles stand where the scaled source's stand (`training.legs`).
+Knows joints by SMPL-X's names; which joints of the source they follow a `SkeletonMap` says.
 """
 
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -16,27 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import rotation as rot
-from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.face import ARKIT_51
-from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.pose import Motion
 from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training import playnet
+from training.axes import in_our_axes
 from training.clips import save_clip, write_json
-from training.contacts import floor_height, foot_contacts
+from training.figure import Figure
+from training.legs import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
 from training.repair import repair_fingers
-from training.smartbody import (
-    ClipEntry,
-    SourceMotion,
-    SourceSkeleton,
-    read_clips,
-    read_motion,
-    read_skeleton,
-)
-
-FPS = 30
-FOOT_HEIGHT_M = 0.015
-"""Height of the ball joint of a standing foot above the floor."""
+from training.skeleton_map import FINGERS, SIDES, Feet, SkeletonMap, Twist, load_map
+from training.smartbody import ClipEntry, SourceSkeleton, read_clips, read_motion, read_skeleton
 
 FloatArray = NDArray[np.float64]
 
@@ -48,26 +39,67 @@ SKELETONS = {
     "ChrGarza": "behaviorsets/MaleGestures/skeletons/ChrGarza.sk",
 }
 
-_CENTRE = {"pelvis": "Root", "spine1": "SpineA", "spine2": "SpineB", "spine3": "SpineC",
-           "neck": "NeckA", "head": "SkullA"}  # fmt: skip
-_LIMBS = {"collar": "Clavicle", "shoulder": "UpperArmTwistB", "elbow": "ForearmTwistB",
-          "wrist": "Wrist", "hip": "Hip", "knee": "Knee", "ankle": "Ankle", "foot": "Ball",
-          **{f"{name}{i + 1}": f"{source}{letter}" for name, source in (
-              ("index", "Index"), ("middle", "Middle"), ("ring", "Ring"), ("pinky", "Little"),
-              ("thumb", "Thumb")) for i, letter in enumerate("ABC")}}  # fmt: skip
-_SIDES = {"left": "Lf", "right": "Rt"}
 
-SOURCE_JOINT: dict[str, str] = {
-    **{name: f"Jt{source}" for name, source in _CENTRE.items()},
-    **{
-        f"{side}_{name}": f"Jt{source}{suffix}"
-        for side, suffix in _SIDES.items()
-        for name, source in _LIMBS.items()
-    },
-}
-"""SMPL-X joint to the SmartBody joint that it follows; jaw and eyes follow nobody."""
+def retarget(figure: Figure, skeleton: SkeletonMap) -> Motion:
+    """The figure as SMPL-X, feet on the floor, beginning at the origin.
 
-_FINGERS = ("index", "middle", "ring", "pinky", "thumb")
+    ClipError or ConfigError where the figure is not one that the map describes.
+    """
+    skeleton = skeleton.within(figure.names)
+    figure, _ = in_our_axes(figure, skeleton)
+    world = followed_rotations(figure, skeleton, swings(rest_places(figure, skeleton)))
+    if skeleton.twist is Twist.EVEN:
+        share_twist(world)
+    if figure.positions is None:
+        return plant(_finished(world, skeleton, figure.frame_rate), figure.frame_rate)
+    hips, ankles = _scaled_legs(figure, skeleton)
+    if skeleton.feet is Feet.LEVEL:
+        level_feet(world, ankles, figure.frame_rate)
+    rotations = _finished(world, skeleton, figure.frame_rate)
+    return stand(rotations, hips, ankles, figure.frame_rate)
+
+
+def _finished(
+    world: Mapping[str, FloatArray], skeleton: SkeletonMap, frame_rate: int
+) -> FloatArray:
+    rotations = local_rotations(world)
+    if not skeleton.repair:
+        return rotations
+    return repair_fingers(rot.normalize(rotations), list(PART_JOINTS[BodyPart.HANDS]), frame_rate)
+
+
+def rest_places(figure: Figure, skeleton: SkeletonMap) -> dict[str, FloatArray]:
+    """Where the source's joints rest, by SMPL-X name; fingertips are `left_index4` and so on."""
+    at = figure.rest_positions
+    rest = {joint: at[figure.index(f.place)] for joint, f in skeleton.joints.items()}
+    for side in SIDES:
+        for finger in FINGERS:
+            last = skeleton.joints.get(f"{side}_{finger}3")
+            end = f"{last.place} end" if last else ""
+            tip = skeleton.tips.get(f"{side}_{finger}", end)
+            if last and tip in figure.names:
+                place = at[figure.index(tip)]
+                if np.linalg.norm(place - rest[f"{side}_{finger}3"]) > 0:
+                    rest[f"{side}_{finger}4"] = place
+    return rest
+
+
+def followed_rotations(
+    figure: Figure, skeleton: SkeletonMap, swing: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """World rotations `[T, 4]` by SMPL-X name: the source's from its rest, after the swing."""
+
+    def relative(source: str, joint: str) -> FloatArray:
+        j = figure.index(source)
+        turned = rot.multiply(figure.rotations[:, j], rot.inverse(figure.rest_rotations[j]))
+        return np.asarray(rot.multiply(turned, swing[joint]) if joint in swing else turned)
+
+    world = {joint: relative(f.follow, joint) for joint, f in skeleton.joints.items()}
+    for joint, f in skeleton.joints.items():
+        if f.towards:
+            share = np.full((1, 1), f.share)
+            world[joint] = rot.slerp(world[joint], relative(f.towards, joint), share)
+    return world
 
 
 def _bone_chain(side: str) -> list[tuple[str, str, str]]:
@@ -76,7 +108,7 @@ def _bone_chain(side: str) -> list[tuple[str, str, str]]:
     leg = [("hip", "knee", ""), ("knee", "ankle", "hip")]
     fingers = [
         (f"{finger}{i}", f"{finger}{i + 1}", "wrist" if i == 1 else f"{finger}{i - 1}")
-        for finger in _FINGERS
+        for finger in FINGERS
         for i in (1, 2)
     ]
     return [
@@ -93,97 +125,80 @@ def _hand_frame(
     return rot.from_matrix(np.stack([along, normal, rot.cross(along, normal)], -1))
 
 
-def swings(bind: dict[str, FloatArray]) -> dict[str, FloatArray]:
+def swings(bind: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Rotations that turn each SMPL-X rest bone onto the source's, by SMPL-X name.
 
-    bind: world positions of the source's bind pose by SMPL-X name. Joints that are not in the
+    bind: world positions of the source's rest pose by SMPL-X name. Joints that are not in the
     result need none. A hand is turned as a whole, its plane with it, fingers start from the hand.
     """
     positions, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
     )
     rest = {name: positions[j] for j, name in enumerate(SMPLX_55.joint_names)}
+    none = rot.identity().astype(np.float64)
     result: dict[str, FloatArray] = {}
-    for side in _SIDES:
+    for side in SIDES:
         knuckles = [f"{side}_{name}" for name in ("wrist", "index1", "middle1", "pinky1")]
-        source = _hand_frame(*(bind[name] for name in knuckles))
-        target = _hand_frame(*(rest[name] for name in knuckles))
-        result[f"{side}_wrist"] = rot.multiply(source, rot.inverse(target))
+        if set(knuckles) <= set(bind):
+            source = _hand_frame(*(bind[name] for name in knuckles))
+            target = _hand_frame(*(rest[name] for name in knuckles))
+            result[f"{side}_wrist"] = rot.multiply(source, rot.inverse(target))
         for joint, end, start in _bone_chain(side):
-            before = result.get(start, rot.identity().astype(np.float64))
+            if joint not in bind or end not in bind:
+                continue
+            before = result.get(start, none)
             bone = rot.rotate(before, rest[end] - rest[joint])
             result[joint] = rot.multiply(rot.between(bone, bind[end] - bind[joint]), before)
-        for finger in _FINGERS:
+        # Without knuckles the hand goes on as the forearm does.
+        result.setdefault(f"{side}_wrist", result.get(f"{side}_elbow", none))
+        for finger in FINGERS:
             # The last bone has no joint at its end in SMPL-X: it continues the one before.
-            before = result[f"{side}_{finger}2"]
-            bone = rot.rotate(before, rest[f"{side}_{finger}3"] - rest[f"{side}_{finger}2"])
-            tip = bind.get(f"{side}_{finger}4")
             last = f"{side}_{finger}3"
-            turn = rot.identity() if tip is None else rot.between(bone, tip - bind[last])
+            before = result.get(f"{side}_{finger}2", none)
+            if last not in bind:
+                continue
+            bone = rot.rotate(before, rest[last] - rest[f"{side}_{finger}2"])
+            tip = bind.get(f"{side}_{finger}4")
+            turn = none if tip is None else rot.between(bone, tip - bind[last])
             result[last] = rot.multiply(turn, before)
     return result
 
 
-def local_rotations(world: dict[str, FloatArray]) -> FloatArray:
+def local_rotations(world: Mapping[str, FloatArray]) -> FloatArray:
     """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; others are at rest."""
     frames = len(world["pelvis"])
     result = rot.identity(frames, 55).astype(np.float64)
+    whole: dict[str, FloatArray] = {}
     for j, name in enumerate(SMPLX_55.joint_names):
-        if name not in world:
-            continue
         parent = SMPLX_55.parents[j]
-        above = rot.identity(frames) if parent < 0 else world[SMPLX_55.joint_names[parent]]
-        result[:, j] = rot.multiply(rot.inverse(above), world[name])
+        above = rot.identity(frames) if parent < 0 else whole[SMPLX_55.joint_names[parent]]
+        whole[name] = world.get(name, above)
+        if name in world:
+            result[:, j] = rot.multiply(rot.inverse(above), world[name])
     return result
 
 
-def _share_twist(world: dict[str, FloatArray], elbows: dict[str, FloatArray]) -> None:
-    """Let the elbow carry half of the forearm's twist, and the wrist the other half."""
-    for side in _SIDES:
-        name = f"{side}_elbow"
-        world[name] = rot.slerp(elbows[name], world[name], np.full((1, 1), 0.5))
+def share_twist(world: dict[str, FloatArray]) -> None:
+    """Let elbow and wrist each turn about the forearm by half of what both do together.
 
-
-def bend_legs(
-    rotations: FloatArray, translation: FloatArray, ankles: dict[str, FloatArray]
-) -> FloatArray:
-    """Turn hips and knees so that the ankles reach `ankles` (`[T, 3]` by joint name).
-
-    The knee keeps the plane it bends in and the foot its world rotation. rotations `[T, 55, 4]`.
+    Recorded SMPL-X figures do so (the spreads of the two twists are equal in BEAT2), and a mesh
+    then creases at neither. Hands stay where and as they are.
     """
-    rotations = rotations.copy()
-    offsets = SMPLX_55.offsets.astype(np.float64)
-    positions, world = rot.forward_kinematics(SMPLX_55.parents, offsets, rotations, translation)
-    for name, goal in ankles.items():
-        side = name.split("_")[0]
-        hip, knee, ankle = (SMPLX_55.index(f"{side}_{part}") for part in ("hip", "knee", "ankle"))
-        thigh, shin = (
-            positions[:, knee] - positions[:, hip],
-            positions[:, ankle] - positions[:, knee],
-        )
-        a, b = np.linalg.norm(thigh[0]), np.linalg.norm(shin[0])
-        reach = goal - positions[:, hip]
-        distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), 0.3, (a + b) * 0.9999)
-        # Out to the knee at right angles to the line from hip to ankle, in the present plane.
-        along = rot.normalize(reach)
-        knee_side = thigh - (thigh * along).sum(-1, keepdims=True) * along
-        forward = rot.rotate(world[:, 0], np.broadcast_to([0.0, 0.0, 1.0], thigh.shape))
-        forward = forward - (forward * along).sum(-1, keepdims=True) * along
-        knee_side = rot.normalize(knee_side + 0.02 * forward)
-        shift = (a * a - b * b + distance**2) / (2 * distance)
-        bend = np.sqrt(np.clip(a * a - shift**2, 0.0, None))
-        new_thigh = along * shift + knee_side * bend
-        new_shin = along * distance - new_thigh
-        hip_world = rot.multiply(rot.between(thigh, new_thigh), world[:, hip])
-        knee_world = rot.multiply(rot.between(shin, new_shin), world[:, knee])
-        rotations[:, hip] = rot.multiply(rot.inverse(world[:, 0]), hip_world)
-        rotations[:, knee] = rot.multiply(rot.inverse(hip_world), knee_world)
-        rotations[:, ankle] = rot.multiply(rot.inverse(knee_world), world[:, ankle])
-    return rotations
+    for side in SIDES:
+        names = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
+        upper, fore, hand = (world[name] for name in names)
+        along = rot.normalize(SMPLX_55.offsets[SMPLX_55.index(names[2])].astype(np.float64))
+        elbow = _twist(rot.multiply(rot.inverse(upper), fore), along)
+        wrist = _twist(rot.multiply(rot.inverse(fore), hand), along)
+        # Half of the sum must not jump where one of them passes half a turn.
+        more = (np.unwrap(wrist) - np.unwrap(elbow)) / 2
+        world[names[1]] = rot.multiply(fore, rot.exp(more[:, None] * along))
 
 
-def _middle(positions: FloatArray, left: int, right: int) -> FloatArray:
-    return (positions[..., left, :] + positions[..., right, :]) / 2
+def _twist(q: FloatArray, axis: FloatArray) -> FloatArray:
+    """Angles `[T]` in radians, -pi to pi, of the turn of `q [T, 4]` about `axis`."""
+    angle = 2.0 * np.arctan2((q[:, 1:] * axis).sum(-1), q[:, 0])
+    return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _leg_length(positions: FloatArray, hip: int, knee: int, ankle: int) -> float:
@@ -191,44 +206,15 @@ def _leg_length(positions: FloatArray, hip: int, knee: int, ankle: int) -> float
     return float(upper + np.linalg.norm(positions[ankle] - positions[knee]))
 
 
-def retarget(skeleton: SourceSkeleton, motion: SourceMotion) -> Motion:
-    """The motion of a SmartBody character as SMPL-X, 30 frames a second, feet on the floor."""
-    motion = motion.resampled(FPS)
-    root = motion.positions.get("JtRoot", np.zeros((len(motion.times), 3)))
-    positions, source = skeleton.pose(motion.channel_rotations(skeleton), root)
-    bind_positions, bind_rotations = skeleton.bind()
-    at = {name: skeleton.index(source_name) for name, source_name in SOURCE_JOINT.items()}
-    bind = {name: bind_positions[j] for name, j in at.items()}
-    for side, suffix in _SIDES.items():
-        bind[f"{side}_wrist"] = bind_positions[skeleton.index(f"JtWrist{suffix}")]
-        bind[f"{side}_elbow"] = bind_positions[skeleton.index(f"JtElbow{suffix}")]
-        bind[f"{side}_shoulder"] = bind_positions[skeleton.index(f"JtShoulder{suffix}")]
-        for finger in _FINGERS:
-            tip = f"Jt{_LIMBS[finger + '1'][:-1]}D{suffix}"
-            bind[f"{side}_{finger}4"] = bind_positions[skeleton.index(tip)]
-    swing = swings(bind)
-
-    def relative(j: int, name: str) -> FloatArray:
-        turned = rot.multiply(source[:, j], rot.inverse(bind_rotations[j]))
-        return rot.multiply(turned, swing[name]) if name in swing else turned
-
-    world = {name: relative(j, name) for name, j in at.items()}
-    elbows = {
-        f"{side}_elbow": relative(skeleton.index(f"JtElbow{suffix}"), f"{side}_elbow")
-        for side, suffix in _SIDES.items()
-    }
-    _share_twist(world, elbows)
-    return stand(local_rotations(world), *_scaled_legs(positions, bind_positions, at))
-
-
-def _scaled_legs(
-    positions: FloatArray, bind: FloatArray, at: dict[str, int]
-) -> tuple[FloatArray, dict[str, FloatArray]]:
+def _scaled_legs(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Where the middle of the hips and the ankles should be, in metres, for SMPL-X's legs."""
     rest, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
     )
-    legs = [[f"{side}_{part}" for part in ("hip", "knee", "ankle")] for side in _SIDES]
+    legs = [[f"{side}_{part}" for part in ("hip", "knee", "ankle")] for side in SIDES]
+    at = {name: figure.index(skeleton.joints[name].place) for leg in legs for name in leg}
+    bind, positions = figure.rest_positions, figure.positions
+    assert positions is not None
     ours = sum(_leg_length(rest, *(SMPLX_55.index(n) for n in leg)) for leg in legs)
     theirs = sum(_leg_length(bind, *(at[n] for n in leg)) for leg in legs)
     ankle = SMPLX_55.index("left_ankle")
@@ -238,73 +224,31 @@ def _scaled_legs(
     def place(points: FloatArray) -> FloatArray:
         return (points - [0.0, floor, 0.0]) * (ours / theirs) + [0.0, height, 0.0]
 
-    hips = place(_middle(positions, at["left_hip"], at["right_hip"]))
-    return hips, {f"{side}_ankle": place(positions[:, at[f"{side}_ankle"]]) for side in _SIDES}
-
-
-def stand(rotations: FloatArray, hips: FloatArray, ankles: dict[str, FloatArray]) -> Motion:
-    """A Motion whose hips and ankles (`[T, 3]`) are as given, then grounded and centred."""
-    offsets = SMPLX_55.offsets.astype(np.float64)
-    translation = np.zeros((len(rotations), 3))
-    positions, _ = rot.forward_kinematics(SMPLX_55.parents, offsets, rotations, translation)
-    sides = SMPLX_55.index("left_hip"), SMPLX_55.index("right_hip")
-    translation = hips - _middle(positions, *sides)
-    rotations = bend_legs(rotations, translation, ankles)
-    positions, _ = rot.forward_kinematics(SMPLX_55.parents, offsets, rotations, translation)
-    translation[:, 1] += FOOT_HEIGHT_M - floor_height(positions.astype(np.float32))
-    translation[:, [0, 2]] -= translation[0, [0, 2]]
-    return make_motion(rotations, translation)
-
-
-def plant(rotations: FloatArray) -> Motion:
-    """A Motion of a figure that stands on one spot, for a source that does not say where it is.
-
-    The body goes where the ankles, on average, stay; then the legs are bent so that both do.
-    """
-    offsets = SMPLX_55.offsets.astype(np.float64)
-    origin = np.zeros((len(rotations), 3))
-    positions, _ = rot.forward_kinematics(SMPLX_55.parents, offsets, rotations, origin)
-    left, right = SMPLX_55.index("left_ankle"), SMPLX_55.index("right_ankle")
-    relative = positions - _middle(positions, left, right)[:, None]
-    height = FOOT_HEIGHT_M - SMPLX_55.offsets[SMPLX_55.index("left_foot"), 1]
-    # 4 mm less, so that no leg must stretch to reach a foot that was a little higher.
-    lift = np.array([0.0, height - 0.004, 0.0])
-    hips = _middle(relative, SMPLX_55.index("left_hip"), SMPLX_55.index("right_hip")) + lift
-    ankles = {}
-    for name, joint in (("left_ankle", left), ("right_ankle", right)):
-        spot = np.median(relative[:, joint], axis=0) * [1.0, 0.0, 1.0] + [0.0, height, 0.0]
-        ankles[name] = np.broadcast_to(spot, origin.shape)
-    return stand(rotations, hips, ankles)
-
-
-def make_motion(rotations: FloatArray, translation: FloatArray) -> Motion:
-    """A Motion with contacts measured, a still face, and quaternions without flips of sign."""
-    rotations = repair_fingers(rot.normalize(rotations), list(PART_JOINTS[BodyPart.HANDS]))
-    flips = np.sign((rotations[1:] * rotations[:-1]).sum(-1))
-    rotations[1:] *= np.cumprod(np.where(flips < 0, -1.0, 1.0), axis=0)[..., None]
-    frames = len(rotations)
-    chunk = PoseChunk(
-        0,
-        rotations.astype(np.float32),
-        translation.astype(np.float32),
-        np.ones((frames, 4), np.float32),
-        np.zeros((frames, ARKIT_51.width), np.float32),
-    )
-    motion = Motion(PoseFormat(clock=FrameClock(frame_rate=FPS)), chunk)
-    chunk.contacts[:] = foot_contacts(motion.world_positions())
-    return motion
+    hips = place(middle(positions, at["left_hip"], at["right_hip"]))
+    return hips, {f"{side}_ankle": place(positions[:, at[f"{side}_ankle"]]) for side in SIDES}
 
 
 def retarget_entry(entry: ClipEntry, root: Path) -> Motion:
     """The clip of one row of clips.tsv, whose files lie under `root`."""
+    return retarget(*figure_of_entry(entry, root))
+
+
+def figure_of_entry(entry: ClipEntry, root: Path) -> tuple[Figure, SkeletonMap]:
+    """The figure of one row of clips.tsv and the map of its joints."""
     path = root / entry.path
     if entry.actor == playnet.ACTOR:
-        return plant(local_rotations(playnet.world_rotations(read_motion(path).resampled(FPS))))
+        return playnet.figure_of(read_motion(path).resampled(FPS), FPS), _map("playnet")
     if entry.actor not in SKELETONS:
         raise ConfigError(
             f"{path}: no skeleton for {entry.actor!r}, expected one of {[*SKELETONS]}"
         )
-    return retarget(_skeleton(root / SKELETONS[entry.actor]), read_motion(path))
+    skeleton = _skeleton(root / SKELETONS[entry.actor])
+    return read_motion(path).figure(skeleton, FPS), _map("smartbody")
+
+
+@cache
+def _map(name: str) -> SkeletonMap:
+    return load_map(name)
 
 
 @cache

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.rotation import exp, forward_kinematics, identity, multiply, normalize
+from training.figure import Figure
 
 FloatArray = NDArray[np.float64]
 
@@ -93,6 +94,14 @@ class SourceMotion:
             {name: linear(_unwrap(value)) for name, value in self.rotations.items()},
             {name: linear(value) for name, value in self.positions.items()},
         )
+
+    def figure(self, skeleton: SourceSkeleton, frame_rate: int) -> Figure:
+        """The motion of a skeleton at `frame_rate`, at rest in its bind pose."""
+        motion = self.resampled(frame_rate)
+        root = motion.positions.get("JtRoot", np.zeros((len(motion.times), 3)))
+        positions, rotations = skeleton.pose(motion.channel_rotations(skeleton), root)
+        rest = skeleton.bind()
+        return Figure(skeleton.names, skeleton.parents, *rest, rotations, positions, frame_rate)
 
     def channel_rotations(self, skeleton: SourceSkeleton) -> FloatArray:
         """Quaternions `[T, J, 4]` in the skeleton's order; identity without a channel."""
