@@ -1,14 +1,16 @@
-"""The stage `rest`: the pose in which the figure waits, from the calm frames of idle clips.
+"""The stage `rest`: the pose in which the figure waits, from calm frames of clips or takes.
 
 Writes OUT/rest.npz, a clip of one frame.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import from_mapping
 from engine.errors import ConfigError
 from engine.pose import Motion, PoseChunk
 from engine.skeleton import SMPLX_55
@@ -55,16 +57,28 @@ def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
     return stand(mean[None].astype(np.float64), at, ankles)
 
 
+@dataclass(frozen=True)
+class RestSettings:
+    """source: folder of clips or takes. idles: the names of those that wait; all where none is
+    named. share: of their frames that count as calm.
+    """
+
+    source: str = "clips"
+    idles: tuple[str, ...] = DEFAULT_IDLES
+    share: float = 0.5
+
+
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: config idles = names of idle clips in DATA/clips to take the pose from."""
-    names = set(config.get("idles", DEFAULT_IDLES))
-    motions = [m for m, meta in load_folder(data / "clips", "train") if meta["name"] in names]
+    """Stage: find the pose; the face is neutral, in the basis of the source."""
+    settings = from_mapping(RestSettings, config)
+    names = set(settings.idles)
+    found = load_folder(data / settings.source, "train")
+    motions = [m for m, meta in found if not names or meta["name"] in names]
     if not motions:
-        raise ConfigError(f"rest: none of {sorted(names)} is in {data / 'clips'}")
-    pose = rest_pose(motions)
-    poses = pose.poses
-    contacts = np.ones((1, 4), np.float32)
-    chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, poses.face)
-    save_clip(
-        out / "rest.npz", Motion(pose.format, chunk), {"name": "rest", "idles": sorted(names)}
-    )
+        wanted = f"none of {sorted(names)}" if names else "nothing"
+        raise ConfigError(f"rest: {wanted} is in {data / settings.source}")
+    poses = rest_pose(motions, settings.share).poses
+    fmt = motions[0].format
+    contacts, face = np.ones((1, 4), np.float32), np.zeros((1, fmt.face.width), np.float32)
+    chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, face)
+    save_clip(out / "rest.npz", Motion(fmt, chunk), {"name": "rest", "idles": sorted(names)})

@@ -44,3 +44,12 @@ def test_the_stage_writes_one_frame_and_names_what_is_missing(tmp_path):
     assert len(load_clip(tmp_path / "rest.npz")[0]) == 1
     with pytest.raises(ConfigError, match="'b'"):
         rest.run({"idles": ["b"]}, tmp_path, tmp_path)
+
+
+def test_any_corpus_has_calm_frames(tmp_path):
+    (tmp_path / "beat2").mkdir()
+    save_clip(tmp_path / "beat2" / "a.npz", _nodding(), {"name": "a"})
+    rest.run({"source": "beat2", "idles": [], "share": 0.2}, tmp_path, tmp_path)
+    assert len(load_clip(tmp_path / "rest.npz")[0]) == 1
+    with pytest.raises(ConfigError, match="nothing is in"):
+        rest.run({"source": "empty", "idles": []}, tmp_path, tmp_path)
