@@ -203,6 +203,7 @@ class Loop:
         print(f"{self.learner.name}: going on after step {self.done}", flush=True)
 
     def _open(self) -> Progress:
+        stop_without_parent()  # before the log is touched that may by now be another one's
         name, steps = self.learner.name, self.course.steps
         if not self.team.leads:
             return Progress(name, steps, self.done)

@@ -83,10 +83,6 @@ CONFIGS = {
 window = 16
 stretch = 8
 batch = 4
-report_every = 5
-[loop]
-device = "cpu"
-checkpoint_s = 0.05
 [[sources]]
 folder = "clips"
 [parts.upper]
@@ -99,12 +95,11 @@ width = 16
 steps = {STEPS}
 variants = 1
 dropout = 0.1
-report_every = 5
-[loop]
-device = "cpu"
-checkpoint_s = 0.05
 """,
 }
+# The one that is killed writes as often as it can, and has a process for each part.
+CALM = {"vq": "workers = 1\n", "gesture": ""}
+HASTY = {"vq": "workers = 2\nreport_every = 5\n", "gesture": "report_every = 5\n"}
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +110,14 @@ def data(tmp_path_factory):
     (folder / "clips").mkdir()
     for seed in range(3):
         save_clip(folder / "clips" / f"{seed}.npz", waving(seed), {"split": "train"})
-    for stage, text in CONFIGS.items():
-        (folder / f"{stage}.toml").write_text(text)
     return folder
 
 
-def _command(stage, data, out):
-    return [stage, "--config", str(data / f"{stage}.toml"), "--data", str(data), "--out", str(out)]
+def _command(stage, data, out, manner, checkpoint_s=60.0):
+    config = out.with_suffix(".toml")
+    loop = f'[loop]\ndevice = "cpu"\ncheckpoint_s = {checkpoint_s}\n'
+    config.write_text(f"{manner[stage]}{CONFIGS[stage]}{loop}")
+    return [stage, "--config", str(config), "--data", str(data), "--out", str(out)]
 
 
 def _kill_after(line, arguments, root):
@@ -147,13 +143,13 @@ def _kill_after(line, arguments, root):
 )
 def test_killed_and_started_again_it_is_as_if_it_was_not(stage, folders, data, tmp_path, root):
     """The VQ stage has a process for each part; those must not go on alone."""
-    assert command.main(_command(stage, data, tmp_path / "whole")) == 0
-    killed = _command(stage, data, tmp_path / "killed")
-    _kill_after(f" 15/{STEPS} ", killed, root)
-    done = [len(read_log(tmp_path / "killed" / folder)) for folder in folders]
+    assert command.main(_command(stage, data, tmp_path / "whole", CALM)) == 0
+    killed = tmp_path / "killed"
+    _kill_after(f" 15/{STEPS} ", _command(stage, data, killed, HASTY, 0.0), root)
+    done = [len(read_log(killed / folder)) for folder in folders]
     assert min(done) < STEPS
-    assert any((tmp_path / "killed" / folder / CHECKPOINT).is_file() for folder in folders)
-    assert command.main(killed) == 0
+    assert any((killed / folder / CHECKPOINT).is_file() for folder in folders)
+    assert command.main(_command(stage, data, killed, CALM)) == 0
     for folder in folders:
         whole, parts = (read_log(tmp_path / name / folder) for name in ("whole", "killed"))
         assert [row["step"] for row in parts] == list(range(STEPS))
