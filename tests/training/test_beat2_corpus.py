@@ -11,18 +11,11 @@ from engine.errors import ConfigError
 from engine.pose import HandReference
 from engine.rotation import angle
 from engine.skeleton import BodyPart
-from engine.text.words import TimedWord, Vocabulary
+from engine.text.words import Vocabulary
 from training import __main__ as command
 from training.beat2 import Beat2Clip, read_beat2, to_motion, write_beat2
-from training.beat2_corpus import (
-    Problem,
-    find_takes,
-    load_beat2_take,
-    read_splits,
-    run,
-    speaker_of,
-    stresses_of,
-)
+from training.beat2_corpus import find_takes, load_beat2_take, read_splits, run, speaker_of
+from training.corpus import Problem
 from training.dataset import load_takes
 from training.takes import Missing, read_take
 from training.windows import Source, load_sources
@@ -161,17 +154,6 @@ def test_sound_of_another_length_is_told(tmp_path: Path) -> None:
     take, (problem,) = load_beat2_take(files, 30)
     assert len(take.motion) == 30
     assert problem.text == "the motion is +3.0 s longer than sound"
-
-
-def test_stresses_need_phones() -> None:
-    sound = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
-    words = [TimedWord("garden", 0.1, 0.6)]
-    assert stresses_of(sound, words, []) == []
-    phones = [TimedWord("AA2", 0.2, 0.3), TimedWord("EH1", 0.4, 0.5), TimedWord("N", 0.5, 0.6)]
-    (stress,) = stresses_of(sound, words, phones)
-    assert (stress.time, stress.word) == (0.4, "garden")
-    # A vowel that lies beyond the sound cannot have been heard.
-    assert stresses_of(sound[:7000], words, phones) == []
 
 
 def test_the_stage_writes_a_corpus_and_skips_what_is_broken(
