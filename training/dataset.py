@@ -168,7 +168,8 @@ def since_stress(take: TakeData) -> np.ndarray:
 
 class Batch(NamedTuple):
     """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
-    latents `[B, T, P, D]`, since `[B, T]` frames since the last stress.
+    latents `[B, T, P, D]`, since `[B, T]` frames since the last stress, known `[B, T, P]` bool:
+    parts that were recorded and are to be learned.
     """
 
     audio: Tensor
@@ -177,6 +178,13 @@ class Batch(NamedTuple):
     codes: Tensor
     latents: Tensor
     since: Tensor
+    known: Tensor
+
+
+def known_parts(take: TakeData) -> Tensor:
+    """Which parts `[T, P]` a take recorded, bool."""
+    lacking = {str(part) for part in take.missing}
+    return torch.tensor([str(part) not in lacking for part in BodyPart]).repeat(len(take.motion), 1)
 
 
 def _window_starts(takes: Sequence[TakeData], window: int, *, silent: bool) -> Tensor:
@@ -203,6 +211,7 @@ class GestureWindows:
         self._codes = torch.cat([e.codes for e in encoded])
         self._latents = torch.cat([e.latents for e in encoded]).half()
         self._since = torch.from_numpy(np.concatenate([since_stress(t) for t in takes]))
+        self._known = torch.cat([known_parts(take) for take in takes])
         self._window = window
         self._starts, self._quiet = (
             _window_starts(takes, window, silent=silent) for silent in (False, True)
@@ -223,8 +232,11 @@ class GestureWindows:
     @cached_property
     def latent_scale(self) -> Tensor:
         """Mean square `[P]` of each part's latents about their mean: to weigh errors evenly."""
-        sample = self._latents[:: max(1, len(self._latents) // 20000)].float()
-        return (sample - sample.mean(0)).square().mean((0, 2))
+        every = slice(None, None, max(1, len(self._latents) // 20000))
+        sample, known = self._latents[every].float(), self._known[every, :, None]
+        count = known.sum(0).clamp(min=1)
+        away = (sample - (sample * known).sum(0) / count) * known
+        return (away.square().sum(0) / count).mean(-1).clamp(min=1e-6)
 
     def draw(
         self, rows: int, generator: torch.Generator, *, silence: float, wordless: float, true: float
@@ -249,4 +261,5 @@ class GestureWindows:
             self._codes[index],
             self._latents[index].float(),
             self._since[index],
+            self._known[index],
         )

@@ -97,10 +97,14 @@ def model_config(
 def losses(
     outputs: WindowOutputs, lesson: Lesson, scale: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(latent error, class error, right codes `[P]`), averages over frames by their weight."""
-    weight = lesson.weight / lesson.weight.numel()
+    """(latent error, class error, right codes `[P]`), averages over frames by their weight.
+
+    Parts that were not recorded count nothing.
+    """
+    every = (lesson.weight / lesson.weight.numel())[..., None] * lesson.known
     latent_error, class_error, right = [], [], []
     for p in range(len(BodyPart)):
+        weight = every[..., p]
         square = (outputs.latents[p] - lesson.latents[:, :, p]).square().mean(-1) / scale[p]
         latent_error.append((square * weight).sum())
         logits = outputs.logits[p]

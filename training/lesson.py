@@ -27,9 +27,9 @@ class Lesson(NamedTuple):
     """What the model is shown of a batch, and what it is to find.
 
     weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
-    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents and since as
-    in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is shared
-    out, errors count the same. task: the histories that the model is still to make, if any.
+    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since and
+    known as in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is
+    shared out, errors count the same. task: the histories that the model is still to make, if any.
     """
 
     inputs: WindowInputs
@@ -39,6 +39,7 @@ class Lesson(NamedTuple):
     codes: Tensor
     latents: Tensor
     since: Tensor
+    known: Tensor
     task: RolloutTask | tuple[()] = ()
 
 
@@ -81,7 +82,7 @@ class Lessons:
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return Lesson(
             inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
-            batch.since, task,
+            batch.since, batch.known, task,
         )  # fmt: skip
 
     def _draw(self, draws: torch.Generator) -> Batch:

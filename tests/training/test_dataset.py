@@ -21,6 +21,7 @@ from training.dataset import (
     GestureWindows,
     encode_take,
     features_of,
+    known_parts,
     load_takes,
     since_stress,
 )
@@ -109,3 +110,18 @@ def test_frames_since_the_last_stress_are_counted() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
     since = since_stress(spoken)
     assert since.tolist() == [NO_STRESS] * 30 + list(range(30)) + list(range(FRAMES - 60))
+
+
+def test_a_missing_face_is_known_to_be_missing(parts: dict[BodyPart, PartVae]) -> None:
+    faceless = replace(take(False, 1), missing=(Missing.FACE, Missing.WORDS))
+    known = known_parts(faceless)
+    assert known.shape == (FRAMES, 4)
+    assert known.all(0).tolist() == [part is not BodyPart.FACE for part in BodyPart]
+    windows = GestureWindows([faceless, take(False, 3)], parts, 32)
+    generator = torch.Generator().manual_seed(0)
+    batch = windows.draw(50, generator, silence=0.0, wordless=0.0, true=1.0)
+    assert 0.2 < float(batch.known[..., 0].float().mean()) < 0.8
+    assert batch.known[..., 1:].all()
+    # Scales are those of what was recorded.
+    alone = GestureWindows([take(False, 3)], parts, 32)
+    torch.testing.assert_close(windows.latent_scale[0], alone.latent_scale[0])

@@ -63,11 +63,28 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     wrong[:, 1] += 7.0
     weight = torch.tensor([[2.0, 0.0]])
     nothing = torch.zeros(1)
-    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing)
+    known = torch.ones(1, 2, 4)
+    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing, known)
     error, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(error) == 0.0
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
+
+
+def test_parts_that_were_not_recorded_count_nothing() -> None:
+    latents = torch.randn(1, 2, 4, 6)
+    logits = tuple(torch.randn(1, 2, 5, requires_grad=True) for _ in range(4))
+    made = tuple((latents[:, :, p] + 1.0).requires_grad_() for p in range(4))
+    known = torch.ones(1, 2, 4)
+    known[..., 0] = 0.0
+    nothing, codes = torch.zeros(1), torch.zeros(1, 2, 4, dtype=torch.int64)
+    lesson = Lesson(nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing, known)
+    error, entropy, right = losses(WindowOutputs(made, logits), lesson, torch.ones(4), 0.0)
+    (error + entropy).backward()
+    assert error.item() == pytest.approx(3 / 4)
+    assert float(right[0]) == 0.0
+    for p, part in enumerate(made):
+        assert bool(part.grad.any()) == bool(logits[p].grad.any()) == (p > 0)
 
 
 def trained(
@@ -237,7 +254,8 @@ def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
     latents = torch.zeros(1, 2, 4, 6)
     outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
     nothing = torch.zeros(1)
-    lesson = Lesson(nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing)
+    known = torch.ones(1, 2, 4)
+    lesson = Lesson(nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known)
     _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
