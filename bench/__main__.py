@@ -11,6 +11,8 @@ from pathlib import Path
 
 from bench.against import compare
 from bench.against import table as against_table
+from bench.composed import add_command as add_composed_command
+from bench.composed import composed_command
 from bench.edge import edge_report
 from bench.edge import table as edge_table
 from bench.held_out import stroke_report
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("--seconds", type=float, default=10.0, metavar="S")
     against.add_argument("--repeats", type=int, default=5, metavar="N")
     add_quality_commands(commands)
+    add_composed_command(commands)
     return parser
 
 
@@ -124,6 +127,7 @@ _COMMANDS = {
     "against": _against,
     "quality": quality_command,
     "fgd": fgd_command,
+    "composed": composed_command,
 }
 
 

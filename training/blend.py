@@ -96,13 +96,14 @@ def _partners() -> list[int]:
     return result
 
 
-_PARTNERS = _partners()
+PARTNERS = _partners()
+"""For each joint its counterpart on the other side."""
 _HANDS = {"left": "right", "right": "left"}
 
 
 def mirrored(clip: Clip) -> Clip:
     """The clip as seen in a mirror: left and right change places."""
-    rotations = clip.rotations[:, _PARTNERS] * np.array([1, 1, -1, -1], np.float32)
+    rotations = clip.rotations[:, PARTNERS] * np.array([1, 1, -1, -1], np.float32)
     return replace(
         clip,
         rotations=rotations,
@@ -132,6 +133,30 @@ def bend_elbow(rotations: FloatArray, side: str, angle: np.ndarray) -> None:
     flick = exp((normalize(axis) * (0.45 * use)[:, None]).astype(np.float32))
     inner = multiply(multiply(inverse(rotations[:, elbow]), flick), rotations[:, elbow])
     rotations[:, wrist] = normalize(multiply(inner, rotations[:, wrist]))
+
+
+def even_twist(rotations: FloatArray) -> FloatArray:
+    """The same hands `[T, 55, 4]`, the twist of an arm's bones in equal parts at both their ends.
+
+    Sources differ in where they keep it; captured SMPL-X motion has little at any one joint, and
+    skin looks better so.
+    """
+    result = rotations.copy()
+    for elbow, wrist in _ELBOWS.values():
+        for near, far in ((elbow - 2, elbow), (elbow, wrist)):
+            axis = normalize(SMPLX_55.offsets[far]).astype(rotations.dtype)
+            excess = 0.5 * (_twist(result[:, far], axis) - _twist(result[:, near], axis))
+            turn = exp(excess[:, None] * axis)
+            result[:, near] = multiply(result[:, near], turn)
+            result[:, far] = multiply(inverse(turn), result[:, far])
+    return result
+
+
+def _twist(q: FloatArray, axis: FloatArray) -> FloatArray:
+    """Radians `[T]` by which `q` `[T, 4]` turns about `axis`, without jumps."""
+    half = np.arctan2((q[:, 1:] * axis).sum(-1), q[:, 0])
+    half -= np.pi * np.round(half[0] / np.pi)  # q and -q are the same turn
+    return np.asarray(2 * np.unwrap(half, period=np.pi), q.dtype)
 
 
 def turn_joint(rotations: FloatArray, joint: int, rotvec: np.ndarray) -> None:

@@ -21,14 +21,18 @@ from engine.errors import ConfigError
 from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.text.words import TimedWord, normalise
-from training.blend import MARKERS, Clip
+from training.blend import MARKERS, Clip, continuous
 from training.clips import load_clip, write_json
+from training.discourse import KEYWORDS
 from training.face import face_track, jaw_angle
-from training.layers import FPS, Body, ClipLibrary, enliven, idle_body, lay_gestures, prepare
+from training.layers import Body, Performance, perform
+from training.library import ClipLibrary
+from training.moves import FPS
 from training.phones import FUNCTION_WORDS
-from training.plan import KEYWORDS, Stress, plan_gestures, prominent_words
+from training.plan import Stress, plan_gestures, prominent_words
 from training.sentences import draw_text, read_sentences
 from training.speech import RATE, Phone, Speech, SpokenWord, Voice, synthesize
+from training.style import LIVELY, Style, draw_style, on_a_day
 from training.takes import TakeFile, write_take
 
 TRAIN_VOICES = {
@@ -46,7 +50,6 @@ TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7"
 
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
-_NO_FACE = np.zeros((0, 51), np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Take:
     face: FloatArray
     voice: str
     split: str
+    speaker: str = ""
 
 
 def _pause(rng: np.random.Generator) -> float:
@@ -101,7 +105,11 @@ def _voice(test: bool, rng: np.random.Generator) -> Voice:
 
 
 def compose_take(
-    sentences: Sequence[str], library: ClipLibrary, split: str, rng: np.random.Generator
+    sentences: Sequence[str],
+    library: ClipLibrary,
+    split: str,
+    rng: np.random.Generator,
+    style: Style = LIVELY,
 ) -> Take:
     """One take of 20 to 40 seconds."""
     test = split == "test"
@@ -110,31 +118,62 @@ def compose_take(
     while sum(len(t) for t in texts) < rng.uniform(200, 420):
         texts.append(draw_text(sentences, test, rng))
     speech = speak(texts, voice, rng)
-    stresses = prominent_words(speech)
-    frames = int(speech.duration * FPS)
-    body = idle_body(library, frames, rng)
-    lay_gestures(body, plan_gestures(speech, stresses, rng), library, rng)
-    enliven(body, stresses, rng)
-    return _with_face(Take(speech, tuple(stresses), body, _NO_FACE, voice.name, split), rng)
+    return move_to(speech, library, style, Origin(voice.name, split), rng)
 
 
-def silent_take(library: ClipLibrary, split: str, seconds: float, rng: np.random.Generator) -> Take:
+def silent_take(
+    library: ClipLibrary,
+    split: str,
+    seconds: float,
+    rng: np.random.Generator,
+    style: Style = LIVELY,
+) -> Take:
     """Nobody speaks: idle."""
     count = round(seconds * RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
-    body = idle_body(library, int(seconds * FPS), rng)
-    enliven(body, (), rng)
-    return _with_face(Take(speech, (), body, _NO_FACE, "silence", split), rng)
+    return move_to(speech, library, style, Origin("silence", split), rng)
 
 
-def _with_face(take: Take, rng: np.random.Generator) -> Take:
-    times = np.arange(len(take.body.rotations)) / FPS
-    face = face_track(take.speech.phones, list(take.stresses), times, rng)
+@dataclass(frozen=True)
+class Origin:
+    """Where a take comes from: the voice that is heard, and train or test."""
+
+    voice: str
+    split: str
+
+
+def move_to(
+    speech: Speech,
+    library: ClipLibrary,
+    style: Style,
+    origin: Origin,
+    rng: np.random.Generator,
+) -> Take:
+    """Somebody of `style` who says `speech`, or listens to it."""
+    stresses = prominent_words(speech, style.stress_s)
+    units = plan_gestures(speech, stresses, rng)
+    done = perform(speech, stresses, units, library, style, rng)
+    face = _face(speech, stresses, done, style, rng)
+    own = () if style.listens else tuple(stresses)
+    return Take(speech, own, done.body, face, origin.voice, origin.split, style.name)
+
+
+def _face(
+    speech: Speech,
+    stresses: Sequence[Stress],
+    done: Performance,
+    style: Style,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """The face `[T, 51]`; turns the jaw joint of the body with it."""
+    rotations = done.body.rotations
+    times = np.arange(len(rotations)) / FPS
+    face = face_track(speech.phones, list(stresses), times, rng)
     turn = np.zeros((len(times), 3), np.float32)
     turn[:, 0] = jaw_angle(face)
-    take.body.rotations[:, 22] = exp(turn)
-    take.body.rotations[:, 23:25] = np.array([1, 0, 0, 0], np.float32)
-    return replace(take, face=face)
+    rotations[:, 22] = exp(turn)
+    rotations[:, 23:25] = np.array([1, 0, 0, 0], np.float32)
+    return face
 
 
 def save_take(path: Path, take: Take) -> None:
@@ -155,6 +194,7 @@ def save_take(path: Path, take: Take) -> None:
         stressed_strengths=np.array([s.strength for s in stresses], np.float32),
         voice=take.voice,
         split=take.split,
+        speaker=take.speaker,
     )
     write_take(path, record)
 
@@ -166,7 +206,7 @@ def load_clips(folder: Path) -> list[Clip]:
         raise ConfigError(f"expected {table}; run the stage retarget first")
     clips = []
     for entry in json.loads(table.read_text()):
-        if entry["use"] not in ("gesture", "idle"):
+        if entry["use"] not in ("gesture", "idle", "fidget"):
             continue
         motion, _ = load_clip(folder / "clips" / f"{entry['name']}.npz")
         poses, known = motion.poses, entry.get("times") or {}
@@ -176,7 +216,7 @@ def load_clips(folder: Path) -> list[Clip]:
             rotations=poses.rotations, translation=poses.translation, contacts=poses.contacts,
             times=times, **names,
         )  # fmt: skip
-        clips.append(prepare(clip))
+        clips.append(replace(clip, rotations=continuous(clip.rotations)))
     return clips
 
 
@@ -193,15 +233,17 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
     library = _shared["libraries"][split]
+    style = on_a_day(draw_style(rng), rng)
     if index % 16 == 15:
-        take = silent_take(library, split, float(rng.uniform(20, 40)), rng)
+        take = silent_take(library, split, float(rng.uniform(20, 40)), rng, style)
     else:
-        take = compose_take(_shared["sentences"], library, split, rng)
+        take = compose_take(_shared["sentences"], library, split, rng, style)
     save_take(Path(path), take)
     return {
         "name": Path(path).stem,
         "split": split,
         "voice": take.voice,
+        "speaker": take.speaker,
         "frames": len(take.face),
         "words": [w.text for w in take.speech.words],
         "stresses": len(take.stresses),

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.face import ARKIT_51
 from engine.pose import FloatArray
+from training.moves import drift
 from training.phones import CLOSED, SHAPES, VOWELS
 from training.plan import Stress
 from training.speech import Phone
@@ -71,16 +72,6 @@ def _pulse(times: np.ndarray, centre: float, rise: float, fall: float) -> np.nda
     before = np.clip((times - centre) / rise, -1.0, 0.0)
     after = np.clip((times - centre) / fall, 0.0, 1.0)
     return 0.5 + 0.5 * np.cos(np.pi * (before + after))
-
-
-def drift(count: int, channels: int, every: float, rng: np.random.Generator) -> FloatArray:
-    """Slow chance `[count, channels]`, about -1..1, a new goal every `every` frames."""
-    knots = int(count / every) + 3
-    goals = np.clip(rng.standard_normal((knots, channels)) * 0.6, -1, 1)
-    place = (np.arange(count) + rng.uniform(0, every)) / every
-    index = place.astype(int)
-    along = (0.5 - 0.5 * np.cos(np.pi * (place - index)))[:, None]
-    return np.asarray((1 - along) * goals[index] + along * goals[index + 1], np.float32)
 
 
 def _lids(face: FloatArray, times: np.ndarray, rng: np.random.Generator) -> None:

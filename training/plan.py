@@ -5,35 +5,18 @@ a phrase has begun, a stroke follows the onset of the stressed vowel, hands sink
 lasted. Knows words and sound; of motion it knows only kinds of gestures.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from training.discourse import STRONG, WEIGHTS, Sense, sense_at, senses
 from training.phones import FUNCTION_WORDS
 from training.speech import RATE, Speech, SpokenWord
 
 PAUSE_S = 0.25  # a silence this long ends a phrase
-_SPACING_S = 0.55  # no two strokes nearer than this
-_SPEECH_PER_STRESS_S = 0.95
-_LONG_UNIT_S = 3.2  # a gesture unit is split when it gets longer
-
-KEYWORDS: dict[str, tuple[str, ...]] = {
-    "me": ("i", "me", "my", "mine", "myself", "i'm", "i've", "i'll", "i'd"),
-    "you": ("you", "your", "yours", "yourself", "you're", "you've", "you'll"),
-    "we": ("we", "us", "our", "ours", "together", "everyone", "everybody", "we're", "we'll"),
-    "negative": (
-        *("no", "not", "never", "nothing", "none", "nobody", "cannot", "don't", "didn't", "can't"),
-        *("won't", "isn't", "wasn't", "doesn't", "couldn't", "wouldn't", "without", "refused"),
-    ),
-    "however": ("but", "however", "although", "though", "yet", "besides", "otherwise"),
-    "point": ("this", "that", "there", "here", "these", "those", "now"),
-    "think": ("think", "know", "maybe", "perhaps", "wonder", "believe", "guess", "remember"),
-    "question": ("what", "why", "how", "who", "where", "which", "when"),
-    "stop": ("stop", "stopped", "wait", "end", "enough", "against"),
-    "big": ("big", "great", "large", "all", "whole", "every", "world", "huge", "many"),
-    "example": ("example", "instance", "first", "second", "because", "so", "therefore"),
-}
-"""Words that ask for a kind of gesture."""
+_SPACING_S = 0.5  # no two strokes nearer than this
+SPEECH_PER_STRESS_S = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,13 +30,21 @@ class Stress:
 
 @dataclass(frozen=True)
 class GestureUnit:
-    """Hands up, strokes, and down unless another unit follows at once. Seconds."""
+    """Strokes of one kind with one clip. Seconds.
+
+    start: when hands that are down may rise; end: of its words; silence: that follows it, 0 within
+    a phrase; rest_s: from its last stroke to the next one where there is no silence. hand: left,
+    right, both or as it comes; amplitude: 1 = as the speaker's style has it.
+    """
 
     start: float
     end: float
     kind: str
     strokes: tuple[Stress, ...]
-    retracts: bool
+    silence: float = 0.0
+    rest_s: float = 0.0
+    hand: str = ""
+    amplitude: float = 1.0
 
 
 def _vowel_sound(speech: Speech, word: SpokenWord) -> tuple[float, float, float]:
@@ -76,10 +67,10 @@ def _standard(x: np.ndarray, floor: float) -> np.ndarray:
     return np.clip((x - np.median(x)) / max(float(spread), floor), -2.5, 2.5)
 
 
-def prominent_words(speech: Speech) -> list[Stress]:
+def prominent_words(speech: Speech, every_s: float = SPEECH_PER_STRESS_S) -> list[Stress]:
     """Content words whose stressed vowel is loud, high or long among those of the speech.
 
-    About one in a second of speech, none nearer to another than `_SPACING_S`.
+    About one in `every_s` seconds of speech, none nearer to another than `_SPACING_S`.
     """
     content = [w for w in speech.words if w.text not in FUNCTION_WORDS]
     if not content:
@@ -89,7 +80,7 @@ def prominent_words(speech: Speech) -> list[Stress]:
     score += 0.4 * _standard(sounds[:, 2], 0.02)
     score += 0.6 * np.array([w.accented for w in content])
     spoken = sum(w.end - w.start for w in speech.words)
-    wanted = int(np.ceil(spoken / _SPEECH_PER_STRESS_S))
+    wanted = int(np.ceil(spoken / every_s))
     chosen: list[int] = []
     for i in np.argsort(-score):
         near = [
@@ -115,43 +106,76 @@ def phrases(speech: Speech) -> list[list[SpokenWord]]:
     return result
 
 
-def _split(words: list[SpokenWord]) -> list[list[SpokenWord]]:
-    """A long phrase in pieces, cut at its widest gaps or in its middle."""
-    if words[-1].end - words[0].start <= _LONG_UNIT_S or len(words) < 4:
-        return [words]
-    middle = (words[0].start + words[-1].end) / 2
-    gaps = [
-        words[i].start - words[i - 1].end - 0.08 * abs(words[i].start - middle)
-        for i in range(2, len(words) - 1)
-    ]
-    cut = 2 + int(np.argmax(gaps))
-    return _split(words[:cut]) + _split(words[cut:])
+def _beat(stress: Stress, rng: np.random.Generator) -> str:
+    strength = stress.strength + 0.2 * rng.standard_normal()
+    return "beat_low" if strength < 0.35 else "beat_mid" if strength < 0.7 else "beat_high"
 
 
-def _kind(words: list[SpokenWord], strokes: list[Stress], rng: np.random.Generator) -> str:
-    said = {w.text for w in words}
-    matching = [kind for kind, keys in KEYWORDS.items() if said.intersection(keys)]
-    if matching and rng.random() < 0.7:
-        return str(rng.choice(matching))
-    strength = float(np.mean([s.strength for s in strokes])) + 0.15 * rng.standard_normal()
-    return "beat_low" if strength < 0.42 else "beat_mid" if strength < 0.68 else "beat_high"
+def _index_at(words: Sequence[SpokenWord], time: float) -> int:
+    return max(0, int(np.searchsorted([w.end for w in words], time, side="right")))
+
+
+def _asked(
+    words: Sequence[SpokenWord], strokes: Sequence[Stress], rng: np.random.Generator
+) -> list[Sense | None]:
+    """For each stress of a phrase what its words ask for; None: just a beat."""
+    found = senses([w.text for w in words])
+    asked: list[Sense | None] = []
+    for stress in strokes:
+        sense = sense_at(found, min(_index_at(words, stress.time), len(words) - 1))
+        drawn = sense is not None and rng.random() < WEIGHTS[sense.kind]
+        # A second keyword of the same kind goes on with the same gesture.
+        asked.append(sense if drawn else None)
+    return asked
+
+
+def _grouped(asked: Sequence[Sense | None], rng: np.random.Generator) -> list[list[int]]:
+    """Stresses by gesture unit: one for a meaning, one to three for beats."""
+    groups: list[list[int]] = []
+    room = 0
+    for index, sense in enumerate(asked):
+        same = bool(groups) and (sense is None or sense == asked[groups[-1][0]])
+        if same and room > 0:
+            groups[-1].append(index)
+            room -= 1
+        else:
+            groups.append([index])
+            # A meaning is often driven home by one more beat of the same hands.
+            room = int(rng.choice([0, 1, 2], p=[0.45, 0.35, 0.2] if sense else [0.3, 0.4, 0.3]))
+    return groups
 
 
 def plan_gestures(
-    speech: Speech, stresses: list[Stress], rng: np.random.Generator
+    speech: Speech, stresses: Sequence[Stress], rng: np.random.Generator
 ) -> list[GestureUnit]:
-    """Gesture units in order, one for every few seconds of a phrase."""
+    """Gesture units in order; every stress is in one."""
     units: list[GestureUnit] = []
-    for phrase in phrases(speech):
-        pieces = _split(phrase)
-        for index, words in enumerate(pieces):
-            start, end = words[0].start, words[-1].end
-            strokes = [s for s in stresses if start <= s.time < end]
-            last = index == len(pieces) - 1
-            if strokes:
-                kind = _kind(words, strokes, rng)
-                units.append(GestureUnit(start, end, kind, tuple(strokes), last))
-            elif units and last and index:
-                before = units.pop()
-                units.append(GestureUnit(before.start, end, before.kind, before.strokes, True))
+    spoken = phrases(speech)
+    for number, words in enumerate(spoken):
+        start, end = words[0].start, words[-1].end
+        upcoming = spoken[number + 1][0].start if number + 1 < len(spoken) else speech.duration + 9
+        strokes = [s for s in stresses if start <= s.time < end]
+        asked = _asked(words, strokes, rng)
+        wide = float(np.exp(rng.normal(0.0, 0.1)))
+        groups = _grouped(asked, rng)
+        for place, group in enumerate(groups):
+            last = place + 1 == len(groups)
+            sense = asked[group[0]]
+            final = strokes[group[-1]].time
+            following = end if last else strokes[groups[place + 1][0]].time
+            emphatic = any(s.word in STRONG for s in (strokes[i] for i in group))
+            units.append(
+                GestureUnit(
+                    start=start,
+                    end=end if last else final,
+                    kind=sense.kind if sense else _beat(strokes[group[0]], rng),
+                    strokes=tuple(strokes[i] for i in group),
+                    silence=upcoming - end if last else 0.0,
+                    rest_s=following - final,
+                    hand=sense.hand if sense else "",
+                    amplitude=wide * (1.2 if emphatic else 1.0),
+                )
+            )
+        if units and not groups:
+            units[-1] = replace(units[-1], end=end, silence=upcoming - end)
     return units

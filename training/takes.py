@@ -32,7 +32,10 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class TakeFile:
-    """sound `[S]` in -1..1 at 16 kHz; stressed_times `[K]` of vowels (s), strengths `[K]` 0..1."""
+    """sound `[S]` in -1..1 at 16 kHz; stressed_times `[K]` of vowels (s), strengths `[K]` 0..1.
+
+    speaker: whose manner of moving it is, empty where nobody says.
+    """
 
     motion: Motion
     sound: FloatArray
@@ -42,6 +45,7 @@ class TakeFile:
     voice: str
     split: str
     missing: tuple[Missing, ...] = ()
+    speaker: str = ""
 
     @property
     def clock(self) -> FrameClock:
@@ -52,6 +56,8 @@ class TakeFile:
 def write_take(path: Path, take: TakeFile) -> None:
     """Write a take to `path` (.npz), whole or not at all."""
     meta: dict[str, Any] = {"name": path.stem, "voice": take.voice, "split": take.split}
+    if take.speaker:
+        meta["speaker"] = take.speaker
     if take.missing:
         meta["missing"] = [str(part) for part in take.missing]
     arrays: dict[str, Any] = {
@@ -91,4 +97,5 @@ def read_take(path: Path) -> TakeFile:
             voice=str(file["voice"]),
             split=str(meta.get("split", "train")),
             missing=tuple(Missing(part) for part in meta.get("missing", ())),
+            speaker=str(meta.get("speaker", "")),
         )

@@ -10,6 +10,7 @@ from training.blend import (
     bend_elbow,
     continuous,
     eased,
+    even_twist,
     mirrored,
     mix,
     sample_rotations,
@@ -97,3 +98,20 @@ def test_a_straight_arm_is_left_alone() -> None:
     before = rotations.copy()
     bend_elbow(rotations, "left", np.array([-0.5]))
     assert angle(rotations, before).max() < 1e-3
+
+
+def test_even_twist_leaves_the_hands_where_they_are() -> None:
+    turns = np.random.default_rng(0).normal(0, 0.5, (20, 55, 3)).astype(np.float32)
+    rotations = exp(turns)
+    travel = np.zeros((20, 3), np.float32)
+    evened = even_twist(rotations)
+    before, after = (
+        forward_kinematics(SMPLX_55.parents, SMPLX_55.offsets, q, travel)
+        for q in (rotations, evened)
+    )
+    # The elbow's own twist about the upper arm is shared first, then the forearm's.
+    assert after[0] == pytest.approx(before[0], abs=1e-4)
+    assert angle(after[1][:, 20], before[1][:, 20]).max() < 1e-2
+    axis = SMPLX_55.offsets[20] / np.linalg.norm(SMPLX_55.offsets[20])
+    about = [2 * np.arctan((evened[:, j, 1:] @ axis) / evened[:, j, 0]) for j in (18, 20)]
+    assert about[0] == pytest.approx(about[1], abs=1e-3)

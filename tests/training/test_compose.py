@@ -8,13 +8,12 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
-from engine.rotation import exp, identity, log
+from engine.rotation import log
+from tests.figures import small_library
 from training import compose
-from training.blend import Clip, ease
 from training.clips import load_clip
+from training.discourse import KEYWORDS
 from training.face import JAW_RADIANS
-from training.layers import ClipLibrary
-from training.plan import KEYWORDS
 from training.speech import RATE, Phone, Speech, SpokenWord, Voice
 
 TEXTS = [
@@ -34,24 +33,10 @@ def fake_synthesize(text: str, voice: Voice) -> Speech:
     return Speech(samples, phones, spoken)
 
 
-def library() -> ClipLibrary:
-    def clip(rotations: np.ndarray, use: str, split: str) -> Clip:
-        travel = np.tile(np.array([0.0, 1.28, 0.0], np.float32), (len(rotations), 1))
-        contacts = np.ones((len(rotations), 4), np.float32)
-        return Clip(use, rotations, travel, contacts, use, split, "BeatMid", "both", "A")
-
-    down = identity(90, 55)
-    down[:, 16], down[:, 17] = (exp(np.array([0, 0, s], np.float32)) for s in (-1.3, 1.3))
-    up = down.copy()
-    way = ease(np.linspace(0, 3, 90))[:, None]
-    up[:, 18] = exp((way * np.array([0, -1.7, 0])).astype(np.float32))
-    return ClipLibrary([clip(down, "idle", "train"), clip(up, "gesture", "train")], "train")
-
-
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> compose.Take:
     monkeypatch.setattr(compose, "synthesize", fake_synthesize)
-    return compose.compose_take(TEXTS, library(), "train", np.random.default_rng(5))
+    return compose.compose_take(TEXTS, small_library(), "train", np.random.default_rng(5))
 
 
 def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
@@ -73,7 +58,7 @@ def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
 
 
 def test_a_silent_take_keeps_its_mouth_shut() -> None:
-    made = compose.silent_take(library(), "train", 20.0, np.random.default_rng(0))
+    made = compose.silent_take(small_library(), "train", 20.0, np.random.default_rng(0))
     assert not made.speech.samples.any()
     assert not made.face[:, ARKIT_51.coefficients.index("jawOpen")].any()
     assert len(made.face) == 600
@@ -84,7 +69,7 @@ def test_takes_on_disk_are_clips_with_speech(take: compose.Take, tmp_path: Path)
     compose.save_take(path, take)
     motion, meta = load_clip(path)
     assert len(motion) == len(take.face)
-    assert meta == {"name": "train_000", "voice": take.voice, "split": "train"}
+    assert meta == {"name": "train_000", "voice": take.voice, "split": "train", "speaker": "lively"}
     with np.load(path) as file:
         assert file["audio"].dtype == np.int16
         assert len(file["words"]) == len(file["starts"]) == len(file["ends"])

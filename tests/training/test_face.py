@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.face import ARKIT_51
-from training.face import DELAY_S, JAW_RADIANS, drift, face_track, jaw_angle
+from training.face import DELAY_S, JAW_RADIANS, face_track, jaw_angle
 from training.plan import Stress
 from training.speech import Phone
 
@@ -59,10 +59,3 @@ def test_jaw_joint_goes_with_the_coefficient() -> None:
     face = np.zeros((2, 51), np.float32)
     face[1, ARKIT_51.coefficients.index("jawOpen")] = 0.5
     assert np.allclose(jaw_angle(face), [0.0, 0.5 * JAW_RADIANS])
-
-
-def test_drift_is_slow_and_bounded() -> None:
-    made = drift(300, 2, 30, np.random.default_rng(0))
-    assert made.shape == (300, 2)
-    assert np.abs(made).max() <= 1.0
-    assert np.abs(np.diff(made, axis=0)).max() < 0.15

@@ -1,97 +1,103 @@
-"""Gestures laid over idles: hands rise after the phrase began and strokes follow the stresses."""
+"""A whole body: arms over legs, calm in silence, always the same for the same seed."""
 
 import numpy as np
 import pytest
 
-from bench.strokes import stroke_times, wrist_speed
-from engine.errors import ConfigError
-from engine.rotation import angle, exp, forward_kinematics, identity
+from bench.strokes import wrist_speed
+from engine.rotation import angle, forward_kinematics
 from engine.skeleton import SMPLX_55
-from training.blend import Clip, ease
-from training.layers import FPS, Body, ClipLibrary, enliven, idle_body, lay_gestures, time_unit
-from training.plan import GestureUnit, Stress
+from tests.figures import small_library
+from training.layers import (
+    Performance,
+    answers,
+    energy_of,
+    head_signs,
+    perform,
+    silences,
+    spans,
+)
+from training.moves import FPS
+from training.plan import plan_gestures, prominent_words
+from training.speech import RATE, Phone, Speech, SpokenWord
+from training.style import LISTENER, LIVELY, Style
 
-STRESSES = (Stress(2.6, 1.0, "one"), Stress(3.8, 0.6, "two"))
-UNIT = GestureUnit(1.5, 4.6, "beat_mid", STRESSES, True)
-
-
-def hanging(frames: int) -> np.ndarray:
-    rotations = identity(frames, 55)
-    for joint, side in ((16, -1.0), (17, 1.0)):
-        rotations[:, joint] = exp(np.array([0, 0, side * 1.3], np.float32))
-    return rotations
-
-
-def gesture(frames: int = 90) -> np.ndarray:
-    """Both forearms rise to the front and stay."""
-    rotations = hanging(frames)
-    way = ease(np.linspace(0, 3, frames))[:, None]
-    for elbow, side in ((18, -1.0), (19, 1.0)):
-        rotations[:, elbow] = exp((way * np.array([0, side * 1.7, 0])).astype(np.float32))
-    return rotations
+LIBRARY = small_library()
 
 
-def clip(rotations: np.ndarray, use: str, family: str = "") -> Clip:
-    frames = len(rotations)
-    travel = np.tile(np.array([0.0, 1.28, 0.0], np.float32), (frames, 1))
-    contacts = np.ones((frames, 4), np.float32)
-    return Clip(family or use, rotations, travel, contacts, use, "train", family, "both", "A")
-
-
-@pytest.fixture
-def library() -> ClipLibrary:
-    return ClipLibrary([clip(hanging(600), "idle"), clip(gesture(), "gesture", "BeatMid")], "train")
-
-
-def speed(body: Body) -> np.ndarray:
-    positions, _ = forward_kinematics(
-        SMPLX_55.parents, SMPLX_55.offsets, body.rotations, body.translation
+def speech() -> Speech:
+    """Ten words in four seconds, then silence."""
+    texts = ["we", "never", "wanted", "a", "garden", "but", "you", "built", "a", "house"]
+    words = tuple(
+        SpokenWord(t, 1 + 0.4 * i, 1.35 + 0.4 * i, 1 + 0.4 * i, 1.25 + 0.4 * i)
+        for i, t in enumerate(texts)
     )
-    return wrist_speed(positions, FPS)
+    tone = np.sin(2 * np.pi * 120 * np.arange(10 * RATE) / RATE)
+    loud = np.zeros(10 * RATE)
+    for word in words:
+        loud[int(word.start * RATE) : int(word.vowel_end * RATE)] = 0.05 + 0.05 * len(word.text)
+    return Speech((tone * loud).astype(np.float32), (Phone("pau", 0.0, 10.0),), words)
 
 
-def test_a_library_without_clips_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="clips stage"):
-        ClipLibrary([clip(hanging(10), "idle")], "train")
+def performed(style: Style = LIVELY, seed: int = 0) -> Performance:
+    said, rng = speech(), np.random.default_rng(seed)
+    stresses = prominent_words(said, style.stress_s)
+    return perform(said, stresses, plan_gestures(said, stresses, rng), LIBRARY, style, rng)
 
 
-def test_idles_join_without_jumps(library: ClipLibrary) -> None:
-    body = idle_body(library, 2000, np.random.default_rng(0))
-    assert body.rotations.shape == (2000, 55, 4)
-    assert np.abs(np.linalg.norm(body.rotations, axis=-1) - 1).max() < 1e-5
-    assert angle(body.rotations[1:], body.rotations[:-1]).max() < 0.1
+def speed(done: Performance) -> np.ndarray:
+    body = done.body
+    points = forward_kinematics(
+        SMPLX_55.parents, SMPLX_55.offsets, body.rotations, body.translation
+    )[0]
+    return wrist_speed(points, FPS)
 
 
-def test_strokes_follow_the_stresses_and_rest_is_still(library: ClipLibrary) -> None:
-    generator = np.random.default_rng(0)
-    body = idle_body(library, 8 * FPS, generator)
-    lay_gestures(body, [UNIT], library, generator)
-    rates = speed(body)
-    assert rates[: int(1.5 * FPS)].max() < 0.05
-    assert rates[int(6.5 * FPS) :].max() < 0.05
-    strokes = stroke_times(rates, FPS, 0.4)
-    for stress in STRESSES:
-        assert np.abs(strokes - (stress.time + 0.09)).min() < 0.08
-    assert rates.max() < 2.5
+@pytest.fixture(scope="module")
+def lively() -> Performance:
+    return performed()
 
 
-def test_nothing_moves_before_it_could_be_heard(library: ClipLibrary) -> None:
-    for seed in range(20):
-        timing = time_unit(UNIT, 0.4, np.random.default_rng(seed))
-        assert timing.rise > UNIT.start
-        assert timing.sink > UNIT.end + 0.25
-        for begin, landing, _ in timing.strokes:
-            near = min(STRESSES, key=lambda s: abs(landing - s.time))
-            assert begin > near.time - 0.04
-            assert 0.15 < landing - near.time < 0.25
+def test_a_body_is_whole(lively: Performance) -> None:
+    body = lively.body
+    assert body.rotations.shape == (300, 55, 4)
+    assert body.translation.shape == (300, 3)
+    assert body.contacts.shape == (300, 4)
+    assert lively.gaze.eyes.shape == (300, 2)
+    assert np.abs(np.linalg.norm(body.rotations, axis=-1) - 1).max() < 1e-4
+    assert angle(body.rotations[1:], body.rotations[:-1]).max() < 0.6
 
 
-def test_heads_nod_on_stresses(library: ClipLibrary) -> None:
-    body = idle_body(library, 6 * FPS, np.random.default_rng(0))
-    plain = body.rotations.copy()
-    enliven(body, [Stress(3.0, 1.0, "x")], np.random.default_rng(0))
-    tilt = angle(body.rotations[:, 15], plain[:, 15])
-    calm = Body(plain, body.translation, body.contacts)
-    enliven(calm, [], np.random.default_rng(0))
-    without = angle(calm.rotations[:, 15], plain[:, 15])
-    assert tilt[int(3.13 * FPS)] > without[int(3.13 * FPS)] + 0.02
+def test_hands_move_with_the_words_and_rest_without(lively: Performance) -> None:
+    rates = speed(lively)
+    assert len(lively.landings) >= 2
+    assert rates[30:150].mean() > 4 * rates[250:].mean()
+    assert rates[:30].mean() < 0.12
+
+
+def test_a_listener_nods_and_does_not_gesture() -> None:
+    done = performed(LISTENER)
+    assert done.landings == ()
+    assert speed(done).max() < 0.4
+
+
+def test_the_seed_decides(lively: Performance) -> None:
+    again, other = performed(), performed(seed=1)
+    assert np.array_equal(again.body.rotations, lively.body.rotations)
+    assert not np.array_equal(other.body.rotations, lively.body.rotations)
+
+
+def test_energy_follows_speech_and_never_leads() -> None:
+    energy = energy_of([(2.0, 4.0)], 10 * FPS)
+    assert energy[: 2 * FPS].max() == 0.0
+    assert energy[4 * FPS] > 0.9
+    assert energy[-1] < 0.1
+    assert silences([(2.0, 4.0)], 10.0) == [(0.0, 2.0), (4.0, 10.0)]
+    assert spans(speech()) == [(1.0, pytest.approx(4.95))]
+
+
+def test_signs_come_from_words_and_answers_from_phrases() -> None:
+    rng = np.random.default_rng(0)
+    kinds = {sign.kind for _ in range(20) for sign in head_signs(speech(), rng)}
+    assert "shake" in kinds
+    nods = [sign for _ in range(20) for sign in answers([(0.0, 12.0)], rng)]
+    assert {"nod", "tilt"} == {sign.kind for sign in nods}
