@@ -24,6 +24,7 @@ from training.plan import Stress, prominent_words
 from training.resample import shortened
 from training.speech import Phone, Speech, SpokenWord
 from training.takes import RATE, Missing, TakeFile, write_take
+from training.totals import Totals, nothing, totals_of, write_totals
 
 _REPORT_EVERY = 50
 _APART_S = 1.0  # motion and sound that differ by more are worth a word
@@ -140,14 +141,14 @@ def _spoken(words: Sequence[TimedWord], phones: Sequence[TimedWord]) -> Iterator
 
 def _make(
     files: Job, load: Callable[[Job], Loaded], out: Path
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Write one take; its entry in corpus.json (empty for one that was skipped) and problems."""
+) -> tuple[dict[str, Any], list[Problem], Totals]:
+    """Write one take; its entry in corpus.json (empty for one that was skipped), problems, sums."""
     try:
         take, problems = load(files)
         if not len(take.motion):
             raise ConfigError("no frame has sound")
     except GestureError as error:
-        return {}, [Problem(files.name, f"{error}; skipped")]
+        return {}, [Problem(files.name, f"{error}; skipped")], nothing()
     path = out / f"{files.split}_{files.name}.npz"
     write_take(path, take)
     # Features of an earlier take of that name would be taken for its own.
@@ -162,7 +163,7 @@ def _make(
         "stresses": len(take.stressed_times),
         "missing": [str(part) for part in take.missing],
     }
-    return entry, problems
+    return entry, problems, totals_of(take.motion)
 
 
 def write_corpus(
@@ -173,15 +174,18 @@ def write_corpus(
     facts: Mapping[str, Any],
     workers: int,
 ) -> None:
-    """Write the take of every job, vocabulary.json, and corpus.json with `facts` last.
+    """Write the take of every job, vocabulary.json, the statistics of the takes of the split train,
+    and corpus.json with `facts` last.
 
     load: a function of a module, or a partial of one. problems: those found before. ConfigError
     where no take could be used.
     """
     work = partial(_make, load=load, out=out)
     entries: list[dict[str, Any]] = []
-    for number, (entry, more) in enumerate(in_order(work, jobs, workers), 1):
+    totals = nothing()
+    for number, (entry, more, sums) in enumerate(in_order(work, jobs, workers), 1):
         entries += [entry] if entry else []
+        totals = totals + sums if entry and entry["split"] == "train" else totals
         problems = [*problems, *more]
         if number % _REPORT_EVERY == 0:
             print(f"{number} of {len(jobs)} takes", flush=True)
@@ -189,6 +193,7 @@ def write_corpus(
         print(f"{problem.name}: {problem.text}", flush=True)
     if not entries:
         raise ConfigError(f"no take of {facts['data']} could be used; see the problems above")
+    write_totals(out, totals)
     write_json(out / "vocabulary.json", vocabulary(entries))
     kept = [{key: value for key, value in e.items() if key != "words"} for e in entries]
     minutes = sum(e["frames"] for e in entries) / facts["fps"] / 60

@@ -81,6 +81,8 @@ def test_what_is_broken_is_told_and_the_rest_is_kept(
     assert [problem["name"] for problem in corpus["problems"]] == ["c", "broken", "empty"]
     assert read_take(tmp_path / "test_b.npz").split == "test"
     assert isinstance(json.loads((tmp_path / "vocabulary.json").read_text()), list)
+    # Of the split train only.
+    assert json.loads((tmp_path / "statistics.json").read_text())["frames"] == 30
 
 
 def test_a_corpus_of_nothing_is_an_error(tmp_path: Path) -> None:
