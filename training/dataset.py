@@ -220,6 +220,11 @@ class GestureWindows:
             raise ConfigError(f"no take with speech is longer than a window of {window} frames")
 
     @property
+    def frames(self) -> int:
+        """Frames of all takes."""
+        return self._motion.shape[1]
+
+    @property
     def width(self) -> int:
         """Channels of the motion."""
         return self._motion.shape[-1]

@@ -5,9 +5,9 @@ schedules.json}, its checkpoint and its losses.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ from engine.text.words import Vocabulary
 from training.checkpoint import read_objective
 from training.clips import write_json
 from training.dataset import GestureWindows, load_takes
-from training.gesture_settings import Design, GestureTraining
+from training.gesture_settings import DataSet, Design, GestureTraining
+from training.heads import Headed, Heads, whole
 from training.lesson import STROKE_FRAMES, Lesson, Lessons
 from training.loop import Course, Learner, Loop, Terms, autocast
 from training.masking import schedules
@@ -164,61 +165,76 @@ class StressEar(nn.Module):
         return F.binary_cross_entropy_with_logits(self(features), truth, pos_weight=lift)
 
 
+@dataclass(frozen=True)
+class Material:
+    """A data set, ready to be learned. folder: where its model is written."""
+
+    config: GestureConfig
+    lessons: Lessons
+    own: OwnOutput
+    folder: Path
+    share: float = 1.0
+
+
 class GestureObjective(nn.Module):
     """Learns the model, and beside it the ear.
 
-    width: of the model's speech features. scale: mean square `[P]` of each part's latents. own:
-    makes histories where lessons ask for them.
+    model: for the codes of the first of `materials`; the others get heads of their own.
     """
 
     def __init__(
-        self,
-        model: GestureModel,
-        width: int,
-        scale: Tensor,
-        settings: GestureTraining,
-        own: OwnOutput,
+        self, model: GestureModel, settings: GestureTraining, materials: Sequence[Material]
     ) -> None:
         super().__init__()
         self.model = model
-        self.ear = StressEar(width)
-        self.scale: Tensor
-        self.register_buffer("scale", scale, persistent=False)
-        self._settings, self._own = settings, own
+        self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
+        self.ear = StressEar(materials[0].config.audio.width)
+        self.scales: Tensor  # [K, P]
+        scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
+        self.register_buffer("scales", scales, persistent=False)
+        self._settings, self._own = settings, [each.own for each in materials]
         self._heard: list[Tensor] = []
         model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
+
+    def network(self, source: int) -> nn.Module:
+        """The model with the heads of a data set."""
+        return Headed(self.model, self.heads[source - 1]) if source else self.model
 
     def forward(self, lesson: Lesson, step: int, draws: torch.Generator) -> Terms:
         """Terms for a lesson; those shown are not yet weighted."""
         settings, inputs = self._settings, lesson.inputs
+        source = int(lesson.source[0]) if len(lesson.source) else 0
+        model = self.network(source)
         if lesson.task:
-            inputs = inputs._replace(motion=self._own.into(self.model, inputs.motion, lesson.task))
+            made = self._own[source].into(model, inputs.motion, lesson.task)
+            inputs = inputs._replace(motion=made)
         self._heard.clear()
-        outputs = self._outputs(inputs)
+        outputs = self._outputs(model, inputs)
         ear = self.ear.loss(self._heard.pop().float(), lesson.since)
-        latent, entropy, right = losses(outputs, lesson, self.scale, settings.smoothing)
+        latent, entropy, right = losses(outputs, lesson, self.scales[source], settings.smoothing)
         total = settings.latent_weight * latent + entropy + settings.ear_weight * ear
         shown = {"latent": latent, "nll": entropy, "ear": ear}
         if settings.reconstruct_weight:
-            shown["hints"] = self._reconstruct(lesson)
+            shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]
         shown |= {f"hit_{part}": hit for part, hit in zip(BodyPart, right, strict=True)}
         return Terms(total, shown | {"next_upper": next_hit(outputs, lesson)})
 
-    def _outputs(self, inputs: WindowInputs, *, listen: bool = True) -> WindowOutputs:
+    def _outputs(
+        self, model: nn.Module, inputs: WindowInputs, *, listen: bool = True
+    ) -> WindowOutputs:
         with autocast(self._settings.loop, inputs.motion.device):
-            outputs = self.model(inputs, listen=listen)
+            outputs = model(inputs, listen=listen)
         return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
 
-    def _reconstruct(self, lesson: Lesson) -> Tensor:
+    def _reconstruct(self, model: nn.Module, lesson: Lesson, scale: Tensor) -> Tensor:
         """The error of gestures made of hints alone (eq. 7, 8)."""
         rows = lesson.hinted > 0
         if not rows.any():
             return lesson.hinted.sum()
         inputs = WindowInputs(*(field[rows] for field in lesson.inputs))
-        errors = reconstruction(
-            self._outputs(inputs, listen=False), lesson.latents[rows], self.scale
-        )
+        outputs = self._outputs(model, inputs, listen=False)
+        errors = reconstruction(outputs, lesson.latents[rows], scale)
         return (errors * lesson.hinted[rows]).sum() / len(rows)
 
 
@@ -233,17 +249,34 @@ def own_output(
     return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device))
 
 
-def gesture_learner(
-    settings: GestureTraining, config: GestureConfig, lessons: Lessons, own: OwnOutput, out: Path
-) -> Learner:
-    """A fresh model, awake, that learns from lessons and is written to `out`."""
+def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> Lesson:
+    """The lesson of a step, all of it from one data set."""
+    if len(materials) == 1:
+        return materials[0].lessons(draws, step)
+    shares = torch.tensor([each.share for each in materials])
+    source = int(torch.multinomial(shares, 1, generator=draws))
+    lesson = materials[source].lessons(draws, step)
+    return lesson._replace(source=torch.full((len(lesson.weight),), source))
+
+
+def export(model: GestureModel, heads: nn.ModuleList, materials: Sequence[Material]) -> None:
+    """Write a network for each data set, to be shown motion as it is."""
+    for source, each in enumerate(materials):
+        own = whole(model, heads[source - 1], each.config) if source else model
+        save_module(each.folder, each.config, folded(own, each.lessons.windows.scaling))
+
+
+def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) -> Learner:
+    """A fresh model, awake, that learns from data sets and is written to their folders."""
     torch.manual_seed(settings.seed)
-    model, windows = build_gesture_model(config), lessons.windows
-    scale = windows.latent_scale
-    objective = GestureObjective(model, config.audio.width, scale, settings, own)
-    awaken(model, lessons(generator(settings.seed)).inputs)
-    count = sum(p.numel() for p in model.parameters())
+    config = materials[0].config
+    model = build_gesture_model(config)
+    objective = GestureObjective(model, settings, materials)
+    awaken(model, materials[0].lessons(generator(settings.seed)).inputs)
+    count = sum(p.numel() for p in objective.parameters())
     print(f"{count} parameters", flush=True)
+    if settings.loop.compile and len(materials) > 1:
+        raise ConfigError("compile: several data sets exchange their heads; expected false")
     return Learner(
         name="gesture",
         config=to_mapping(settings) | {"model": to_mapping(config)},
@@ -251,9 +284,10 @@ def gesture_learner(
         optimizer=torch.optim.AdamW(
             objective.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
         ),
-        draw=lessons,
-        export=lambda: save_module(out, config, folded(model, windows.scaling)),
+        draw=lambda draws, step: draw_lesson(materials, draws, step),
+        export=lambda: export(model, objective.heads, materials),
         networks=(model,),
+        partial=len(materials) > 1,  # a step learns the heads of one data set
     )
 
 
@@ -265,24 +299,39 @@ def course_of(settings: GestureTraining) -> Course:
     )  # fmt: skip
 
 
+def load_material(
+    settings: GestureTraining, wanted: DataSet, vocabulary: Vocabulary, data: Path, out: Path,
+    team: Team,
+) -> Material:  # fmt: skip
+    """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
+    parts = load_parts(data / wanted.vq)
+    with team.leader_first():  # features are computed once and kept
+        takes = load_takes(
+            data / wanted.corpus, "train", vocabulary, settings.variants, settings.takes
+        )
+    windows = GestureWindows(takes, parts, settings.window + settings.rollout.lead)
+    print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
+    config = model_config(settings, parts, len(vocabulary))
+    own = own_output(settings, windows, parts, team.device)
+    folder = out / wanted.name if settings.sets else out
+    return Material(config, Lessons(settings, windows, parts), own, folder, wanted.share)
+
+
 def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
-    """Train on DATA/corpus with the autoencoders of DATA/vq."""
+    """Train on DATA/corpus with the autoencoders of DATA/vq, or on several such sets."""
     settings, team = from_mapping(GestureTraining, config), team or Team()
     torch.set_num_threads(settings.threads)
-    parts = load_parts(data / settings.vq)
-    corpus = data / settings.corpus
-    vocabulary = read_vocabulary(corpus)
-    with team.leader_first():  # features are computed once and kept
-        takes = load_takes(corpus, "train", vocabulary, settings.variants, settings.takes)
-    windows = GestureWindows(takes, parts, settings.window + settings.rollout.lead)
-    print(f"{len(takes)} takes, {sum(len(t.words) for t in takes)} frames", flush=True)
-    model = model_config(settings, parts, len(vocabulary))
-    own = own_output(settings, windows, parts, team.device)
-    learner = gesture_learner(settings, model, Lessons(settings, windows, parts), own, out)
+    sets = settings.sets or (DataSet("", settings.corpus, settings.vq),)
+    said = [word for each in sets for word in read_vocabulary(data / each.corpus).words]
+    vocabulary = Vocabulary(tuple(dict.fromkeys(said)))
+    materials = [load_material(settings, each, vocabulary, data, out, team) for each in sets]
+    learner = gesture_learner(settings, materials)
     if settings.start_from is not None:
         adopt(data / settings.start_from, learner.objective.get_submodule("model"))
     if team.leads:
-        write_json(out / "vocabulary.json", list(vocabulary.words))
         known = schedules(settings.masking, settings.window)
-        write_json(out / SCHEDULES, [to_mapping(schedule) for schedule in known])
+        for each in materials:
+            each.folder.mkdir(parents=True, exist_ok=True)
+            write_json(each.folder / "vocabulary.json", list(vocabulary.words))
+            write_json(each.folder / SCHEDULES, [to_mapping(schedule) for schedule in known])
     Loop(learner, course_of(settings), settings.loop, team, out).run()

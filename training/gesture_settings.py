@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from engine.config import ForwardPath
+from engine.config import ForwardPath, require
 from training.loop import LoopSettings
 from training.masking import MaskingConfig
 from training.own_output import RolloutConfig
@@ -18,6 +18,16 @@ class Design(StrEnum):
 
 
 @dataclass(frozen=True)
+class DataSet:
+    """One of several data sets: its corpus and autoencoders in DATA; `share` of the steps."""
+
+    name: str
+    corpus: str
+    vq: str
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class GestureTraining:
     """Settings of the stage.
 
@@ -25,8 +35,10 @@ class GestureTraining:
     frames that are not in the hidden end. minutes: stop there, to go on another time; the rate
     goes by steps alone. path: of the paper's design. reconstruct_weight: of gestures made
     of hints without sound (`MaskingConfig`). rollout: histories of the model's own making.
+    sets: learned together in the place of corpus and vq, each with heads of its own.
     """
 
+    sets: tuple[DataSet, ...] = ()
     corpus: str = "corpus"
     vq: str = "vq"
     window: int = 64
@@ -60,3 +72,9 @@ class GestureTraining:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     takes: int | None = None
     start_from: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.sets]
+        apart = len(set(names)) == len(names) and "" not in names
+        require(apart, "sets", "named, each differently", names)
+        require(all(each.share > 0 for each in self.sets), "share", "above 0", self.sets)

@@ -30,6 +30,7 @@ class Lesson(NamedTuple):
     `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since and
     known as in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is
     shared out, errors count the same. task: the histories that the model is still to make, if any.
+    source `[B]`: the number of the data set, the same for all, where there are several.
     """
 
     inputs: WindowInputs
@@ -41,6 +42,7 @@ class Lesson(NamedTuple):
     since: Tensor
     known: Tensor
     task: RolloutTask | tuple[()] = ()
+    source: Tensor | tuple[()] = ()
 
 
 class _Masks(NamedTuple):

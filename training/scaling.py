@@ -15,9 +15,9 @@ from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs
 from engine.model.gesture import GestureModel
 from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
+from training.heads import is_head
 
 _SMALLEST = 0.03  # channels that hardly move are not blown up
-_ENDS = ("out", "classifiers")  # layers whose scale is that of the targets
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
     """A copy that does with motion what `model` does with standardised motion."""
     result = deepcopy(model)
     encoder = result.motion
+    scaling = scaling.to(next(result.parameters()).device)
     if isinstance(encoder, SpatialMotionEncoder):
         means, deviations = (
             torch.split(x, encoder.sizes) for x in (scaling.mean, scaling.deviation)
@@ -92,7 +93,7 @@ def awaken(model: nn.Module, inputs: WindowInputs) -> None:
     layers = [
         layer
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv1d) and not any(e in name.split(".") for e in _ENDS)
+        if isinstance(layer, nn.Linear | nn.Conv1d) and not is_head(name)
     ]
     handles = [layer.register_forward_hook(scale) for layer in layers]
     try:

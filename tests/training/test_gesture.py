@@ -19,7 +19,9 @@ from engine.config import (
     published_text_config,
 )
 from engine.errors import ConfigError
+from engine.face import ARKIT_51
 from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.layout import part_layout
 from engine.model.builders import build_gesture_model, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.schedule import Schedule
@@ -28,9 +30,11 @@ from tests.material import save_corpus, save_parts
 from tests.takes import take
 from training.__main__ import read_config
 from training.checkpoint import read_log
+from training.clips import write_json
 from training.dataset import GestureWindows
 from training.gesture import (
     SCHEDULES,
+    Material,
     StressEar,
     course_of,
     gesture_learner,
@@ -96,7 +100,8 @@ def trained(
 ) -> list[dict[str, float]]:
     """The losses of every step."""
     own = own_output(settings, windows, parts, torch.device("cpu"))
-    learner = gesture_learner(settings, config, Lessons(settings, windows, parts), own, out)
+    material = Material(config, Lessons(settings, windows, parts), own, out)
+    learner = gesture_learner(settings, [material])
     Loop(learner, course_of(settings), settings.loop, Team(), out).run()
     return read_log(out)
 
@@ -231,7 +236,7 @@ def test_the_model_learns_from_its_own_output(
     own = own_output(settings, windows, parts, torch.device("cpu"))
     lessons = Lessons(settings, windows, parts)
     config = model_config(settings, parts, 10)
-    learner = gesture_learner(settings, config, lessons, own, tmp_path)
+    learner = gesture_learner(settings, [Material(config, lessons, own, tmp_path)])
     shown: list[WindowInputs] = []
     model = learner.objective.get_submodule("model")
     model.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
@@ -259,3 +264,65 @@ def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
     _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
+
+
+def other_parts() -> dict[BodyPart, PartVae]:
+    """Autoencoders of another data set: other codes, and more of them."""
+    torch.manual_seed(5)
+    made = {}
+    for part in BodyPart:
+        channels = part_layout(part, ARKIT_51.width).width
+        vae = build_part_vae(PartVaeConfig(channels, 16, 6, 20, 1, causal=True))
+        torch.nn.init.normal_(vae.quantizer.embedding.weight)
+        made[part] = vae.eval().requires_grad_(False)
+    return made
+
+
+def test_several_data_sets_share_a_network_and_not_its_heads(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, steps=50, schedule=RateSchedule(rise=5))
+    materials = []
+    for number, (own_parts, seeds) in enumerate(((parts, (1, 3)), (other_parts(), (4, 5)))):
+        windows = GestureWindows([take(False, seed) for seed in seeds], own_parts, 32)
+        own = own_output(settings, windows, own_parts, torch.device("cpu"))
+        lessons = Lessons(settings, windows, own_parts)
+        config = model_config(settings, own_parts, 10)
+        materials.append(Material(config, lessons, own, tmp_path / str(number), share=1.0 + number))
+    learner = gesture_learner(settings, materials)
+    drawn = [learner.draw(generator(seed), 0) for seed in range(60)]
+    assert {lesson.latents.shape[-1] for lesson in drawn} == {8, 6}
+    assert 0.5 < sum(int(lesson.source[0]) for lesson in drawn) / 60 < 0.85
+    fixed = [next(x for x in drawn if int(x.source[0]) == source) for source in (0, 1)]
+
+    def errors() -> list[float]:
+        with torch.no_grad():
+            found = [learner.objective(lesson, 0, generator(0)) for lesson in fixed]
+        return [float(terms.shown["latent"]) for terms in found]
+
+    before = errors()
+    Loop(learner, course_of(settings), settings.loop, Team(), tmp_path).run()
+    after = errors()
+    assert all(b < 0.9 * a for a, b in zip(before, after, strict=True)), (before, after)
+    for material in materials:
+        saved = load_config(material.folder, GestureConfig)
+        assert (saved.codes, saved.code_dim) == (material.config.codes, material.config.code_dim)
+        load_weights(material.folder, build_gesture_model(saved))
+
+
+def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_parts(tmp_path / f"vq_{name}")
+        save_corpus(tmp_path / name)
+    write_json(tmp_path / "two" / "vocabulary.json", ["tree", "hello"])
+    sets = [{"name": n, "corpus": n, "vq": f"vq_{n}"} for n in ("one", "two")]
+    out = tmp_path / "gesture"
+    out.mkdir()
+    run({"sets": sets, "window": 32, "width": 16, "batch": 3, "steps": 2, "variants": 1},
+        tmp_path, out)  # fmt: skip
+    for name in ("one", "two"):
+        assert json.loads((out / name / "vocabulary.json").read_text()) == ["hello", "tree"]
+        assert load_config(out / name, GestureConfig).words.vocabulary == 6
+        assert (out / name / SCHEDULES).is_file()
+    with pytest.raises(ConfigError, match="named, each differently"):
+        run({"sets": [sets[0], sets[0]]}, tmp_path, out)
