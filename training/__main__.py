@@ -14,6 +14,7 @@ STAGES = {
     "retarget": "training.retarget",
     "compose": "training.compose",
     "beat2": "training.beat2_corpus",
+    "import": "training.importing",
     "vq": "training.vq",
     "global": "training.global_motion",
     "floors": "training.floors",
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="TOML file with the stage's settings")
     parser.add_argument("--data", type=Path, required=True, help="folder that the stage reads")
     parser.add_argument("--out", type=Path, required=True, help="folder that the stage writes")
+    parser.add_argument("--kind", help="what the stage import reads: bvh, amass or smartbody")
     trained = parser.add_argument_group(f"stages that train ({', '.join(TRAINED)})")
     many = trained.add_mutually_exclusive_group()
     many.add_argument("--processes", type=int, metavar="N", help="train in N processes here")
@@ -78,6 +80,8 @@ def _check(options: argparse.Namespace) -> None:
             f"the stage {options.stage} does not train: run it without --processes, --workers and "
             "--tensorboard"
         )
+    if options.kind and options.stage != "import":
+        raise ConfigError(f"--kind is for the stage import, not for {options.stage}")
     if options.address and not options.workers:
         raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
     for name in ("processes", "workers"):
@@ -101,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _train(options, config)
         else:
             stage = importlib.import_module(STAGES[options.stage])
-            stage.run(config, options.data, options.out)
+            kind = {"kind": options.kind} if options.kind else {}
+            stage.run({**config, **kind}, options.data, options.out)
     except GestureError as error:
         print(f"emage-train: {error}", file=sys.stderr)
         return 2

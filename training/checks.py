@@ -33,7 +33,7 @@ _BODY = (
 )
 _SKULL_M = (0.09, 0.085)  # height of the skull's middle over the joint `head`, and its radius
 _HINGES = (("elbow", "wrist", 1.0), ("knee", "ankle", -1.0))  # which way the end goes: +z or -z
-_STRAIGHT_DEG = 8.0  # an arm or leg that is nearly straight has no side to which it bends
+_STRAIGHT_DEG = 8.0  # less is straight
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,28 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return f"({' '.join(_shown(entry) for entry in value)})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+_SHARE = 0.2  # of all frames: a gesture may touch, or an elbow be over-stretched, now and then
+_SUNK_M = 0.15
+
+
+def suspicions(numbers: Numbers) -> list[str]:
+    """What in the numbers of a retargeted motion looks like a wrong rest pose or a wrong map."""
+    found = [
+        f"{joint.replace('_', ' ')} bends the wrong way in {share:.0%} of the frames, by up to "
+        f"{numbers.bent_back_deg[joint]:.0f} degrees; is the rest pose the right one?"
+        for joint, share in numbers.bent_back_share.items()
+        if share > _SHARE
+    ]
+    found += [
+        f"the {side} hand is inside of the body in {share:.0%} of the frames"
+        for side, share in numbers.inside_share.items()
+        if share > _SHARE
+    ]
+    if numbers.lowest_foot_m[0] < -_SUNK_M:
+        found.append(f"a foot sinks to {numbers.lowest_foot_m[0]:.2f} m under the floor")
+    return found
 
 
 def palm_normals(points: Mapping[str, FloatArray], side: str) -> FloatArray:
@@ -147,10 +169,9 @@ def _bent_back(rotations: FloatArray, side: str, joint: str, end: str, sign: flo
             rot.normalize(SMPLX_55.offsets[last].astype(np.float64)), (len(rotations), 3)
         ),
     )
-    bend = np.degrees(np.arccos(np.clip((lower * upper).sum(-1), -1, 1)))
-    forward = np.array([0.0, 0.0, 1.0]) - upper[2] * upper
-    across = (lower * forward).sum(-1) * sign
-    return np.where((across < 0) & (bend > _STRAIGHT_DEG), np.degrees(np.arcsin(-across)), 0.0)
+    forward = rot.normalize(np.array([0.0, 0.0, 1.0]) - upper[2] * upper)
+    back = np.degrees(np.arcsin(np.clip(-sign * (lower * forward).sum(-1), -1, 1)))
+    return np.where(back > _STRAIGHT_DEG, back, 0.0)
 
 
 def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> Differences:

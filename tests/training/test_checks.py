@@ -8,7 +8,7 @@ import pytest
 from engine import rotation as rot
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import SMPLX_55
-from training.checks import compare, measure
+from training.checks import compare, measure, suspicions
 from training.figure import figure_of_motion
 from training.skeleton_map import load_map
 
@@ -132,3 +132,15 @@ def test_reports_are_lines_of_text() -> None:
     assert lines[1] == "inside_share: left 0, right 0"
     assert any(line.startswith("palm: left (") for line in lines)
     assert compare(figure_of_motion(motion), SMPLX, motion).lines()[1].startswith("palm_deg: left")
+
+
+def test_what_is_suspicious_is_told() -> None:
+    assert suspicions(measure(posed(5, left_elbow=(0, -60.0, 0)))) == []
+    wrong = posed(
+        4, left_elbow=(0, 60.0, 0), right_shoulder=(0, 0, 60.0), right_elbow=(0, 0, 135.0)
+    )
+    wrong.poses.translation[2, 1] -= 0.5
+    told = suspicions(measure(wrong))
+    assert told[0].startswith("left elbow bends the wrong way in 100% of the frames, by up to ")
+    assert told[1] == "the right hand is inside of the body in 100% of the frames"
+    assert told[2].startswith("a foot sinks to -0.")

@@ -15,7 +15,7 @@ from training.clips import save_clip
 
 def test_stages_are_imported_only_when_they_are_run():
     assert all(isinstance(module, str) for module in command.STAGES.values())
-    for stage in ("retarget", "beat2", "vq", "global", "floors", "rest"):
+    for stage in ("retarget", "beat2", "import", "vq", "global", "floors", "rest"):
         assert importlib.util.find_spec(command.STAGES[stage]) is not None
 
 
@@ -69,6 +69,8 @@ def test_a_missing_data_folder_is_named(tmp_path, capsys):
         (["rest", "--processes", "2"], "the stage rest does not train"),
         (["vq", "--processes", "0"], "--processes: expected at least 1, got 0"),
         (["vq", "--address", "auto"], "say how many --workers"),
+        (["vq", "--kind", "bvh"], "--kind is for the stage import, not for vq"),
+        (["import", "--kind", "fbx"], "unknown kind 'fbx'; expected one of bvh, amass, smartbody"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(tmp_path, capsys, options, text):
