@@ -21,6 +21,8 @@ from bench.official import write_random_audio_layout
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
+from bench.sheet import add_command as add_sheet_command
+from bench.sheet import sheet_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
 from exporters.commands.common import guarded, load_for_use
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("--repeats", type=int, default=5, metavar="N")
     add_quality_commands(commands)
     add_composed_command(commands)
+    add_sheet_command(commands)
     return parser
 
 
@@ -128,6 +131,7 @@ _COMMANDS = {
     "quality": quality_command,
     "fgd": fgd_command,
     "composed": composed_command,
+    "sheet": sheet_command,
 }
 
 

@@ -3,9 +3,13 @@
 Draws and measures; what a good retargeting is, the reader of the sheet decides.
 """
 
+import argparse
 import itertools
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +20,15 @@ from engine.skeleton import SMPLX_55
 from training.axes import in_our_axes
 from training.bvh import read_bvh
 from training.bvh_figure import figure_of
-from training.checks import compare, measure
+from training.checks import compare, measure, suspicions
 from training.clips import load_clip
 from training.figure import Figure
 from training.legs import FOOT_HEIGHT_M
 from training.retarget import retarget
-from training.skeleton_map import SkeletonMap, find_map, load_map
+from training.skeleton_map import SkeletonMap, find_map, load_map, map_names
 
 _APART_S = 0.8
+Subparsers = Any  # argparse has no public name for what add_subparsers gives
 _FPS = 30
 
 
@@ -71,17 +76,21 @@ def stills(
     return result
 
 
-def bvh_sheet(paths: Sequence[Path], out: Path, skeleton: str, strokes: int) -> dict[str, object]:
+def bvh_sheet(
+    paths: Sequence[Path], out: Path, skeleton: str, strokes: int, rest_frame: int | None = None
+) -> dict[str, object]:
     """A sheet of BVH files retargeted, and a report by file: its unit, numbers, differences."""
     drawn: list[Still] = []
     report: dict[str, object] = {}
     for path in paths:
         bvh = read_bvh(path)
         named = find_map(bvh.tree.names) if skeleton == "auto" else load_map(skeleton)
+        named = named if rest_frame is None else replace(named, rest_frame=rest_frame)
         figure, unit = figure_of(bvh, _FPS, rest_frame=named.rest_frame)
         motion = retarget(figure, named)
         drawn += stills(path.stem, motion, stroke_frames(motion, strokes), figure, named)
-        numbers = measure(motion).lines() + compare(figure, named, motion).lines()
+        found = measure(motion)
+        numbers = found.lines() + compare(figure, named, motion).lines() + suspicions(found)
         report[path.name] = {"skeleton": named.name, "unit": unit.why, "numbers": numbers}
     still_sheet(out, drawn)
     return report
@@ -110,3 +119,25 @@ def clip_sheet(folder: Path, out: Path, names: Sequence[str], most: int = 24) ->
         report[path.stem] = measure(motion).lines()
     still_sheet(out, drawn)
     return report
+
+
+def add_command(commands: Subparsers) -> None:
+    """Add the parser of `sheet` to those of emage-bench."""
+    sheet = commands.add_parser("sheet", help="stroke frames of retargeted motion, as a picture")
+    sheet.add_argument("data", type=Path, nargs="+", help="BVH files, or a folder of clips (.npz)")
+    sheet.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE.png")
+    sheet.add_argument("--skeleton", default="auto", help=f"{', '.join(map_names())}, or a .toml")
+    sheet.add_argument("--rest-frame", type=int, metavar="N", help="frame in which BVH is at rest")
+    sheet.add_argument("--strokes", type=int, default=2, metavar="N", help="frames of a BVH file")
+    sheet.add_argument("--names", nargs="*", default=[], help="parts of the names of clips")
+
+
+def sheet_command(options: argparse.Namespace) -> int:
+    """Draw the sheet and print the numbers, as JSON in the last line."""
+    if options.data[0].is_dir():
+        report = clip_sheet(options.data[0], options.out, options.names)
+    else:
+        rest = options.rest_frame
+        report = bvh_sheet(options.data, options.out, options.skeleton, options.strokes, rest)
+    print(json.dumps({"out": str(options.out), "report": report}))
+    return 0

@@ -1,5 +1,7 @@
 """Contact sheets: strokes are chosen where arms are raised, files and clips are drawn."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from training.bvh_figure import bvh_of
 from training.clips import save_clip
 
 pytest.importorskip("matplotlib")
+from bench.__main__ import main
 from bench.sheet import bvh_sheet, clip_sheet, stroke_frames
 
 
@@ -55,3 +58,17 @@ def test_clips_are_drawn_at_their_stroke(tmp_path):
     assert sorted(clip_sheet(tmp_path, tmp_path / "sheet.png", ["b"])) == ["b"]
     with pytest.raises(ConfigError, match=r"no clips .* \['none'\]"):
         clip_sheet(tmp_path, tmp_path / "sheet.png", ["none"])
+
+
+def test_the_command_draws_and_prints(tmp_path, capsys):
+    path, out = tmp_path / "seg.bvh", tmp_path / "a.png"
+    write_bvh(path, bvh_of(disguised(raising(), "seg")))
+    assert main(["sheet", str(path), "--out", str(out), "--strokes", "1"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["report"]["seg.bvh"]["skeleton"] == "seg"
+    assert out.is_file()
+    (tmp_path / "clips").mkdir()
+    save_clip(tmp_path / "clips" / "a.npz", raising(), {})
+    assert main(["sheet", str(tmp_path / "clips"), "--out", str(out)]) == 0
+    assert main(["sheet", str(path), "--rest-frame", "999", "--out", str(out)]) == 2
+    assert "expected a rest frame of 0 to 89" in capsys.readouterr().err

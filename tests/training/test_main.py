@@ -46,6 +46,7 @@ def test_every_shipped_configuration_is_valid(root):
     from training.beat2_corpus import Beat2Settings
     from training.gesture import GestureTraining
     from training.global_motion import GlobalTraining
+    from training.importing import ImportSettings
     from training.vq import VqTraining
 
     for path in sorted((root / "training" / "configs").glob("vq*.toml")):
@@ -54,6 +55,7 @@ def test_every_shipped_configuration_is_valid(root):
         assert from_mapping(GestureTraining, command.read_config(path)).steps
     from_mapping(GlobalTraining, command.read_config(root / "training" / "configs" / "global.toml"))
     from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))
+    from_mapping(ImportSettings, command.read_config(root / "training" / "configs" / "import.toml"))
 
 
 def test_a_missing_data_folder_is_named(tmp_path, capsys):
