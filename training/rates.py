@@ -21,7 +21,7 @@ class RateSchedule:
 
     rise: steps in which it goes up linearly. fall: from there to `least`, the factor at the end.
     drops: (share of the steps, factor) pairs; from that share on the rate is multiplied by the
-    factor, on top of the fall. The paper's VQ-VAEs: fall "none", drops [[0.975, 0.1]].
+    factor, on top of the fall.
     """
 
     rise: int = 50

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from engine.errors import ConfigError, GestureError
 from tests.material import save_corpus, save_parts, waving
@@ -104,3 +105,18 @@ def test_the_leader_speaks_for_all(capsys):
     for rank in range(3):
         launch.speak_for_all(lambda team: sys.stdout.write(f"{team.rank}"), Team(rank, 3))
     assert capsys.readouterr().out == "0"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("stage", "folder"), [("vq", "upper"), ("gesture", "")])
+def test_a_gpu_learns_what_a_cpu_does(works, stage, folder):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    work = works[stage]
+    curves = []
+    for device in ("cpu", "cuda"):
+        loop = {"device": device}
+        own = work._replace(config={**work.config, "loop": loop}, out=work.out / device)
+        curves.append(_curve(own, launch.alone, folder))
+    assert curves[1][:5] == pytest.approx(curves[0][:5], rel=1e-2)
+    assert curves[1][-1] == pytest.approx(curves[0][-1], rel=0.2)

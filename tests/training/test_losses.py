@@ -100,3 +100,20 @@ def test_a_foot_that_is_set_anew_is_not_planted():
     planted = feet_loss.planted(feet, torch.zeros(1, 8, 3))[0]
     assert planted[:, 0].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
     assert planted[:, 1:].min() == 1
+
+
+@pytest.mark.parametrize("part", list(BodyPart))
+def test_motion_is_compared_where_it_lies(part):
+    """PyTorch's device without numbers stands for a GPU: mixing it with the CPU fails."""
+    meta = torch.device("meta")
+    compare = PartLoss(part, 51, LossWeights(), 4).to(meta)
+    motion = torch.empty(2, 8, part_layout(part, 51).width, device=meta)
+    assert {term.device for term in compare(motion, motion, 1).values()} == {meta}
+
+
+def test_feet_are_looked_at_where_they_lie():
+    meta = torch.device("meta")
+    feet = FootLoss(30.0).to(meta)
+    shown = feet.feet(torch.empty(1, 5, 54, device=meta))
+    assert shown.device == meta
+    assert feet.planted(shown, torch.empty(1, 5, 3, device=meta)).device == meta
