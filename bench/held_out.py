@@ -17,7 +17,8 @@ from engine.stream import GestureStream
 from training.compose import TEST_VOICES, speak
 from training.plan import prominent_words
 from training.sentences import chat, held_out
-from training.speech import Speech, Voice
+from training.speech import Speech
+from training.synthesis import Voice
 
 _SENTENCES = 6  # of an utterance: about 20 s
 

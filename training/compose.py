@@ -31,8 +31,9 @@ from training.moves import FPS
 from training.phones import FUNCTION_WORDS
 from training.plan import Stress, plan_gestures, prominent_words
 from training.sentences import draw_text, read_sentences
-from training.speech import RATE, Phone, Speech, SpokenWord, Voice, synthesize
+from training.speech import RATE, Phone, Speech, SpokenWord
 from training.style import LIVELY, Style, draw_style, on_a_day
+from training.synthesis import Voice, synthesize
 from training.takes import TakeFile, write_take
 
 TRAIN_VOICES = {

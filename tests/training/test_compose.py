@@ -14,7 +14,8 @@ from training import compose
 from training.clips import load_clip
 from training.discourse import KEYWORDS
 from training.face import JAW_RADIANS
-from training.speech import RATE, Phone, Speech, SpokenWord, Voice
+from training.speech import RATE, Phone, Speech, SpokenWord
+from training.synthesis import Voice
 
 TEXTS = [
     f"Never mention the {word} garden again."
