@@ -44,16 +44,20 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 def test_every_shipped_configuration_is_valid(root):
     from engine.config import from_mapping
     from training.beat2_corpus import Beat2Settings
+    from training.bundle import BundleSettings
     from training.gesture import GestureTraining
     from training.global_motion import GlobalTraining
     from training.importing import ImportSettings
     from training.vq import VqTraining
 
-    for path in sorted((root / "training" / "configs").glob("vq*.toml")):
+    for path in sorted((root / "training" / "configs").rglob("vq*.toml")):
         assert from_mapping(VqTraining, command.read_config(path)).parts
-    for path in sorted((root / "training" / "configs").glob("gesture*.toml")):
+    for path in sorted((root / "training" / "configs").rglob("gesture*.toml")):
         assert from_mapping(GestureTraining, command.read_config(path)).steps
-    from_mapping(GlobalTraining, command.read_config(root / "training" / "configs" / "global.toml"))
+    for path in sorted((root / "training" / "configs").rglob("global*.toml")):
+        assert from_mapping(GlobalTraining, command.read_config(path)).sources
+    for path in sorted((root / "training" / "configs").rglob("bundle*.toml")):
+        assert from_mapping(BundleSettings, command.read_config(path)).name
     from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))
     from_mapping(ImportSettings, command.read_config(root / "training" / "configs" / "import.toml"))
 
