@@ -54,19 +54,26 @@ def load_clip(path: Path) -> tuple[Motion, dict[str, Any]]:
             )
         chunk = PoseChunk(0, **{name: file[name].astype(np.float32) for name in ARRAYS})
         meta = json.loads(str(file["meta"])) if "meta" in file else {}
-        fmt = PoseFormat(
-            clock=FrameClock(frame_rate=int(file["fps"])),
-            face=face_basis(str(file["face_basis"])) if "face_basis" in file else ARKIT_51,
-            hand_reference=HandReference(str(file["hand_reference"]))
-            if "hand_reference" in file
-            else HandReference.FLAT,
-        )
+        fmt = read_format(path, file)
     if chunk.face.shape[1] != fmt.face.width:
         raise ConfigError(
             f"{path}: expected {fmt.face.width} face coefficients of {fmt.face.name}, got "
             f"{chunk.face.shape[1]}"
         )
     return Motion(fmt, chunk), meta
+
+
+def read_format(path: Path, file: Any) -> PoseFormat:
+    """The format of a clip, of its open file; ConfigError without a frame rate."""
+    if "fps" not in file:
+        raise ConfigError(f"{path}: expected the key 'fps' of a clip, it has {file.files}")
+    return PoseFormat(
+        clock=FrameClock(frame_rate=int(file["fps"])),
+        face=face_basis(str(file["face_basis"])) if "face_basis" in file else ARKIT_51,
+        hand_reference=HandReference(str(file["hand_reference"]))
+        if "hand_reference" in file
+        else HandReference.FLAT,
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

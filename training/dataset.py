@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -25,8 +25,9 @@ from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import BodyPart
 from engine.text.words import Transcript, Vocabulary
 from training.parallel import in_order
+from training.rows import Rows, in_memory, mapped
 from training.scaling import Scaling, scaling_of
-from training.takes import Missing, TakeFile, read_take
+from training.takes import Missing, TakeFile, read_heading, read_take
 from training.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
@@ -85,30 +86,59 @@ def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[
     jobs = [(paths[i], variants, 1000 + i) for i in todo]
     for i, feats in zip(todo, in_order(_features, jobs, workers), strict=True):
         np.save(stored[i], feats.astype(np.float16))
-    return [np.load(file) for file in stored]
+    return [np.load(file, mmap_mode="r") for file in stored]
+
+
+class Takes(Sequence[TakeData]):
+    """Takes of a corpus that are read when they are asked for: all of them need not fit at once."""
+
+    def __init__(
+        self, paths: Sequence[Path], features: Sequence[np.ndarray], vocabulary: Vocabulary
+    ) -> None:
+        self.paths = tuple(paths)
+        self.vocabulary = vocabulary
+        self._features = features
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> TakeData: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Takes": ...
+
+    def __getitem__(self, index: int | slice) -> "TakeData | Takes":
+        if isinstance(index, slice):
+            return Takes(self.paths[index], self._features[index], self.vocabulary)
+        path = self.paths[index]
+        take = replace(read_take(path), sound=_NOTHING)
+        return _by_frames(path.stem, take, self._features[index], self.vocabulary)
+
+
+def find_takes(
+    folder: Path, split: str, vocabulary: Vocabulary, variants: int, limit: int | None = None
+) -> Takes:
+    """The takes of one split of a corpus, with their features; ConfigError where there is none."""
+    if not (folder / "corpus.json").is_file():
+        raise ConfigError(f"expected a corpus in {folder}; run the stage compose first")
+    headings = [(path, read_heading(path)) for path in sorted(folder.glob(f"{split}_*.npz"))]
+    # A take without sound would teach that gestures come from silence.
+    heard = [(path, heading) for path, heading in headings if Missing.SOUND not in heading.missing]
+    heard = heard[:limit]
+    if not heard:
+        raise ConfigError(f"expected takes {split}_*.npz with sound in {folder}, found none")
+    if len(formats := {heading.format for _, heading in heard}) > 1:
+        raise ConfigError(f"takes of one corpus must be of one format, {folder} has {len(formats)}")
+    paths = [path for path, _ in heard]
+    return Takes(paths, features_of(paths, variants), vocabulary)
 
 
 def load_takes(
     folder: Path, split: str, vocabulary: Vocabulary, variants: int, limit: int | None = None
 ) -> list[TakeData]:
-    """The takes of one split of a corpus; ConfigError where there is none."""
-    if not (folder / "corpus.json").is_file():
-        raise ConfigError(f"expected a corpus in {folder}; run the stage compose first")
-    named: list[tuple[Path, TakeFile]] = []
-    for path in sorted(folder.glob(f"{split}_*.npz")):
-        take = read_take(path)
-        # A take without sound would teach that gestures come from silence.
-        if Missing.SOUND not in take.missing and (limit is None or len(named) < limit):
-            named.append((path, replace(take, sound=_NOTHING)))
-    if not named:
-        raise ConfigError(f"expected takes {split}_*.npz with sound in {folder}, found none")
-    if len(formats := {take.motion.format for _, take in named}) > 1:
-        raise ConfigError(f"takes of one corpus must be of one format, {folder} has {len(formats)}")
-    features = features_of([path for path, _ in named], variants)
-    return [
-        _by_frames(path.stem, take, audio, vocabulary)
-        for (path, take), audio in zip(named, features, strict=True)
-    ]
+    """The same, all of them in memory."""
+    return list(find_takes(folder, split, vocabulary, variants, limit))
 
 
 def _by_frames(name: str, take: TakeFile, audio: np.ndarray, vocabulary: Vocabulary) -> TakeData:
@@ -187,34 +217,57 @@ def known_parts(take: TakeData) -> Tensor:
     return torch.tensor([str(part) not in lacking for part in BodyPart]).repeat(len(take.motion), 1)
 
 
-def _window_starts(takes: Sequence[TakeData], window: int, *, silent: bool) -> Tensor:
-    """Where whole windows begin in the joined takes that are silent, or in those that are not."""
+def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.ndarray]:
+    """What windows are cut from: arrays `[T, ...]` of one take, motion first true, then decoded."""
+    encoded = encode_take(take, parts)
+    both = torch.stack([torch.from_numpy(take.vectors), encoded.motion], 1)
+    return {
+        "audio": np.moveaxis(take.audio, 0, 1),
+        "words": take.words,
+        "motion": both.half().numpy(),
+        "codes": encoded.codes.numpy(),
+        "latents": encoded.latents.half().numpy(),
+        "since": since_stress(take),
+        "known": known_parts(take).numpy(),
+    }
+
+
+_SILENT, _SPOKEN = "silent", "spoken"
+
+
+def _window_starts(rows: Rows, window: int, label: str) -> Tensor:
+    """Where whole windows begin in the joined takes of one label."""
     starts, offset = [torch.zeros(0, dtype=torch.int64)], 0
-    for take in takes:
-        if take.silent == silent:
-            starts.append(torch.arange(offset, max(offset, offset + len(take.motion) - window)))
-        offset += len(take.motion)
+    for length, own in zip(rows.lengths, rows.labels, strict=True):
+        if own == label:
+            starts.append(torch.arange(offset, max(offset, offset + length - window)))
+        offset += length
     return torch.cat(starts)
 
 
 class GestureWindows:
-    """All takes of a split, one after the other, and windows of them drawn at random."""
+    """All takes of a split, one after the other, and windows of them drawn at random.
+
+    folder: where the rows are kept in files instead of memory, to be found again by their `key`.
+    """
 
     def __init__(
-        self, takes: Sequence[TakeData], parts: Mapping[BodyPart, PartVae], window: int
+        self,
+        takes: Sequence[TakeData],
+        parts: Mapping[BodyPart, PartVae],
+        window: int,
+        folder: Path | None = None,
+        key: str = "",
     ) -> None:
-        encoded = [encode_take(take, parts) for take in takes]
-        self._audio = torch.from_numpy(np.concatenate([t.audio for t in takes], 1))
-        self._words = torch.from_numpy(np.concatenate([t.words for t in takes]))
-        true = torch.from_numpy(np.concatenate([t.vectors for t in takes])).half()
-        self._motion = torch.stack([true, torch.cat([e.motion for e in encoded]).half()])
-        self._codes = torch.cat([e.codes for e in encoded])
-        self._latents = torch.cat([e.latents for e in encoded]).half()
-        self._since = torch.from_numpy(np.concatenate([since_stress(t) for t in takes]))
-        self._known = torch.cat([known_parts(take) for take in takes])
+        made = ((_SILENT if t.silent else _SPOKEN, rows_of(t, parts)) for t in takes)
+        rows = in_memory(made) if folder is None else mapped(made, folder, key)
+        self._audio, self._words = rows.kinds["audio"], rows.kinds["words"]
+        self._motion, self._codes = rows.kinds["motion"], rows.kinds["codes"]
+        self._latents, self._since = rows.kinds["latents"], rows.kinds["since"]
+        self._known = rows.kinds["known"]
         self._window = window
         self._starts, self._quiet = (
-            _window_starts(takes, window, silent=silent) for silent in (False, True)
+            _window_starts(rows, window, label) for label in (_SPOKEN, _SILENT)
         )
         if not len(self._starts):
             raise ConfigError(f"no take with speech is longer than a window of {window} frames")
@@ -222,7 +275,7 @@ class GestureWindows:
     @property
     def frames(self) -> int:
         """Frames of all takes."""
-        return self._motion.shape[1]
+        return len(self._motion)
 
     @property
     def width(self) -> int:
@@ -232,7 +285,7 @@ class GestureWindows:
     @cached_property
     def scaling(self) -> Scaling:
         """The scales of the motion's channels."""
-        return scaling_of(self._motion[1, :: max(1, self._motion.shape[1] // 20000)].float())
+        return scaling_of(self._motion[:: max(1, len(self._motion) // 20000), 1].float())
 
     @cached_property
     def latent_scale(self) -> Tensor:
@@ -255,14 +308,14 @@ class GestureWindows:
         silent = self._quiet if len(self._quiet) else self._starts
         still = silent[torch.randint(len(silent), (rows,), generator=generator)]
         index = torch.where(quiet, still, spoken)[:, None] + torch.arange(self._window)
-        variant = torch.randint(len(self._audio), (rows,), generator=generator)[:, None]
+        variant = torch.randint(self._audio.shape[1], (rows,), generator=generator)[:, None]
         source = (torch.rand(rows, generator=generator) >= true).long()[:, None]
         words = self._words[index].clone()
         words[torch.rand(rows, generator=generator) < wordless] = 0
         return Batch(
-            self._audio[variant, index].float(),
+            self._audio[index, variant].float(),
             words,
-            self._motion[source, index].float(),
+            self._motion[index, source].float(),
             self._codes[index],
             self._latents[index].float(),
             self._since[index],

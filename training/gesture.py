@@ -33,13 +33,14 @@ from engine.skeleton import BodyPart
 from engine.text.words import Vocabulary
 from training.checkpoint import read_objective
 from training.clips import write_json
-from training.dataset import GestureWindows, load_takes
+from training.dataset import GestureWindows, Takes, find_takes
 from training.gesture_settings import DataSet, Design, GestureTraining
 from training.heads import Headed, Heads, whole
 from training.lesson import STROKE_FRAMES, Lesson, Lessons
 from training.loop import Course, Learner, Loop, Terms, autocast
 from training.masking import schedules
 from training.own_output import OwnOutput, seed_decoder
+from training.rows import key_of
 from training.scaling import awaken, folded
 from training.store import load_config, load_weights, save_module
 from training.team import Team
@@ -299,6 +300,18 @@ def course_of(settings: GestureTraining) -> Course:
     )  # fmt: skip
 
 
+def _windows(
+    settings: GestureTraining, takes: Takes, parts: Mapping[BodyPart, PartVae], folder: Path
+) -> GestureWindows:
+    """The windows of a data set, in memory or in files of OUT that are found again."""
+    length = settings.window + settings.rollout.lead
+    if not settings.mapped:
+        return GestureWindows(takes, parts, length)
+    weights = [parts[part].state_dict() for part in BodyPart]
+    key = key_of(takes.paths, weights, settings.variants, takes.vocabulary.words)
+    return GestureWindows(takes, parts, length, folder, key)
+
+
 def load_material(
     settings: GestureTraining, wanted: DataSet, vocabulary: Vocabulary, data: Path, out: Path,
     team: Team,
@@ -306,10 +319,12 @@ def load_material(
     """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
     parts = load_parts(data / wanted.vq)
     with team.leader_first():  # features are computed once and kept
-        takes = load_takes(
+        takes = find_takes(
             data / wanted.corpus, "train", vocabulary, settings.variants, settings.takes
         )
-    windows = GestureWindows(takes, parts, settings.window + settings.rollout.lead)
+        if settings.mapped:  # and so are the rows, which take longer
+            _windows(settings, takes, parts, out / f"rows{wanted.name}")
+    windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
     print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
     config = model_config(settings, parts, len(vocabulary))
     own = own_output(settings, windows, parts, team.device)

@@ -35,7 +35,8 @@ class GestureTraining:
     frames that are not in the hidden end. minutes: stop there, to go on another time; the rate
     goes by steps alone. path: of the paper's design. reconstruct_weight: of gestures made
     of hints without sound (`MaskingConfig`). rollout: histories of the model's own making.
-    sets: learned together in the place of corpus and vq, each with heads of its own.
+    sets: learned together in the place of corpus and vq, each with heads of its own. mapped: keep
+    what windows are cut from in files of OUT, for corpora that do not fit into memory.
     """
 
     sets: tuple[DataSet, ...] = ()
@@ -71,6 +72,7 @@ class GestureTraining:
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     takes: int | None = None
+    mapped: bool = False
     start_from: str | None = None
 
     def __post_init__(self) -> None:

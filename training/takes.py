@@ -15,9 +15,9 @@ import numpy as np
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import FloatArray, Motion
+from engine.pose import FloatArray, Motion, PoseFormat
 from engine.text.words import TimedWord
-from training.clips import clip_arrays, load_clip, write_arrays
+from training.clips import clip_arrays, load_clip, read_format, write_arrays
 
 RATE = 16000
 
@@ -96,6 +96,25 @@ def read_take(path: Path) -> TakeFile:
             stressed_strengths=strengths,
             voice=str(file["voice"]),
             split=str(meta.get("split", "train")),
-            missing=tuple(Missing(part) for part in meta.get("missing", ())),
+            missing=_missing(meta),
             speaker=str(meta.get("speaker", "")),
         )
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a take is like, without its frames."""
+
+    format: PoseFormat
+    missing: tuple[Missing, ...]
+
+
+def read_heading(path: Path) -> Heading:
+    """The heading of the take in `path`; ConfigError when a key is missing."""
+    with np.load(path, allow_pickle=False) as file:
+        meta = json.loads(str(file["meta"])) if "meta" in file else {}
+        return Heading(read_format(path, file), _missing(meta))
+
+
+def _missing(meta: dict[str, Any]) -> tuple[Missing, ...]:
+    return tuple(Missing(part) for part in meta.get("missing", ()))

@@ -21,6 +21,7 @@ from training.dataset import (
     GestureWindows,
     encode_take,
     features_of,
+    find_takes,
     known_parts,
     load_takes,
     since_stress,
@@ -125,3 +126,34 @@ def test_a_missing_face_is_known_to_be_missing(parts: dict[BodyPart, PartVae]) -
     # Scales are those of what was recorded.
     alone = GestureWindows([take(False, 3)], parts, 32)
     torch.testing.assert_close(windows.latent_scale[0], alone.latent_scale[0])
+
+
+def test_windows_of_mapped_files_are_the_same(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    takes = [take(False, 1), take(True, 2)]
+    shares = {"silence": 0.3, "wordless": 0.5, "true": 0.5}
+    drawn = []
+    for folder in (None, tmp_path / "rows", tmp_path / "rows"):
+        windows = GestureWindows(takes, parts, 32, folder, "k")
+        drawn.append(windows.draw(40, torch.Generator().manual_seed(3), **shares))
+        takes = takes if folder is None else []  # the second time the files are found
+    for other in drawn[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(drawn[0], other, strict=True))
+
+
+def test_takes_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        sound = np.zeros(0 if name == "b" else 16000, np.float32)
+        missing = (Missing.SOUND,) if name == "b" else ()
+        record = TakeFile(waving(1, 30), sound, (), np.zeros(0), np.zeros(0), "v", "train", missing)
+        write_take(tmp_path / f"train_{name}.npz", record)
+    (tmp_path / "corpus.json").write_text("{}")
+    takes = find_takes(tmp_path, "train", Vocabulary([]), 1)
+    assert [t.name for t in takes] == ["train_a", "train_c"]
+    assert [t.name for t in takes[1:]] == ["train_c"]
+    assert isinstance(takes[0].audio, np.memmap)
+    (tmp_path / "train_a.npz").unlink()
+    assert takes[1].name == "train_c"
+    with pytest.raises(FileNotFoundError):
+        takes[0]

@@ -215,7 +215,8 @@ def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> No
     tiny = {"window": 32, "width": 16, "word_width": 8, "batch": 3, "steps": 2, "variants": 1}
     out = tmp_path / "gesture"
     out.mkdir()
-    run(config | tiny, tmp_path, out)
+    run(config | tiny | {"mapped": name == "paper"}, tmp_path, out)
+    assert (out / "rows" / "rows.json").is_file() == (name == "paper")
     saved = load_config(out, GestureConfig)
     paths = {"paper": ForwardPath.CROSS_ATTENTION}
     assert (saved.path, saved.width) == (paths.get(name, ForwardPath.PARTS), 16)

@@ -9,7 +9,7 @@ from engine.errors import ConfigError
 from engine.text.words import TimedWord
 from tests.material import waving
 from training.clips import load_clip
-from training.takes import Missing, TakeFile, read_take, write_take
+from training.takes import Missing, TakeFile, read_heading, read_take, write_take
 
 
 def take(**changes: object) -> TakeFile:
@@ -63,3 +63,13 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ConfigError, match=rf"a\.npz: expected the key '{key}'"):
         read_take(tmp_path / "a.npz")
+
+
+def test_a_heading_says_what_a_take_is_like(tmp_path: Path) -> None:
+    made = take(missing=(Missing.FACE,))
+    write_take(tmp_path / "a.npz", made)
+    heading = read_heading(tmp_path / "a.npz")
+    assert (heading.format, heading.missing) == (made.motion.format, (Missing.FACE,))
+    np.savez(tmp_path / "b.npz", face=np.zeros(3))
+    with pytest.raises(ConfigError, match=r"b\.npz: expected the key 'fps'"):
+        read_heading(tmp_path / "b.npz")
