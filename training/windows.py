@@ -1,5 +1,6 @@
 """Training material of the autoencoders: parts' vectors of whole clips, and windows of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,20 @@ class Source:
     mirrored: bool = True
 
 
+def clips_of(folder: Path, split: str) -> Iterator[tuple[Motion, dict[str, Any]]]:
+    """All clips (*.npz, at any depth) whose metadata say `split`, in the order of their names.
+
+    One at a time: of a large data set only what is kept of each is in memory.
+    """
+    for path in sorted(folder.rglob("*.npz")):
+        motion, meta = load_clip(path)
+        if meta.get("split", "train") == split:
+            yield motion, meta
+
+
 def load_folder(folder: Path, split: str) -> list[tuple[Motion, dict[str, Any]]]:
-    """All clips (*.npz, at any depth) whose metadata say `split`, in the order of their names."""
-    clips = [load_clip(path) for path in sorted(folder.rglob("*.npz"))]
-    return [(motion, meta) for motion, meta in clips if meta.get("split", "train") == split]
+    """The same, all of them in memory."""
+    return list(clips_of(folder, split))
 
 
 def tensor_of(part: BodyPart, motion: Motion) -> Tensor:
@@ -86,19 +97,24 @@ def load_sources(
                 f"no clips to train on: {data / source.folder} is missing. Run the stage that "
                 "writes it, or name another folder in [[sources]]"
             )
-        clips = load_folder(data / source.folder, "train")
-        motions = [motion for motion, meta in clips if part not in meta.get("missing", ())]
-        formats |= {_format(part, motion) for motion in motions}
-        if len(formats) > 1:
-            raise ConfigError(
-                f"clips to learn from must be alike, got {sorted(map(str, formats))} up to "
-                f"{source.folder}: convert them, or train on one source"
-            )
-        if source.mirrored:
-            motions += [mirror(motion) for motion in motions]
-        groups.append((source.share, [tensor_of(part, motion) for motion in motions]))
-        frames = sum(len(motion) for motion in motions)
-        print(f"{part}: {len(motions)} clips, {frames} frames of {source.folder}", flush=True)
+        clips: list[Tensor] = []
+        mirrored: list[Tensor] = []
+        for motion, meta in clips_of(data / source.folder, "train"):
+            if part in meta.get("missing", ()):
+                continue
+            formats.add(_format(part, motion))
+            if len(formats) > 1:
+                raise ConfigError(
+                    f"clips to learn from must be alike, got {sorted(map(str, formats))} up to "
+                    f"{source.folder}: convert them, or train on one source"
+                )
+            clips.append(tensor_of(part, motion))
+            if source.mirrored:
+                mirrored.append(tensor_of(part, mirror(motion)))
+        clips += mirrored
+        groups.append((source.share, clips))
+        frames = sum(len(clip) for clip in clips)
+        print(f"{part}: {len(clips)} clips, {frames} frames of {source.folder}", flush=True)
     return groups
 
 
