@@ -2,8 +2,7 @@
 
 Rotations turn along the shortest way, everything else runs straight between the two nearest frames.
 Nothing is smoothed before frames are left out, as the published motion vectors were made: what is
-faster than half the new rate folds back, which for 15 and 30 frames a second is the tremor of the
-recording and little else (see README.md for what it amounts to).
+faster than half the new rate folds back. README.md says how much that is.
 """
 
 from dataclasses import replace
