@@ -140,9 +140,10 @@ def bvh_of(figure: Figure, order: str = "ZXY", unit: str = "cm") -> Bvh:
         figure.rotations,
         np.broadcast_to(rot.inverse(figure.rest_rotations), figure.rotations.shape),
     )
-    local = np.where(
-        (parents < 0)[:, None], turned, rot.multiply(rot.inverse(turned[:, parents]), turned)
-    )
+    # The root, whose parent is -1, is relative to the world.
+    above = rot.inverse(turned[:, parents])
+    above[:, parents < 0] = rot.identity()
+    local = rot.multiply(above, turned)
     offsets = figure.rest_positions - np.where(
         (parents < 0)[:, None], 0.0, figure.rest_positions[parents]
     )

@@ -63,7 +63,7 @@ def _rest_places(names: tuple[str, ...], skeleton: SkeletonMap) -> FloatArray:
 
     Joints that no joint of SMPL-X follows lie at the origin, where nobody asks for them.
     """
-    straight = {}
+    straight: dict[str, FloatArray] = {}
     for side, (_, sign) in _SIDES.items():
         out, down = np.array([sign, 0.0, 0.0]), np.array([0.0, -1.0, 0.0])
         straight |= {f"{side}_elbow": out, f"{side}_wrist": out}

@@ -149,13 +149,14 @@ class _Beside:
             "face": _face,
         }
         problems = []
+        taken: dict[str, Path | None] = {}
         for kind, fits in kinds.items():
-            chosen, others = _nearest(own.motion, [path for path in files if fits(path)])
-            own = replace(own, **{kind: chosen})
+            taken[kind], others = _nearest(own.motion, [path for path in files if fits(path)])
             if others:
                 problems.append(
-                    Problem(own.name, f"{chosen} taken as its {kind}, there is also {others[0]}")
+                    Problem(own.name, f"{taken[kind]} taken as its {kind}, also {others[0]}")
                 )
+        own = replace(own, sound=taken["sound"], words=taken["words"], face=taken["face"])
         return own, problems
 
 

@@ -122,7 +122,7 @@ def test_the_nearest_file_is_taken_and_others_are_told(tmp_path: Path) -> None:
     touch(tmp_path, "c/other.bvh", "x/other.wav", "y/other.wav")
     _, (problem,) = find_recordings(tmp_path)
     assert problem.name == "other"
-    assert "x/other.wav taken as its sound, there is also" in problem.text
+    assert "x/other.wav taken as its sound, also" in problem.text
 
 
 def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
