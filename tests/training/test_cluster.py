@@ -54,6 +54,7 @@ def test_a_mistake_is_told_in_its_own_words(work):
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(600)  # Ray looks for it for minutes
 def test_a_cluster_that_is_not_there_is_named(work):
     pytest.importorskip("ray.train")
     with pytest.raises(ConfigError, match=r"no Ray cluster at auto.*ray start --head"):

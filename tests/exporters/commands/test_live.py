@@ -104,7 +104,7 @@ def test_bad_sound_is_one_clear_line(model: Path, tmp_path: Path, capsys, kind: 
     ("arguments", "words"),
     [
         ((), "choose --mic"),
-        (("--demo", "--model", "/nowhere"), "not a bundle"),
+        (("--demo", "--model", "/nowhere"), "is not a model"),
         (("--demo", "--hop", "0"), "hop"),
         (("--demo", "--hop", "99"), "window"),
         (("--demo", "--kernel", "warp"), "unknown kernel"),
