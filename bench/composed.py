@@ -98,7 +98,7 @@ def compare(
     for name, value in ours.items():
         if not (np.isfinite(value) and theirs[name]):
             continue  # one of them has no pauses, or no steps
-        row = {"name": name, "composed": value, "real": theirs[name]}
+        row: dict[str, Any] = {"name": name, "composed": value, "real": theirs[name]}
         row["ratio"] = value / theirs[name]
         if std is not None and name.endswith(_SPREAD):
             joints = list(GROUPS[name.removesuffix(_SPREAD)])

@@ -237,7 +237,7 @@ def measures(samples: Sequence[Sample]) -> dict[str, float]:
     for name, joints in (("wrist", _WRISTS), ("head", (_HEAD,)), ("body", range(22))):
         result[f"jerk of {name}, m/s3"] = float(np.mean([jerk(s, joints) for s in samples]))
     for name, members in GROUPS.items():
-        turning = [_pooled(samples, lambda s, j=j: angular_speed(s, j)) for j in members]
+        turning = [angular_speed(s, j).mean() for s in samples for j in members]
         result[f"{name}, deg/s"] = float(np.mean(turning))
     widths = spread(samples)
     for name, members in GROUPS.items():

@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder that the stage reads")
     parser.add_argument("--out", type=Path, required=True, help="folder that the stage writes")
     parser.add_argument("--kind", help="what the stage import reads: bvh, amass or smartbody")
+    parser.add_argument(
+        "--speech", type=Path, metavar="DIR", help="recorded utterances for the stage compose"
+    )
     trained = parser.add_argument_group(f"stages that train ({', '.join(TRAINED)})")
     many = trained.add_mutually_exclusive_group()
     many.add_argument("--processes", type=int, metavar="N", help="train in N processes here")
@@ -82,6 +85,8 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.kind and options.stage != "import":
         raise ConfigError(f"--kind is for the stage import, not for {options.stage}")
+    if options.speech and options.stage != "compose":
+        raise ConfigError(f"--speech is for the stage compose, not for {options.stage}")
     if options.address and not options.workers:
         raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
     for name in ("processes", "workers"):
@@ -105,8 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _train(options, config)
         else:
             stage = importlib.import_module(STAGES[options.stage])
-            kind = {"kind": options.kind} if options.kind else {}
-            stage.run({**config, **kind}, options.data, options.out)
+            given = {"kind": options.kind, "speech": options.speech}
+            config |= {name: value for name, value in given.items() if value}
+            stage.run(config, options.data, options.out)
     except GestureError as error:
         print(f"emage-train: {error}", file=sys.stderr)
         return 2

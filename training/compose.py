@@ -1,14 +1,16 @@
-"""Stage `compose`: speech from a synthesiser, motion from clips placed on its stressed words.
+"""Stage `compose`: speech, and motion from clips placed on its stressed words.
 
 Reads the clips of stage `retarget` and a file of sentences; writes takes of half a minute in the
 format of `training.takes` and `corpus.json` last.
 
-Config: sentences (path), minutes, test_minutes, seed, workers.
+Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
+utterances (see `training.utterances`), which speak in recorded_share of the takes.
 """
 
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,34 +25,32 @@ from engine.rotation import exp
 from engine.text.words import TimedWord, normalise
 from training.blend import MARKERS, Clip, continuous
 from training.clips import load_clip, write_json
-from training.discourse import KEYWORDS
-from training.face import face_track, jaw_angle
+from training.discourse import KEYWORDS, senses
+from training.face import FaceCues, face_track, force_of, jaw_angle
 from training.layers import Body, Performance, perform
 from training.library import ClipLibrary
 from training.moves import FPS
 from training.phones import FUNCTION_WORDS
-from training.plan import Stress, plan_gestures, prominent_words
-from training.sentences import draw_text, read_sentences
-from training.speech import RATE, Phone, Speech, SpokenWord
-from training.style import LIVELY, Style, draw_style, on_a_day
-from training.synthesis import Voice, synthesize
+from training.plan import Stress, level_of, phrases, plan_gestures, prominent_words
+from training.sentences import read_sentences
+from training.speech import RATE, Phone, Speech
+from training.style import Style, draw_style, on_a_day
 from training.takes import TakeFile, write_take
-
-TRAIN_VOICES = {
-    "flite:slt": 5,
-    "flite:rms": 5,
-    "flite:kal16": 3,
-    "espeak:en-us": 1,
-    "espeak:en-us+f3": 1,
-    "espeak:en-us+m3": 1,
-    "espeak:en-gb-x-rp+f2": 1,
-    "espeak:en-gb-scotland+m1": 1,
-}
-TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7": 1}
-"""Voices and how often each speaks; flite:awb and espeak:en-us+m7 are not heard in training."""
+from training.talk import recorded, synthetic
+from training.utterances import Recorded, align_all, read_list
 
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Material:
+    """What takes are made of: clips by split, sentences, and recorded readers for a share."""
+
+    libraries: Mapping[str, ClipLibrary]
+    sentences: Sequence[str]
+    recorded: Sequence[Recorded] = ()
+    recorded_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,72 +66,23 @@ class Take:
     speaker: str = ""
 
 
-def _pause(rng: np.random.Generator) -> float:
-    kind = rng.random()
-    if kind < 0.72:
-        return float(rng.uniform(0.25, 1.1))
-    return float(rng.uniform(1.1, 2.0) if kind < 0.86 else rng.uniform(3.0, 6.0))
-
-
-def _louder(samples: FloatArray, decibels: float) -> FloatArray:
-    loud = np.sqrt(np.mean(np.square(samples[np.abs(samples) > 0.01]))) if len(samples) else 1.0
-    return np.asarray(samples * (10 ** (decibels / 20) / max(float(loud), 1e-3)), np.float32)
-
-
-def speak(texts: Sequence[str], voice: Voice, rng: np.random.Generator) -> Speech:
-    """All texts with pauses before, between and after, as one speech."""
-    pieces: list[FloatArray] = []
-    phones: list[Phone] = []
-    words: list[SpokenWord] = []
-    at = 0.0
-    level = float(rng.uniform(-24, -17))
-    for text in texts:
-        gap = round(_pause(rng) * RATE)
-        said = synthesize(text, voice)
-        pieces += [np.zeros(gap, np.float32), _louder(said.samples, level + rng.uniform(-2, 2))]
-        moved = said.shifted(at + gap / RATE)
-        phones += [Phone("pau", at, at + gap / RATE), *moved.phones]
-        words += moved.words
-        at += (gap + len(said.samples)) / RATE
-    tail = round(rng.uniform(1.0, 3.0) * RATE)
-    samples = np.clip(np.concatenate([*pieces, np.zeros(tail, np.float32)]), -0.99, 0.99)
-    return Speech(samples, tuple(phones), tuple(words))
-
-
-def _voice(test: bool, rng: np.random.Generator) -> Voice:
-    voices = TEST_VOICES if test else TRAIN_VOICES
-    weights = np.array(list(voices.values()), float)
-    name = str(rng.choice(list(voices), p=weights / weights.sum()))
-    return Voice(name, float(rng.uniform(0.88, 1.18)), float(rng.uniform(0.86, 1.18)))
-
-
-def compose_take(
-    sentences: Sequence[str],
-    library: ClipLibrary,
-    split: str,
-    rng: np.random.Generator,
-    style: Style = LIVELY,
-) -> Take:
-    """One take of 20 to 40 seconds."""
-    test = split == "test"
-    voice = _voice(test, rng)
-    texts: list[str] = []
-    while sum(len(t) for t in texts) < rng.uniform(200, 420):
-        texts.append(draw_text(sentences, test, rng))
-    speech = speak(texts, voice, rng)
-    return move_to(speech, library, style, Origin(voice.name, split), rng)
+def compose_take(material: Material, split: str, style: Style, rng: np.random.Generator) -> Take:
+    """One take of 20 to 40 seconds: a synthetic voice, or now and then a recorded reader."""
+    readers = {item.split for item in material.recorded}
+    if split in readers and rng.random() < material.recorded_share:
+        voice, speech = recorded(material.recorded, split, rng)
+    else:
+        voice, speech = synthetic(material.sentences, split, rng)
+    return move_to(speech, material.libraries[split], style, Origin(voice, split), rng)
 
 
 def silent_take(
-    library: ClipLibrary,
-    split: str,
-    seconds: float,
-    rng: np.random.Generator,
-    style: Style = LIVELY,
+    material: Material, split: str, seconds: float, style: Style, rng: np.random.Generator
 ) -> Take:
     """Nobody speaks: idle."""
     count = round(seconds * RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
+    library = material.libraries[split]
     return move_to(speech, library, style, Origin("silence", split), rng)
 
 
@@ -166,15 +117,29 @@ def _face(
     style: Style,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """The face `[T, 51]`; turns the jaw joint of the body with it."""
+    """The face `[T, 51]`; turns the jaw joint of the body with it. A listener's mouth is shut."""
     rotations = done.body.rotations
     times = np.arange(len(rotations)) / FPS
-    face = face_track(speech.phones, list(stresses), times, rng)
+    silent = Speech(speech.samples, (Phone("pau", 0.0, speech.duration),), ())
+    face = face_track(_cues(silent if style.listens else speech, stresses, done), times, style, rng)
     turn = np.zeros((len(times), 3), np.float32)
     turn[:, 0] = jaw_angle(face)
     rotations[:, 22] = exp(turn)
     rotations[:, 23:25] = np.array([1, 0, 0, 0], np.float32)
     return face
+
+
+def _cues(speech: Speech, stresses: Sequence[Stress], done: Performance) -> FaceCues:
+    accents, ends = [], []
+    for words in phrases(speech):
+        asked = senses([word.text for word in words])
+        pairs = zip(words, asked, strict=True)
+        accents += [(word.vowel_start, sense.brows) for word, sense in pairs if sense]
+        ends.append(words[-1].end)
+    levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
+    own = stresses if speech.words else ()
+    force = force_of(speech.phones, levels, [stress.time for stress in own])
+    return FaceCues(speech.phones, force, own, done.gaze, accents, ends)
 
 
 def save_take(path: Path, take: Take) -> None:
@@ -221,24 +186,24 @@ def load_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-_shared: dict[str, Any] = {}
+_shared: dict[str, Material] = {}
 
 
-def _start_worker(clips: Path, sentences: Path) -> None:
+def _start_worker(clips: Path, sentences: Path, spoken: Sequence[Recorded], share: float) -> None:
     loaded = load_clips(clips)
-    _shared["libraries"] = {s: ClipLibrary(loaded, s) for s in ("train", "test")}
-    _shared["sentences"] = read_sentences(sentences)
+    libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
+    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, share)
 
 
 def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
-    library = _shared["libraries"][split]
+    material = _shared["material"]
     style = on_a_day(draw_style(rng), rng)
     if index % 16 == 15:
-        take = silent_take(library, split, float(rng.uniform(20, 40)), rng, style)
+        take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
     else:
-        take = compose_take(_shared["sentences"], library, split, rng, style)
+        take = compose_take(material, split, style, rng)
     save_take(Path(path), take)
     return {
         "name": Path(path).stem,
@@ -260,10 +225,19 @@ def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(keys) + frequent[: _VOCABULARY - len(keys)]
 
 
-def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
-    if "sentences" not in config:
-        raise ConfigError("expected the key sentences (a text file, one sentence a line)")
+def _recordings(folder: Path | None) -> list[Recorded]:
+    """The aligned utterances of a folder; what could not be aligned is printed."""
+    if folder is None:
+        return []
+    aligned, problems = align_all(read_list(folder))
+    for problem in problems:
+        print(f"compose: left out {problem}")
+    minutes = sum(item.speech.duration for item in aligned) / 60
+    print(f"compose: {len(aligned)} recorded utterances, {minutes:.1f} min", flush=True)
+    return aligned
+
+
+def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
     seed = int(config.get("seed", 1))
     jobs = []
     for split, minutes in (
@@ -272,18 +246,37 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     ):
         count = max(1, round(float(minutes) * 60 / _MEAN_TAKE_S))
         jobs += [(split, i, seed, str(out / f"{split}_{i:03d}.npz")) for i in range(count)]
+    return jobs
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
+    if "sentences" not in config:
+        raise ConfigError("expected the key sentences (a text file, one sentence a line)")
+    spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
+    jobs, workers = _jobs(config, out), int(config.get("workers", 2))
+    share = float(config.get("recorded_share", 0.3))
+    arguments = (data, Path(config["sentences"]), spoken, share)
+    (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
+    begin = time.perf_counter()
     entries: list[dict[str, Any]] = []
-    arguments = (data, Path(config["sentences"]))
-    with ProcessPoolExecutor(int(config.get("workers", 2)), None, _start_worker, arguments) as pool:
+    with ProcessPoolExecutor(workers, None, _start_worker, arguments) as pool:
         for entry in pool.map(_make, jobs, chunksize=4):
             entries.append(entry)
             if len(entries) % 50 == 0:
                 print(f"{len(entries)} of {len(jobs)} takes", flush=True)
+    _summary(entries, (time.perf_counter() - begin) * workers)
     write_json(out / "vocabulary.json", vocabulary(entries))
-    content = sum(w not in FUNCTION_WORDS for e in entries for w in e["words"])
-    seconds = sum(e["frames"] for e in entries) / FPS
-    stresses = sum(e["stresses"] for e in entries)
-    print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
     for entry in entries:
         del entry["words"]
     write_json(out / "corpus.json", {"fps": FPS, "sample_rate": RATE, "takes": entries})
+
+
+def _summary(entries: Sequence[dict[str, Any]], core_s: float) -> None:
+    content = sum(w not in FUNCTION_WORDS for e in entries for w in e["words"])
+    seconds = sum(e["frames"] for e in entries) / FPS
+    stresses = sum(e["stresses"] for e in entries)
+    speakers = Counter(e["speaker"] for e in entries)
+    print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
+    print(", ".join(f"{name}: {count} takes" for name, count in speakers.most_common()))
+    print(f"{seconds / core_s:.0f} minutes of corpus a minute and core")

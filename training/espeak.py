@@ -52,7 +52,7 @@ class Speaker:
             raise ConfigError(answer["error"])
         size = 2 * int(answer["samples"])
         raw = self._until(deadline, lambda: size if len(self._rest) >= size else 0)
-        return answer, np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+        return answer, (np.frombuffer(raw, "<i2") / np.float32(32768)).astype(np.float32)
 
     def _until(self, deadline: float, complete: Any) -> bytes:
         """Read until `complete()` gives how many bytes belong together."""

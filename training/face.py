@@ -1,70 +1,47 @@
-"""Face tracks: ARKit coefficients and jaw rotation from phones, stresses and a little chance.
+"""Face tracks: ARKit coefficients and jaw rotation from phones, stresses, gaze and a little chance.
 
-Mouth shapes flow into one another within some 70 ms and come `DELAY_S` after the sound, because a
-live model has heard nothing of what comes next. Lids, brows and gaze live on their own.
+The mouth (`training.lips`) comes `DELAY_S` after the sound, because a live model has heard nothing
+of what comes next. Lids, brows and mood live on their own.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.face import ARKIT_51
 from engine.pose import FloatArray
-from training.moves import drift
-from training.phones import CLOSED, SHAPES, VOWELS
+from training.gaze import Gaze
+from training.lips import RATE, mouth
+from training.moves import FPS, drift
+from training.phones import VOWELS
 from training.plan import Stress
 from training.speech import Phone
+from training.style import Style
 
 JAW_RADIANS = 0.25
 """Rotation of the jaw joint about x where jawOpen is 1."""
 DELAY_S = 0.04
-_RATE = 240  # inner rate, Hz
-_SHAPE_S = 0.026  # standard deviation of the flow between shapes
-_CLOSURE_S = 0.016
+_UNBIDDEN = 0.65  # share of blinks that nothing calls for
+_EYE_RADIANS = 0.6
+"""Turn of an eye whose look weight is 1."""
 _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
+_SIDES = ("Left", "Right")
 
 
-def _gaussian(x: np.ndarray, deviation_s: float) -> np.ndarray:
-    """Smooth `[n, C]` at the inner rate; zeros stay exact 3 deviations away from anything else."""
-    reach = int(3 * deviation_s * _RATE)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (deviation_s * _RATE)) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(x, ((reach, reach), (0, 0)))
-    return sum(k * padded[i : i + len(x)] for i, k in enumerate(kernel))
+@dataclass(frozen=True)
+class FaceCues:
+    """What a face goes with: phones with their force (1 = as usual), stresses, gaze.
 
+    accents: seconds and brows (raised > 0, drawn together < 0) that words ask for. phrase_ends: s.
+    """
 
-def _vector(shape: dict[str, float]) -> np.ndarray:
-    vector = np.zeros(ARKIT_51.width)
-    for name, value in shape.items():
-        vector[_INDEX[name]] = value
-    return vector
-
-
-_START = {name: _vector(pair[0]) for name, pair in SHAPES.items()}
-_END = {name: _vector(pair[1]) for name, pair in SHAPES.items()}
-
-
-def _mouth(phones: tuple[Phone, ...], stressed: list[float], count: int) -> np.ndarray:
-    """Shapes `[count, 51]` at the inner rate."""
-    shapes = np.zeros((count, ARKIT_51.width))
-    closure = np.zeros((count, 1))
-    for phone in phones:
-        first, last = round(phone.start * _RATE), min(count, round(phone.end * _RATE))
-        if phone.name == "pau" or last <= first:
-            continue
-        along = ((np.arange(first, last) - first) / (last - first))[:, None]
-        shape = (1 - along) * _START[phone.name] + along * _END[phone.name]
-        if phone.name in VOWELS:
-            near = any(phone.start - 0.02 <= t < phone.end for t in stressed)
-            shape = shape * (1.15 if near else 0.85)
-        shapes[first:last] = shape
-        # Lips need time to meet: a very short stop still closes them.
-        if phone.name in CLOSED:
-            closure[first : max(last, first + _RATE // 20)] = 1.0
-    shapes = _gaussian(shapes, _SHAPE_S)
-    closed = np.clip(1.5 * _gaussian(closure, _CLOSURE_S), 0.0, 1.0)
-    open_names = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthFunnel")
-    for name in (*open_names, "mouthUpperUpLeft", "mouthUpperUpRight"):
-        shapes[:, _INDEX[name]] *= 1.0 - closed[:, 0]
-    return shapes
+    phones: Sequence[Phone]
+    force: Sequence[float]
+    stresses: Sequence[Stress]
+    gaze: Gaze
+    accents: Sequence[tuple[float, float]] = ()
+    phrase_ends: Sequence[float] = ()
 
 
 def _pulse(times: np.ndarray, centre: float, rise: float, fall: float) -> np.ndarray:
@@ -74,72 +51,143 @@ def _pulse(times: np.ndarray, centre: float, rise: float, fall: float) -> np.nda
     return 0.5 + 0.5 * np.cos(np.pi * (before + after))
 
 
-def _lids(face: FloatArray, times: np.ndarray, rng: np.random.Generator) -> None:
-    at = rng.uniform(0.5, 3.0)
-    while at < times[-1]:
-        blink = _pulse(times, at, 0.09, 0.14)
-        for side in ("Left", "Right"):
-            face[:, _INDEX[f"eyeBlink{side}"]] = np.maximum(
-                face[:, _INDEX[f"eyeBlink{side}"]], blink
-            )
-        at += rng.uniform(2.0, 6.0) if rng.random() < 0.9 else 0.35
+def _blink(times: np.ndarray, at: float, rng: np.random.Generator) -> np.ndarray:
+    """One blink from `at`: lids close in three to four frames, stay for two, open more slowly."""
+    close, shut, open_ = rng.uniform(0.1, 0.14), rng.uniform(0.05, 0.085), rng.uniform(0.16, 0.26)
+    down = _pulse(times, at + close, close, 10.0)
+    up = _pulse(times, at + close + shut, 10.0, open_)
+    return np.where(times < at + close, down, np.where(times < at + close + shut, 1.0, up))
 
 
-def _gaze(face: FloatArray, times: np.ndarray, rng: np.random.Generator) -> None:
-    sideways, up = np.zeros(len(times)), np.zeros(len(times))
-    at = 0.0
-    while at < times[-1]:
-        reached = np.clip((times - at) / 0.06, 0.0, 1.0)
-        calm = rng.random() < 0.5  # back to the listener
-        goal = np.zeros(2) if calm else rng.normal(0, (0.16, 0.08))
-        sideways += reached * (goal[0] - sideways)
-        up += reached * (goal[1] - up)
-        at += rng.uniform(0.7, 2.6)
+def _blink_times(
+    seconds: float, cues: FaceCues, style: Style, rng: np.random.Generator
+) -> list[float]:
+    """Blinks by chance, at ends of phrases and with large jumps of the gaze; at times in pairs."""
+    found = [
+        end + float(rng.uniform(0.05, 0.35)) for end in cues.phrase_ends if rng.random() < 0.25
+    ]
+    jumps = np.linalg.norm(np.diff(cues.gaze.eyes[::3], axis=0), axis=-1) * _EYE_RADIANS
+    found += [3.0 * f / FPS for f in np.flatnonzero(jumps > 0.12) if rng.random() < 0.12]
+    at = float(rng.uniform(0.3, 3.0))
+    while at < seconds:
+        found.append(at)
+        if rng.random() < 0.08:
+            found.append(at + float(rng.uniform(0.4, 0.55)))
+        at += 0.8 + float(rng.exponential(max(60.0 / (_UNBIDDEN * style.blinks) - 0.8, 0.5)))
+    kept: list[float] = []
+    for time in sorted(found):
+        if not kept or time - kept[-1] > 0.38:
+            kept.append(time)
+    return kept
+
+
+def _lids(face: FloatArray, times: np.ndarray, cues: FaceCues, blinks: Sequence[float],
+          rng: np.random.Generator) -> None:  # fmt: skip
+    closed = np.zeros(len(times))
+    for at in blinks:
+        closed = np.maximum(closed, _blink(times, at, rng))
+    # Lids go down with a gaze that does.
+    lowered = np.clip(0.5 * cues.gaze.eyes[:, 1] / _EYE_RADIANS, 0.0, 0.25)
+    for side in _SIDES:
+        face[:, _INDEX[f"eyeBlink{side}"]] = np.maximum(closed, lowered)
+        face[:, _INDEX[f"eyeWide{side}"]] *= 1 - closed
+    for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"):
+        face[:, _INDEX[name]] *= 1 - 0.15 * closed
+
+
+def _eyes(face: FloatArray, gaze: Gaze) -> None:
+    yaw, down = (gaze.eyes / _EYE_RADIANS).T
     pairs = {
-        "eyeLookOutLeft": sideways,
-        "eyeLookInRight": sideways,
-        "eyeLookInLeft": -sideways,
-        "eyeLookOutRight": -sideways,
+        "eyeLookOutLeft": yaw,
+        "eyeLookInRight": yaw,
+        "eyeLookInLeft": -yaw,
+        "eyeLookOutRight": -yaw,
     }
-    for side in ("Left", "Right"):
-        pairs |= {f"eyeLookUp{side}": up, f"eyeLookDown{side}": -up}
+    for side in _SIDES:
+        pairs |= {f"eyeLookDown{side}": down, f"eyeLookUp{side}": -down}
     for name, value in pairs.items():
         face[:, _INDEX[name]] = np.clip(value, 0.0, 1.0)
 
 
+def _brows(
+    times: np.ndarray, cues: FaceCues, style: Style, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far brows are raised and drawn together `[T]` each."""
+    slow = drift(len(times), 2, 2.5 * FPS, rng)
+    raised = 0.13 * style.brows * (1 + slow[:, 0])
+    drawn = np.clip(0.12 * slow[:, 1], 0, 1)
+    for stress in cues.stresses:
+        if rng.random() < 0.35 + 0.5 * stress.strength:
+            size = style.brows * (0.12 + 0.35 * stress.strength) * rng.uniform(0.7, 1.2)
+            pulse = _pulse(times, stress.time + 0.13, 0.17, rng.uniform(0.35, 0.7))
+            raised = np.maximum(raised, raised * (1 - pulse) + (raised + size) * pulse)
+    for at, brows in cues.accents:
+        pulse = _pulse(times, at + 0.25, 0.22, rng.uniform(0.5, 1.0))
+        raised = raised + max(0.35 * brows, 0.0) * pulse
+        drawn = drawn + max(-0.5 * brows, 0.0) * pulse
+    return np.clip(raised, 0, 0.95), np.clip(drawn, 0, 0.8)
+
+
 def _expression(
-    face: FloatArray, times: np.ndarray, stresses: list[Stress], rng: np.random.Generator
+    face: FloatArray,
+    times: np.ndarray,
+    cues: FaceCues,
+    style: Style,
+    rng: np.random.Generator,
 ) -> None:
-    raised = np.zeros(len(times))
-    for stress in stresses:
-        if stress.strength > 0.35:
-            pulse = _pulse(times, stress.time + 0.12, 0.16, 0.45)
-            raised = np.maximum(raised, (0.2 + 0.35 * stress.strength) * pulse)
-    mood = drift(len(times), 2, 90, rng)
-    smile = np.clip(0.09 + 0.12 * mood[:, 0], 0.0, 0.25)
-    values = {"browInnerUp": raised + np.clip(0.1 * mood[:, 1], 0, 1)}
-    for side in ("Left", "Right"):
-        values |= {f"browOuterUp{side}": 0.7 * raised, f"cheekSquint{side}": 0.5 * smile}
-        values |= {f"mouthSmile{side}": smile, f"browDown{side}": np.clip(-0.15 * mood[:, 1], 0, 1)}
+    raised, drawn = _brows(times, cues, style, rng)
+    mood = drift(len(times), 1, 3.0 * FPS, rng)[:, 0] + 0.5 * drift(len(times), 1, FPS, rng)[:, 0]
+    smile = np.clip(style.smile * (1 + 0.7 * mood) - 0.4 * drawn, 0.0, 0.85)
+    uneven = 1 + 0.06 * rng.standard_normal(2)
+    values = {"browInnerUp": 1.1 * raised}
+    for side, more in zip(_SIDES, uneven, strict=True):
+        values |= {
+            f"browOuterUp{side}": 0.85 * raised * more,
+            f"browDown{side}": drawn,
+            f"eyeWide{side}": 0.55 * raised,
+            f"eyeSquint{side}": 0.05 + 0.3 * smile + 0.3 * drawn,
+            f"cheekSquint{side}": 0.4 * smile,
+            f"mouthSmile{side}": smile * more,
+            f"mouthDimple{side}": 0.25 * smile,
+            f"mouthFrown{side}": 0.25 * drawn,
+            f"noseSneer{side}": 0.12 * smile + 0.2 * drawn,
+        }
     for name, value in values.items():
         face[:, _INDEX[name]] += value
+    # Spread lips do not round as well.
+    for name in ("mouthPucker", "mouthFunnel"):
+        face[:, _INDEX[name]] *= 1 - 0.35 * smile
 
 
 def face_track(
-    phones: tuple[Phone, ...],
-    stresses: list[Stress],
-    times: np.ndarray,
-    rng: np.random.Generator,
+    cues: FaceCues, times: np.ndarray, style: Style, rng: np.random.Generator
 ) -> FloatArray:
     """Coefficients `[T, 51]` in the order of ARKIT_51 at the instants `times` (s)."""
-    count = int((times[-1] + 1.0) * _RATE)
-    mouth = _mouth(phones, [s.time for s in stresses], count)
-    where = np.clip(np.round((times - DELAY_S) * _RATE).astype(int), 0, count - 1)
-    face = (mouth[where] * rng.uniform(0.85, 1.1)).astype(np.float32)
-    _lids(face, times, rng)
-    _gaze(face, times, rng)
-    _expression(face, times, stresses, rng)
+    count = int((times[-1] + 1.0) * RATE)
+    lips = mouth(cues.phones, cues.force, count)
+    where = np.clip(np.round((times - DELAY_S) * RATE).astype(int), 0, count - 1)
+    face = (lips[where] * rng.uniform(0.9, 1.1)).astype(np.float32)
+    _eyes(face, cues.gaze)
+    _expression(face, times, cues, style, rng)
+    _lids(face, times, cues, _blink_times(float(times[-1]), cues, style, rng), rng)
     return np.clip(face, 0.0, 1.0)
+
+
+def force_of(
+    phones: Sequence[Phone], levels: Sequence[float], stressed: Sequence[float]
+) -> list[float]:
+    """How strongly each phone is spoken: louder vowels and stressed ones open wider.
+
+    levels: dB of each phone; stressed: seconds of stressed vowels.
+    """
+    loud = [level for p, level in zip(phones, levels, strict=True) if p.name in VOWELS]
+    usual = float(np.median(loud)) if loud else 0.0
+    result = []
+    for phone, level in zip(phones, levels, strict=True):
+        near = any(phone.start - 0.02 <= t < phone.end for t in stressed)
+        louder = np.clip((level - usual) / 12.0, -0.25, 0.25)
+        result.append(float((1.12 if near else 0.88) * (1.0 + louder)))
+    return result
 
 
 def jaw_angle(face: FloatArray) -> FloatArray:

@@ -89,13 +89,13 @@ class _Flite:
         utterance = self._lib.flite_synth_text(text.encode("ascii", "ignore"), voice)
         try:
             wave = self._lib.utt_wave(utterance).contents
-            samples = np.ctypeslib.as_array(wave.samples, (wave.count,)).astype(np.float32) / 32768
+            samples = np.ctypeslib.as_array(wave.samples, (wave.count,)) / np.float32(32768)
             rate, rows = int(wave.rate), self._segments(utterance)
         finally:
             self._lib.delete_utterance(utterance)
         if rate != RATE:
             raise ConfigError(f"expected a 16 kHz voice, got {name} at {rate} Hz")
-        return _from_segments(samples, rows)
+        return _from_segments(samples.astype(np.float32), rows)
 
     def _segments(self, utterance: int) -> list[dict[str, str]]:
         item = self._lib.relation_head(self._lib.utt_relation(utterance, b"Segment"))

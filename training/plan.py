@@ -47,19 +47,25 @@ class GestureUnit:
     amplitude: float = 1.0
 
 
+def level_of(speech: Speech, start: float, end: float) -> float:
+    """Loudness of a stretch of speech (s), dB of full scale."""
+    sound = np.asarray(speech.samples[int(start * RATE) : int(end * RATE)], np.float64)
+    return float(10 * np.log10(np.mean(np.square(sound)) + 1e-8)) if len(sound) else -80.0
+
+
 def _vowel_sound(speech: Speech, word: SpokenWord) -> tuple[float, float, float]:
     """Level in dB, log2 of the pitch in Hz and seconds of the word's stressed vowel."""
     first = int(word.vowel_start * RATE)
-    last = max(int(word.vowel_end * RATE), first + RATE // 25)
-    sound = np.asarray(speech.samples[first : min(last, first + RATE // 5)], np.float64)
+    last = min(max(int(word.vowel_end * RATE), first + RATE // 25), first + RATE // 5)
+    sound = np.asarray(speech.samples[first:last], np.float64)
     if len(sound) < 320:
         return -80.0, 7.0, 0.0
-    level = 10 * np.log10(np.mean(np.square(sound)) + 1e-8)
+    level = level_of(speech, first / RATE, last / RATE)
     size = 2048
     spectrum = np.fft.rfft((sound - sound.mean())[: size // 2], size)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)[RATE // 400 : RATE // 70]
     period = RATE // 400 + int(correlation.argmax())
-    return float(level), float(np.log2(RATE / period)), word.vowel_end - word.vowel_start
+    return level, float(np.log2(RATE / period)), word.vowel_end - word.vowel_start
 
 
 def _standard(x: np.ndarray, floor: float) -> np.ndarray:

@@ -75,10 +75,10 @@ def flap(pose: FloatArray, side: str, angle: float) -> None:
 
 def curl(pose: FloatArray, side: str, angles: np.ndarray) -> None:
     """Bend index, middle, little, ring finger and thumb by `angles` `[5]` each joint, in place."""
-    for finger, angle in enumerate(angles):
-        joints = list(ARM[side][4 + 3 * finger : 7 + 3 * finger])
-        turn = np.array([0.0, 0.0, -_OUT[side] * angle], np.float32)
-        pose[joints] = normalize(multiply(pose[joints], exp(turn)))
+    turns = np.zeros((15, 3), np.float32)
+    turns[:, 2] = -_OUT[side] * np.repeat(angles, 3)
+    joints = list(ARM[side][4:])
+    pose[joints] = normalize(multiply(pose[joints], exp(turns)))
 
 
 def varied(pose: FloatArray, side: str, size: float, rng: np.random.Generator) -> None:

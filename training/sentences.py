@@ -74,6 +74,6 @@ def read_sentences(path: Path) -> list[str]:
 def draw_text(sentences: Sequence[str], test: bool, rng: np.random.Generator) -> str:
     """A sentence of the wanted set: two of three read, the rest small talk."""
     while True:
-        spoken = chat(rng) if rng.random() < 0.35 else str(sentences[rng.integers(len(sentences))])
+        spoken = chat(rng) if rng.random() < 0.35 else sentences[int(rng.integers(len(sentences)))]
         if held_out(spoken) == test:
             return spoken

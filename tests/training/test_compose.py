@@ -10,12 +10,14 @@ from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.rotation import log
 from tests.figures import small_library
-from training import compose
+from training import compose, talk
 from training.clips import load_clip
 from training.discourse import KEYWORDS
 from training.face import JAW_RADIANS
 from training.speech import RATE, Phone, Speech, SpokenWord
+from training.style import LISTENER, LIVELY
 from training.synthesis import Voice
+from training.utterances import Recorded
 
 TEXTS = [
     f"Never mention the {word} garden again."
@@ -34,10 +36,14 @@ def fake_synthesize(text: str, voice: Voice) -> Speech:
     return Speech(samples, phones, spoken)
 
 
+def material() -> compose.Material:
+    return compose.Material({"train": small_library()}, TEXTS)
+
+
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> compose.Take:
-    monkeypatch.setattr(compose, "synthesize", fake_synthesize)
-    return compose.compose_take(TEXTS, small_library(), "train", np.random.default_rng(5))
+    monkeypatch.setattr(talk, "synthesize", fake_synthesize)
+    return compose.compose_take(material(), "train", LIVELY, np.random.default_rng(5))
 
 
 def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
@@ -59,7 +65,7 @@ def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
 
 
 def test_a_silent_take_keeps_its_mouth_shut() -> None:
-    made = compose.silent_take(small_library(), "train", 20.0, np.random.default_rng(0))
+    made = compose.silent_take(material(), "train", 20.0, LIVELY, np.random.default_rng(0))
     assert not made.speech.samples.any()
     assert not made.face[:, ARKIT_51.coefficients.index("jawOpen")].any()
     assert len(made.face) == 600
@@ -88,10 +94,6 @@ def test_the_vocabulary_has_all_keywords_and_no_doubles() -> None:
     assert len(words) == len({w.lower() for w in words})
 
 
-def test_voices_of_the_test_set_include_unheard_ones() -> None:
-    assert set(compose.TEST_VOICES) - set(compose.TRAIN_VOICES)
-
-
 def test_clips_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="stage retarget"):
         compose.load_clips(tmp_path)
@@ -99,3 +101,20 @@ def test_clips_must_be_there(tmp_path: Path) -> None:
     assert compose.load_clips(tmp_path) == []
     with pytest.raises(ConfigError, match="sentences"):
         compose.run({}, tmp_path, tmp_path)
+
+
+def test_a_listener_hears_words_and_keeps_its_mouth_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talk, "synthesize", fake_synthesize)
+    made = compose.compose_take(material(), "train", LISTENER, np.random.default_rng(5))
+    assert made.speech.words
+    assert made.stresses == ()
+    assert made.speaker == "listener"
+    assert not made.face[:, ARKIT_51.coefficients.index("jawOpen")].any()
+
+
+def test_recorded_readers_speak_in_their_share_of_the_takes() -> None:
+    said = Recorded("ann", "train", fake_synthesize(TEXTS[0] * 4, Voice("x")))
+    made = compose.Material({"train": small_library()}, TEXTS, [said], 1.0)
+    take = compose.compose_take(made, "train", LIVELY, np.random.default_rng(0))
+    assert take.voice == "ann"
+    assert len(take.speech.words) == len(said.speech.words)

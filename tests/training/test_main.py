@@ -76,6 +76,8 @@ def test_a_missing_data_folder_is_named(tmp_path, capsys):
         (["vq", "--processes", "0"], "--processes: expected at least 1, got 0"),
         (["vq", "--address", "auto"], "say how many --workers"),
         (["vq", "--kind", "bvh"], "--kind is for the stage import, not for vq"),
+        (["vq", "--speech", "x"], "--speech is for the stage compose, not for vq"),
+        (["compose", "--speech", "nowhere"], "expected the key sentences"),
         (["import", "--kind", "fbx"], "unknown kind 'fbx'; expected one of bvh, amass, smartbody"),
     ],
 )
