@@ -154,7 +154,8 @@ def compare(
 def _in_turn(
     theirs: Callable[[], Any], ours: Callable[[], Any], repeats: int
 ) -> tuple[Any, Any, list[float], list[float]]:
-    theirs_ms, ours_ms = [], []
+    theirs_ms: list[float] = []
+    ours_ms: list[float] = []
     for repeat in range(repeats + 1):
         for call, times in ((theirs, theirs_ms), (ours, ours_ms)):
             begin = time.perf_counter()
