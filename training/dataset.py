@@ -5,6 +5,8 @@ latents of the part autoencoders, motion as the decoders give it back), then win
 random.
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +26,7 @@ from engine.pose import Motion
 from engine.rotation import from_sixd, to_sixd
 from engine.skeleton import BodyPart
 from engine.text.words import Transcript, Vocabulary
+from training.acoustics import worn
 from training.parallel import in_order
 from training.rows import Rows, in_memory, mapped
 from training.scaling import Scaling, scaling_of
@@ -32,6 +35,7 @@ from training.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
 _NOTHING = np.zeros(0, np.float32)
+_WEAR_VERSION = 2  # of what is done to sound: features of another one are made anew
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,6 @@ class TakeData:
     missing: tuple[Missing, ...] = ()
 
 
-def _worn(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The sound through another microphone: level, tilt of the spectrum, noise."""
-    x = samples * 10 ** (rng.uniform(-10, 10) / 20)
-    tilt = rng.uniform(-0.6, 0.6)
-    x = x + tilt * np.concatenate([[0.0], x[:-1]])
-    noise = rng.standard_normal(len(x)) * 10 ** (rng.uniform(-85, -50) / 20)
-    return np.clip(x + noise, -1, 1).astype(np.float32)
-
-
 def _features(job: tuple[Path, int, int]) -> np.ndarray:
     path, variants, seed = job
     with np.load(path) as file:
@@ -71,20 +66,32 @@ def _features(job: tuple[Path, int, int]) -> np.ndarray:
     result = []
     for variant in range(variants):
         extractor.reset()
-        sound = samples if variant == 0 else _worn(samples, rng)
+        sound = samples if variant == 0 else worn(samples, rng)
         feats = extractor.feed(np.concatenate([sound, np.zeros(2000, np.float32)]))
         result.append(feats[:frames])
     return np.stack(result)
 
 
+def _stamp(path: Path) -> str:
+    """Changes whenever a take's sound, frame rate or number of frames does; reads no samples."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {item.filename: item for item in archive.infolist()}
+    sound, rate, face = (parts.get(f"{name}.npy") for name in ("audio", "fps", "face"))
+    state = [p and (p.CRC, p.file_size) for p in (sound, rate)] + [face and face.file_size]
+    return f"{zlib.crc32(repr((_WEAR_VERSION, state)).encode()):08x}"
+
+
 def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[np.ndarray]:
-    """Audio features `[G, T, F]` of takes, kept beside them in `features/`."""
+    """Audio features `[G, T, F]` of takes, kept beside them in `features/` while the sound is."""
     cache = paths[0].parent / "features"
     cache.mkdir(exist_ok=True)
-    stored = [cache / f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}.npy" for path in paths]
+    names = [f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}" for path in paths]
+    stored = [cache / f"{name}_{_stamp(path)}.npy" for name, path in zip(names, paths, strict=True)]
     todo = [i for i, file in enumerate(stored) if not file.is_file()]
     jobs = [(paths[i], variants, 1000 + i) for i in todo]
     for i, feats in zip(todo, in_order(_features, jobs, workers), strict=True):
+        for stale in cache.glob(f"{names[i]}_*.npy"):
+            stale.unlink()
         np.save(stored[i], feats.astype(np.float16))
     return [np.load(file, mmap_mode="r") for file in stored]
 

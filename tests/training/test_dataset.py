@@ -102,9 +102,15 @@ def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
     clean = FeatureExtractor(DEFAULT_FEATURES, FrameClock()).feed(audio.astype(np.float32) / 32768)
     assert np.abs(first[0] - clean[:30]).max() < 2e-3
     assert np.abs(first[1] - first[0]).max() > 0.05
-    path.write_bytes(b"no longer readable")
+    (stored,) = (tmp_path / "features").glob("*.npy")
+    np.save(stored, np.full_like(first, 0.5))
     (again,) = features_of([path], 2, workers=1)
-    assert np.array_equal(first, again)
+    assert (again == 0.5).all()  # read, not computed
+    # Another sound under the same name is another take.
+    np.savez(path, audio=audio[::-1], face=np.zeros((30, 51), np.float32))
+    (other,) = features_of([path], 2, workers=1)
+    assert np.abs(other[0] - first[0]).max() > 0.05
+    assert len(list((tmp_path / "features").glob("*.npy"))) == 1
 
 
 def test_frames_since_the_last_stress_are_counted() -> None:
