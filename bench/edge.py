@@ -82,10 +82,11 @@ def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None 
     where = slice(start, None if count is None else start + count)
     chosen = []
     for p, part in enumerate(BodyPart):
+        vae, latents = bundle.parts[part], outputs.latents[p][:, where]
         if bundle.config.choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
-            chosen.append(bundle.parts[part].nearest(outputs.latents[p][:, where]))
+            chosen.append(vae.nearest(latents))
         else:
-            chosen.append(outputs.logits[p][:, where].argmax(-1))
+            chosen.append(vae.complete(outputs.logits[p][:, where].argmax(-1), latents))
     return torch.stack(chosen, 1)
 
 
