@@ -45,6 +45,7 @@ from training.gesture import (
     run,
 )
 from training.gesture_settings import Design, GestureTraining
+from training.hints import HintShape
 from training.lesson import Lesson, Lessons
 from training.loop import Loop
 from training.masking import MaskingConfig, schedules
@@ -250,6 +251,28 @@ def test_the_model_learns_from_its_own_output(
     assert changed[:, 24:30].all()
     assert not (changed & (lesson.inputs.mask[rows].amin(-1) == 0))[:, :24].any()
     torch.testing.assert_close(motion, own.into(model, lesson.inputs.motion, lesson.task))
+
+
+def test_members_of_a_team_find_together_what_one_finds_alone(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    """With all that is random: it is drawn for the whole batch."""
+    rollout = RolloutConfig(share=0.5, hops=(2, 4), frames=8, seed=8)
+    masking = MaskingConfig(hinted=0.4, wrong_codes=(0.5, 0.5), shapes=tuple(HintShape))
+    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=masking, reconstruct_weight=1.0)
+    takes = [take(False, 1), take(True, 2), take(False, 3)]
+    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    config = model_config(settings, parts, 10)
+    learner = gesture_learner(
+        settings, [Material(config, Lessons(settings, windows, parts), own, tmp_path)]
+    )
+    lesson = learner.draw(generator(4), 10)
+    alone = learner.objective(lesson, 10, generator(4)).total.item()
+    shares = [Team(rank, 2).share(lesson) for rank in (0, 1)]
+    together = [learner.objective(share, 10, generator(4)).total.item() for share in shares]
+    assert sum(together) / 2 == pytest.approx(alone, rel=1e-4)
+    assert abs(together[0] - together[1]) > 1e-3
 
 
 def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
