@@ -23,6 +23,7 @@ from training.style import Style
 JOINTS = (*TORSO, *ARM["left"], *ARM["right"])
 """What the gestures move."""
 _WRISTS = (20, 21)
+_WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
 
 
@@ -163,8 +164,9 @@ class Hands:
         size = self._style.amplitude
         pose[list(TORSO)] = exp(0.6 * log(pose[list(TORSO)]))
         for side in SIDES:
-            pose = poses.towards(pose, self.rest, share * self._between(0.5, 1.0), side)
-            poses.bend(pose, side, size * (self._between(0.25, 0.6) + 0.3 * strength))
+            pose = poses.towards(pose, self.rest, min(1.0, share * self._between(0.5, 1.0)), side)
+            bent = size * (self._between(0.25, 0.6) + 0.3 * strength)
+            poses.bend(pose, side, bent * (1.0 - 0.6 * min(share, 1.0)))
             poses.raise_elbow(
                 pose, side, size * self._between(0.02, 0.16), self._between(-0.06, 0.08)
             )
@@ -225,23 +227,28 @@ class Hands:
         return float(np.linalg.norm(way, axis=-1).max())
 
     def _draw_back(self, struck: FloatArray, gesture: Gesture, stress: Stress) -> None:
-        hold = self._between(0.03, 0.14) + (0.1 if not gesture.beats else 0.0)
+        hold = self._between(0.02, 0.12) + (0.08 if not gesture.beats else 0.0)
         start = self.moves[-1].end + hold
         seconds = self._between(0.42, 0.75) / self._style.tempo
-        ready = self._ready(struck, stress.strength, self._between(0.05, 0.5))
-        self._go(start, start + seconds, ready)
+        # Now and then they drop to the hips and come from there to the next stroke.
+        low = self._rng.random() < 0.4
+        share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
+        ready = self._ready(struck, 0.0 if low else stress.strength, share)
+        self._go(start, start + seconds * (1.2 if low else 1.0), ready)
         self._linger()
 
     def _linger(self) -> None:
         """Hands that wait sink and wander; the next stroke finds them wherever they are."""
         high = self.goal
-        for share in (self._between(0.75, 1.2), self._between(-0.2, 0.2), self._between(0.6, 1.1)):
+        for number in range(_WANDERS):
+            down = number % 2 == 0
+            share = self._between(0.75, 1.2) if down else self._between(-0.3, 0.2)
             low = high
             for side in SIDES:
                 low = poses.towards(low, self.rest, share + self._between(-0.1, 0.1), side)
                 poses.varied(low, side, 1.4, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
-            self._go(start, start + self._between(0.45, 0.75) / self._style.tempo, low)
+            self._go(start, start + self._between(0.45, 0.7) / self._style.tempo, low)
 
     def _after(self, unit: GestureUnit) -> None:
         """Let the hands sink after a silence."""

@@ -127,7 +127,7 @@ def perform(
     return Performance(body, gaze, arms.landings)
 
 
-_STIR = ((0, 0.07), (1, 0.085), (2, 0.1), (3, 0.13))
+_STIR = ((0, 0.075), (1, 0.085), (2, 0.1), (3, 0.13))
 """Place in ARM and size of chance in rad."""
 
 
@@ -143,7 +143,7 @@ def _stir(
             turn_joint(rotations, ARM[side][place], turn)
         whole = drift(frames, 1, 0.8 * FPS, rng)
         for finger in range(5):
-            bend = size * (0.17 * whole + 0.17 * drift(frames, 1, 0.4 * FPS, rng))
+            bend = size * (0.2 * whole + 0.2 * drift(frames, 1, 0.4 * FPS, rng))
             axis = np.array([0.0, 0.0, -1.0 if side == "left" else 1.0])
             turn = exp((bend * axis).astype(np.float32))
             for joint in ARM[side][4 + 3 * finger : 7 + 3 * finger]:

@@ -102,12 +102,11 @@ def describe(clip: Clip) -> Gesture:
 class ClipLibrary:
     """Clips of one split, mirrored ones too; raises ConfigError where there is nothing to use.
 
-    Idles and fidgets belong to both splits: there are too few of them to hold any out.
+    Idles belong to both splits: there are too few of them to hold any out.
     """
 
     def __init__(self, clips: Sequence[Clip], split: str) -> None:
-        shared = ("idle", "fidget")
-        chosen = [clip for clip in clips if clip.split == split or clip.use in shared]
+        chosen = [clip for clip in clips if clip.split == split or clip.use == "idle"]
         chosen = [_evened(clip) for clip in chosen]
         chosen += [mirrored(clip) for clip in chosen]
         idles = [clip for clip in chosen if clip.use == "idle"]

@@ -147,7 +147,7 @@ def _plan_feet(energy: np.ndarray, style: Style, rng: np.random.Generator) -> _F
 def _rock(energy: np.ndarray, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Sway of the hips: metres `[T, 3]`, and yaw, pitch, roll `[T, 3]` in radians."""
     frames = len(energy)
-    size = (style.sway * (0.22 + 0.78 * energy))[:, None]
+    size = (style.sway * (0.28 + 0.72 * energy))[:, None]
     slow = drift(frames, 3, 1.7 * FPS, rng) * (0.03, 0.04, 0.05)
     quick = drift(frames, 3, 0.8 * FPS, rng) * (0.014, 0.016, 0.026)
     turns = drift(frames, 3, 1.0 * FPS, rng) * (0.24, 0.17, 0.07)
@@ -173,9 +173,9 @@ def lower_body(energy: np.ndarray, style: Style, rng: np.random.Generator) -> Lo
     yaw = feet.yaw.values.mean(1) + turns[:, 0]
     pitch = style.lean + turns[:, 1]
     # The hip over the free leg drops.
-    roll = 0.22 * (feet.weight.values - 0.5) + turns[:, 2]
+    roll = 0.3 * (feet.weight.values - 0.5) + turns[:, 2]
     pelvis = _euler(yaw, pitch, roll)
-    sunk = np.clip(_SINK_M + 1.3 * moved[:, 1], 0.0, None)
+    sunk = np.clip(_SINK_M + 1.8 * moved[:, 1], 0.0, 0.08)
     return _assemble(pelvis, hips, ankles, foot_turn, sunk)
 
 

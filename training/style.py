@@ -25,12 +25,12 @@ class Style:
     name: str
     share: float
     stress_s: float = 0.78
-    amplitude: float = 1.1
+    amplitude: float = 1.22
     tempo: float = 1.0
     one_handed: float = 0.35
-    patience: tuple[float, float] = (0.5, 1.1)
-    steps: float = 34.0
-    shifts: float = 6.0
+    patience: tuple[float, float] = (0.8, 1.5)
+    steps: float = 38.0
+    shifts: float = 3.0
     roam: float = 0.34
     sway: float = 1.0
     head: float = 1.0
@@ -43,19 +43,19 @@ class Style:
     listens: bool = False
 
 
-LIVELY = Style("lively", 0.56, smile=0.4)
+LIVELY = Style("lively", 0.62, smile=0.4)
 FORMAL = Style(
-    "formal", 0.2, stress_s=0.9, amplitude=0.9, one_handed=0.2, steps=22.0, shifts=5.0, roam=0.22,
-    patience=(0.4, 0.8), sway=0.75, head=0.85, torso=0.8, lean=-0.02, away=0.3, brows=0.7,
+    "formal", 0.18, stress_s=0.86, amplitude=1.05, one_handed=0.2, steps=26.0, shifts=4.0,
+    roam=0.24, patience=(0.6, 1.1), sway=0.75, head=0.85, torso=0.8, lean=-0.02, away=0.3, brows=0.7,
     smile=0.16, blinks=14.0,
 )  # fmt: skip
 CALM = Style(
-    "calm", 0.16, stress_s=1.05, amplitude=0.78, tempo=0.85, one_handed=0.5, patience=(0.3, 0.6),
-    steps=14.0, shifts=6.0, roam=0.2, sway=0.7, head=0.8, torso=0.7, lean=0.01, brows=0.7,
+    "calm", 0.13, stress_s=1.0, amplitude=0.9, tempo=0.85, one_handed=0.5, patience=(0.45, 0.9),
+    steps=16.0, shifts=6.0, roam=0.2, sway=0.7, head=0.8, torso=0.7, lean=0.01, brows=0.7,
     smile=0.28, blinks=18.0,
 )  # fmt: skip
 LISTENER = Style(
-    "listener", 0.08, amplitude=0.8, steps=1.0, shifts=5.0, roam=0.1, sway=0.6, head=0.8, torso=0.6,
+    "listener", 0.07, amplitude=0.8, steps=1.0, shifts=5.0, roam=0.1, sway=0.6, head=0.8, torso=0.6,
     lean=0.02, away=0.3, brows=0.8, smile=0.26, blinks=20.0, listens=True,
 )  # fmt: skip
 

@@ -58,7 +58,7 @@ def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     )
     left, right = (points[:, j] - points[:, 0] for j in _WRISTS)
     apart, both = left - right, 0.5 * (left + right)
-    yaw = -0.28 * apart[:, 2]
+    yaw = -0.16 * apart[:, 2]
     roll = 0.16 * apart[:, 1] - 0.3 * both[:, 0]
     pitch = 0.24 * (both[:, 2] - 0.1) - 0.12 * (both[:, 1] - 0.1)
     return style.torso * _smooth(np.stack([pitch, yaw, roll], 1), 0.12)
@@ -110,10 +110,10 @@ def _chance(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.nd
     """Slow and quick chance `[T, 6]`: chest and head, pitch, yaw, roll each."""
     frames = len(energy)
     size = (0.2 + 0.8 * energy)[:, None]
-    chest = drift(frames, 3, 1.4 * FPS, rng) * (0.15, 0.06, 0.16)
-    chest += drift(frames, 3, 0.6 * FPS, rng) * (0.07, 0.05, 0.07)
-    head = drift(frames, 3, 1.6 * FPS, rng) * (0.08, 0.08, 0.17)
-    head += drift(frames, 3, 0.5 * FPS, rng) * (0.06, 0.07, 0.08)
+    chest = drift(frames, 3, 1.4 * FPS, rng) * (0.15, 0.04, 0.16)
+    chest += drift(frames, 3, 0.6 * FPS, rng) * (0.07, 0.035, 0.07)
+    head = drift(frames, 3, 1.6 * FPS, rng) * (0.07, 0.08, 0.21)
+    head += drift(frames, 3, 0.5 * FPS, rng) * (0.06, 0.08, 0.1)
     return size * np.concatenate([style.torso * chest, style.head * head], 1)
 
 

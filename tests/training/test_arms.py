@@ -1,5 +1,7 @@
 """Hands rise after a phrase began, strike on stresses, draw back, wait and sink."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from bench.strokes import wrist_speed
 from engine.rotation import exp, forward_kinematics, identity, multiply
 from engine.skeleton import SMPLX_55
 from tests.figures import small_library
-from training.arms import JOINTS, Arms, lay_arms
+from training.arms import JOINTS, Arms, Hands, lay_arms
 from training.library import FPS
 from training.plan import GestureUnit, Stress
 from training.poses import TORSO
@@ -60,18 +62,20 @@ def test_a_stress_too_early_for_resting_hands_is_marked_as_they_arrive() -> None
     assert speed(made)[int(1.0 * FPS) : int(2.0 * FPS)].max() > 0.5
 
 
-def test_no_retraction_when_the_next_phrase_follows_soon() -> None:
-    second = GestureUnit(5.0, 7.0, "negative", (Stress(5.6, 0.8, "no"),), silence=3.0)
-    apart = [
-        np.abs(
-            laid(3, (GestureUnit(1.5, 4.6, "beat_mid", STRESSES, silence=gap), second)).rotations[
-                int(5.0 * FPS), JOINTS.index(18)
-            ]
-            - laid(3, ()).rotations[0, JOINTS.index(18)]
-        ).max()
-        for gap in (0.3, 60.0)
-    ]
-    assert apart[0] != pytest.approx(apart[1])
+@pytest.mark.parametrize(("silence", "raised"), [(0.3, True), (5.0, False)])
+def test_no_retraction_when_the_next_phrase_follows_soon(silence: float, raised: bool) -> None:
+    hands = Hands(LIBRARY, LIVELY, np.random.default_rng(3))
+    hands.perform(replace(UNIT, silence=silence))
+    assert hands.raised is raised
+    assert (hands.goal is hands.rest) is not raised
+
+
+def test_waiting_hands_wander_until_the_next_stroke() -> None:
+    late = replace(UNIT, end=9.0, strokes=(*STRESSES, Stress(8.0, 1.0, "three")))
+    made = laid(0, (late,))
+    waiting = speed(made)[int(4.6 * FPS) : int(7.2 * FPS)]
+    assert waiting.mean() > 0.1
+    assert [landing.stress.time for landing in made.landings] == [2.8, 4.0, 8.0]
 
 
 def test_no_move_is_faster_for_being_broken_off() -> None:
