@@ -46,8 +46,8 @@ class Style:
 LIVELY = Style("lively", 0.62, smile=0.4)
 FORMAL = Style(
     "formal", 0.18, stress_s=0.86, amplitude=1.05, one_handed=0.2, steps=26.0, shifts=4.0,
-    roam=0.24, patience=(0.6, 1.1), sway=0.75, head=0.85, torso=0.8, lean=-0.02, away=0.3, brows=0.7,
-    smile=0.16, blinks=14.0,
+    roam=0.24, patience=(0.6, 1.1), sway=0.75, head=0.85, torso=0.8, lean=-0.02, away=0.3,
+    brows=0.7, smile=0.16, blinks=14.0,
 )  # fmt: skip
 CALM = Style(
     "calm", 0.13, stress_s=1.0, amplitude=0.9, tempo=0.85, one_handed=0.5, patience=(0.45, 0.9),
