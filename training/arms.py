@@ -231,7 +231,7 @@ class Hands:
         start = self.moves[-1].end + hold
         seconds = self._between(0.42, 0.75) / self._style.tempo
         # Now and then they drop to the hips and come from there to the next stroke.
-        low = self._rng.random() < 0.4
+        low = self._rng.random() < 0.5
         share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
         ready = self._ready(struck, 0.0 if low else stress.strength, share)
         self._go(start, start + seconds * (1.2 if low else 1.0), ready)

@@ -13,6 +13,7 @@ from engine.rotation import exp, forward_kinematics, multiply, normalize
 from engine.skeleton import SMPLX_55
 from training.arms import JOINTS, Landing, lay_arms
 from training.blend import turn_joint
+from training.clearance import keep_out
 from training.discourse import senses
 from training.gaze import Gaze, look_around
 from training.library import ClipLibrary
@@ -119,7 +120,7 @@ def perform(
     gaze = look_around(frames, own, thoughts, style, rng)
     nodded = () if style.listens else stresses
     turn_torso(rotations, Cues(energy, nodded, signs, gaze), style, rng)
-    rotations = np.asarray(normalize(rotations), np.float32)
+    rotations = keep_out(np.asarray(normalize(rotations), np.float32))
     positions, _ = forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, rotations, lower.translation
     )

@@ -48,6 +48,15 @@ def drift(count: int, channels: int, every: float, rng: np.random.Generator) -> 
     return np.asarray((1 - along) * goals[index] + along * goals[index + 1], np.float32)
 
 
+def smooth(x: np.ndarray, seconds: float) -> np.ndarray:
+    """`[T, C]` through a Gaussian of so many seconds over time; the ends are held."""
+    reach = int(3 * seconds * FPS)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * FPS)) ** 2)
+    kernel /= kernel.sum()
+    padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], 1)
+
+
 @dataclass(frozen=True)
 class Move:
     """A movement of joints to `target` `[J, 4]`, seconds.
@@ -83,7 +92,7 @@ def chain(first: FloatArray, moves: Sequence[Move], frames: int, lags: np.ndarra
     return continuous(np.asarray(normalize(result), np.float32))
 
 
-def softened(rotations: FloatArray, frames: float = 1.2) -> FloatArray:
+def softened(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
     """Rotations `[T, J, 4]` as flesh would do them: a Gaussian of `frames` over time."""
     reach = int(np.ceil(3 * frames))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)

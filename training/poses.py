@@ -29,7 +29,7 @@ def amplified(pose: FloatArray, rest: FloatArray, size: float, side: str) -> Flo
     result = pose.copy()
     joints = list(ARM[side][:3])
     way = log(multiply(inverse(rest[joints]), pose[joints]))
-    sizes = size * np.array([[0.8], [0.68], [1.05]])
+    sizes = size * np.array([[0.75], [0.64], [1.05]])
     result[joints] = multiply(rest[joints], exp((sizes * way).astype(np.float32)))
     return result
 

@@ -21,8 +21,9 @@ from engine.rotation import (
     rotate,
 )
 from engine.skeleton import SMPLX_55
+from training.blend import ease
 from training.contacts import foot_contacts
-from training.moves import FPS, Track, bump, drift
+from training.moves import FPS, Track, bump, drift, smooth
 from training.style import Style
 
 LOWER_JOINTS = (0, 1, 2, 4, 5, 7, 8, 10, 11)
@@ -118,12 +119,12 @@ class _Feet:
         places, yaws = here.copy(), self.yaw.goal.copy()
         places[foot] += way
         yaws[foot] = yaw
-        self.place.move(off + 0.08, seconds - 0.08, places)
-        self.yaw.move(off + 0.08, seconds - 0.08, yaws)
-        rise = float(rng.uniform(0.02, 0.035) + 0.06 * min(length, longest))
-        self.lift[:, foot] += rise * bump(
-            self.times, off + 0.5 * seconds, 0.45 * seconds, 0.5 * seconds
-        )
+        self.place.move(off + 0.05, seconds - 0.1, places)
+        self.yaw.move(off + 0.05, seconds - 0.1, yaws)
+        rise = float(rng.uniform(0.05, 0.065) + 0.06 * min(length, longest))
+        # Up before it goes and down after it came: a foot near the floor would slide.
+        up, down = ease((self.times - off) / 0.16), ease((off + seconds - self.times) / 0.17)
+        self.lift[:, foot] += rise * up * down
         self.pitch[:, foot] += 0.4 * bump(self.times, off + 0.16, 0.24, 0.5 * seconds)
         self.pitch[:, foot] -= 0.16 * bump(self.times, off + 0.8 * seconds, 0.4 * seconds, 0.25)
         return off + 0.8 * seconds
@@ -169,7 +170,7 @@ def lower_body(energy: np.ndarray, style: Style, rng: np.random.Generator) -> Lo
     standing = ankles[..., [0, 2]] + 0.035 * _heading(feet.yaw.values)
     hips = (1 - weight) * standing[:, 0] + weight * standing[:, 1]
     # A trunk is heavy: it swings from foot to foot more slowly than the feet go.
-    hips = np.stack([_smooth(x, _HEAVY_S) for x in hips.T], -1) + moved[:, [0, 2]]
+    hips = smooth(hips, _HEAVY_S) + moved[:, [0, 2]]
     yaw = feet.yaw.values.mean(1) + turns[:, 0]
     pitch = style.lean + turns[:, 1]
     # The hip over the free leg drops.
@@ -191,13 +192,6 @@ def _foot_turns(feet: _Feet) -> FloatArray:
         exp(np.stack([zero, feet.yaw.values, zero], -1)),
         exp(np.stack([feet.pitch, zero, zero], -1)),
     )
-
-
-def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
-    reach = int(3 * seconds * FPS)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * FPS)) ** 2)
-    padded = np.pad(x, reach, mode="edge")
-    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
 def _assemble(
@@ -222,8 +216,9 @@ def _assemble(
         up = np.sqrt(np.clip((_STRETCH * length[leg]) ** 2 - square, 0.25, None))
         heights.append(ankles[:, leg, 1] + up - sockets[:, leg, 1])
     # A lifted foot leaves its leg free; a standing one holds the hips down.
-    place[:, 1] = np.minimum.reduce([_smooth(np.minimum(*heights), 0.12), *heights])
-    place[:, 1] = _smooth(place[:, 1], 0.06) - sunk
+    highest = np.minimum(*heights)[:, None]
+    lowest = np.minimum(smooth(highest, 0.12), highest)
+    place[:, 1] = smooth(lowest, 0.06)[:, 0] - sunk
     rotations = identity(frames, 55).astype(float)
     rotations[:, 0] = pelvis
     for leg in range(2):

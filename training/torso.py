@@ -13,7 +13,7 @@ from engine.pose import FloatArray
 from engine.rotation import exp, forward_kinematics, identity, inverse, log, multiply
 from engine.skeleton import SMPLX_55
 from training.gaze import Gaze
-from training.moves import FPS, bump, drift
+from training.moves import FPS, bump, drift, smooth
 from training.plan import Stress
 from training.style import Style
 
@@ -42,13 +42,6 @@ class Cues:
     gaze: Gaze
 
 
-def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
-    reach = int(3 * seconds * FPS)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * FPS)) ** 2)
-    padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(c, kernel / kernel.sum(), mode="valid") for c in padded.T], 1)
-
-
 def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     """Pitch, yaw, roll `[T, 3]` of the chest that reaching hands ask for."""
     still = rotations.copy()
@@ -61,7 +54,7 @@ def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     yaw = -0.16 * apart[:, 2]
     roll = 0.16 * apart[:, 1] - 0.3 * both[:, 0]
     pitch = 0.24 * (both[:, 2] - 0.1) - 0.12 * (both[:, 1] - 0.1)
-    return style.torso * _smooth(np.stack([pitch, yaw, roll], 1), 0.12)
+    return style.torso * smooth(np.stack([pitch, yaw, roll], 1), 0.12)
 
 
 def _nods(times: np.ndarray, cues: Cues, style: Style, rng: np.random.Generator) -> np.ndarray:
@@ -161,7 +154,7 @@ def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.G
 def _heading(pelvis: FloatArray) -> FloatArray:
     """The part of rotations `[T, 4]` about the vertical, smoothed: where the body faces."""
     yaw = 2 * np.arctan2(pelvis[:, 2], pelvis[:, 0])[:, None]
-    yaw = _smooth(np.unwrap(yaw, axis=0), 0.5)
+    yaw = smooth(np.unwrap(yaw, axis=0), 0.5)
     return exp(np.concatenate([0 * yaw, yaw, 0 * yaw], 1))
 
 
