@@ -31,6 +31,10 @@ SEAM_HALF_LIFE_S = 0.075
 _OVERLAP = 2  # already emitted frames decoded again to see the seam and its rate
 
 
+Entries = Sequence[np.ndarray] | np.ndarray
+"""What the front ends of B streams heard, `[n, F]` each; n may differ."""
+
+
 class Place(NamedTuple):
     """Where things lie in a window of `frames` frames; codes are picked from `picked` on."""
 
@@ -120,7 +124,7 @@ class Runner:
             codes=torch.zeros(rows, len(BodyPart), self._decoder.context + 1, dtype=torch.int64),
             ground=np.zeros((rows, 2)),
             emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._face_width),
-            noise=[self._noise(seed) for seed in seeds],
+            noise=[self.noise(seed) for seed in seeds],
         )
         self._still(state)
         self._remember(state, self._decode(state, None, _OVERLAP), _OVERLAP)
@@ -137,7 +141,8 @@ class Runner:
             )
         state.motion[:, -len(start) :] = start
 
-    def _noise(self, seed: int) -> CodeNoise:
+    def noise(self, seed: int) -> CodeNoise:
+        """The noise of a new stream's choices."""
         classes = max(module.classes for module in self._parts.values())
         return CodeNoise(seed, len(BodyPart), classes, self._sampling.persistence)
 
@@ -159,17 +164,17 @@ class Runner:
     # -- one step --------------------------------------------------------------------------------
 
     def step(
-        self, state: StreamState, audio: np.ndarray, words: np.ndarray, speaker: Tensor
+        self, state: StreamState, audio: Entries, words: np.ndarray, speaker: Tensor
     ) -> list[PoseChunk]:
         """Emit `hop` frames of each stream; nothing yet with a schedule of whole files.
 
-        audio: entries `[B, n, F]` that are new since the last step: those of `hop` frames (the
-        first step of a stream with look-ahead brings `hop + lookahead`). words: `[B, W]` int64;
-        fewer than W at the end of a file. speaker: `[B]` int64.
+        audio: entries `[n, F]` of each stream that are new since its last step: those of `hop`
+        frames (the first step of a stream with look-ahead brings `hop + lookahead`). words:
+        `[B, W]` int64; fewer than W at the end of a file. speaker: `[B]` int64.
         Raises ShapeError where these do not fit the state.
         """
         self._check(state, audio, words)
-        push(state.audio, torch.from_numpy(audio), 1)
+        self._hear(state, audio)
         place = self._place(state, words.shape[1])
         outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker, place))
         new = self._choose(state, outputs, place)
@@ -218,9 +223,9 @@ class Runner:
             flag=FrameFlag.NONE,
         )
 
-    def hold(self, state: StreamState, audio: np.ndarray) -> list[PoseChunk]:
+    def hold(self, state: StreamState, audio: Entries) -> list[PoseChunk]:
         """Pass over `hop` frames without the model, holding the last pose: for catching up."""
-        push(state.audio, torch.from_numpy(audio), 1)
+        self._hear(state, audio)
         hop, last = self.schedule.hop, state.emitted
         push(state.codes, state.codes[:, :, -1:].repeat(1, 1, hop), 2)
         push(state.motion, state.motion[:, -1:].repeat(1, hop, 1), 1)
@@ -233,12 +238,20 @@ class Runner:
         ground = np.repeat(state.ground[:, None], hop, axis=1)
         return self._chunks(state, **repeat, ground=ground, flag=FrameFlag.HELD)
 
-    def _check(self, state: StreamState, audio: np.ndarray, words: np.ndarray) -> None:
-        rows = len(state.frame)
-        if audio.ndim != 3 or audio.shape[0] != rows or audio.shape[2] != state.audio.shape[2]:
-            raise ShapeError(
-                f"audio entries must be [{rows}, n, {state.audio.shape[2]}], got {audio.shape}"
-            )
+    @staticmethod
+    def _hear(state: StreamState, audio: Entries) -> None:
+        """Streams of one batch may stand at different hops, and so bring more or fewer entries."""
+        if len({len(entries) for entries in audio}) == 1:
+            push(state.audio, torch.from_numpy(np.stack(list(audio))), 1)
+            return
+        for row, entries in enumerate(audio):
+            push(state.audio[row : row + 1], torch.from_numpy(entries)[None], 1)
+
+    def _check(self, state: StreamState, audio: Entries, words: np.ndarray) -> None:
+        rows, width = len(state.frame), state.audio.shape[2]
+        for got in {(len(audio), *entries.shape) for entries in audio}:
+            if len(got) != 3 or got[0] != rows or got[2] != width:
+                raise ShapeError(f"audio entries must be [{rows}, n, {width}], got {got}")
         window = self.schedule.window
         short = self.schedule.files is not None and words.ndim == 2
         frames = min(words.shape[1], window) if short else window

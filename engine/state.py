@@ -3,6 +3,7 @@
 Rows are streams; each starts, stops and resets apart. Knows nothing of how a step is computed.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -50,6 +51,35 @@ class StreamState:
     def copy(self) -> "StreamState":
         """An independent copy, to be stepped or kept."""
         return deepcopy(self)
+
+    def take(self, rows: Sequence[int]) -> "StreamState":
+        """Some rows as a state of their own, in this order; only their noise stays shared."""
+        index = list(rows)
+        last = self.emitted
+        return StreamState(
+            frame=self.frame[index],
+            audio=self.audio[index],
+            motion=self.motion[index],
+            codes=self.codes[index],
+            ground=self.ground[index],
+            emitted=Emitted(
+                rotations=last.rotations[:, index],
+                face=last.face[:, index],
+                height=last.height[:, index],
+                contacts=last.contacts[:, index],
+            ),
+            noise=[self.noise[row] for row in index],
+        )
+
+    def put(self, rows: Sequence[int], state: "StreamState") -> None:
+        """Write the rows of `state` over these rows, in place: what `take` gave, or a new start."""
+        index = list(rows)
+        for name in ("frame", "audio", "motion", "codes", "ground"):
+            getattr(self, name)[index] = getattr(state, name)
+        for name in ("rotations", "face", "height", "contacts"):
+            getattr(self.emitted, name)[:, index] = getattr(state.emitted, name)
+        for row, noise in zip(index, state.noise, strict=True):
+            self.noise[row] = noise
 
 
 def push(history: Tensor, fresh: Tensor, dim: int) -> None:

@@ -31,9 +31,9 @@ LAYERS = (
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
     ("official",),
-    ("runner", "playout", "reader"),
+    ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
-    ("live",),
+    ("live", "pool"),
 )
 
 # Who may import whom among the packages. The command lines may import everyone.
