@@ -11,8 +11,8 @@ from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.pose import Motion
 from engine.skeleton import BodyPart
-from training.resample import resampled
-from training.windows import tensor_of
+from training.data.windows import tensor_of
+from training.sources.resample import resampled
 
 
 def usable_parts(bundle: Bundle, motion: Motion) -> list[BodyPart]:

@@ -18,8 +18,8 @@ from bench.manner import GROUPS, FloatArray, Sample, measures
 from bench.motions import read_motion
 from engine.errors import ConfigError
 from engine.text.files import read_words
-from training.style import STYLES
-from training.takes import read_take
+from training.composer.style import STYLES
+from training.data.takes import read_take
 
 NEAR = 1.2
 """A number within this factor of the target counts as near."""

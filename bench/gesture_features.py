@@ -22,7 +22,7 @@ from engine.errors import ConfigError
 from engine.pose import Motion
 from engine.rotation import to_sixd
 from engine.skeleton import SMPLX_55
-from training.resample import resampled
+from training.sources.resample import resampled
 
 WIDTH = 240
 FRAME_RATE = 30

@@ -14,11 +14,11 @@ from bench.strokes import Utterance, mute_report, stroke_test, stroke_times, wri
 from engine.bundle import Bundle
 from engine.pose import Motion, concatenate
 from engine.stream import GestureStream
-from training.plan import prominent_words
-from training.sentences import chat, held_out
-from training.speech import Speech
-from training.synthesis import Voice
-from training.talk import TEST_VOICES, speak
+from training.composer.plan import prominent_words
+from training.voices.sentences import chat, held_out
+from training.voices.speech import Speech
+from training.voices.synthesis import Voice
+from training.voices.talk import TEST_VOICES, speak
 
 _SENTENCES = 6  # of an utterance: about 20 s
 

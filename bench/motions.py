@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.clip import motion_of, read_arrays
 from engine.errors import ConfigError
 from engine.pose import Motion
-from training.clips import ARRAYS, load_clip
+from training.data.clips import ARRAYS, load_clip
 
 _PREFIXES = ("res_", "gt_")
 _MOTIONS = (".npz",)

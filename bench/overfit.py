@@ -19,9 +19,9 @@ from engine.pose import Motion, PoseChunk, concatenate
 from engine.sampling import SamplingConfig
 from engine.schedule import FileRules, Overlap, Schedule, Tail
 from engine.stream import GestureStream, pose_decoder
-from training.floors import encode, load_parts
-from training.takes import TakeFile, read_take
-from training.vectors import motion_vector
+from training.autoencoders.floors import encode, load_parts
+from training.data.takes import TakeFile, read_take
+from training.data.vectors import motion_vector
 
 SEEDS = 4
 

@@ -17,7 +17,7 @@ from bench.onsets import onset_times, take_sound
 from engine.errors import ConfigError, GestureError
 from engine.pose import Motion
 from engine.text.files import read_words
-from training.resample import resampled, shortened
+from training.sources.resample import resampled, shortened
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from engine.runner import Runner
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from training.dataset import CLOCK, TakeData, encode_take, load_takes
-from training.gesture import load_parts, read_vocabulary
+from training.data.dataset import CLOCK, TakeData, encode_take, load_takes
+from training.gestures.gesture import load_parts, read_vocabulary
 from training.store import load_config, load_weights
 
 FPS = 30.0

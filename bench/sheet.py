@@ -17,15 +17,15 @@ from bench.figures import Still, still_sheet
 from engine.errors import ConfigError
 from engine.pose import Motion
 from engine.skeleton import SMPLX_55
-from training.axes import in_our_axes
-from training.bvh import read_bvh
-from training.bvh_figure import figure_of
-from training.checks import compare, measure, suspicions
-from training.clips import load_clip
-from training.figure import Figure
-from training.legs import FOOT_HEIGHT_M
-from training.retarget import retarget
-from training.skeleton_map import SkeletonMap, find_map, load_map, map_names
+from training.data.clips import load_clip
+from training.sources.axes import in_our_axes
+from training.sources.bvh import read_bvh
+from training.sources.bvh_figure import figure_of
+from training.sources.checks import compare, measure, suspicions
+from training.sources.figure import Figure
+from training.sources.legs import FOOT_HEIGHT_M
+from training.sources.retarget import retarget
+from training.sources.skeleton_map import SkeletonMap, find_map, load_map, map_names
 
 _APART_S = 0.8
 Subparsers = Any  # argparse has no public name for what add_subparsers gives

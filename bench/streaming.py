@@ -26,9 +26,9 @@ from engine.pose import Motion, concatenate
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
-from training.floors import decode, encode
-from training.resample import shortened
-from training.takes import TakeFile, read_take
+from training.autoencoders.floors import decode, encode
+from training.data.takes import TakeFile, read_take
+from training.sources.resample import shortened
 
 _EDGE_S = 20.0
 _BODY = [part for part in BodyPart if part is not BodyPart.FACE]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from engine.pose import Motion
-from training.figure import Figure, figure_of_motion
-from training.skeleton_map import load_map
+from training.sources.figure import Figure, figure_of_motion
+from training.sources.skeleton_map import load_map
 
 
 def disguised(motion: Motion, name: str) -> Figure:

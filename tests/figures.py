@@ -3,8 +3,8 @@
 import numpy as np
 
 from engine.rotation import exp, identity
-from training.blend import Clip, ease
-from training.library import ClipLibrary
+from training.composer.blend import Clip, ease
+from training.composer.library import ClipLibrary
 
 
 def hanging(frames: int) -> np.ndarray:

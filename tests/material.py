@@ -13,12 +13,12 @@ from engine.model.builders import build_global_motion, build_part_vae
 from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import SMPLX_55, BodyPart
-from training.clips import write_json
-from training.compose import Take, save_take
-from training.layers import Body
-from training.plan import Stress
-from training.speech import RATE, Phone, Speech, SpokenWord
+from training.composer.compose import Take, save_take
+from training.composer.layers import Body
+from training.composer.plan import Stress
+from training.data.clips import write_json
 from training.store import save_module
+from training.voices.speech import RATE, Phone, Speech, SpokenWord
 
 CODES, CODE_DIM = 24, 8
 _MOVING = ("left_shoulder", "right_elbow", "spine2", "left_knee", "left_index1", "pelvis", "jaw")

@@ -13,8 +13,8 @@ from engine.model.part_vae import PartVae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp
 from engine.skeleton import BodyPart
-from training.dataset import GestureWindows, TakeData
-from training.vectors import motion_vector
+from training.data.dataset import GestureWindows, TakeData
+from training.data.vectors import motion_vector
 
 FRAMES = 96
 

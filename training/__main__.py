@@ -11,21 +11,21 @@ from typing import Any
 from engine.errors import ConfigError, GestureError
 
 STAGES = {
-    "retarget": "training.retarget",
-    "compose": "training.compose",
-    "beat2": "training.beat2_corpus",
-    "import": "training.importing",
-    "vq": "training.vq",
-    "global": "training.global_motion",
-    "floors": "training.floors",
-    "rest": "training.rest",
-    "gesture": "training.gesture",
+    "retarget": "training.sources.retarget",
+    "compose": "training.composer.compose",
+    "beat2": "training.sources.beat2_corpus",
+    "import": "training.sources.importing",
+    "vq": "training.autoencoders.vq",
+    "global": "training.autoencoders.global_motion",
+    "floors": "training.autoencoders.floors",
+    "rest": "training.autoencoders.rest",
+    "gesture": "training.gestures.gesture",
     "bundle": "training.bundle",
 }
 """Stage to the module whose `run(config, data, out)` does it; in the order they are run."""
 
 TRAINED = ("vq", "global", "gesture")
-"""Stages that go through `training.loop`; their `run` takes a team too."""
+"""Stages that go through `training.trainer.loop`; their `run` takes a team too."""
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -60,13 +60,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
     """Run a stage that trains, in as many processes as are wanted."""
-    from training import launch
+    from training.trainer import launch
 
     if options.tensorboard:
         config = {**config, "loop": {**config.get("loop", {}), "tensorboard": True}}
     work = launch.Work(STAGES[options.stage], config, options.data, options.out)
     if options.workers:
-        from training import cluster
+        from training.trainer import cluster
 
         cluster.across(work, options.workers, options.address)
     elif (options.processes or 1) > 1:

@@ -25,10 +25,10 @@ from engine.pose import HandReference, Motion
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from training.clips import load_clip
-from training.gesture import SCHEDULES, read_vocabulary
+from training.data.clips import load_clip
+from training.data.vectors import part_vector
+from training.gestures.gesture import SCHEDULES, read_vocabulary
 from training.store import load_config, load_weights
-from training.vectors import part_vector
 
 _SETTLED = 96  # frames of standing still after which a causal encoder has seen nothing else
 

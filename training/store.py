@@ -9,7 +9,7 @@ from torch import nn
 
 from engine.config import from_mapping, to_mapping
 from engine.errors import ConfigError, ExportError
-from training.clips import write_json
+from training.data.clips import write_json
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from engine.config import GlobalMotionConfig, live_config
 from engine.errors import ConfigError
 from engine.skeleton import BodyPart
 from tests.material import CODE_DIM, CODES, part_config, waving
-from training.windows import tensor_of
+from training.data.windows import tensor_of
 
 
 def bundle(**changes):

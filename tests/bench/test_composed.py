@@ -13,7 +13,7 @@ from bench.manner import Sample
 from engine.errors import ConfigError
 from engine.text.words import TimedWord
 from tests.material import save_corpus, waving
-from training.clips import save_clip, write_json
+from training.data.clips import save_clip, write_json
 
 
 def sample(seed: int) -> Sample:

@@ -22,7 +22,7 @@ from bench.gesture_features import (
 from engine.errors import ConfigError
 from engine.skeleton import SMPLX_55
 from tests.material import waving
-from training.resample import resampled
+from training.sources.resample import resampled
 
 NOTES = EncoderNotes("nothing", "none", 0, 0, 1.0)
 

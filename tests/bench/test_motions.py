@@ -9,8 +9,8 @@ from engine.events import EventCounter
 from engine.face import ARKIT_51, FLAME_100
 from exporters.npz import NpzSink
 from tests.material import waving
-from training.beat2 import Beat2Clip, write_beat2
-from training.clips import save_clip
+from training.data.clips import save_clip
+from training.sources.beat2 import Beat2Clip, write_beat2
 
 
 def test_every_kind_of_motion_is_read(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from engine.skeleton import BodyPart
 from tests.models import tiny_bundle
 from tests.sounds import babble
 from tests.takes import take
+from training.data.takes import TakeFile, write_take
 from training.store import save_module
-from training.takes import TakeFile, write_take
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("matplotlib")
 from bench.__main__ import main
 from tests.material import waving
-from training.clips import save_clip
+from training.data.clips import save_clip
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from bench.quality_takes import find_speech, load_pairs
 from engine.errors import ConfigError
 from engine.pose import Motion
 from tests.material import waving
-from training.clips import save_clip
-from training.resample import resampled, shortened
+from training.data.clips import save_clip
+from training.sources.resample import resampled, shortened
 
 WORDS = "start\tend\tword\n0.5\t1.0\thello\n"
 

@@ -15,9 +15,9 @@ from engine.model.builders import build_gesture_model, build_part_vae
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp, identity
 from engine.skeleton import BodyPart
-from training.dataset import TakeData
+from training.data.dataset import TakeData
+from training.data.vectors import motion_vector
 from training.store import save_module
-from training.vectors import motion_vector
 
 JAW = ARKIT_51.coefficients.index("jawOpen")
 

@@ -10,9 +10,9 @@ from engine.errors import ConfigError
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.skeleton import SMPLX_55
 from tests.disguise import disguised
-from training.bvh import write_bvh
-from training.bvh_figure import bvh_of
-from training.clips import save_clip
+from training.data.clips import save_clip
+from training.sources.bvh import write_bvh
+from training.sources.bvh_figure import bvh_of
 
 pytest.importorskip("matplotlib")
 from bench.__main__ import main

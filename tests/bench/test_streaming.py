@@ -24,8 +24,8 @@ from engine.bundle import save_bundle
 from engine.errors import ConfigError
 from tests.material import tone_take
 from tests.models import tiny_bundle
-from training.compose import save_take
-from training.takes import TakeFile
+from training.composer.compose import save_take
+from training.data.takes import TakeFile
 
 
 @pytest.fixture(scope="module")

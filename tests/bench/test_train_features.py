@@ -7,7 +7,7 @@ from bench.gesture_features import gesture_vectors, load_encoder
 from bench.train_features import FeatureTraining, train_features, train_from_folder
 from engine.errors import ConfigError
 from tests.material import waving
-from training.clips import save_clip
+from training.data.clips import save_clip
 
 SHORT = FeatureTraining(steps=3, batch=2, decoder_width=16)
 

@@ -16,9 +16,9 @@ from engine.skeleton import BodyPart
 from tests.material import CODE_DIM, CODES, save_parts, waving
 from training import bundle
 from training.bundle import BundleSettings, rest_codes
-from training.clips import save_clip, write_json
+from training.data.clips import save_clip, write_json
+from training.data.windows import tensor_of
 from training.store import save_module
-from training.windows import tensor_of
 
 WORDS = ["hello", "no"]
 CONFIG = {

@@ -9,8 +9,8 @@ import pytest
 from engine.errors import ConfigError
 from tests.material import save_corpus, save_parts, waving
 from training import __main__ as command
-from training.checkpoint import CHECKPOINT, read_log
-from training.clips import save_clip
+from training.data.clips import save_clip
+from training.trainer.checkpoint import CHECKPOINT, read_log
 
 
 def test_stages_are_imported_only_when_they_are_run():
@@ -43,12 +43,12 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 
 def test_every_shipped_configuration_is_valid(root):
     from engine.config import from_mapping
-    from training.beat2_corpus import Beat2Settings
+    from training.autoencoders.global_motion import GlobalTraining
+    from training.autoencoders.vq import VqTraining
     from training.bundle import BundleSettings
-    from training.gesture import GestureTraining
-    from training.global_motion import GlobalTraining
-    from training.importing import ImportSettings
-    from training.vq import VqTraining
+    from training.gestures.gesture import GestureTraining
+    from training.sources.beat2_corpus import Beat2Settings
+    from training.sources.importing import ImportSettings
 
     for path in sorted((root / "training" / "configs").rglob("vq*.toml")):
         assert from_mapping(VqTraining, command.read_config(path)).parts

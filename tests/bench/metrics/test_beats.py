@@ -92,7 +92,7 @@ def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
     pytest.importorskip("librosa")
     from bench.metrics.kinematics import places_in_place, speeds
     from bench.onsets import onset_times, take_sound
-    from training.beat2 import read_beat2, to_motion
+    from training.sources.beat2 import read_beat2, to_motion
 
     folder = shared_dir / "data" / "beat2"
     motion = to_motion(read_beat2(folder / "2_scott_0_1_1.npz"))

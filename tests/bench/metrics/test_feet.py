@@ -78,7 +78,7 @@ def test_the_floor_is_below_the_feet():
 def test_a_real_speaker_slides_about_as_much_as_published(shared_dir: Path) -> None:
     """Reported for BEATX: 0.087. This take steps often."""
     from bench.metrics.kinematics import places
-    from training.beat2 import read_beat2, to_motion
+    from training.sources.beat2 import read_beat2, to_motion
 
     take = shared_dir / "data" / "beat2" / "2_scott_0_1_1.npz"
     positions = places(to_motion(read_beat2(take)))

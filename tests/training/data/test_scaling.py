@@ -1,0 +1,67 @@
+"""The shipped model takes raw motion and computes what the learning one did with scaled motion."""
+
+import pytest
+import torch
+
+from engine.config import live_config
+from engine.kernels.base import WindowInputs
+from engine.model.builders import build_gesture_model
+from engine.model.paper import paper_config
+from training.data.scaling import awaken, folded, scaling_of
+
+
+def test_standardised_motion_has_mean_zero_and_deviation_one() -> None:
+    motion = torch.randn(5000, 4) * torch.tensor([1.0, 5.0, 0.1, 0.0]) + 3.0
+    scaled = scaling_of(motion).apply(motion)
+    assert scaled.mean(0).abs().max() < 1e-3
+    assert (scaled.std(0)[:3] - 1).abs().max() < 1e-3
+    assert scaled.std(0)[3] == 0.0
+
+
+CONFIGS = {
+    "live": live_config(6, 10, width=16, codes=8, code_dim=6),
+    "paper": paper_config(
+        10, width=16, audio_width=8, motion_width=8, codes=8, code_dim=6, speakers=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_folding_changes_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    config = CONFIGS[name]
+    model = build_gesture_model(config).eval()
+    motion = 0.3 * torch.randn(2, 12, 337) + torch.rand(337)
+    scaling = scaling_of(motion.flatten(0, 1))
+    mask = (torch.rand(2, 12, 1) < 0.5).float().expand(2, 12, 337)
+    audio = torch.randn(2, 12, config.audio.channels)
+    words = torch.zeros(2, 12, dtype=torch.int64)
+    speaker = torch.zeros(2, dtype=torch.int64)
+    learning = model(WindowInputs(scaling.apply(motion), mask, audio, words, speaker))
+    shipped = folded(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
+    for a, b in zip(learning.logits, shipped.logits, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    awaken(model, WindowInputs(scaling.apply(motion), mask, audio, words, speaker))
+    plain = model(WindowInputs(motion, mask, audio, words, speaker))
+    shipped = folded(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
+    assert not torch.allclose(plain.logits[1], shipped.logits[1], atol=1e-2)
+
+
+def test_an_awakened_model_hears_and_sees() -> None:
+    torch.manual_seed(0)
+    model = build_gesture_model(live_config(6, 10, width=16, codes=8, code_dim=6)).eval()
+    mask = torch.zeros(4, 12, 337)
+    words, speaker = torch.zeros(4, 12, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
+    inputs = WindowInputs(torch.randn(4, 12, 337), mask, torch.randn(4, 12, 6), words, speaker)
+
+    def changes() -> tuple[float, float]:
+        before = model(inputs).logits[1]
+        seen = model(inputs._replace(motion=torch.randn(4, 12, 337))).logits[1]
+        heard = model(inputs._replace(audio=torch.randn(4, 12, 6))).logits[1]
+        return tuple(float((x - before).std() / before.std()) for x in (seen, heard))
+
+    asleep = changes()
+    awaken(model, inputs)
+    awake = changes()
+    assert awake[0] > 3 * asleep[0]
+    assert awake[1] > 0.2

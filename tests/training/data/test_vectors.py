@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from engine import rotation as rot
+from engine.face import ARKIT_51
+from engine.pose import Motion, PoseChunk, PoseFormat
+from engine.skeleton import BodyPart
+from training.data.vectors import (
+    join_parts,
+    local_translation,
+    motion_from_vector,
+    motion_vector,
+    part_vector,
+    world_translation,
+)
+
+
+@pytest.fixture
+def motion():
+    random = np.random.default_rng(2)
+    rotations = rot.normalize(random.normal(size=(6, 55, 4))).astype(np.float32)
+    rotations[:, 23:25] = rot.identity(6, 2)
+    translation = random.normal(size=(6, 3)).astype(np.float32)
+    translation -= translation[:1] * [1.0, 0.0, 1.0]
+    contacts = random.integers(0, 2, (6, 4)).astype(np.float32)
+    face = random.uniform(size=(6, ARKIT_51.width)).astype(np.float32)
+    chunk = PoseChunk(0, rotations, translation.astype(np.float32), contacts, face)
+    return Motion(PoseFormat(), chunk)
+
+
+def test_velocity_is_to_the_next_frame():
+    local = local_translation(np.array([[0, 1, 0], [0.1, 1.1, 0], [0.1, 1, 0.3]]), fps=30)
+    np.testing.assert_allclose(local, [[3, 1, 0], [0, 1.1, 9], [0, 1, 0]], atol=1e-5)
+
+
+def test_translation_returns_from_its_velocities(motion):
+    there = local_translation(motion.poses.translation, 30)
+    back = world_translation(there, 30, np.zeros(2))
+    np.testing.assert_allclose(back, motion.poses.translation, atol=1e-5)
+
+
+def test_a_motion_returns_from_its_vector(motion):
+    back = motion_from_vector(motion_vector(motion), motion.poses.face, motion.format)
+    assert rot.angle(back.poses.rotations, motion.poses.rotations).max() < 1e-3
+    np.testing.assert_allclose(back.poses.translation, motion.poses.translation, atol=1e-5)
+    np.testing.assert_array_equal(back.poses.contacts, motion.poses.contacts)
+
+
+def test_the_parts_together_are_the_whole(motion):
+    vector = motion_vector(motion)
+    parts = {part: part_vector(part, motion) for part in BodyPart}
+    widths = {part: x.shape[-1] for part, x in parts.items()}
+    assert widths == {
+        BodyPart.FACE: 57, BodyPart.UPPER: 78, BodyPart.HANDS: 180, BodyPart.LOWER: 61,
+    }  # fmt: skip
+    joined, face = join_parts(parts)
+    np.testing.assert_allclose(joined, vector, atol=1e-6)
+    np.testing.assert_array_equal(face, motion.poses.face)

@@ -1,0 +1,282 @@
+"""Stage `compose`: speech, and motion from clips placed on its stressed words.
+
+Reads the clips of stage `retarget` and a file of sentences; writes takes of half a minute in the
+format of `training.data.takes` and `corpus.json` last.
+
+Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
+utterances (see `training.voices.utterances`), which speak in recorded_share of the takes.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.clock import FrameClock
+from engine.errors import ConfigError
+from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat
+from engine.rotation import exp
+from engine.text.words import TimedWord, normalise
+from training.composer.blend import MARKERS, Clip, continuous
+from training.composer.discourse import KEYWORDS, senses
+from training.composer.face import FaceCues, face_track, force_of, jaw_angle
+from training.composer.layers import Body, Performance, perform
+from training.composer.library import ClipLibrary
+from training.composer.moves import FPS
+from training.composer.plan import Stress, level_of, phrases, plan_gestures, prominent_words
+from training.composer.style import Style, draw_style, on_a_day
+from training.data.clips import load_clip, write_json
+from training.data.takes import TakeFile, write_take
+from training.voices.phones import FUNCTION_WORDS
+from training.voices.sentences import read_sentences
+from training.voices.speech import RATE, Phone, Speech
+from training.voices.talk import recorded, synthetic
+from training.voices.utterances import Recorded, align_all, read_list
+
+_VOCABULARY = 1000
+_MEAN_TAKE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Material:
+    """What takes are made of: clips by split, sentences, and recorded readers for a share."""
+
+    libraries: Mapping[str, ClipLibrary]
+    sentences: Sequence[str]
+    recorded: Sequence[Recorded] = ()
+    recorded_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Take:
+    """Speech with its stresses and the body and face that go with it."""
+
+    speech: Speech
+    stresses: tuple[Stress, ...]
+    body: Body
+    face: FloatArray
+    voice: str
+    split: str
+    speaker: str = ""
+
+
+def compose_take(material: Material, split: str, style: Style, rng: np.random.Generator) -> Take:
+    """One take of 20 to 40 seconds: a synthetic voice, or now and then a recorded reader."""
+    readers = {item.split for item in material.recorded}
+    if split in readers and rng.random() < material.recorded_share:
+        voice, speech = recorded(material.recorded, split, rng)
+    else:
+        voice, speech = synthetic(material.sentences, split, rng)
+    return move_to(speech, material.libraries[split], style, Origin(voice, split), rng)
+
+
+def silent_take(
+    material: Material, split: str, seconds: float, style: Style, rng: np.random.Generator
+) -> Take:
+    """Nobody speaks: idle."""
+    count = round(seconds * RATE)
+    speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
+    library = material.libraries[split]
+    return move_to(speech, library, style, Origin("silence", split), rng)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a take comes from: the voice that is heard, and train or test."""
+
+    voice: str
+    split: str
+
+
+def move_to(
+    speech: Speech,
+    library: ClipLibrary,
+    style: Style,
+    origin: Origin,
+    rng: np.random.Generator,
+) -> Take:
+    """Somebody of `style` who says `speech`, or listens to it."""
+    stresses = prominent_words(speech, style.stress_s)
+    units = plan_gestures(speech, stresses, rng)
+    done = perform(speech, stresses, units, library, style, rng)
+    face = _face(speech, stresses, done, style, rng)
+    own = () if style.listens else tuple(stresses)
+    return Take(speech, own, done.body, face, origin.voice, origin.split, style.name)
+
+
+def _face(
+    speech: Speech,
+    stresses: Sequence[Stress],
+    done: Performance,
+    style: Style,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """The face `[T, 51]`; turns the jaw joint of the body with it. A listener's mouth is shut."""
+    rotations = done.body.rotations
+    times = np.arange(len(rotations)) / FPS
+    silent = Speech(speech.samples, (Phone("pau", 0.0, speech.duration),), ())
+    face = face_track(_cues(silent if style.listens else speech, stresses, done), times, style, rng)
+    turn = np.zeros((len(times), 3), np.float32)
+    turn[:, 0] = jaw_angle(face)
+    rotations[:, 22] = exp(turn)
+    rotations[:, 23:25] = np.array([1, 0, 0, 0], np.float32)
+    return face
+
+
+def _cues(speech: Speech, stresses: Sequence[Stress], done: Performance) -> FaceCues:
+    accents, ends = [], []
+    for words in phrases(speech):
+        asked = senses([word.text for word in words])
+        pairs = zip(words, asked, strict=True)
+        accents += [(word.vowel_start, sense.brows) for word, sense in pairs if sense]
+        ends.append(words[-1].end)
+    levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
+    own = stresses if speech.words else ()
+    force = force_of(speech.phones, levels, [stress.time for stress in own])
+    return FaceCues(speech.phones, force, own, done.gaze, accents, ends)
+
+
+def save_take(path: Path, take: Take) -> None:
+    """Write a take in the format of `training.data.takes`."""
+    body, stresses = take.body, take.stresses
+    poses = PoseChunk(
+        0,
+        body.rotations.astype(np.float32),
+        body.translation.astype(np.float32),
+        body.contacts.astype(np.float32),
+        take.face.astype(np.float32),
+    )
+    record = TakeFile(
+        motion=Motion(PoseFormat(clock=FrameClock(RATE, FPS)), poses),
+        sound=take.speech.samples,
+        words=tuple(TimedWord(w.text, w.start, w.end) for w in take.speech.words if w.text.strip()),
+        stressed_times=np.array([s.time for s in stresses], np.float32),
+        stressed_strengths=np.array([s.strength for s in stresses], np.float32),
+        voice=take.voice,
+        split=take.split,
+        speaker=take.speaker,
+    )
+    write_take(path, record)
+
+
+def load_clips(folder: Path) -> list[Clip]:
+    """The idle and gesture clips of stage `retarget`; ConfigError where there are none."""
+    table = folder / "clips.json"
+    if not table.is_file():
+        raise ConfigError(f"expected {table}; run the stage retarget first")
+    clips = []
+    for entry in json.loads(table.read_text()):
+        if entry["use"] not in ("gesture", "idle", "fidget"):
+            continue
+        motion, _ = load_clip(folder / "clips" / f"{entry['name']}.npz")
+        poses, known = motion.poses, entry.get("times") or {}
+        names = {k: entry[k] for k in ("name", "use", "split", "family", "hand", "actor")}
+        times = tuple(known[m] for m in MARKERS) if all(m in known for m in MARKERS) else ()
+        clip = Clip(
+            rotations=poses.rotations, translation=poses.translation, contacts=poses.contacts,
+            times=times, **names,
+        )  # fmt: skip
+        clips.append(replace(clip, rotations=continuous(clip.rotations)))
+    return clips
+
+
+_shared: dict[str, Material] = {}
+
+
+def _start_worker(clips: Path, sentences: Path, spoken: Sequence[Recorded], share: float) -> None:
+    loaded = load_clips(clips)
+    libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
+    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, share)
+
+
+def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
+    split, index, seed, path = job
+    rng = np.random.default_rng([seed, index, split == "test"])
+    material = _shared["material"]
+    style = on_a_day(draw_style(rng), rng)
+    if index % 16 == 15:
+        take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
+    else:
+        take = compose_take(material, split, style, rng)
+    save_take(Path(path), take)
+    return {
+        "name": Path(path).stem,
+        "split": split,
+        "voice": take.voice,
+        "speaker": take.speaker,
+        "frames": len(take.face),
+        "words": [w.text for w in take.speech.words],
+        "stresses": len(take.stresses),
+    }
+
+
+def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """The most frequent words of the training takes, and every word that asks for a gesture."""
+    said = (w for e in entries if e["split"] == "train" for w in e["words"])
+    counts = Counter(word for word in map(normalise, said) if word)
+    keys = {w for words in KEYWORDS.values() for w in words}
+    frequent = [w for w, _ in counts.most_common(_VOCABULARY) if w not in keys]
+    return sorted(keys) + frequent[: _VOCABULARY - len(keys)]
+
+
+def _recordings(folder: Path | None) -> list[Recorded]:
+    """The aligned utterances of a folder; what could not be aligned is printed."""
+    if folder is None:
+        return []
+    aligned, problems = align_all(read_list(folder))
+    for problem in problems:
+        print(f"compose: left out {problem}")
+    minutes = sum(item.speech.duration for item in aligned) / 60
+    print(f"compose: {len(aligned)} recorded utterances, {minutes:.1f} min", flush=True)
+    return aligned
+
+
+def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
+    seed = int(config.get("seed", 1))
+    jobs = []
+    for split, minutes in (
+        ("train", config.get("minutes", 120)),
+        ("test", config.get("test_minutes", 10)),
+    ):
+        count = max(1, round(float(minutes) * 60 / _MEAN_TAKE_S))
+        jobs += [(split, i, seed, str(out / f"{split}_{i:03d}.npz")) for i in range(count)]
+    return jobs
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
+    if "sentences" not in config:
+        raise ConfigError("expected the key sentences (a text file, one sentence a line)")
+    spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
+    jobs, workers = _jobs(config, out), int(config.get("workers", 2))
+    share = float(config.get("recorded_share", 0.3))
+    arguments = (data, Path(config["sentences"]), spoken, share)
+    (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
+    begin = time.perf_counter()
+    entries: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(workers, None, _start_worker, arguments) as pool:
+        for entry in pool.map(_make, jobs, chunksize=4):
+            entries.append(entry)
+            if len(entries) % 50 == 0:
+                print(f"{len(entries)} of {len(jobs)} takes", flush=True)
+    _summary(entries, (time.perf_counter() - begin) * workers)
+    write_json(out / "vocabulary.json", vocabulary(entries))
+    for entry in entries:
+        del entry["words"]
+    write_json(out / "corpus.json", {"fps": FPS, "sample_rate": RATE, "takes": entries})
+
+
+def _summary(entries: Sequence[dict[str, Any]], core_s: float) -> None:
+    content = sum(w not in FUNCTION_WORDS for e in entries for w in e["words"])
+    seconds = sum(e["frames"] for e in entries) / FPS
+    stresses = sum(e["stresses"] for e in entries)
+    speakers = Counter(e["speaker"] for e in entries)
+    print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
+    print(", ".join(f"{name}: {count} takes" for name, count in speakers.most_common()))
+    print(f"{seconds / core_s:.0f} minutes of corpus a minute and core")

@@ -1,0 +1,187 @@
+"""Which words stand out and which gestures go with them: speech in, a list of gesture units out.
+
+A live model hears no future, so the plan only asks for what a listener could know: hands rise after
+a phrase has begun, a stroke follows the onset of the stressed vowel, hands sink after a pause has
+lasted. Knows words and sound; of motion it knows only kinds of gestures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from training.composer.discourse import STRONG, WEIGHTS, Sense, sense_at, senses
+from training.voices.phones import FUNCTION_WORDS
+from training.voices.speech import RATE, Speech, SpokenWord
+
+PAUSE_S = 0.25  # a silence this long ends a phrase
+_SPACING_S = 0.5  # no two strokes nearer than this
+SPEECH_PER_STRESS_S = 0.95
+
+
+@dataclass(frozen=True)
+class Stress:
+    """A prominent word: the onset of its stressed vowel (s) and how strong it is, 0..1."""
+
+    time: float
+    strength: float
+    word: str
+
+
+@dataclass(frozen=True)
+class GestureUnit:
+    """Strokes of one kind with one clip. Seconds.
+
+    start: when hands that are down may rise; end: of its words; silence: that follows it, 0 within
+    a phrase; rest_s: from its last stroke to the next one where there is no silence. hand: left,
+    right, both or as it comes; amplitude: 1 = as the speaker's style has it.
+    """
+
+    start: float
+    end: float
+    kind: str
+    strokes: tuple[Stress, ...]
+    silence: float = 0.0
+    rest_s: float = 0.0
+    hand: str = ""
+    amplitude: float = 1.0
+
+
+def level_of(speech: Speech, start: float, end: float) -> float:
+    """Loudness of a stretch of speech (s), dB of full scale."""
+    sound = np.asarray(speech.samples[int(start * RATE) : int(end * RATE)], np.float64)
+    return float(10 * np.log10(np.mean(np.square(sound)) + 1e-8)) if len(sound) else -80.0
+
+
+def _vowel_sound(speech: Speech, word: SpokenWord) -> tuple[float, float, float]:
+    """Level in dB, log2 of the pitch in Hz and seconds of the word's stressed vowel."""
+    first = int(word.vowel_start * RATE)
+    last = min(max(int(word.vowel_end * RATE), first + RATE // 25), first + RATE // 5)
+    sound = np.asarray(speech.samples[first:last], np.float64)
+    if len(sound) < 320:
+        return -80.0, 7.0, 0.0
+    level = level_of(speech, first / RATE, last / RATE)
+    size = 2048
+    spectrum = np.fft.rfft((sound - sound.mean())[: size // 2], size)
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[RATE // 400 : RATE // 70]
+    period = RATE // 400 + int(correlation.argmax())
+    return level, float(np.log2(RATE / period)), word.vowel_end - word.vowel_start
+
+
+def _standard(x: np.ndarray, floor: float) -> np.ndarray:
+    spread = np.median(np.abs(x - np.median(x))) * 1.48
+    return np.clip((x - np.median(x)) / max(float(spread), floor), -2.5, 2.5)
+
+
+def prominent_words(speech: Speech, every_s: float = SPEECH_PER_STRESS_S) -> list[Stress]:
+    """Content words whose stressed vowel is loud, high or long among those of the speech.
+
+    About one in `every_s` seconds of speech, none nearer to another than `_SPACING_S`.
+    """
+    content = [w for w in speech.words if w.text not in FUNCTION_WORDS]
+    if not content:
+        return []
+    sounds = np.array([_vowel_sound(speech, w) for w in content])
+    score = 0.7 * _standard(sounds[:, 0], 1.0) + 0.4 * _standard(sounds[:, 1], 0.08)
+    score += 0.4 * _standard(sounds[:, 2], 0.02)
+    score += 0.6 * np.array([w.accented for w in content])
+    spoken = sum(w.end - w.start for w in speech.words)
+    wanted = int(np.ceil(spoken / every_s))
+    chosen: list[int] = []
+    for i in np.argsort(-score):
+        near = [
+            j for j in chosen if abs(content[j].vowel_start - content[i].vowel_start) < _SPACING_S
+        ]
+        if not near and len(chosen) < wanted:
+            chosen.append(int(i))
+    low, high = np.percentile(score, [15, 95])
+    strength = np.clip((score - low) / max(high - low, 0.1), 0.0, 1.0)
+    return [
+        Stress(content[i].vowel_start, float(strength[i]), content[i].text) for i in sorted(chosen)
+    ]
+
+
+def phrases(speech: Speech) -> list[list[SpokenWord]]:
+    """Words grouped by the silences between them."""
+    result: list[list[SpokenWord]] = []
+    for word in speech.words:
+        if result and word.start - result[-1][-1].end < PAUSE_S:
+            result[-1].append(word)
+        else:
+            result.append([word])
+    return result
+
+
+def _beat(stress: Stress, rng: np.random.Generator) -> str:
+    strength = stress.strength + 0.2 * rng.standard_normal()
+    return "beat_low" if strength < 0.35 else "beat_mid" if strength < 0.7 else "beat_high"
+
+
+def _index_at(words: Sequence[SpokenWord], time: float) -> int:
+    return max(0, int(np.searchsorted([w.end for w in words], time, side="right")))
+
+
+def _asked(
+    words: Sequence[SpokenWord], strokes: Sequence[Stress], rng: np.random.Generator
+) -> list[Sense | None]:
+    """For each stress of a phrase what its words ask for; None: just a beat."""
+    found = senses([w.text for w in words])
+    asked: list[Sense | None] = []
+    for stress in strokes:
+        sense = sense_at(found, min(_index_at(words, stress.time), len(words) - 1))
+        drawn = sense is not None and rng.random() < WEIGHTS[sense.kind]
+        # A second keyword of the same kind goes on with the same gesture.
+        asked.append(sense if drawn else None)
+    return asked
+
+
+def _grouped(asked: Sequence[Sense | None], rng: np.random.Generator) -> list[list[int]]:
+    """Stresses by gesture unit: one for a meaning, one to three for beats."""
+    groups: list[list[int]] = []
+    room = 0
+    for index, sense in enumerate(asked):
+        same = bool(groups) and (sense is None or sense == asked[groups[-1][0]])
+        if same and room > 0:
+            groups[-1].append(index)
+            room -= 1
+        else:
+            groups.append([index])
+            # A meaning is often driven home by one more beat of the same hands.
+            room = int(rng.choice([0, 1, 2], p=[0.45, 0.35, 0.2] if sense else [0.3, 0.4, 0.3]))
+    return groups
+
+
+def plan_gestures(
+    speech: Speech, stresses: Sequence[Stress], rng: np.random.Generator
+) -> list[GestureUnit]:
+    """Gesture units in order; every stress is in one."""
+    units: list[GestureUnit] = []
+    spoken = phrases(speech)
+    for number, words in enumerate(spoken):
+        start, end = words[0].start, words[-1].end
+        upcoming = spoken[number + 1][0].start if number + 1 < len(spoken) else speech.duration + 9
+        strokes = [s for s in stresses if start <= s.time < end]
+        asked = _asked(words, strokes, rng)
+        wide = float(np.exp(rng.normal(0.0, 0.1)))
+        groups = _grouped(asked, rng)
+        for place, group in enumerate(groups):
+            last = place + 1 == len(groups)
+            sense = asked[group[0]]
+            final = strokes[group[-1]].time
+            following = end if last else strokes[groups[place + 1][0]].time
+            emphatic = any(s.word in STRONG for s in (strokes[i] for i in group))
+            units.append(
+                GestureUnit(
+                    start=start,
+                    end=end if last else final,
+                    kind=sense.kind if sense else _beat(strokes[group[0]], rng),
+                    strokes=tuple(strokes[i] for i in group),
+                    silence=upcoming - end if last else 0.0,
+                    rest_s=following - final,
+                    hand=sense.hand if sense else "",
+                    amplitude=wide * (1.2 if emphatic else 1.0),
+                )
+            )
+        if units and not groups:
+            units[-1] = replace(units[-1], end=end, silence=upcoming - end)
+    return units

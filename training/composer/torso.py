@@ -1,0 +1,165 @@
+"""Spine, neck and head: they keep upright over the hips, follow the hands, nod, breathe and look.
+
+Pitch, yaw and roll in radians: forwards, to the figure's left, and to its right side down... all
+as rotations about +x, +y and +z. Knows when words are stressed and what they ask of the head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.pose import FloatArray
+from engine.rotation import exp, forward_kinematics, identity, inverse, log, multiply
+from engine.skeleton import SMPLX_55
+from training.composer.gaze import Gaze
+from training.composer.moves import FPS, bump, drift, smooth
+from training.composer.plan import Stress
+from training.composer.style import Style
+
+_SPINE = {3: 0.45, 6: 0.35, 9: 0.2}
+_CURVE = {3: 1.0, 6: -0.6, 9: -0.4}
+_NECK, _HEAD = 12, 15
+_WRISTS = (20, 21)
+
+
+@dataclass(frozen=True)
+class HeadSign:
+    """A movement of the head that means something: shake, nod, tilt, up or turn, at a second."""
+
+    time: float
+    kind: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What the trunk answers: energy `[T]` of speech 0..1, stresses, signs of the head, gaze."""
+
+    energy: np.ndarray
+    stresses: Sequence[Stress]
+    signs: Sequence[HeadSign]
+    gaze: Gaze
+
+
+def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
+    """Pitch, yaw, roll `[T, 3]` of the chest that reaching hands ask for."""
+    still = rotations.copy()
+    still[:, 0] = identity()
+    points, _ = forward_kinematics(
+        SMPLX_55.parents, SMPLX_55.offsets, still, np.zeros((len(still), 3), np.float32)
+    )
+    left, right = (points[:, j] - points[:, 0] for j in _WRISTS)
+    apart, both = left - right, 0.5 * (left + right)
+    yaw = -0.16 * apart[:, 2]
+    roll = 0.16 * apart[:, 1] - 0.3 * both[:, 0]
+    pitch = 0.24 * (both[:, 2] - 0.1) - 0.12 * (both[:, 1] - 0.1)
+    return style.torso * smooth(np.stack([pitch, yaw, roll], 1), 0.12)
+
+
+def _nods(times: np.ndarray, cues: Cues, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Pitch, yaw, roll `[T, 3]` of the head for stresses and signs."""
+    turn = np.zeros((len(times), 3))
+    for stress in cues.stresses:
+        if rng.random() < 0.75:
+            size = style.head * (rng.uniform(0.03, 0.08) + 0.1 * stress.strength)
+            rise, fall = rng.uniform(0.15, 0.22), rng.uniform(0.3, 0.5)
+            pulse = bump(times, stress.time + rng.uniform(0.1, 0.16), rise, fall)
+            turn[:, 0] += size * pulse
+            turn[:, 1] += size * rng.normal(0, 0.35) * pulse
+            turn[:, 2] += size * rng.normal(0, 0.5) * pulse
+    for sign in cues.signs:
+        turn += style.head * sign.strength * _sign(times, sign, rng)
+    return turn
+
+
+def _sign(times: np.ndarray, sign: HeadSign, rng: np.random.Generator) -> np.ndarray:
+    turn = np.zeros((len(times), 3))
+    at = sign.time + rng.uniform(0.1, 0.2)
+    side = rng.choice([-1.0, 1.0])
+    if sign.kind == "shake":
+        swings = rng.uniform(1.2, 2.4)
+        seconds = swings / rng.uniform(1.5, 2.1)
+        wave = np.sin(2 * np.pi * swings * np.clip((times - at) / seconds, 0, 1))
+        turn[:, 1] = (
+            side * rng.uniform(0.08, 0.16) * wave * bump(times, at + 0.4 * seconds, 0.4, 0.7)
+        )
+    elif sign.kind == "nod":
+        for number in range(int(rng.integers(1, 3))):
+            turn[:, 0] += rng.uniform(0.08, 0.16) * bump(
+                times, at + 0.15 + 0.36 * number, 0.17, 0.22
+            )
+    elif sign.kind == "tilt":
+        turn[:, 2] = side * rng.uniform(0.08, 0.18) * bump(times, at + 0.5, 0.45, 0.8)
+    elif sign.kind == "up":
+        turn[:, 0] = -rng.uniform(0.06, 0.14) * bump(times, at + 0.4, 0.4, 0.8)
+    elif sign.kind == "turn":
+        wave = np.sin(2 * np.pi * np.clip((times - at) / 1.6, 0, 1))
+        turn[:, 1] = side * rng.uniform(0.12, 0.25) * wave
+    return turn
+
+
+def _chance(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Slow and quick chance `[T, 6]`: chest and head, pitch, yaw, roll each."""
+    frames = len(energy)
+    size = (0.2 + 0.8 * energy)[:, None]
+    chest = drift(frames, 3, 1.4 * FPS, rng) * (0.15, 0.04, 0.16)
+    chest += drift(frames, 3, 0.6 * FPS, rng) * (0.07, 0.035, 0.07)
+    head = drift(frames, 3, 1.6 * FPS, rng) * (0.07, 0.08, 0.21)
+    head += drift(frames, 3, 0.5 * FPS, rng) * (0.06, 0.08, 0.1)
+    return size * np.concatenate([style.torso * chest, style.head * head], 1)
+
+
+def _curve(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Turns `[T, 3]` by which the spine bends without moving what it carries."""
+    frames = len(energy)
+    bend = drift(frames, 3, 0.7 * FPS, rng) * (0.1, 0.09, 0.08)
+    return style.torso * (0.2 + 0.8 * energy)[:, None] * bend
+
+
+def _breath(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How far the chest is lifted `[T]`, -1..1; nobody breathes like a clock."""
+    rate = rng.uniform(0.22, 0.3) * (1 + 0.25 * drift(len(times), 1, 6 * FPS, rng)[:, 0])
+    return np.sin(2 * np.pi * (rate.cumsum() / FPS + rng.uniform()))
+
+
+def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.Generator) -> None:
+    """Turn spine, neck and head of `[T, 55, 4]` in place; what turns they hold is kept below."""
+    times = np.arange(len(rotations)) / FPS
+    pelvis = rotations[:, 0].astype(float)
+    heading = _heading(pelvis)
+    tilt = log(multiply(inverse(heading), pelvis))
+    chance = _chance(cues.energy, style, rng)
+    nods = _nods(times, cues, style, rng)
+    chest = _after_hands(rotations, style) + chance[:, :3] + 0.18 * nods
+    chest[:, 0] += -0.017 * _breath(times, rng)
+    # The trunk makes good most of what the hips tilt, and the eyes want a level horizon.
+    chest -= tilt * (0.8, 0.0, 0.85)
+    curve = _curve(cues.energy, style, rng)
+    for joint, share in _SPINE.items():
+        turn = exp((share * chest + _CURVE[joint] * curve).astype(np.float32))
+        rotations[:, joint] = multiply(turn, rotations[:, joint])
+    above = _world(rotations, pelvis, (3, 6, 9))
+    wanted = nods + chance[:, 3:]
+    wanted[:, 1] += cues.gaze.head[:, 0]
+    wanted[:, 0] += cues.gaze.head[:, 1]
+    # A head also goes along with the chest: it is held up, not nailed to the world.
+    along = exp(0.35 * log(multiply(inverse(heading), above)))
+    goal = multiply(multiply(heading, along), exp(wanted))
+    local = log(multiply(inverse(above), goal))
+    rotations[:, _NECK] = multiply(rotations[:, _NECK], exp(0.5 * local).astype(np.float32))
+    rotations[:, _HEAD] = multiply(rotations[:, _HEAD], exp(0.5 * local).astype(np.float32))
+
+
+def _heading(pelvis: FloatArray) -> FloatArray:
+    """The part of rotations `[T, 4]` about the vertical, smoothed: where the body faces."""
+    yaw = 2 * np.arctan2(pelvis[:, 2], pelvis[:, 0])[:, None]
+    yaw = smooth(np.unwrap(yaw, axis=0), 0.5)
+    return exp(np.concatenate([0 * yaw, yaw, 0 * yaw], 1))
+
+
+def _world(rotations: FloatArray, pelvis: FloatArray, joints: Sequence[int]) -> FloatArray:
+    world = pelvis
+    for joint in joints:
+        world = multiply(world, rotations[:, joint].astype(float))
+    return world

@@ -1,0 +1,103 @@
+"""Motion in even scales while learning, in its own scales when shipped.
+
+Rotation channels differ from rest by a few hundredths, contacts by one: unscaled, a net learns the
+fine ones last. Training shows standardised motion; `folded` builds the scales into the first layer,
+so that the shipped model takes motion as it is and computes the same.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import ConfigError
+from engine.kernels.base import WindowInputs
+from engine.model.gesture import GestureModel
+from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
+from training.gestures.heads import is_head
+
+_SMALLEST = 0.03  # channels that hardly move are not blown up
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """mean and deviation of each channel, `[C]`."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def to(self, device: torch.device) -> "Scaling":
+        """The same scales for motion on `device`."""
+        return Scaling(self.mean.to(device), self.deviation.to(device))
+
+    def apply(self, motion: Tensor) -> Tensor:
+        """Standardised motion `[..., C]`."""
+        return (motion - self.mean) / self.deviation
+
+
+def scaling_of(motion: Tensor) -> Scaling:
+    """The scales of motion `[N, C]`."""
+    return Scaling(motion.mean(0), motion.std(0).clamp(min=_SMALLEST))
+
+
+@torch.no_grad()
+def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
+    """A copy that does with motion what `model` does with standardised motion."""
+    result = deepcopy(model)
+    encoder = result.motion
+    scaling = scaling.to(next(result.parameters()).device)
+    if isinstance(encoder, SpatialMotionEncoder):
+        means, deviations = (
+            torch.split(x, encoder.sizes) for x in (scaling.mean, scaling.deviation)
+        )
+        for embed, mean, deviation in zip(encoder.embed, means, deviations, strict=True):
+            _fold(embed, mean, deviation)
+    elif isinstance(encoder, MaskedMotionEncoder) and encoder.embed is not None:
+        _fold(encoder.embed, scaling.mean, scaling.deviation)
+        encoder.mask_embedding.mul_(scaling.deviation).add_(scaling.mean)
+    else:
+        raise ConfigError("expected a motion encoder that embeds channels; use the live design")
+    return result
+
+
+def _fold(layer: nn.Module, mean: Tensor, deviation: Tensor) -> None:
+    """Build scales of the first channels into a linear layer; the others may be a mask."""
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight[:, : len(mean)] / deviation
+    layer.bias -= weight @ mean
+    layer.weight[:, : len(mean)] = weight
+
+
+@torch.no_grad()
+def awaken(model: nn.Module, inputs: WindowInputs) -> None:
+    """Scale fresh layers so that what comes out of each varies by about one over `inputs`.
+
+    At its usual start the model's output changes by a hundredth with the motion it is shown and by
+    a tenth with the sound: it first learns averages, and for long nothing else. One pass suffices,
+    because every layer is scaled before the next one sees its output (layer-sequential unit
+    variance, Mishkin and Matas 2016).
+    """
+
+    def scale(layer: nn.Module, _: object, output: Tensor) -> Tensor:
+        # Channels are last, save in convolutions.
+        tokens = output.transpose(1, -1) if isinstance(layer, nn.Conv1d) else output
+        tokens = tokens.reshape(-1, tokens.shape[-1])
+        spread = float((tokens - tokens.mean(0)).square().mean().sqrt())
+        if spread < 1e-4:  # nothing comes in yet, as from words that nobody said
+            return output
+        for parameter in layer.parameters():
+            parameter.div_(spread)
+        return output / spread
+
+    layers = [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv1d) and not is_head(name)
+    ]
+    handles = [layer.register_forward_hook(scale) for layer in layers]
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,352 @@
+"""Stage `gesture`: the gesture transformer learns codes and latents of the four parts.
+
+Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json,
+schedules.json}, its checkpoint and its losses.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.audio.features import DEFAULT_FEATURES
+from engine.config import (
+    GestureConfig,
+    PartVaeConfig,
+    from_mapping,
+    live_config,
+    to_mapping,
+)
+from engine.errors import ConfigError
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.builders import build_gesture_model, build_part_vae
+from engine.model.gesture import GestureModel
+from engine.model.paper import paper_config
+from engine.model.part_vae import PartVae
+from engine.skeleton import BodyPart
+from engine.text.words import Vocabulary
+from training.data.clips import write_json
+from training.data.dataset import GestureWindows, Takes, find_takes
+from training.data.rows import key_of
+from training.data.scaling import awaken, folded
+from training.data.windows import generator
+from training.gestures.gesture_settings import DataSet, Design, GestureTraining
+from training.gestures.heads import Headed, Heads, whole
+from training.gestures.lesson import STROKE_FRAMES, Lesson, Lessons
+from training.gestures.masking import schedules
+from training.gestures.own_output import OwnOutput, seed_decoder
+from training.store import load_config, load_weights, save_module
+from training.trainer.checkpoint import read_objective
+from training.trainer.loop import Course, Learner, Loop, Terms, autocast
+from training.trainer.team import Team
+
+SCHEDULES = "schedules.json"
+
+
+def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
+    """The four part autoencoders that the stage vq wrote."""
+    parts = {}
+    for part in BodyPart:
+        vae = build_part_vae(load_config(folder / part, PartVaeConfig))
+        load_weights(folder / part, vae)
+        parts[part] = vae.requires_grad_(False)
+    return parts
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a corpus or of a trained model."""
+    path = folder / "vocabulary.json"
+    if not path.is_file():
+        raise ConfigError(f"expected {path}; run the stage compose first")
+    return Vocabulary(json.loads(path.read_text()))
+
+
+def adopt(folder: Path, model: nn.Module) -> None:
+    """Take over all weights of another training that have the same name and shape."""
+    own = model.state_dict()
+    found = read_objective(folder, "model")
+    fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(own | fitting)
+    print(f"{len(fitting)} of {len(own)} tensors taken from {folder}", flush=True)
+
+
+def model_config(
+    settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int
+) -> GestureConfig:
+    """The chosen design, fitting the part autoencoders."""
+    sizes = {(vae.classes, vae.code_dim) for vae in parts.values()}
+    if len(sizes) != 1:
+        raise ConfigError(f"expected one size of codebook for all parts, got {sorted(sizes)}")
+    codes, code_dim = sizes.pop()
+    width = settings.width
+    sizes_of = {"codes": codes, "code_dim": code_dim, "word_width": settings.word_width}
+    if settings.design is Design.LIVE:
+        config = live_config(DEFAULT_FEATURES.width, words, width=width, **sizes_of)
+    else:
+        halves = {"audio_width": width // 2, "motion_width": width // 2}
+        config = paper_config(
+            words, path=settings.path, width=width, speakers=1, **halves, **sizes_of
+        )
+    return replace(config, dropout=settings.dropout)
+
+
+def losses(
+    outputs: WindowOutputs, lesson: Lesson, scale: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(latent error, class error, right codes `[P]`), averages over frames by their weight.
+
+    Parts that were not recorded count nothing.
+    """
+    every = (lesson.weight / lesson.weight.numel())[..., None] * lesson.known
+    latent_error, class_error, right = [], [], []
+    for p in range(len(BodyPart)):
+        weight = every[..., p]
+        square = (outputs.latents[p] - lesson.latents[:, :, p]).square().mean(-1) / scale[p]
+        latent_error.append((square * weight).sum())
+        logits = outputs.logits[p]
+        codes = lesson.codes[:, :, p] % logits.shape[-1]  # of several codebooks, the first one's
+        entropy = F.cross_entropy(
+            logits.transpose(1, 2), codes, reduction="none", label_smoothing=smoothing
+        )
+        class_error.append((entropy * weight).sum())
+        hit = (logits.argmax(-1) == codes).float()
+        right.append((hit * weight).sum().detach())
+    return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
+
+
+def reconstruction(outputs: WindowOutputs, latents: Tensor, scale: Tensor) -> Tensor:
+    """Absolute error `[B]` of the body's latents `[B, T, P, D]` (eq. 8), in their own spread."""
+    errors = [
+        (outputs.latents[p] - latents[:, :, p]).abs().mean((1, 2)) / scale[p].sqrt()
+        for p, part in enumerate(BodyPart)
+        if part is not BodyPart.FACE
+    ]
+    return torch.stack(errors).mean(0)
+
+
+@torch.no_grad()
+def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
+    """How often the upper body's code of the first frame of the hidden end is right, a scalar."""
+    first = lesson.ends.float().argmax(1)
+    rows = torch.arange(len(first), device=first.device)
+    upper = list(BodyPart).index(BodyPart.UPPER)
+    made = outputs.logits[upper][rows, first].argmax(-1)
+    true = lesson.codes[rows, first, upper] % outputs.logits[upper].shape[-1]
+    return (made == true).float().mean()
+
+
+class StressEar(nn.Module):
+    """Scores `[B, T, 2]` from speech features: was a stressed vowel's onset a moment ago (the hand
+    strokes), was it a little while ago (the hand comes back). Used while learning only.
+
+    Codes alone teach the stresses slowly: they are one cause among many of what a hand does.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, len(STROKE_FRAMES) - 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.score(features)
+        return scores
+
+    def loss(self, features: Tensor, since: Tensor) -> Tensor:
+        """Binary entropy of the scores, rare events lifted."""
+        first, middle, last = STROKE_FRAMES
+        soon = (since >= first) & (since < middle)
+        later = (since >= middle) & (since <= last)
+        truth = torch.stack([soon, later], -1).float()
+        lift = torch.tensor([4.0, 2.0], device=truth.device)
+        return F.binary_cross_entropy_with_logits(self(features), truth, pos_weight=lift)
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set, ready to be learned. folder: where its model is written."""
+
+    config: GestureConfig
+    lessons: Lessons
+    own: OwnOutput
+    folder: Path
+    share: float = 1.0
+
+
+class GestureObjective(nn.Module):
+    """Learns the model, and beside it the ear.
+
+    model: for the codes of the first of `materials`; the others get heads of their own.
+    """
+
+    def __init__(
+        self, model: GestureModel, settings: GestureTraining, materials: Sequence[Material]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
+        self.ear = StressEar(materials[0].config.audio.width)
+        self.scales: Tensor  # [K, P]
+        scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
+        self.register_buffer("scales", scales, persistent=False)
+        self._settings, self._own = settings, [each.own for each in materials]
+        self._heard: list[Tensor] = []
+        model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
+
+    def network(self, source: int) -> nn.Module:
+        """The model with the heads of a data set."""
+        return Headed(self.model, self.heads[source - 1]) if source else self.model
+
+    def forward(self, lesson: Lesson, step: int, draws: torch.Generator) -> Terms:
+        """Terms for a lesson; those shown are not yet weighted."""
+        settings, inputs = self._settings, lesson.inputs
+        source = int(lesson.source[0]) if len(lesson.source) else 0
+        model = self.network(source)
+        if lesson.task:
+            made = self._own[source].into(model, inputs.motion, lesson.task)
+            inputs = inputs._replace(motion=made)
+        self._heard.clear()
+        outputs = self._outputs(model, inputs)
+        ear = self.ear.loss(self._heard.pop().float(), lesson.since)
+        latent, entropy, right = losses(outputs, lesson, self.scales[source], settings.smoothing)
+        total = settings.latent_weight * latent + entropy + settings.ear_weight * ear
+        shown = {"latent": latent, "nll": entropy, "ear": ear}
+        if settings.reconstruct_weight:
+            shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
+            total = total + settings.reconstruct_weight * shown["hints"]
+        shown |= {f"hit_{part}": hit for part, hit in zip(BodyPart, right, strict=True)}
+        return Terms(total, shown | {"next_upper": next_hit(outputs, lesson)})
+
+    def _outputs(
+        self, model: nn.Module, inputs: WindowInputs, *, listen: bool = True
+    ) -> WindowOutputs:
+        with autocast(self._settings.loop, inputs.motion.device):
+            outputs = model(inputs, listen=listen)
+        return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
+
+    def _reconstruct(self, model: nn.Module, lesson: Lesson, scale: Tensor) -> Tensor:
+        """The error of gestures made of hints alone (eq. 7, 8)."""
+        rows = lesson.hinted > 0
+        if not rows.any():
+            return lesson.hinted.sum()
+        inputs = WindowInputs(*(field[rows] for field in lesson.inputs))
+        outputs = self._outputs(model, inputs, listen=False)
+        errors = reconstruction(outputs, lesson.latents[rows], scale)
+        return (errors * lesson.hinted[rows]).sum() / len(rows)
+
+
+def own_output(
+    settings: GestureTraining,
+    windows: GestureWindows,
+    parts: Mapping[BodyPart, PartVae],
+    device: torch.device,
+) -> OwnOutput:
+    """What rolls the model out on `device`; the parts themselves stay where they are."""
+    near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
+    return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device))
+
+
+def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> Lesson:
+    """The lesson of a step, all of it from one data set."""
+    if len(materials) == 1:
+        return materials[0].lessons(draws, step)
+    shares = torch.tensor([each.share for each in materials])
+    source = int(torch.multinomial(shares, 1, generator=draws))
+    lesson = materials[source].lessons(draws, step)
+    return lesson._replace(source=torch.full((len(lesson.weight),), source))
+
+
+def export(model: GestureModel, heads: nn.ModuleList, materials: Sequence[Material]) -> None:
+    """Write a network for each data set, to be shown motion as it is."""
+    for source, each in enumerate(materials):
+        own = whole(model, heads[source - 1], each.config) if source else model
+        save_module(each.folder, each.config, folded(own, each.lessons.windows.scaling))
+
+
+def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) -> Learner:
+    """A fresh model, awake, that learns from data sets and is written to their folders."""
+    torch.manual_seed(settings.seed)
+    config = materials[0].config
+    model = build_gesture_model(config)
+    objective = GestureObjective(model, settings, materials)
+    awaken(model, materials[0].lessons(generator(settings.seed)).inputs)
+    count = sum(p.numel() for p in objective.parameters())
+    print(f"{count} parameters", flush=True)
+    if settings.loop.compile and len(materials) > 1:
+        raise ConfigError("compile: several data sets exchange their heads; expected false")
+    return Learner(
+        name="gesture",
+        config=to_mapping(settings) | {"model": to_mapping(config)},
+        objective=objective,
+        optimizer=torch.optim.AdamW(
+            objective.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
+        ),
+        draw=lambda draws, step: draw_lesson(materials, draws, step),
+        export=lambda: export(model, objective.heads, materials),
+        networks=(model,),
+        partial=len(materials) > 1,  # a step learns the heads of one data set
+    )
+
+
+def course_of(settings: GestureTraining) -> Course:
+    """How long and how fast it learns."""
+    return Course(
+        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.report_every, settings.minutes,
+    )  # fmt: skip
+
+
+def _windows(
+    settings: GestureTraining, takes: Takes, parts: Mapping[BodyPart, PartVae], folder: Path
+) -> GestureWindows:
+    """The windows of a data set, in memory or in files of OUT that are found again."""
+    length = settings.window + settings.rollout.lead
+    if not settings.mapped:
+        return GestureWindows(takes, parts, length)
+    weights = [parts[part].state_dict() for part in BodyPart]
+    key = key_of(takes.paths, weights, settings.variants, takes.vocabulary.words)
+    return GestureWindows(takes, parts, length, folder, key)
+
+
+def load_material(
+    settings: GestureTraining, wanted: DataSet, vocabulary: Vocabulary, data: Path, out: Path,
+    team: Team,
+) -> Material:  # fmt: skip
+    """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
+    parts = load_parts(data / wanted.vq)
+    with team.leader_first():  # features are computed once and kept
+        takes = find_takes(
+            data / wanted.corpus, "train", vocabulary, settings.variants, settings.takes
+        )
+        if settings.mapped:  # and so are the rows, which take longer
+            _windows(settings, takes, parts, out / f"rows{wanted.name}")
+    windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
+    print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
+    config = model_config(settings, parts, len(vocabulary))
+    own = own_output(settings, windows, parts, team.device)
+    folder = out / wanted.name if settings.sets else out
+    return Material(config, Lessons(settings, windows, parts), own, folder, wanted.share)
+
+
+def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+    """Train on DATA/corpus with the autoencoders of DATA/vq, or on several such sets."""
+    settings, team = from_mapping(GestureTraining, config), team or Team()
+    torch.set_num_threads(settings.threads)
+    sets = settings.sets or (DataSet("", settings.corpus, settings.vq),)
+    said = [word for each in sets for word in read_vocabulary(data / each.corpus).words]
+    vocabulary = Vocabulary(tuple(dict.fromkeys(said)))
+    materials = [load_material(settings, each, vocabulary, data, out, team) for each in sets]
+    learner = gesture_learner(settings, materials)
+    if settings.start_from is not None:
+        adopt(data / settings.start_from, learner.objective.get_submodule("model"))
+    if team.leads:
+        known = schedules(settings.masking, settings.window)
+        for each in materials:
+            each.folder.mkdir(parents=True, exist_ok=True)
+            write_json(each.folder / "vocabulary.json", list(vocabulary.words))
+            write_json(each.folder / SCHEDULES, [to_mapping(schedule) for schedule in known])
+    Loop(learner, course_of(settings), settings.loop, team, out).run()

@@ -1,0 +1,120 @@
+"""Motion files of the BEAT2 data set: read, written back identical, and turned into a Motion.
+
+A `Beat2Clip` holds the arrays exactly as they lie on disk. Rotation vectors do not survive the way
+to quaternions and back to the last bit, so whoever edits files keeps the clip, and whoever needs
+rotations takes `to_motion`. Knows one file at a time and no folders.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.clip import check_tracks, motion_of, read_arrays
+from engine.errors import ClipError, ConfigError
+from engine.face import FLAME_100
+from engine.pose import HandReference, Motion, PoseChunk
+from engine.rotation import log
+from engine.skeleton import SMPLX_55
+from training.data.clips import write_arrays
+from training.data.contacts import foot_contacts
+
+BETAS = 300
+MODEL, GENDER = "smplx2020", "neutral"
+
+
+@dataclass(frozen=True)
+class Beat2Clip:
+    """The arrays of one file, in the file's order and types.
+
+    betas `[300]` body shape, poses `[T, 165]` rotation vectors (rad) of 55 joints, expressions
+    `[T, 100]` FLAME, trans `[T, 3]` (m), model and gender (text), mocap_frame_rate (frames a
+    second). ClipError for anything misshapen, infinite or empty.
+    """
+
+    betas: NDArray[Any]
+    poses: NDArray[Any]
+    expressions: NDArray[Any]
+    trans: NDArray[Any]
+    model: NDArray[Any]
+    gender: NDArray[Any]
+    mocap_frame_rate: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if not check_tracks(self.arrays()):
+            raise ClipError("a clip needs at least one frame, this one is empty")
+        for name, shape in (("expressions", (*self.poses.shape[:1], 100)), ("betas", (BETAS,))):
+            if getattr(self, name).shape != shape:
+                raise ClipError(
+                    f"{name} must be {list(shape)}, got {list(getattr(self, name).shape)}"
+                )
+        if not (np.issubdtype(self.betas.dtype, np.number) and np.isfinite(self.betas).all()):
+            raise ClipError("betas must hold finite numbers")
+        if self.mocap_frame_rate.shape or self.model.shape or self.gender.shape:
+            raise ClipError("model, gender and mocap_frame_rate must be single values")
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by key."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def read_beat2(path: Path) -> Beat2Clip:
+    """The clip in `path`; ClipError says what is wrong with the file."""
+    data = read_arrays(path)
+    keys = [field.name for field in fields(Beat2Clip)]
+    missing = [key for key in keys if key not in data]
+    if missing:
+        raise ClipError(
+            f"{path}: expected the key {missing[0]!r} of BEAT2, got {', '.join(sorted(data))}"
+        )
+    try:
+        return Beat2Clip(**{key: data[key] for key in keys})
+    except ClipError as error:
+        raise ClipError(f"{path}: {error}") from error
+
+
+def write_beat2(path: Path, clip: Beat2Clip) -> None:
+    """Write `clip` to `path` (.npz), whole or not at all."""
+    write_arrays(path, clip.arrays())
+
+
+def to_motion(clip: Beat2Clip) -> Motion:
+    """The motion of a clip: float32, FLAME faces, hands relative to the SMPL-X mean hand.
+
+    The files know no contacts: they are found as `training.data.contacts` does.
+    """
+    motion = motion_of(clip.arrays())
+    poses = motion.poses
+    contacts = foot_contacts(motion.world_positions(), motion.format.clock.frame_rate)
+    chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, poses.face)
+    return Motion(motion.format, chunk)
+
+
+def from_motion(motion: Motion, betas: NDArray[Any] | None = None) -> Beat2Clip:
+    """A clip of a motion, with the neutral body shape unless `betas` `[300]` are given.
+
+    ConfigError for another skeleton, face or hand reference than BEAT2's.
+    """
+    fmt, poses = motion.format, motion.poses
+    if fmt.skeleton.joint_names != SMPLX_55.joint_names:
+        raise ConfigError("expected the 55 joints of SMPL-X; retarget the motion first")
+    if fmt.face.name != FLAME_100.name or fmt.hand_reference is not HandReference.SMPLX_MEAN:
+        raise ConfigError(
+            f"BEAT2 has {FLAME_100.name} faces and hands relative to {HandReference.SMPLX_MEAN}, "
+            f"this motion {fmt.face.name} and {fmt.hand_reference}; convert it first"
+        )
+    rotvecs = log(poses.rotations.astype(np.float64)).reshape(len(motion), -1)
+    return Beat2Clip(
+        betas=np.zeros(BETAS, np.float32) if betas is None else betas,
+        poses=rotvecs.astype(np.float32),
+        expressions=poses.face.astype(np.float64),
+        trans=poses.translation.astype(np.float64),
+        model=np.array(MODEL),
+        gender=np.array(GENDER),
+        mocap_frame_rate=np.array(fmt.clock.frame_rate, np.int32),
+    )

@@ -1,0 +1,203 @@
+"""Corpora of recorded takes: motion, sound and words of one length, written and listed.
+
+Whoever reads a data set gives what it found of a take; what is wrong with one is told and the take
+skipped. Knows no data set and no file of one but sound.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from engine.audio.source import WavSource
+from engine.errors import ConfigError, GestureError
+from engine.pose import FloatArray, Motion
+from engine.text.words import TimedWord
+from training.composer.compose import vocabulary
+from training.composer.plan import Stress, prominent_words
+from training.data.clips import write_json
+from training.data.parallel import in_order
+from training.data.takes import RATE, Missing, TakeFile, write_take
+from training.data.totals import Totals, nothing, totals_of, write_totals
+from training.sources.resample import shortened
+from training.voices.phones import VOWELS
+from training.voices.speech import Phone, Speech, SpokenWord
+
+_REPORT_EVERY = 50
+_APART_S = 1.0  # motion and sound that differ by more are worth a word
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one take."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was found of one take: its motion, and the file of its sound where there is one.
+
+    face: whether the motion has one.
+    """
+
+    name: str
+    voice: str
+    split: str
+    motion: Motion
+    sound: Path | None = None
+    words: Sequence[TimedWord] = ()
+    phones: Sequence[TimedWord] = ()
+    face: bool = True
+
+
+class Named(Protocol):
+    """A take that is to be read."""
+
+    @property
+    def name(self) -> str:
+        """Its name, without a suffix."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """train, test or what its data set calls it."""
+        ...
+
+
+Job = TypeVar("Job", bound=Named)
+Loaded = tuple[TakeFile, list[Problem]]
+
+
+def take_of(found: Recorded) -> Loaded:
+    """The take, as long as both motion and sound; AudioError for sound that cannot be read."""
+    motion, clock = found.motion, found.motion.format.clock
+    missing = [] if found.face else [Missing.FACE]
+    if not found.words:
+        missing.append(Missing.WORDS)
+    if found.sound is None:
+        sound = np.zeros(clock.first_sample(len(motion)), np.float32)
+        missing.append(Missing.SOUND)
+    else:
+        blocks = WavSource(found.sound, block=RATE).blocks()
+        sound = np.concatenate([block.samples for block in blocks])
+    longer_s = len(motion) / clock.frame_rate - len(sound) / RATE
+    problems = []
+    if abs(longer_s) > _APART_S:
+        problems.append(Problem(found.name, f"the motion is {longer_s:+.1f} s longer than sound"))
+    motion = shortened(motion, clock.frames_complete(len(sound)))
+    sound = sound[: clock.first_sample(len(motion))]
+    stresses = stresses_of(sound, found.words, found.phones)
+    take = TakeFile(
+        motion=motion,
+        sound=sound,
+        words=tuple(word for word in found.words if word.end_s * RATE <= len(sound)),
+        stressed_times=np.array([s.time for s in stresses], np.float32),
+        stressed_strengths=np.array([s.strength for s in stresses], np.float32),
+        voice=found.voice,
+        split=found.split,
+        missing=tuple(missing),
+    )
+    return take, problems
+
+
+def stresses_of(
+    sound: FloatArray, words: Sequence[TimedWord], phones: Sequence[TimedWord]
+) -> list[Stress]:
+    """The words that stand out, as the composer finds them; none without phones."""
+    spoken = tuple(_spoken(words, phones))
+    inside = tuple(word for word in spoken if word.vowel_end * RATE <= len(sound))
+    return prominent_words(Speech(sound, _named(phones), inside)) if inside else []
+
+
+def _named(phones: Sequence[TimedWord]) -> tuple[Phone, ...]:
+    return tuple(Phone(p.text.rstrip("012").lower(), p.start_s, p.end_s) for p in phones)
+
+
+def _unstressed(phone: TimedWord) -> int:
+    """0 for the primary stress of ARPAbet, 1 for the secondary, 2 for none."""
+    return {"1": 0, "2": 1}.get(phone.text[-1:], 2)
+
+
+def _spoken(words: Sequence[TimedWord], phones: Sequence[TimedWord]) -> Iterator[SpokenWord]:
+    """Words with their stressed vowel: the one marked 1, else 2, else the first."""
+    vowels = [p for p in phones if p.text.rstrip("012").lower() in VOWELS]
+    first = 0
+    for word in words:
+        while first < len(vowels) and vowels[first].end_s <= word.start_s + 1e-6:
+            first += 1
+        last = first
+        while last < len(vowels) and vowels[last].start_s < word.end_s - 1e-6:
+            last += 1
+        own = sorted(vowels[first:last], key=_unstressed)
+        if own:
+            text = word.text.lower()
+            yield SpokenWord(text, word.start_s, word.end_s, own[0].start_s, own[0].end_s)
+
+
+def _make(
+    files: Job, load: Callable[[Job], Loaded], out: Path
+) -> tuple[dict[str, Any], list[Problem], Totals]:
+    """Write one take; its entry in corpus.json (empty for one that was skipped), problems, sums."""
+    try:
+        take, problems = load(files)
+        if not len(take.motion):
+            raise ConfigError("no frame has sound")
+    except GestureError as error:
+        return {}, [Problem(files.name, f"{error}; skipped")], nothing()
+    path = out / f"{files.split}_{files.name}.npz"
+    write_take(path, take)
+    # Features of an earlier take of that name would be taken for its own.
+    for stale in (out / "features").glob(f"{path.stem}_*.npy"):
+        stale.unlink()
+    entry = {
+        "name": path.stem,
+        "split": take.split,
+        "voice": take.voice,
+        "frames": len(take.motion),
+        "words": [word.text for word in take.words],
+        "stresses": len(take.stressed_times),
+        "missing": [str(part) for part in take.missing],
+    }
+    return entry, problems, totals_of(take.motion)
+
+
+def write_corpus(
+    out: Path,
+    jobs: Sequence[Job],
+    load: Callable[[Job], Loaded],
+    problems: Sequence[Problem],
+    facts: Mapping[str, Any],
+    workers: int,
+) -> None:
+    """Write the take of every job, vocabulary.json, the statistics of the takes of the split train,
+    and corpus.json with `facts` last.
+
+    load: a function of a module, or a partial of one. problems: those found before. ConfigError
+    where no take could be used.
+    """
+    work = partial(_make, load=load, out=out)
+    entries: list[dict[str, Any]] = []
+    totals = nothing()
+    for number, (entry, more, sums) in enumerate(in_order(work, jobs, workers), 1):
+        entries += [entry] if entry else []
+        totals = totals + sums if entry and entry["split"] == "train" else totals
+        problems = [*problems, *more]
+        if number % _REPORT_EVERY == 0:
+            print(f"{number} of {len(jobs)} takes", flush=True)
+    for problem in problems:
+        print(f"{problem.name}: {problem.text}", flush=True)
+    if not entries:
+        raise ConfigError(f"no take of {facts['data']} could be used; see the problems above")
+    write_totals(out, totals)
+    write_json(out / "vocabulary.json", vocabulary(entries))
+    kept = [{key: value for key, value in e.items() if key != "words"} for e in entries]
+    minutes = sum(e["frames"] for e in entries) / facts["fps"] / 60
+    splits = {s: sum(e["split"] == s for e in entries) for s in {e["split"] for e in entries}}
+    print(f"{len(entries)} takes {splits}, {minutes:.1f} min, {len(problems)} problems")
+    told = [{"name": p.name, "text": p.text} for p in problems]
+    write_json(out / "corpus.json", {**facts, "sample_rate": RATE, "takes": kept, "problems": told})

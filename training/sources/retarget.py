@@ -1,0 +1,296 @@
+"""From any source's figure to SMPL-X, and the stage `retarget` for SmartBody's clips.
+
+World rotations are copied relative to the two rest poses, bones being swung onto one another first;
+then the legs are bent so that the ankles stand where the scaled source's stand
+(`training.sources.legs`). Knows joints by SMPL-X's names; which joints of the source they follow a
+`SkeletonMap` says.
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import rotation as rot
+from engine.errors import ConfigError
+from engine.pose import Motion
+from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
+from training.data.clips import save_clip, write_json
+from training.sources import playnet
+from training.sources.axes import in_our_axes
+from training.sources.figure import Figure
+from training.sources.legs import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
+from training.sources.repair import repair_fingers
+from training.sources.skeleton_map import FINGERS, SIDES, Feet, SkeletonMap, Twist, load_map
+from training.sources.smartbody import (
+    ClipEntry,
+    SourceSkeleton,
+    read_clips,
+    read_motion,
+    read_skeleton,
+)
+
+FloatArray = NDArray[np.float64]
+
+SKELETONS = {
+    "ChrRachel": "ChrRachel/ChrRachel.sk",
+    "ChrBrad": "behaviorsets/Gestures/skeletons/ChrBrad.sk",
+    "ChrBrad2": "behaviorsets/Gestures2/skeletons/ChrBrad2.sk",
+    "ChrConnor": "behaviorsets/FemaleGestures/skeletons/ChrConnor.sk",
+    "ChrGarza": "behaviorsets/MaleGestures/skeletons/ChrGarza.sk",
+}
+
+
+def retarget(figure: Figure, skeleton: SkeletonMap) -> Motion:
+    """The figure as SMPL-X, feet on the floor, beginning at the origin.
+
+    ClipError or ConfigError where the figure is not one that the map describes.
+    """
+    skeleton = skeleton.within(figure.names)
+    figure, _ = in_our_axes(figure, skeleton)
+    world = followed_rotations(figure, skeleton, swings(rest_places(figure, skeleton)))
+    if skeleton.twist is Twist.EVEN:
+        share_twist(world)
+    if figure.positions is None:
+        return plant(_finished(world, skeleton, figure.frame_rate), figure.frame_rate)
+    hips, ankles = _scaled_legs(figure, skeleton)
+    if skeleton.feet is Feet.LEVEL:
+        level_feet(world, ankles, figure.frame_rate)
+    rotations = _finished(world, skeleton, figure.frame_rate)
+    return stand(rotations, hips, ankles, figure.frame_rate)
+
+
+def _finished(
+    world: Mapping[str, FloatArray], skeleton: SkeletonMap, frame_rate: int
+) -> FloatArray:
+    rotations = local_rotations(world)
+    if not skeleton.repair:
+        return rotations
+    return repair_fingers(rot.normalize(rotations), list(PART_JOINTS[BodyPart.HANDS]), frame_rate)
+
+
+def rest_places(figure: Figure, skeleton: SkeletonMap) -> dict[str, FloatArray]:
+    """Where the source's joints rest, by SMPL-X name; fingertips are `left_index4` and so on."""
+    at = figure.rest_positions
+    rest = {joint: at[figure.index(f.place)] for joint, f in skeleton.joints.items()}
+    for side in SIDES:
+        for finger in FINGERS:
+            last = skeleton.joints.get(f"{side}_{finger}3")
+            end = f"{last.place} end" if last else ""
+            tip = skeleton.tips.get(f"{side}_{finger}", end)
+            if last and tip in figure.names:
+                place = at[figure.index(tip)]
+                if np.linalg.norm(place - rest[f"{side}_{finger}3"]) > 0:
+                    rest[f"{side}_{finger}4"] = place
+    return rest
+
+
+def followed_rotations(
+    figure: Figure, skeleton: SkeletonMap, swing: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """World rotations `[T, 4]` by SMPL-X name: the source's from its rest, after the swing."""
+
+    def relative(source: str, joint: str) -> FloatArray:
+        j = figure.index(source)
+        turned = rot.multiply(figure.rotations[:, j], rot.inverse(figure.rest_rotations[j]))
+        return np.asarray(rot.multiply(turned, swing[joint]) if joint in swing else turned)
+
+    world = {joint: relative(f.follow, joint) for joint, f in skeleton.joints.items()}
+    for joint, f in skeleton.joints.items():
+        if f.towards:
+            share = np.full((1, 1), f.share)
+            world[joint] = rot.slerp(world[joint], relative(f.towards, joint), share)
+    return world
+
+
+def _bone_chain(side: str) -> list[tuple[str, str, str]]:
+    """(joint, joint at the end of its bone, joint whose swing it starts from), roots first."""
+    arm = [("shoulder", "elbow", ""), ("elbow", "wrist", "shoulder")]
+    leg = [("hip", "knee", ""), ("knee", "ankle", "hip")]
+    fingers = [
+        (f"{finger}{i}", f"{finger}{i + 1}", "wrist" if i == 1 else f"{finger}{i - 1}")
+        for finger in FINGERS
+        for i in (1, 2)
+    ]
+    return [
+        (f"{side}_{a}", f"{side}_{b}", f"{side}_{c}" if c else "")
+        for a, b, c in arm + leg + fingers
+    ]
+
+
+def _hand_frame(
+    wrist: FloatArray, index: FloatArray, middle: FloatArray, little: FloatArray
+) -> Any:
+    along = rot.normalize(middle - wrist)
+    normal = rot.normalize(rot.cross(along, index - little))
+    return rot.from_matrix(np.stack([along, normal, rot.cross(along, normal)], -1))
+
+
+def swings(bind: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Rotations that turn each SMPL-X rest bone onto the source's, by SMPL-X name.
+
+    bind: world positions of the source's rest pose by SMPL-X name. Joints that are not in the
+    result need none. A hand is turned as a whole, its plane with it, fingers start from the hand.
+    """
+    positions, _ = rot.forward_kinematics(
+        SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
+    )
+    rest = {name: positions[j] for j, name in enumerate(SMPLX_55.joint_names)}
+    none = rot.identity().astype(np.float64)
+    result: dict[str, FloatArray] = {}
+    for side in SIDES:
+        knuckles = [f"{side}_{name}" for name in ("wrist", "index1", "middle1", "pinky1")]
+        if set(knuckles) <= set(bind):
+            source = _hand_frame(*(bind[name] for name in knuckles))
+            target = _hand_frame(*(rest[name] for name in knuckles))
+            result[f"{side}_wrist"] = rot.multiply(source, rot.inverse(target))
+        for joint, end, start in _bone_chain(side):
+            if joint not in bind or end not in bind:
+                continue
+            before = result.get(start, none)
+            bone = rot.rotate(before, rest[end] - rest[joint])
+            result[joint] = rot.multiply(rot.between(bone, bind[end] - bind[joint]), before)
+        # Without knuckles the hand goes on as the forearm does.
+        result.setdefault(f"{side}_wrist", result.get(f"{side}_elbow", none))
+        for finger in FINGERS:
+            # The last bone has no joint at its end in SMPL-X: it continues the one before.
+            last = f"{side}_{finger}3"
+            before = result.get(f"{side}_{finger}2", none)
+            if last not in bind:
+                continue
+            bone = rot.rotate(before, rest[last] - rest[f"{side}_{finger}2"])
+            tip = bind.get(f"{side}_{finger}4")
+            turn = none if tip is None else rot.between(bone, tip - bind[last])
+            result[last] = rot.multiply(turn, before)
+    return result
+
+
+def local_rotations(world: Mapping[str, FloatArray]) -> FloatArray:
+    """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; others are at rest."""
+    frames = len(world["pelvis"])
+    result = rot.identity(frames, 55).astype(np.float64)
+    whole: dict[str, FloatArray] = {}
+    for j, name in enumerate(SMPLX_55.joint_names):
+        parent = SMPLX_55.parents[j]
+        above = rot.identity(frames) if parent < 0 else whole[SMPLX_55.joint_names[parent]]
+        whole[name] = world.get(name, above)
+        if name in world:
+            result[:, j] = rot.multiply(rot.inverse(above), world[name])
+    return result
+
+
+def share_twist(world: dict[str, FloatArray]) -> None:
+    """Let elbow and wrist each turn about the forearm by half of what both do together.
+
+    Recorded SMPL-X figures do so (the spreads of the two twists are equal in BEAT2), and a mesh
+    then creases at neither. Hands stay where and as they are.
+    """
+    for side in SIDES:
+        names = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
+        upper, fore, hand = (world[name] for name in names)
+        along = rot.normalize(SMPLX_55.offsets[SMPLX_55.index(names[2])].astype(np.float64))
+        elbow = _twist(rot.multiply(rot.inverse(upper), fore), along)
+        wrist = _twist(rot.multiply(rot.inverse(fore), hand), along)
+        # Half of the sum must not jump where one of them passes half a turn.
+        more = (np.unwrap(wrist) - np.unwrap(elbow)) / 2
+        world[names[1]] = rot.multiply(fore, rot.exp(more[:, None] * along))
+
+
+def _twist(q: FloatArray, axis: FloatArray) -> FloatArray:
+    """Angles `[T]` in radians, -pi to pi, of the turn of `q [T, 4]` about `axis`."""
+    angle = 2.0 * np.arctan2((q[:, 1:] * axis).sum(-1), q[:, 0])
+    return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _leg_length(positions: FloatArray, hip: int, knee: int, ankle: int) -> float:
+    upper = np.linalg.norm(positions[knee] - positions[hip])
+    return float(upper + np.linalg.norm(positions[ankle] - positions[knee]))
+
+
+def _scaled_legs(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Where the middle of the hips and the ankles should be, in metres, for SMPL-X's legs."""
+    rest, _ = rot.forward_kinematics(
+        SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
+    )
+    legs = [[f"{side}_{part}" for part in ("hip", "knee", "ankle")] for side in SIDES]
+    at = {name: figure.index(skeleton.joints[name].place) for leg in legs for name in leg}
+    bind, positions = figure.rest_positions, figure.positions
+    assert positions is not None
+    ours = sum(_leg_length(rest, *(SMPLX_55.index(n) for n in leg)) for leg in legs)
+    theirs = sum(_leg_length(bind, *(at[n] for n in leg)) for leg in legs)
+    ankle = SMPLX_55.index("left_ankle")
+    height = FOOT_HEIGHT_M + rest[ankle, 1] - rest[SMPLX_55.index("left_foot"), 1]
+    floor = bind[[at["left_ankle"], at["right_ankle"]], 1].mean()
+
+    def place(points: FloatArray) -> FloatArray:
+        return (points - [0.0, floor, 0.0]) * (ours / theirs) + [0.0, height, 0.0]
+
+    hips = place(middle(positions, at["left_hip"], at["right_hip"]))
+    return hips, {f"{side}_ankle": place(positions[:, at[f"{side}_ankle"]]) for side in SIDES}
+
+
+def retarget_entry(entry: ClipEntry, root: Path) -> Motion:
+    """The clip of one row of clips.tsv, whose files lie under `root`."""
+    return retarget(*figure_of_entry(entry, root))
+
+
+def figure_of_entry(entry: ClipEntry, root: Path) -> tuple[Figure, SkeletonMap]:
+    """The figure of one row of clips.tsv and the map of its joints."""
+    path = root / entry.path
+    if entry.actor == playnet.ACTOR:
+        return playnet.figure_of(read_motion(path).resampled(FPS), FPS), _map("playnet")
+    if entry.actor not in SKELETONS:
+        raise ConfigError(
+            f"{path}: no skeleton for {entry.actor!r}, expected one of {[*SKELETONS]}"
+        )
+    skeleton = _skeleton(root / SKELETONS[entry.actor])
+    return read_motion(path).figure(skeleton, FPS), _map("smartbody")
+
+
+@cache
+def _map(name: str) -> SkeletonMap:
+    return load_map(name)
+
+
+@cache
+def _skeleton(path: Path) -> SourceSkeleton:
+    return read_skeleton(path)
+
+
+def convert_all(entries: list[ClipEntry], root: Path, out: Path) -> list[dict[str, Any]]:
+    """Write OUT/clips/NAME.npz of each entry; gives their descriptions for clips.json."""
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    described = []
+    for number, entry in enumerate(entries):
+        motion = retarget_entry(entry, root)
+        meta = {"name": entry.name, **asdict(entry), "frames": len(motion), "fps": FPS}
+        save_clip(out / "clips" / f"{entry.name}.npz", motion, meta)
+        described.append(meta)
+        if number % 50 == 49:
+            print(f"retarget: {number + 1} of {len(entries)} clips", flush=True)
+    return described
+
+
+def run(config: dict[str, Any], data: Path, out: Path) -> None:
+    """Stage: `data` holds clips.tsv and motions.tar.xz (or what it unpacks to).
+
+    config: `exclude`, uses that are left out. Writes OUT/clips/*.npz and, last, OUT/clips.json.
+    """
+    exclude = set(config.get("exclude", ["exclude"]))
+    entries = [entry for entry in read_clips(data / "clips.tsv") if entry.use not in exclude]
+    archive = data / "motions.tar.xz"
+    if not archive.exists():
+        described = convert_all(entries, data, out)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+            described = convert_all(entries, Path(folder), out)
+    write_json(out / "clips.json", described)
+    print(f"retarget: {len(described)} clips in {out}", flush=True)
