@@ -23,6 +23,8 @@ from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
 from bench.sheet import add_command as add_sheet_command
 from bench.sheet import sheet_command
+from bench.streams import add_command as add_streams_command
+from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
 from exporters.commands.common import guarded, load_for_use
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add_quality_commands(commands)
     add_composed_command(commands)
     add_sheet_command(commands)
+    add_streams_command(commands)
     return parser
 
 
@@ -132,6 +135,7 @@ _COMMANDS = {
     "fgd": fgd_command,
     "composed": composed_command,
     "sheet": sheet_command,
+    "streams": streams_command,
 }
 
 

@@ -1,0 +1,149 @@
+"""How many avatars one machine moves: `emage-bench streams`.
+
+The largest number of speakers at 30 frames a second with p99 <= 100 ms from the last sample of a
+frame's sound to the frame, found by trying. Processes share nothing: each has a pool and its part
+of the speakers, so that many cores, or one graphics card with many cores beside it, can be filled.
+"""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from bench.crowd import BUDGET_S, Crowd, CrowdRun, joined
+from bench.latency import read_speech
+from engine.bundle import DEFAULT_BUNDLE
+from exporters.commands.common import load_for_use, say
+from exporters.commands.live import DEMO_SOUND
+
+_FINE = 0.04  # of the number found: nearer is within what two runs differ by
+_PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials share."""
+
+    model: Path
+    wav: Path
+    hop: int | None
+    seconds: float
+    processes: int
+    threads: int | None
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser to those of emage-bench."""
+    parser = commands.add_parser(
+        "streams", help="the largest number of streams at 30 frames/s with p99 <= 100 ms"
+    )
+    parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
+    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each trial")
+    parser.add_argument("--max", type=int, default=4096, metavar="N", help="streams at most")
+    parser.add_argument("--only", type=int, metavar="N", help="one trial with N streams, no search")
+    parser.add_argument("--processes", type=int, default=1, metavar="P", help="share the streams")
+    parser.add_argument("--threads", type=int, metavar="T", help="of PyTorch in each process")
+
+
+def streams_command(options: argparse.Namespace) -> int:
+    """Print a line a trial, and one line of JSON."""
+    setting = Setting(
+        options.model,
+        options.wav,
+        options.hop,
+        options.seconds,
+        options.processes,
+        options.threads,
+    )
+    say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")
+    rows: list[dict[str, object]] = []
+
+    def attempt(streams: int) -> bool:
+        run = trial(setting, streams)
+        rows.append(run.row())
+        say(line(rows[-1]))
+        return run.passed
+
+    if options.only is not None:
+        found = options.only if attempt(options.only) else 0
+    else:
+        found = largest(attempt, options.max)
+    say(f"{found} streams within {BUDGET_S * 1000:.0f} ms")
+    print(json.dumps({"streams": found, "hop": setting.hop, "trials": rows}))
+    return 0
+
+
+def largest(passes: Callable[[int], bool], most: int) -> int:
+    """The largest number up to `most` that passes, to a few percent; 0 where 1 does not."""
+    good, bad = 0, most + 1
+    while bad - good > max(1, int(_FINE * good)):
+        middle = (good + bad) // 2 if bad <= most else min(max(1, 2 * good), most)
+        if passes(middle):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+def line(row: dict[str, Any]) -> str:
+    """A trial for people."""
+    shown = row["latency_ms"] or {"p50": float("nan"), "p99": float("nan")}
+    verdict = "" if row["passed"] else "  too many"
+    return (
+        f"{row['streams']:7d} {shown['p50']:7.1f} {shown['p99']:7.1f} {row['missed']:7d} "
+        f"{row['held']:6d} {row['cores']:6.2f} {row['batch']:5.1f}{verdict}"
+    )
+
+
+def trial(setting: Setting, streams: int) -> CrowdRun:
+    """Run `streams` speakers, shared out among processes that begin together."""
+    shares = [streams // setting.processes] * setting.processes
+    for extra in range(streams % setting.processes):
+        shares[extra] += 1
+    shares = [share for share in shares if share]
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(len(shares))
+    results, workers = [], []
+    for number, share in enumerate(shares):
+        ours, theirs = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(theirs, barrier, setting, share, number))
+        worker.start()
+        theirs.close()
+        results.append(ours)
+        workers.append(worker)
+    try:
+        return joined([_result(pipe) for pipe in results])
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _result(pipe: "Connection[Any, Any]") -> CrowdRun:
+    if not pipe.poll(_PATIENCE_S):
+        raise RuntimeError("a process of the trial gives no answer; see its error above")
+    return pipe.recv()
+
+
+def _work(
+    pipe: "Connection[Any, Any]", barrier: Barrier, setting: Setting, streams: int, number: int
+) -> None:
+    """One process: a pool of its own."""
+    import torch
+
+    bundle = load_for_use(setting.model)
+    if setting.threads is not None:
+        torch.set_num_threads(setting.threads)
+    schedule = bundle.config.schedule.with_hop(setting.hop, None)
+    sound = read_speech(setting.wav, 60.0)
+    crowd = Crowd(bundle, streams, sound, schedule=schedule, seed=number)
+    crowd.warm_up()
+    barrier.wait()
+    pipe.send(crowd.run(setting.seconds))

@@ -1,0 +1,66 @@
+"""The search, the table, and a trial in processes of their own."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import streams
+from bench.crowd import CrowdRun
+from bench.streams import Setting, largest, line, trial
+from engine.bundle import save_bundle
+from exporters.commands.live import DEMO_SOUND
+from tests.models import tiny_bundle
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 7, 8, 13, 30])
+@pytest.mark.parametrize("most", [1, 13, 30])
+def test_the_search_finds_the_largest(limit: int, most: int) -> None:
+    tried: list[int] = []
+
+    def passes(count: int) -> bool:
+        tried.append(count)
+        return count <= limit
+
+    found = largest(passes, most)
+    expected = min(limit, most)
+    assert found == expected
+    assert len(tried) == len(set(tried)) <= 10
+    assert max(tried) <= most
+
+
+def test_large_numbers_are_found_to_a_few_percent() -> None:
+    found = largest(lambda count: count <= 1234, 4096)
+    assert 1180 <= found <= 1234
+
+
+def test_a_line_of_the_table() -> None:
+    assert line(CrowdRun(4, [10.0, 30.0], cores=0.5).row()).split() == [
+        *("4", "20.0", "29.8", "0", "0", "0.50", "0.0")
+    ]
+    assert line(CrowdRun(4, [300.0]).row()).endswith("too many")
+    assert "nan" in line(CrowdRun(4).row())
+
+
+def test_the_command_searches_and_reports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        streams, "trial", lambda _, count: CrowdRun(count, [50.0 if count < 6 else 150.0])
+    )
+    parser = argparse.ArgumentParser()
+    streams.add_command(parser.add_subparsers())
+    assert streams.streams_command(parser.parse_args(["streams", "--hop", "4"])) == 0
+    report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert report["streams"] == 5
+    assert report["hop"] == 4
+    assert [row["passed"] for row in report["trials"]].count(False) == 2
+
+
+@pytest.mark.slow
+def test_processes_share_the_streams(tmp_path: Path) -> None:
+    save_bundle(tiny_bundle(), tmp_path, half=False)
+    run = trial(Setting(tmp_path, DEMO_SOUND, None, 0.5, 2, 1), 3)
+    assert run.streams == 3
+    assert len(run.latency_ms) + run.held > 3 * 10
