@@ -36,7 +36,7 @@ Entries = Sequence[np.ndarray] | np.ndarray
 
 
 class Place(NamedTuple):
-    """Where things lie in a window of `frames` frames; codes are picked from `picked` on."""
+    """Where things lie in a window of `frames` frames; codes are picked for its `picked` newest."""
 
     frames: int
     seed: slice
@@ -97,7 +97,8 @@ class Runner:
         if schedule.files is not None:
             return self._file_place(schedule.files, frames, first=not state.kept)
         new = schedule.first_new
-        return Place(frames, slice(new - schedule.seed, new), slice(new, new + schedule.hop), new)
+        seed, kept = slice(new - schedule.seed, new), slice(new, new + schedule.hop)
+        return Place(frames, seed, kept, schedule.algorithmic_frames)
 
     def _file_place(self, rules: FileRules, frames: int, *, first: bool) -> Place:
         """A published window begins with its seeds, and picks a code for them too."""
@@ -106,7 +107,7 @@ class Runner:
             new = slice(0 if first else schedule.seed, frames)
         else:
             new = slice(0, frames if last else schedule.hop)
-        return Place(frames, slice(0, schedule.seed), new, 0)
+        return Place(frames, slice(0, schedule.seed), new, frames)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -271,8 +272,13 @@ class Runner:
         return WindowInputs(motion, mask, audio, words, speaker)
 
     def _choose(self, state: StreamState, outputs: WindowOutputs, place: Place) -> Tensor:
-        """Codes `[B, P, n]` of the frames from `place.picked` on."""
-        start = place.picked
+        """Codes `[B, P, n]` of the `place.picked` newest frames; a kernel may give more."""
+        given, needed = outputs.latents[0].shape[1], place.picked
+        if given < needed:
+            raise ShapeError(
+                f"the schedule needs {needed} frames of the kernel, which gives {given}"
+            )
+        start = given - needed
         noise = self._noises(state) if self._sampling.temperature > 0 else None
         chosen = []
         for p, part in enumerate(BodyPart):
@@ -284,15 +290,10 @@ class Runner:
             if noise is None:
                 classes = logits.argmax(-1)
             else:
-                classes = gumbel_choice(
-                    logits, noise[:, p, :, : logits.shape[-1]], self._temperature
-                )
+                shared = noise[:, p, :, : logits.shape[-1]]
+                classes = gumbel_choice(logits, shared, self._sampling.temperature)
             chosen.append(vae.complete(classes, latents))
         return torch.stack(chosen, 1)
-
-    @property
-    def _temperature(self) -> float:
-        return self._sampling.temperature
 
     def _noises(self, state: StreamState) -> Tensor:
         """Noise `[B, P, T, V]`; frames beyond the hop reuse the noise of the hop's last frame."""

@@ -91,6 +91,11 @@ class Schedule:
         """Frames of audio that must pass before the first frame of a hop can be computed."""
         return self.hop + self.lookahead
 
+    @property
+    def newest(self) -> int | None:
+        """Newest frames of a window that are taken of it; None for all, as in whole files."""
+        return None if self.files is not None else self.algorithmic_frames
+
     def with_hop(self, hop: int | None, lookahead: int | None) -> "Schedule":
         """The same window at another hop or look-ahead, showing at most as much seed as fits."""
         hop = self.hop if hop is None else hop

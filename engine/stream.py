@@ -46,7 +46,7 @@ def build_runner(
     """The window loop of a bundle; kernel: eager unless given."""
     config = bundle.config
     return Runner(
-        kernel or EagerKernel(bundle.gesture),
+        kernel or EagerKernel(bundle.gesture, schedule.newest),
         pose_decoder(bundle),
         bundle.parts,
         schedule=schedule,

@@ -28,8 +28,9 @@ class WindowInputs(NamedTuple):
 class WindowOutputs(NamedTuple):
     """One entry a part, in the order of BodyPart (face, upper, hands, lower).
 
-    latents: P tensors `[B, T, D]`, the regressed latents.
-    logits: P tensors `[B, T, V]`, scores over the part's codebook.
+    latents: P tensors `[B, n, D]`, the regressed latents.
+    logits: P tensors `[B, n, V]`, scores over the part's codebook.
+    n: the newest frames of the window, as many as the kernel was made for.
     """
 
     latents: tuple[Tensor, ...]
@@ -37,7 +38,11 @@ class WindowOutputs(NamedTuple):
 
 
 class Kernel(Protocol):
-    """A backend that runs the gesture transformer."""
+    """A backend that runs the gesture transformer.
+
+    What of a window it gives is fixed when it is made: all frames, or the newest that a schedule
+    takes of it (`engine.schedule.Schedule.newest`), which is less work.
+    """
 
     name: str
 

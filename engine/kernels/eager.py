@@ -10,14 +10,18 @@ from engine.kernels.base import WindowInputs, WindowOutputs
 
 
 class EagerKernel:
-    """Runs a gesture model, put into evaluation mode, without gradients."""
+    """Runs a gesture model, put into evaluation mode, without gradients.
+
+    newest: frames that it gives of each window; all unless given.
+    """
 
     name = "eager"
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, newest: int | None = None) -> None:
         self._model = model.eval()
+        self._newest = newest
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
         """Forward over one window."""
         with torch.inference_mode():
-            return self._model(inputs)
+            return self._model(inputs, newest=self._newest)

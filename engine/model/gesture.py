@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.kernels.base import WindowInputs, WindowOutputs
-from engine.model.layers import DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+from engine.model.layers import EVERY, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
 from engine.model.paths import PathBody
 
 
@@ -38,12 +38,20 @@ class FaceDecoder(nn.Module):
         self.out = out
         self.aligned = aligned
 
-    def forward(self, audio: Tensor, hint: Tensor, position: Tensor, speaker: Tensor) -> Tensor:
+    def forward(
+        self,
+        audio: Tensor,
+        hint: Tensor,
+        position: Tensor,
+        speaker: Tensor,
+        wanted: slice = EVERY,
+    ) -> Tensor:
+        """Latents `[B, n, D_code]` of the frames that are wanted."""
         memory = self.project(torch.cat((audio, hint), -1))
         query = (position + speaker).expand(memory.shape)
         if self.aligned:
             query, memory = align(query, memory, position)
-        return self.out(self.decoder(query, memory))
+        return self.out(self.decoder(query, memory, wanted))
 
 
 class PartRefiner(nn.Module):
@@ -54,9 +62,12 @@ class PartRefiner(nn.Module):
         self.decoder = layers
         self.out = out
 
-    def forward(self, own: Tensor, others: Tensor, query: Tensor) -> Tensor:
-        """Latents `[B, T, D_code]`; own, others, query `[B, T, D]`, the query goes onto own."""
-        return self.out(self.decoder(own + query, others) + own)
+    def forward(self, own: Tensor, others: Tensor, query: Tensor, wanted: slice = EVERY) -> Tensor:
+        """Latents `[B, n, D_code]` of the frames that are wanted.
+
+        own, others, query `[B, T, D]`, the query goes onto own.
+        """
+        return self.out(self.decoder(own + query, others, wanted) + own[:, wanted])
 
 
 class BodyDecoder(nn.Module):
@@ -113,13 +124,20 @@ class BodyDecoder(nn.Module):
         refined: Tensor,
         position: Tensor,
         speaker: Tensor,
+        wanted: slice = EVERY,
     ) -> list[Tensor]:
+        """Latents `[B, n, D_code]` of each part, of the frames that are wanted.
+
+        Every frame of every part is seen by the others' refiners, so that only these are spared.
+        """
         fused = self.fuse(audio, refined, position, speaker)
         own = [mlp(fused) for mlp in self.mlps]
         query = speaker + position if self.refine_position else speaker
         upper, hands, lower = own
         others = (hands + lower, upper + lower, upper + hands)
-        return [refiner(own[i], others[i], query) for i, refiner in enumerate(self.refiners)]
+        return [
+            refiner(own[i], others[i], query, wanted) for i, refiner in enumerate(self.refiners)
+        ]
 
 
 class GestureModel(nn.Module):
@@ -151,9 +169,12 @@ class GestureModel(nn.Module):
         self.body = body
         self.classifiers = nn.ModuleList(classifiers)
 
-    def forward(self, inputs: WindowInputs, *, listen: bool = True) -> WindowOutputs:
+    def forward(
+        self, inputs: WindowInputs, *, listen: bool = True, newest: int | None = None
+    ) -> WindowOutputs:
         """Forward over T frames; parts in the order of BodyPart.
 
+        newest: give only so many of the newest frames, the same to rounding; all unless given.
         listen: False is masked gesture reconstruction (eq. 7): the body is made of the visible
         motion alone. The face always hears, in the published training too.
         """
@@ -163,15 +184,23 @@ class GestureModel(nn.Module):
         speaker = self.body_speaker(inputs.speaker)[:, None]
         shown = self.body.project_hint(self.body_hint(hint))
         refined = self.body.self_attention(shown + (position + speaker))
-        face = self._face(heard_face, hint, refined, position, inputs.speaker)
-        body = self.body(heard_body if listen else None, shown, refined, position, speaker)
+        wanted = EVERY if newest is None else slice(-newest, None)
+        face = self._face(heard_face, hint, refined, position, inputs.speaker, wanted)
+        heard = heard_body if listen else None
+        body = self.body(heard, shown, refined, position, speaker, wanted)
         latents = (face, *body)
         pairs = zip(self.classifiers, latents, strict=True)
         return WindowOutputs(latents, tuple(classify(latent) for classify, latent in pairs))
 
     def _face(
-        self, audio: Tensor, hint: Tensor, refined: Tensor, position: Tensor, speaker: Tensor
+        self,
+        audio: Tensor,
+        hint: Tensor,
+        refined: Tensor,
+        position: Tensor,
+        speaker: Tensor,
+        wanted: slice,
     ) -> Tensor:
         own_hint = refined if self.face_hint is None else self.face_hint(hint)
         embed = self.body_speaker if self.face_speaker is None else self.face_speaker
-        return self.face(audio, own_hint, position, embed(speaker)[:, None])
+        return self.face(audio, own_hint, position, embed(speaker)[:, None], wanted)

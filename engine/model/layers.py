@@ -1,14 +1,19 @@
 """Attention layers, a two-layer perceptron and sinusoidal positions. Batch first throughout.
 
 Shapes: x `[B, T, D]`, memory `[B, T', D]`. Layers normalise after the addition (post-norm), as all
-designs of EMAGE do. Knows nothing of gestures or speech.
+designs of EMAGE do. `wanted` are the frames of x that a result is asked for: the others are seen as
+they always are, and cost only what is seen of them. Knows nothing of gestures or speech.
 """
 
 import math
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+EVERY: Final = slice(None)
+"""A result for every frame."""
 
 
 class Mlp(nn.Module):
@@ -77,6 +82,12 @@ class Attention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
+def attend(attention: Attention, x: Tensor, wanted: slice) -> Tensor:
+    """Self-attention of the frames that are wanted on all frames."""
+    # Of all frames query, key and value come from one product.
+    return attention(x) if wanted == EVERY else attention(x[:, wanted], x)
+
+
 class FeedForward(nn.Module):
     """Linear, ReLU, linear with dropout between."""
 
@@ -108,10 +119,10 @@ class EncoderLayer(nn.Module):
         self.norm2 = None if hidden is None else nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
-        """`[B, T, D]`, or the first `outputs` of T alone, which saves computing the others."""
-        attended = self.self_attn(x) if outputs is None else self.self_attn(x[:, :outputs], x)
-        x = self.norm1(x[:, :outputs] + self.dropout(attended))
+    def forward(self, x: Tensor, wanted: slice = EVERY) -> Tensor:
+        """`[B, n, D]`: of the T frames of x those that are wanted."""
+        attended = attend(self.self_attn, x, wanted)
+        x = self.norm1(x[:, wanted] + self.dropout(attended))
         if self.feed_forward is None or self.norm2 is None:
             return x
         return self.norm2(x + self.dropout(self.feed_forward(x)))
@@ -132,8 +143,10 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        x = self.norm1(x + self.dropout(self.self_attn(x)))
+    def forward(self, x: Tensor, memory: Tensor, wanted: slice = EVERY) -> Tensor:
+        """`[B, n, D]`: of the T frames of x those that are wanted."""
+        attended = attend(self.self_attn, x, wanted)
+        x = self.norm1(x[:, wanted] + self.dropout(attended))
         x = self.norm2(x + self.dropout(self.cross_attn(x, memory)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
@@ -145,7 +158,9 @@ class DecoderStack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        for layer in self.layers:
+    def forward(self, x: Tensor, memory: Tensor, wanted: slice = EVERY) -> Tensor:
+        """`[B, n, D]`: of the T frames of x those that are wanted."""
+        *before, last = self.layers
+        for layer in before:
             x = layer(x, memory)
-        return x
+        return last(x, memory, wanted)

@@ -71,5 +71,5 @@ class SpatialMotionEncoder(nn.Module):
         tokens = self.tokens(motion, mask)
         frames = tokens.flatten(0, 1)
         cls = self.cls.expand(frames.shape[0], 1, -1)
-        summary = self.summarise(self.layers(torch.cat((cls, frames), 1)), outputs=1)
+        summary = self.summarise(self.layers(torch.cat((cls, frames), 1)), wanted=slice(1))
         return summary.view(*tokens.shape[:2], -1)

@@ -1,6 +1,7 @@
 """The paper's own ways from body hint and audio to the body's latents (EMAGE eq. 6-9, fig. 5).
 
-A path maps (audio `[B, T, A]` or None, shown, refined, place) to `[B, T, D]`. shown: the masked
+A path maps (audio `[B, T, A]` or None, shown, refined, place) to `[B, T, D]`, or to those of the
+frames that are wanted. shown: the masked
 gesture as the motion encoder summed it up, projected to D (g in eq. 9: the paper does not say how
 337 channels become 512, so this is that). refined: h of eq. 6, shown after self-attention over
 time. place: p_t, speaker and position. Audio of None is masked gesture reconstruction (eq. 7): the
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.model.layers import DecoderStack, EncoderLayer
+from engine.model.layers import EVERY, DecoderStack, EncoderLayer
 
 
 class AudioFusion(nn.Module):
@@ -44,13 +45,18 @@ class FusionPath(nn.Module):
         self.decoder = layers
 
     def forward(
-        self, audio: Tensor | None, shown: Tensor, refined: Tensor, place: Tensor
+        self,
+        audio: Tensor | None,
+        shown: Tensor,
+        refined: Tensor,
+        place: Tensor,
+        wanted: slice = EVERY,
     ) -> Tensor:
         if audio is None:
             silent = self.project.in_features - shown.shape[-1]
             audio = shown.new_zeros(*shown.shape[:-1], silent)
         memory = self.project(torch.cat((audio, shown), -1))
-        return self.decoder(place.expand(memory.shape), memory)
+        return self.decoder(place.expand(memory.shape), memory, wanted)
 
 
 class SelfAttentionPath(nn.Module):
@@ -65,9 +71,18 @@ class SelfAttentionPath(nn.Module):
         self.decoder = nn.Sequential(*layers)
 
     def forward(
-        self, audio: Tensor | None, shown: Tensor, refined: Tensor, place: Tensor
+        self,
+        audio: Tensor | None,
+        shown: Tensor,
+        refined: Tensor,
+        place: Tensor,
+        wanted: slice = EVERY,
     ) -> Tensor:
-        return self.decoder(self.fusion(refined + place, audio))
+        x = self.fusion(refined + place, audio)
+        *before, last = self.decoder
+        for layer in before:
+            x = layer(x)
+        return last(x, wanted)
 
 
 class CrossAttentionPath(nn.Module):
@@ -79,9 +94,14 @@ class CrossAttentionPath(nn.Module):
         self.decoder = layers
 
     def forward(
-        self, audio: Tensor | None, shown: Tensor, refined: Tensor, place: Tensor
+        self,
+        audio: Tensor | None,
+        shown: Tensor,
+        refined: Tensor,
+        place: Tensor,
+        wanted: slice = EVERY,
     ) -> Tensor:
-        return self.decoder(shown + place, self.fusion(refined + place, audio))
+        return self.decoder(shown + place, self.fusion(refined + place, audio), wanted)
 
 
 class PathBody(nn.Module):
@@ -111,6 +131,7 @@ class PathBody(nn.Module):
         refined: Tensor,
         position: Tensor,
         speaker: Tensor,
+        wanted: slice = EVERY,
     ) -> list[Tensor]:
-        decoded = self.path(audio, shown, refined, position + speaker)
+        decoded = self.path(audio, shown, refined, position + speaker, wanted)
         return [out(decoded) for out in self.out]

@@ -265,6 +265,14 @@ def test_streams_in_one_batch_are_as_if_alone() -> None:
         np.testing.assert_allclose(together.translation, single.translation, atol=1e-4)
 
 
+def test_a_kernel_made_for_a_smaller_hop_is_refused() -> None:
+    rig = Rig(schedule=Schedule(24, 16, 3, 2))
+    state = rig.runner.fresh([0])
+    rig.kernel._kernel = EagerKernel(rig.bundle.gesture, newest=4)
+    with pytest.raises(ShapeError, match="needs 5 frames of the kernel, which gives 4"):
+        rig.run(state, 1)
+
+
 def test_misshapen_inputs_are_refused_and_nothing_is_lost() -> None:
     rig = Rig()
     state = rig.runner.fresh([0])

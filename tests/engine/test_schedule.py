@@ -30,7 +30,7 @@ def test_live_hops_keep_as_much_seed_as_fits(hop: int, lookahead: int) -> None:
     assert schedule.seed == min(60, 64 - hop - lookahead)
     assert schedule.first_new + hop + lookahead == 64
     assert schedule.first_new >= schedule.seed
-    assert schedule.algorithmic_frames == hop + lookahead
+    assert schedule.algorithmic_frames == schedule.newest == hop + lookahead
 
 
 def test_with_hop_keeps_what_is_not_given() -> None:
@@ -58,6 +58,7 @@ def test_the_smallest_schedule() -> None:
 
 def test_published_windows_overlap_by_their_seeds() -> None:
     for schedule in (published_audio_schedule(), published_text_schedule()):
+        assert schedule.newest is None
         assert (schedule.window, schedule.seed, schedule.hop) == (64, 4, 60)
     rules = FileRules(Overlap.LATER, Tail.PARTIAL)
     with pytest.raises(ConfigError, match=r"overlap by their seeds: seed 4 \+ hop 50"):

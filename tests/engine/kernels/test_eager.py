@@ -41,6 +41,14 @@ def test_nothing_is_remembered_between_windows() -> None:
     assert run(window(5)).latents[0].shape == (1, 5, 64)
 
 
+def test_it_gives_the_newest_frames_that_it_was_made_for() -> None:
+    model, whole = kernel()
+    newest = EagerKernel(model, newest=3)(window(8))
+    assert [latent.shape for latent in newest.latents] == [(1, 3, 64)] * 4
+    for some, every in zip(newest.logits, whole(window(8)).logits, strict=True):
+        torch.testing.assert_close(some, every[:, -3:])
+
+
 def test_it_is_the_model_itself() -> None:
     model, run = kernel()
     torch.testing.assert_close(run(window(6)), model.eval()(window(6)))

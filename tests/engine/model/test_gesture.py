@@ -71,6 +71,19 @@ def test_each_design_gives_latents_and_scores_for_each_part(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("newest", [1, 5, FRAMES, FRAMES + 4])
+def test_the_newest_frames_alone_are_the_last_of_all(name: str, newest: int) -> None:
+    """What is left out is only what nobody asked for."""
+    network, inputs = model(name), window(CONFIGS[name])
+    whole, part = network(inputs), network(inputs, newest=newest)
+    for all_frames, some in zip(
+        (*whole.latents, *whole.logits), (*part.latents, *part.logits), strict=True
+    ):
+        assert some.shape[1] == min(newest, FRAMES)
+        torch.testing.assert_close(some, all_frames[:, -newest:], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_each_input_reaches_every_part(name: str) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     before = network(inputs)
@@ -159,7 +172,7 @@ def test_a_part_is_refined_by_the_two_others() -> None:
     heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 16)
     body(heard, hint, hint, position, speaker)
     own = [given[0] for given in seen]
-    for i, (_, others, query) in enumerate(seen):
+    for i, (_, others, query, _) in enumerate(seen):
         torch.testing.assert_close(others, sum(own) - own[i])
         assert torch.equal(query, speaker)
 
