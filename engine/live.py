@@ -8,7 +8,6 @@ computing did. Knows receivers only as PoseSinks, and nothing of sockets or file
 import gc
 import math
 import queue
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
@@ -20,11 +19,12 @@ from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
 from engine.clock import FrameClock
 from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
+from engine.host_time import HostTime
 from engine.pace import RATE, Pace
 from engine.playout import FrameInterpolator, PlayoutBuffer
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.reader import SourceReader
-from engine.statistics import Summary, Timings, percentiles
+from engine.statistics import Stage, StageTimings, Summary, Timings, percentiles
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 
@@ -50,7 +50,8 @@ class LiveSession:
     """Runs `source` through `stream` into `sinks` until the sound ends, `duration_s`, or `stop`.
 
     realtime False: as fast as it goes, with the same poses. output_rate: frames a second handed to
-    the sinks. Raises nothing for faults of real time: they are counted in `events`.
+    the sinks. host: whose seconds it lives in. Raises nothing for faults of real time: they are
+    counted in `events`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LiveSession:
         output_rate: int | None = None,
         duration_s: float | None = None,
         hooks: SessionHooks | None = None,
+        host: HostTime | None = None,
     ) -> None:
         clock = stream.clock
         self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
@@ -75,6 +77,8 @@ class LiveSession:
         self._hooks = hooks or SessionHooks()
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
         self._stopped, self._finished = Event(), Event()
+        self._host = host or HostTime()
+        self._stages = StageTimings(self._host.now)
         self._pace = Pace(stamped=source.paced)
         self._reader = SourceReader(
             source,
@@ -82,10 +86,11 @@ class LiveSession:
             self._stopped,
             take=lambda piece, captured_at: self._inbox.put(self._taker(piece, captured_at)),
             ended=lambda: self._inbox.put(lambda: False),
+            host=self._host,
         )
         self._interpolator = FrameInterpolator(clock, self.output)
         self._lock = Lock()
-        self._latency, self._compute = Timings(), Timings()
+        self._latency, self._compute, self._jitter = Timings(), Timings(), Timings()
         self._compute_s = 0.0
         self._frames = self._late = 0
         self._first_out_s, self._last_out_s = math.nan, math.nan
@@ -138,9 +143,9 @@ class LiveSession:
         costs = []
         for _ in range(_WARM_UP_HOPS):
             self._stream.feed_audio(np.zeros(hop_samples, np.float32))
-            begin = time.perf_counter()
+            begin = self._host.now()
             self._stream.next_chunk()
-            costs.append(time.perf_counter() - begin)
+            costs.append(self._host.now() - begin)
         self._stream.restore(scratch)
         latency = self._stream.latency
         fps = self._stream.clock.frame_rate
@@ -155,7 +160,11 @@ class LiveSession:
         """Run to the end and close the sinks."""
         try:
             if self._realtime:
+                if not self.delay_s:
+                    self.prepare()
                 self._buffer = PlayoutBuffer(self._rest_frame(), self.output)
+            self._stream.watch(self._stages.watch)
+            if self._realtime:
                 self._run_live()
             else:
                 self._run_flat_out()
@@ -184,9 +193,9 @@ class LiveSession:
                 self._hand_over(chunk)
         self._handle_waiting()
         if not self._stopped.is_set():
-            begin = time.perf_counter()
+            begin = self._host.now()
             rest = self._stream.flush()
-            self._compute_s += time.perf_counter() - begin
+            self._compute_s += self._host.now() - begin
             for chunk in rest:
                 self._hand_over(chunk)
 
@@ -203,8 +212,9 @@ class LiveSession:
         return [out for frame in frames for out in self._interpolator.feed(frame)]
 
     def _send(self, frame: PoseFrame) -> None:
-        for sink in self._sinks:
-            sink.send(frame)
+        with self._stages.watch(Stage.SEND):
+            for sink in self._sinks:
+                sink.send(frame)
         self._frames += 1
 
     def _feed(self, samples: np.ndarray) -> bool:
@@ -219,9 +229,9 @@ class LiveSession:
         return self._most is None or self._pace.received < self._most
 
     def _timed(self, compute: Callable[[], PoseChunk | None]) -> PoseChunk | None:
-        begin = time.perf_counter()
+        begin = self._host.now()
         chunk = compute()
-        cost = time.perf_counter() - begin
+        cost = self._host.now() - begin
         self._compute_s += cost
         if chunk is not None:
             self._compute.add(cost * 1000)
@@ -230,8 +240,6 @@ class LiveSession:
     # -- in real time ----------------------------------------------------------------------------
 
     def _run_live(self) -> None:
-        if not self.delay_s:
-            self.prepare()
         playout = Thread(target=self._play_out, name="emage-playout", daemon=True)
         self._reader.start()
         playout.start()
@@ -275,7 +283,7 @@ class LiveSession:
         while self._stream.ready and not self._stopped.is_set():
             last = self._stream.next_frame + self._stream.schedule.hop
             due_s = self._pace.heard_s(self._stream.clock.first_sample(last)) + self.delay_s
-            if time.monotonic() > due_s:
+            if self._host.now() > due_s:
                 # Every frame of this hop is already too late: give the model a chance to catch up.
                 chunk = self._stream.skip_chunk()
             else:
@@ -293,7 +301,7 @@ class LiveSession:
         """Put silence where sound is overdue, so that the avatar goes on."""
         if not self._pace.started:
             return True
-        missing = self._pace.missing(time.monotonic())
+        missing = self._pace.missing(self._host.now())
         if missing:
             self._events.count(UNDERRUN)
             self._reader.inserted += missing
@@ -311,8 +319,8 @@ class LiveSession:
             if self._is_over(index):
                 return
             heard_s = self._pace.heard_s(self.output.first_sample(index + 1))
-            wait_s = heard_s + self.delay_s - time.monotonic()
-            if wait_s > 0 and self._stopped.wait(wait_s):
+            wait_s = heard_s + self.delay_s - self._host.now()
+            if wait_s > 0 and self._host.wait(self._stopped, wait_s):
                 return
             if -wait_s > _FAR_BEHIND_S:
                 self._jump(-wait_s)
@@ -332,13 +340,14 @@ class LiveSession:
             self._buffer.skip(skipped)
 
     def _hand_out(self, heard_s: float) -> None:
+        self._jitter.add((self._host.now() - heard_s - self.delay_s) * 1000)
         with self._lock:
             due = self._buffer.take()
         if due.late:
             self._late += 1
             self._events.count(LATE_FRAME)
         self._send(due.frame)
-        now = time.monotonic()
+        now = self._host.now()
         self._latency.add((now - heard_s) * 1000)
         if math.isnan(self._first_out_s):
             self._first_out_s = now
@@ -380,6 +389,8 @@ class LiveSession:
             else 0.0,
             audio_to_pose_ms=self._latency.summary(),
             compute_ms=self._compute.summary(),
+            jitter_ms=self._jitter.summary(),
+            stages_ms=self._stages.summary(),
             late_frames=self._late,
             events=self._events.snapshot(),
         )

@@ -5,7 +5,6 @@ microphone at once. Part of the live session: knows the pace, not what becomes o
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import Final
@@ -15,6 +14,7 @@ import numpy as np
 from engine.audio.block import PcmBlock
 from engine.audio.source import AudioSource
 from engine.errors import GestureError
+from engine.host_time import HostTime
 from engine.pace import RATE, Pace
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
@@ -39,7 +39,9 @@ class SourceReader:
         *,
         take: Callable[[np.ndarray, float], None],
         ended: Callable[[], None],
+        host: HostTime | None = None,
     ) -> None:
+        self._host = host or HostTime()
         self._source, self._pace, self._stopped = source, pace, stopped
         self._take, self._ended = take, ended
         self._sent = 0
@@ -78,7 +80,7 @@ class SourceReader:
 
     def _begin(self, block: PcmBlock, more: Iterator[PcmBlock]) -> list[PcmBlock]:
         """Fix the time of sample 0; see `engine.pace` for a pipe that was already full."""
-        now = time.monotonic()
+        now = self._host.now()
         length_s = len(block.samples) / RATE
         if not math.isnan(block.captured_at) and length_s > _FULL_S:
             return self._begin_full(block, more, now)
@@ -88,7 +90,7 @@ class SourceReader:
     def _begin_full(self, block: PcmBlock, more: Iterator[PcmBlock], now: float) -> list[PcmBlock]:
         """Watch for a moment whether the sender goes on in real time or as fast as it can."""
         waiting = [block]
-        while time.monotonic() - now < _PROBE_S:
+        while self._host.now() - now < _PROBE_S:
             following = next(more, None)
             if following is None:
                 break
@@ -96,7 +98,7 @@ class SourceReader:
         total_s = sum(len(b.samples) for b in waiting) / RATE
         later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
         live = 0 < later_s < 2 * _PROBE_S
-        self._pace.begin(time.monotonic() - (total_s if live else 0.0))
+        self._pace.begin(self._host.now() - (total_s if live else 0.0))
         return waiting
 
     def _deliver(self, block: PcmBlock) -> None:
@@ -105,7 +107,7 @@ class SourceReader:
             piece = block.samples[start : start + _PIECE]
             self._sent += len(piece)
             if not self._source.paced:
-                wait_s = self._pace.heard_s(self._sent + self.inserted) - time.monotonic()
-                if wait_s > 0 and self._stopped.wait(wait_s):
+                wait_s = self._pace.heard_s(self._sent + self.inserted) - self._host.now()
+                if wait_s > 0 and self._host.wait(self._stopped, wait_s):
                     return
             self._take(piece, block.captured_at)

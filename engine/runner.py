@@ -21,10 +21,11 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
 from engine.model.part_vae import PartVae
 from engine.pose import FrameFlag, PoseChunk
-from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel_choice
+from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, choose_codes
 from engine.schedule import FileRules, Overlap, Schedule
 from engine.skeleton import SMPLX_55, BodyPart
-from engine.state import StreamState, empty_emitted, no_history, push
+from engine.state import StreamState, empty_emitted, keep_two, no_history, push
+from engine.statistics import Stage, Watch, unwatched
 
 SEAM_HALF_LIFE_S = 0.075
 """A seam's offset falls below 3 % within 300 ms at this half-life."""
@@ -76,6 +77,7 @@ class Runner:
                 f"sampling temperature to 0, not {sampling.temperature:g}"
             )
         self.schedule = schedule
+        self.watch: Watch = unwatched
         self._kernel = kernel
         self._decoder = decoder
         self._parts = parts
@@ -177,16 +179,20 @@ class Runner:
         self._check(state, audio, words)
         self._hear(state, audio)
         place = self._place(state, words.shape[1])
-        outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker, place))
-        new = self._choose(state, outputs, place)
+        with self.watch(Stage.KERNEL):
+            outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker, place))
+        with self.watch(Stage.CHOOSE):
+            new = self._choose(state, outputs, place)
         if self.schedule.files is not None:
             self._keep_window(state, new, place)
             return []
         schedule = self.schedule
         span = _OVERLAP + schedule.hop + schedule.lookahead
-        decoded = self._decode(state, new, span)
+        with self.watch(Stage.DECODE):
+            decoded = self._decode(state, new, span)
         start = torch.from_numpy(state.ground.astype(np.float32))
-        chunks = self._emit(state, decoded)
+        with self.watch(Stage.EMIT):
+            chunks = self._emit(state, decoded)
         push(state.codes, new[:, :, : schedule.hop], 2)
         shown = self._as_seed(decoded, start)
         push(state.motion, shown[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
@@ -279,20 +285,16 @@ class Runner:
                 f"the schedule needs {needed} frames of the kernel, which gives {given}"
             )
         start = given - needed
-        noise = self._noises(state) if self._sampling.temperature > 0 else None
+        temperature = self._sampling.temperature
+        noise = self._noises(state) if temperature > 0 else None
         chosen = []
         for p, part in enumerate(BodyPart):
-            vae, latents = self._parts[part], outputs.latents[p][:, start:]
-            if self._choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
-                chosen.append(vae.nearest(latents))
-                continue
             logits = outputs.logits[p][:, start:]
-            if noise is None:
-                classes = logits.argmax(-1)
-            else:
-                shared = noise[:, p, :, : logits.shape[-1]]
-                classes = gumbel_choice(logits, shared, self._sampling.temperature)
-            chosen.append(vae.complete(classes, latents))
+            own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
+            choice = self._choices.get(part, CodeChoice.CLASS)
+            latents = outputs.latents[p][:, start:]
+            vae = self._parts[part]
+            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling))
         return torch.stack(chosen, 1)
 
     def _noises(self, state: StreamState) -> Tensor:
@@ -338,8 +340,8 @@ class Runner:
         # A frame's velocity leads to the next frame: position t = position t - 1 + v[t - 1] / fps.
         ground = self._walk(state.ground, travel[_OVERLAP - 1 : -1, :, (0, 2)])
         for name, value in (("rotations", rotations), ("face", face), ("height", height)):
-            self._keep(getattr(last, name), value)
-        self._keep(last.contacts, contacts)
+            keep_two(getattr(last, name), value)
+        keep_two(last.contacts, contacts)
         return self._chunks(
             state,
             rotations=rotations.swapaxes(0, 1),
@@ -357,15 +359,6 @@ class Runner:
             start = start * (1.0 - self._homing) + step / self._clock.frame_rate
             places.append(start)
         return np.stack(places)
-
-    @staticmethod
-    def _keep(memory: np.ndarray, frames: np.ndarray) -> None:
-        """Shift the newest of `frames [T, ...]` into `memory [2, ...]`."""
-        if len(frames) == 1:
-            memory[0] = memory[1]
-            memory[1] = frames[0]
-        else:
-            memory[:] = frames[-2:]
 
     def _chunks(
         self,

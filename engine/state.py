@@ -94,6 +94,15 @@ def push(history: Tensor, fresh: Tensor, dim: int) -> None:
     history.narrow(dim, size - count, count).copy_(fresh)
 
 
+def keep_two(memory: np.ndarray, frames: np.ndarray) -> None:
+    """Shift the newest of `frames [T, ...]` into `memory [2, ...]`, in place."""
+    if len(frames) == 1:
+        memory[0] = memory[1]
+        memory[1] = frames[0]
+    else:
+        memory[:] = frames[-2:]
+
+
 def empty_emitted(rows: int, joints: int, face: int) -> Emitted:
     """Room for two frames of `rows` streams."""
     return Emitted(

@@ -1,36 +1,98 @@
-"""Timings gathered while live, and the summary of a session."""
+"""Timings gathered while live, by stage or as a whole, and the summary of a session.
 
+Nothing here looks at a clock: who measures brings one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 import numpy as np
 
+_RECENT: Final = 512
+
 
 class Timings:
-    """Milliseconds of one stage; keeps at most `most` evenly thinned values, so hours fit."""
+    """Milliseconds of one stage; keeps at most `most` evenly thinned values, so hours fit.
 
-    def __init__(self, most: int = 60_000) -> None:
-        self._values: list[float] = []
-        self._most = most
+    All room is taken at the beginning: an hour later the session is as large as in its first
+    minute. The newest values and the largest are kept as they are.
+    """
+
+    def __init__(self, most: int = 8192) -> None:
+        self._values = np.zeros(most)
+        self._newest: deque[float] = deque(maxlen=_RECENT)
+        self._kept = 0
         self._every = 1
         self._seen = 0
+        self._largest = -np.inf
 
     def add(self, value_ms: float) -> None:
         """Note one value."""
+        self._newest.append(value_ms)
+        self._largest = max(self._largest, value_ms)
         if self._seen % self._every == 0:
-            self._values.append(value_ms)
-            if len(self._values) >= self._most:
-                self._values = self._values[::2]
+            self._values[self._kept] = value_ms
+            self._kept += 1
+            if self._kept == len(self._values):
+                thinned = self._values[::2].copy()
+                self._kept = len(thinned)
+                self._values[: self._kept] = thinned
                 self._every *= 2
         self._seen += 1
 
     def recent(self, count: int) -> list[float]:
-        """The newest values."""
-        return self._values[-count:]
+        """The newest values, at most 512."""
+        return list(self._newest)[-count:]
 
     def summary(self) -> dict[str, float] | None:
         """p50, p95, p99 and max in milliseconds, None before the first value."""
-        return percentiles(self._values)
+        found = percentiles(self._values[: self._kept].tolist())
+        return found and found | {"max": round(float(self._largest), 3)}
+
+
+class Stage(StrEnum):
+    """What is done for a hop, in order; features for every piece of sound, send for every frame."""
+
+    FEATURES = "features"
+    KERNEL = "kernel"
+    CHOOSE = "choose"
+    DECODE = "decode"
+    EMIT = "emit"
+    SEND = "send"
+
+
+Watch = Callable[[Stage], AbstractContextManager[None]]
+"""Around each stage: a way to look on from outside."""
+
+_NOTHING: Final = nullcontext()
+
+
+def unwatched(_stage: Stage) -> AbstractContextManager[None]:
+    """Nobody looks on."""
+    return _NOTHING
+
+
+class StageTimings:
+    """Time of each stage; `watch` is the Watch. now: seconds of any clock."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._timings = {stage: Timings() for stage in Stage}
+
+    @contextmanager
+    def watch(self, stage: Stage) -> Iterator[None]:
+        """Time what is done inside."""
+        begin = self._now()
+        yield
+        self._timings[stage].add((self._now() - begin) * 1000)
+
+    def summary(self) -> dict[str, dict[str, float] | None]:
+        """p50, p95, p99 and max of each stage in milliseconds."""
+        return {str(stage): timings.summary() for stage, timings in self._timings.items()}
 
 
 def percentiles(values: list[float]) -> dict[str, float] | None:
@@ -47,7 +109,8 @@ class Summary:
 
     rtf: compute seconds per audio second. audio_to_pose_ms: from the capture of the last sample of
     a frame's audio to the frame handed to its receivers (None unless in real time). playout_ms:
-    what the frame waits for a steady cadence beyond hop wait and look-ahead.
+    what the frame waits for a steady cadence beyond hop wait and look-ahead. jitter_ms: how much
+    after its due time a frame was handed over. stages_ms: see `Stage`.
     """
 
     bundle: str
@@ -61,6 +124,8 @@ class Summary:
     playout_ms: float = 0.0
     audio_to_pose_ms: dict[str, float] | None = None
     compute_ms: dict[str, float] | None = None
+    jitter_ms: dict[str, float] | None = None
+    stages_ms: dict[str, dict[str, float] | None] = field(default_factory=dict)
     late_frames: int = 0
     events: dict[str, int] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from engine.pose import PoseChunk
 from engine.runner import Runner
 from engine.schedule import FileRules, Schedule
 from engine.state import StreamState
+from engine.statistics import Stage, Watch, unwatched
 from engine.text.words import TimedWord, Vocabulary
 
 
@@ -93,6 +94,7 @@ class GestureStream:
         self._start = None if start is None else torch.from_numpy(start)
         self._speaker = torch.tensor([speaker_index(config.speakers, speaker)])
         self._seed = seed
+        self._watch: Watch = unwatched
         vocabulary = Vocabulary(config.vocabulary)
         self._listener = Listener(config, self.schedule, vocabulary, events)
         self._runner = build_runner(bundle, self.schedule, kernel, self._listener.front)
@@ -118,9 +120,14 @@ class GestureStream:
         """Whether the audio of a whole hop waits to be computed."""
         return self._listener.ready(self.next_frame)
 
+    def watch(self, watch: Watch) -> None:
+        """Have `watch` called around each stage of the work from now on."""
+        self._watch = self._runner.watch = watch
+
     def feed_audio(self, samples: ArrayLike) -> None:
         """Take mono samples `[S]` at the bundle's rate: float -1..1 or int16. Computes no pose."""
-        self._listener.feed_audio(samples)
+        with self._watch(Stage.FEATURES):
+            self._listener.feed_audio(samples)
 
     def feed_words(self, words: Sequence[TimedWord]) -> None:
         """Take words, late or early; what overlaps earlier ones replaces them."""

@@ -12,10 +12,12 @@ from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
 from engine.errors import AudioError
 from engine.events import EventCounter
+from engine.host_time import HostTime
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.live import LiveSession, SessionHooks
 from engine.pose import FrameFlag, PoseFormat, PoseFrame
+from engine.statistics import Stage
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 from tests.models import tiny_bundle
@@ -206,8 +208,29 @@ def test_summary_has_the_contract() -> None:
         set(result["audio_to_pose_ms"]) == {"p50", "p95", "p99", "max"} == set(result["compute_ms"])
     )
     assert set(result["terms"]) == {"lookahead_ms", "hop_wait_ms", "compute_ms", "playout_ms"}
+    assert result["jitter_ms"]["p50"] >= 0.0
+    assert all(result["stages_ms"][stage]["max"] > 0.0 for stage in Stage)
     assert result["hop_frames"] == 2
     assert not math.isnan(result["fps_out"])
+
+
+def test_a_session_may_live_faster() -> None:
+    """All that it does is in the seconds of its host, and no frame is lost by that."""
+    host = HostTime(8.0)
+    stream = GestureStream(BUNDLE)
+    recorder = Recorder()
+    session = LiveSession(
+        stream,
+        Listed(babble(2.0)),
+        [recorder],
+        events=EventCounter(),
+        bundle_name="tiny",
+        host=host,
+    )
+    begin = host.now()
+    session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert begin < session.heard_s(0) < session.heard_s(32000) < host.now()
 
 
 @pytest.mark.parametrize("block", [1, 160, 4000])

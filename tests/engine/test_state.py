@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from engine.sampling import CodeNoise
-from engine.state import StreamState, empty_emitted, no_history, push
+from engine.state import StreamState, empty_emitted, keep_two, no_history, push
 
 
 def test_push_drops_the_oldest_in_place() -> None:
@@ -96,3 +96,11 @@ def test_put_brings_its_own_noise() -> None:
     state.put([1], dataclasses.replace(_numbered(1), noise=[fresh]))
     assert state.noise[1] is fresh
     assert state.noise[0] is not fresh
+
+
+def test_two_frames_are_kept_however_many_come() -> None:
+    memory = np.array([[1.0], [2.0]])
+    keep_two(memory, np.array([[3.0]]))
+    assert memory[:, 0].tolist() == [2.0, 3.0]
+    keep_two(memory, np.array([[4.0], [5.0], [6.0]]))
+    assert memory[:, 0].tolist() == [5.0, 6.0]

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from engine.statistics import Summary, Timings, percentiles
+from engine.statistics import Stage, StageTimings, Summary, Timings, percentiles, unwatched
 
 
 def test_percentiles_of_known_values() -> None:
@@ -29,13 +29,32 @@ def test_hours_are_thinned_evenly() -> None:
     values = np.random.default_rng(0).permutation(20_000).astype(float)
     for value in values:
         timings.add(value)
-    kept = timings.recent(10**9)
+    kept = timings._values[: timings._kept].tolist()
     assert 40 <= len(kept) < 100
     places = [int(np.flatnonzero(values == v)[0]) for v in kept]
     assert len(set(np.diff(places))) == 1
     summary = timings.summary()
     assert summary is not None
     assert summary["p50"] == pytest.approx(10_000, rel=0.3)
+    assert summary["max"] == 19_999.0, "the largest is never thinned away"
+    assert timings.recent(3) == values[-3:].tolist()
+
+
+def test_stages_are_timed_by_the_clock_that_is_brought() -> None:
+    times = iter([1.0, 1.002, 5.0, 5.001, 7.0, 7.005])
+    stages = StageTimings(lambda: next(times))
+    for stage in (Stage.KERNEL, Stage.KERNEL, Stage.EMIT):
+        with stages.watch(stage):
+            pass
+    summary = stages.summary()
+    assert list(summary) == ["features", "kernel", "choose", "decode", "emit", "send"]
+    assert summary["features"] is None
+    assert summary["kernel"] == {"p50": 1.5, "p95": 1.95, "p99": 1.99, "max": 2.0}
+    emit = summary["emit"]
+    assert emit is not None
+    assert emit["max"] == 5.0
+    with unwatched(Stage.SEND):
+        assert next(times, None) is None
 
 
 def test_the_summary_has_the_keys_that_others_script_against() -> None:
