@@ -21,7 +21,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
 from engine.model.part_vae import PartVae
 from engine.pose import FrameFlag, PoseChunk
-from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel_choice
+from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, choose_codes
 from engine.schedule import FileRules, Overlap, Schedule
 from engine.skeleton import SMPLX_55, BodyPart
 from engine.state import StreamState, empty_emitted, keep_two, no_history, push
@@ -285,20 +285,16 @@ class Runner:
                 f"the schedule needs {needed} frames of the kernel, which gives {given}"
             )
         start = given - needed
-        noise = self._noises(state) if self._sampling.temperature > 0 else None
+        temperature = self._sampling.temperature
+        noise = self._noises(state) if temperature > 0 else None
         chosen = []
         for p, part in enumerate(BodyPart):
-            vae, latents = self._parts[part], outputs.latents[p][:, start:]
-            if self._choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
-                chosen.append(vae.nearest(latents))
-                continue
             logits = outputs.logits[p][:, start:]
-            if noise is None:
-                classes = logits.argmax(-1)
-            else:
-                shared = noise[:, p, :, : logits.shape[-1]]
-                classes = gumbel_choice(logits, shared, self._sampling.temperature)
-            chosen.append(vae.complete(classes, latents))
+            own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
+            choice = self._choices.get(part, CodeChoice.CLASS)
+            latents = outputs.latents[p][:, start:]
+            vae = self._parts[part]
+            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling))
         return torch.stack(chosen, 1)
 
     def _noises(self, state: StreamState) -> Tensor:

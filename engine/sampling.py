@@ -7,6 +7,7 @@ and the frame index alone: no split of the audio and no restart changes it.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,16 +25,21 @@ class CodeChoice(StrEnum):
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """temperature 0 is arg-max. persistence: how much of a frame's noise the next one keeps."""
+    """temperature 0 is arg-max. persistence: how much of a frame's noise the next one keeps.
+
+    radius: a drawn class gives way to the mean of the likely ones so near to it, in steps from one
+    entry of a codebook to the next; 0 keeps it. Without, motion jerks from code to like code.
+    """
 
     temperature: float = 0.0
     persistence: float = 0.9
+    radius: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 <= self.persistence < 1:
+        if self.temperature < 0 or not 0 <= self.persistence < 1 or self.radius < 0:
             raise ConfigError(
-                "sampling needs temperature >= 0 and 0 <= persistence < 1, got "
-                f"{self.temperature} and {self.persistence}"
+                "sampling needs temperature >= 0, 0 <= persistence < 1 and radius >= 0, got "
+                f"{self.temperature}, {self.persistence} and {self.radius}"
             )
 
 
@@ -70,3 +76,39 @@ def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
     """Codes `[...]` drawn from scores `[..., V]` with normal noise of the same shape."""
     uniform = torch.special.ndtr(noise).clamp(1e-6, 1 - 1e-6)
     return (logits - temperature * torch.log(-torch.log(uniform))).argmax(-1)
+
+
+class Chosen(Protocol):
+    """What is asked of a part's autoencoder here; see `engine.model.part_vae.PartVae`."""
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Codes nearest to latents."""
+
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes in the midst of the likely ones near to `classes`."""
+
+    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes of classes."""
+
+
+def choose_codes(
+    vae: Chosen,
+    choice: CodeChoice,
+    latents: Tensor,
+    logits: Tensor,
+    noise: Tensor | None,
+    config: SamplingConfig,
+) -> Tensor:
+    """Codes `[B, n]` of a part from latents `[B, n, D]` and scores `[B, n, V]`.
+
+    noise: normal, in the shape of the scores; None for the likeliest class.
+    """
+    if choice is CodeChoice.LATENT:
+        return vae.nearest(latents)
+    if noise is None or not config.temperature:
+        classes = logits.argmax(-1)
+    else:
+        classes = gumbel_choice(logits, noise, config.temperature)
+    if config.radius:
+        classes = vae.around(classes, logits, config.radius)
+    return vae.complete(classes, latents)

@@ -27,7 +27,7 @@ from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from training.data.clips import load_clip
 from training.data.vectors import part_vector
-from training.gestures.gesture import SCHEDULES, read_vocabulary
+from training.gestures.gesture import SCHEDULES, SPEAKERS, read_vocabulary
 from training.store import load_config, load_weights
 
 _SETTLED = 96  # frames of standing still after which a causal encoder has seen nothing else
@@ -36,7 +36,7 @@ _SETTLED = 96  # frames of standing still after which a causal encoder has seen 
 @dataclass(frozen=True)
 class BundleSettings:
     """Settings of the stage. most_mb: refuse to write weights larger than this. trained_for: as the
-    stage gesture wrote down, unless given.
+    stage gesture wrote down, unless given; speakers likewise.
 
     face, hand_reference, frame_rate: of the corpus, as its corpus.json says.
     """
@@ -47,7 +47,7 @@ class BundleSettings:
     trained_for: tuple[Schedule, ...] = ()
     choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    speakers: tuple[str, ...] = ("default",)
+    speakers: tuple[str, ...] = ()
     encoders: bool = False
     homing_s: float = 0.0
     most_mb: float = 5.0
@@ -75,6 +75,12 @@ def read_schedules(gesture: Path) -> tuple[Schedule, ...]:
     return tuple(from_mapping(Schedule, entry) for entry in json.loads(path.read_text()))
 
 
+def read_speakers(gesture: Path) -> tuple[str, ...]:
+    """The speakers that the stage gesture wrote down; a single one for older trainings."""
+    path = gesture / SPEAKERS
+    return tuple(json.loads(path.read_text())) if path.is_file() else ("default",)
+
+
 def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleConfig:
     """The bundle's configuration from those of its modules."""
     return BundleConfig(
@@ -85,7 +91,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         features=DEFAULT_FEATURES,
         provenance=settings.provenance,
         vocabulary=read_vocabulary(gesture).words,
-        speakers=settings.speakers,
+        speakers=settings.speakers or read_speakers(gesture),
         schedule=settings.schedule,
         trained_for=settings.trained_for or read_schedules(gesture),
         choices=settings.choices,

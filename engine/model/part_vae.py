@@ -84,13 +84,21 @@ class PartVae(nn.Module):
         """Codes `[B, T]` of classes `[B, T]`; what they leave open is chosen by latents."""
         return self.quantizer.complete(classes, latents)
 
-    def decode(self, vectors: Tensor) -> Tensor:
-        """Motion `[B, T, C]` of code vectors `[B, T, D]`."""
-        return self.decoder(self.from_code(vectors).transpose(1, 2)).transpose(1, 2)
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes `[B, T]` in the midst of the likely ones near to `classes`; see `Quantizer`."""
+        return self.quantizer.around(classes, scores, radius)
 
-    def decode_codes(self, codes: Tensor) -> Tensor:
-        """Motion `[B, T, C]` of codes `[B, T]` int64."""
-        return self.decode(self.quantizer.lookup(codes))
+    def decode(self, vectors: Tensor, newest: int | None = None) -> Tensor:
+        """Motion `[B, T, C]` of code vectors `[B, T, D]`, or of the newest frames alone."""
+        return self.decoder(self.from_code(vectors).transpose(1, 2), newest).transpose(1, 2)
+
+    def decode_codes(self, codes: Tensor, newest: int | None = None) -> Tensor:
+        """Motion `[B, T, C]` of codes `[B, T]` int64.
+
+        newest: give the newest frames alone, the same as among all; T where there are fewer.
+        """
+        seen = codes if newest is None else codes[:, -newest - self.left_context :]
+        return self.decode(self.quantizer.lookup(seen), newest)
 
     def forward(self, x: Tensor) -> Reconstruction:
         """Encode, quantise and decode motion `[B, T, C]`."""

@@ -58,6 +58,10 @@ class ResidualQuantizer(nn.Module):
             entries.append(book.nearest(left))
         return self.join(entries)
 
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """See `Quantizer`: of the first codebook, whose entries classes are."""
+        return self.books[0].around(classes, scores, radius)
+
     def join(self, entries: list[Tensor]) -> Tensor:
         """Codes `[...]` of the stages' entries, each `[...]`."""
         code = torch.zeros_like(entries[0])

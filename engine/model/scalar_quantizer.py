@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from engine.model.vector_quantizer import Quantized
+from engine.model.vector_quantizer import Quantized, local_mean
 
 
 class ScalarQuantizer(nn.Module):
@@ -64,10 +64,18 @@ class ScalarQuantizer(nn.Module):
         """`classes` themselves: they name all levels."""
         return classes
 
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """See `Quantizer`; a step is one level of one channel."""
+        every = self._places(torch.arange(self.sizes[0], device=classes.device))
+        return self._codes(local_mean(every, classes, scores, radius))
+
+    def _places(self, codes: Tensor) -> Tensor:
+        places = torch.div(codes[..., None], self.places, rounding_mode="floor") % self.counts
+        return places.float()
+
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[..., D]` of codes `[...]`."""
-        places = torch.div(codes[..., None], self.places, rounding_mode="floor") % self.counts
-        return self._vectors(places.float())
+        return self._vectors(self._places(codes))
 
     def forward(self, latents: Tensor) -> Quantized:
         """Quantise latents `[B, T, D]`. Gradients pass the rounding; there is no loss to add."""

@@ -6,6 +6,7 @@ quantiser has in common stands here too.
 
 from typing import NamedTuple, Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,6 +42,12 @@ class Quantizer(Protocol):
         Further codebooks, where there are any, are chosen by latents `[..., D]`.
         """
 
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes `[...]` nearest to the mean of those near to `classes`, by scores `[..., V]`.
+
+        radius: what counts as near, in steps from an entry to the next one.
+        """
+
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[..., D]` of codes `[...]`."""
 
@@ -51,6 +58,19 @@ class Quantizer(Protocol):
 def straight_through(latents: Tensor, vectors: Tensor) -> Tensor:
     """`vectors`, through which gradients reach `latents` unchanged (where they are wanted)."""
     return latents + (vectors - latents).detach() if latents.requires_grad else vectors
+
+
+def local_mean(table: Tensor, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+    """The mean `[..., N]` of the entries of `table [V, N]` near to those that classes `[...]` name.
+
+    Weighed by scores `[..., V]` (logarithms) and a Gaussian of `radius` about the named entry: one
+    step of a mean shift. It stays with the choice that was made, and is rid of the chance in which
+    of many almost equal entries was drawn.
+    """
+    # The square of the centre is the same for all entries and cannot change the weights.
+    distance = table.square().sum(1) - 2.0 * (table[classes] @ table.t())
+    weights = (scores - distance / (2.0 * radius * radius)).softmax(-1)
+    return weights @ table
 
 
 class VectorQuantizer(nn.Module):
@@ -82,6 +102,13 @@ class VectorQuantizer(nn.Module):
     def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
         """`classes` themselves: there is one codebook only."""
         return classes
+
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """See `Quantizer`; a step is the mean distance from a vector to the one next to it."""
+        book = self.embedding.weight.detach()
+        apart = torch.cdist(book, book).fill_diagonal_(torch.inf)
+        step = float(apart.amin(1).mean())
+        return self.nearest(local_mean(book, classes, scores, max(radius * step, 1e-6)))
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[B, T, D]` of `codes [B, T]`."""

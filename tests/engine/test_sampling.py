@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from engine.sampling import CodeNoise, SamplingConfig, gumbel_choice
+from engine.model.vector_quantizer import VectorQuantizer
+from engine.sampling import (
+    CodeChoice,
+    CodeNoise,
+    SamplingConfig,
+    choose_codes,
+    gumbel_choice,
+)
 
 
 def run(noise: CodeNoise, frames: range) -> np.ndarray:
@@ -65,5 +72,28 @@ def test_a_snapshot_goes_on_the_same() -> None:
 
 @pytest.mark.parametrize(("temperature", "persistence"), [(-0.1, 0.9), (1.0, 1.0), (1.0, -0.1)])
 def test_numbers_out_of_range_are_refused(temperature: float, persistence: float) -> None:
-    with pytest.raises(ConfigError, match="temperature >= 0 and 0 <= persistence < 1"):
+    with pytest.raises(ConfigError, match="temperature >= 0, 0 <= persistence < 1"):
         SamplingConfig(temperature, persistence)
+
+
+def test_codes_are_chosen_as_the_bundle_says() -> None:
+    quantizer = VectorQuantizer(3, 1)
+    with torch.no_grad():
+        quantizer.embedding.weight.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
+    latents = torch.tensor([[[1.9]]])
+    logits = torch.tensor([[[5.0, 4.9, -9.0]]])
+    noise = torch.tensor([[[-3.0, 3.0, 0.0]]])
+
+    def chosen(choice: CodeChoice, config: SamplingConfig) -> int:
+        return int(choose_codes(quantizer, choice, latents, logits, noise, config))
+
+    assert chosen(CodeChoice.LATENT, SamplingConfig(1.0)) == 2
+    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0)) == 0
+    assert chosen(CodeChoice.CLASS, SamplingConfig(1.0)) == 1
+    logits[0, 0, 2] = 4.9
+    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0, radius=3.0)) == 1
+
+
+def test_a_radius_below_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="radius >= 0"):
+        SamplingConfig(radius=-1.0)

@@ -57,6 +57,13 @@ def test_the_bundle_says_what_it_is(made):
     assert made.config.global_motion.width == 12
 
 
+def test_speakers_are_those_of_the_training(made, data):
+    assert made.config.speakers == ("default",)
+    write_json(data / "gesture" / "speakers.json", ["calm", "lively"])
+    assert bundle.read_speakers(data / "gesture") == ("calm", "lively")
+    (data / "gesture" / "speakers.json").unlink()
+
+
 def test_it_says_what_it_was_trained_for(made, data):
     assert made.config.trained_for == ()
     written = [Schedule(24, 16, 1), Schedule(24, 4, 20)]

@@ -227,7 +227,7 @@ class Hands:
         return float(np.linalg.norm(way, axis=-1).max())
 
     def _draw_back(self, struck: FloatArray, gesture: Gesture, stress: Stress) -> None:
-        hold = self._between(0.02, 0.12) + (0.08 if not gesture.beats else 0.0)
+        hold = self._between(0.04, 0.15) + (0.08 if not gesture.beats else 0.0)
         start = self.moves[-1].end + hold
         seconds = self._between(0.42, 0.75) / self._style.tempo
         # Now and then they drop to the hips and come from there to the next stroke.
@@ -242,13 +242,13 @@ class Hands:
         high = self.goal
         for number in range(_WANDERS):
             down = number % 2 == 0
-            share = self._between(0.75, 1.2) if down else self._between(-0.3, 0.2)
+            share = self._between(0.75, 1.2) if down else self._between(-0.45, 0.1)
             low = high
             for side in SIDES:
                 low = poses.towards(low, self.rest, share + self._between(-0.1, 0.1), side)
-                poses.varied(low, side, 1.4, self._rng)
+                poses.varied(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
-            self._go(start, start + self._between(0.45, 0.7) / self._style.tempo, low)
+            self._go(start, start + self._between(0.42, 0.62) / self._style.tempo, low)
 
     def _after(self, unit: GestureUnit) -> None:
         """Let the hands sink after a silence."""

@@ -29,7 +29,7 @@ class Style:
     tempo: float = 1.0
     one_handed: float = 0.35
     patience: tuple[float, float] = (0.8, 1.5)
-    steps: float = 38.0
+    steps: float = 41.0
     shifts: float = 2.0
     roam: float = 0.34
     sway: float = 1.0

@@ -51,7 +51,7 @@ def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     )
     left, right = (points[:, j] - points[:, 0] for j in _WRISTS)
     apart, both = left - right, 0.5 * (left + right)
-    yaw = -0.16 * apart[:, 2]
+    yaw = -0.08 * apart[:, 2]
     roll = 0.16 * apart[:, 1] - 0.3 * both[:, 0]
     pitch = 0.24 * (both[:, 2] - 0.1) - 0.12 * (both[:, 1] - 0.1)
     return style.torso * smooth(np.stack([pitch, yaw, roll], 1), 0.12)

@@ -7,6 +7,7 @@ random.
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,7 +42,8 @@ _WEAR_VERSION = 2  # of what is done to sound: features of another one are made 
 @dataclass(frozen=True)
 class TakeData:
     """One take by frames. audio `[G, T, F]` (variant 0 is clean), words `[T]`, vectors `[T, 337]`
-    of the motion; stressed: seconds; silent: nobody speaks; missing: what is not to be learned.
+    of the motion; stressed: seconds; silent: nobody speaks; missing: what is not to be learned;
+    speaker: the number of who moves.
     """
 
     name: str
@@ -53,6 +55,7 @@ class TakeData:
     stressed: np.ndarray
     silent: bool
     missing: tuple[Missing, ...] = ()
+    speaker: int = 0
 
 
 def _features(job: tuple[Path, int, int]) -> np.ndarray:
@@ -97,13 +100,21 @@ def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[
 
 
 class Takes(Sequence[TakeData]):
-    """Takes of a corpus that are read when they are asked for: all of them need not fit at once."""
+    """Takes of a corpus that are read when they are asked for: all of them need not fit at once.
+
+    speakers: names in the order of their numbers; whoever is not among them has the first one's.
+    """
 
     def __init__(
-        self, paths: Sequence[Path], features: Sequence[np.ndarray], vocabulary: Vocabulary
+        self,
+        paths: Sequence[Path],
+        features: Sequence[np.ndarray],
+        vocabulary: Vocabulary,
+        speakers: Sequence[str] = (),
     ) -> None:
         self.paths = tuple(paths)
         self.vocabulary = vocabulary
+        self.speakers = tuple(speakers)
         self._features = features
 
     def __len__(self) -> int:
@@ -117,14 +128,28 @@ class Takes(Sequence[TakeData]):
 
     def __getitem__(self, index: int | slice) -> "TakeData | Takes":
         if isinstance(index, slice):
-            return Takes(self.paths[index], self._features[index], self.vocabulary)
+            features = self._features[index]
+            return Takes(self.paths[index], features, self.vocabulary, self.speakers)
         path = self.paths[index]
         take = replace(read_take(path), sound=_NOTHING)
-        return _by_frames(path.stem, take, self._features[index], self.vocabulary)
+        number = self.speakers.index(take.speaker) if take.speaker in self.speakers else 0
+        frames = _by_frames(path.stem, take, self._features[index], self.vocabulary)
+        return replace(frames, speaker=number)
+
+
+def find_speakers(folder: Path, split: str = "train") -> list[str]:
+    """Who moves in the takes of a split, whoever has most of them first."""
+    named = (read_heading(path).speaker for path in sorted(folder.glob(f"{split}_*.npz")))
+    return [name for name, _ in Counter(name for name in named if name).most_common()]
 
 
 def find_takes(
-    folder: Path, split: str, vocabulary: Vocabulary, variants: int, limit: int | None = None
+    folder: Path,
+    split: str,
+    vocabulary: Vocabulary,
+    variants: int,
+    limit: int | None = None,
+    speakers: Sequence[str] = (),
 ) -> Takes:
     """The takes of one split of a corpus, with their features; ConfigError where there is none."""
     if not (folder / "corpus.json").is_file():
@@ -138,7 +163,7 @@ def find_takes(
     if len(formats := {heading.format for _, heading in heard}) > 1:
         raise ConfigError(f"takes of one corpus must be of one format, {folder} has {len(formats)}")
     paths = [path for path, _ in heard]
-    return Takes(paths, features_of(paths, variants), vocabulary)
+    return Takes(paths, features_of(paths, variants), vocabulary, speakers)
 
 
 def load_takes(
@@ -206,7 +231,7 @@ def since_stress(take: TakeData) -> np.ndarray:
 class Batch(NamedTuple):
     """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
     latents `[B, T, P, D]`, since `[B, T]` frames since the last stress, known `[B, T, P]` bool:
-    parts that were recorded and are to be learned.
+    parts that were recorded and are to be learned, speaker `[B, T]` its number.
     """
 
     audio: Tensor
@@ -216,6 +241,7 @@ class Batch(NamedTuple):
     latents: Tensor
     since: Tensor
     known: Tensor
+    speaker: Tensor
 
 
 def known_parts(take: TakeData) -> Tensor:
@@ -236,6 +262,7 @@ def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.n
         "latents": encoded.latents.half().numpy(),
         "since": since_stress(take),
         "known": known_parts(take).numpy(),
+        "speaker": np.full(len(take.motion), take.speaker, np.int64),
     }
 
 
@@ -271,7 +298,7 @@ class GestureWindows:
         self._audio, self._words = rows.kinds["audio"], rows.kinds["words"]
         self._motion, self._codes = rows.kinds["motion"], rows.kinds["codes"]
         self._latents, self._since = rows.kinds["latents"], rows.kinds["since"]
-        self._known = rows.kinds["known"]
+        self._known, self._speaker = rows.kinds["known"], rows.kinds["speaker"]
         self._window = window
         self._starts, self._quiet = (
             _window_starts(rows, window, label) for label in (_SPOKEN, _SILENT)
@@ -327,4 +354,5 @@ class GestureWindows:
             self._latents[index].float(),
             self._since[index],
             self._known[index],
+            self._speaker[index],
         )

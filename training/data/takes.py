@@ -107,13 +107,15 @@ class Heading:
 
     format: PoseFormat
     missing: tuple[Missing, ...]
+    speaker: str
 
 
 def read_heading(path: Path) -> Heading:
     """The heading of the take in `path`; ConfigError when a key is missing."""
     with np.load(path, allow_pickle=False) as file:
         meta = json.loads(str(file["meta"])) if "meta" in file else {}
-        return Heading(read_format(path, file), _missing(meta))
+        speaker = str(meta.get("speaker", ""))
+        return Heading(read_format(path, file), _missing(meta), speaker)
 
 
 def _missing(meta: dict[str, Any]) -> tuple[Missing, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ from engine.model.part_vae import PartVae
 from engine.skeleton import BodyPart
 from engine.text.words import Vocabulary
 from training.data.clips import write_json
-from training.data.dataset import GestureWindows, Takes, find_takes
+from training.data.dataset import GestureWindows, Takes, find_speakers, find_takes
 from training.data.rows import key_of
 from training.data.scaling import awaken, folded
 from training.data.windows import generator
@@ -47,6 +47,14 @@ from training.trainer.loop import Course, Learner, Loop, Terms, autocast
 from training.trainer.team import Team
 
 SCHEDULES = "schedules.json"
+SPEAKERS = "speakers.json"
+
+
+class Names(NamedTuple):
+    """What the numbers of words and of speakers stand for, over all data sets."""
+
+    vocabulary: Vocabulary
+    speakers: tuple[str, ...]
 
 
 def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
@@ -67,6 +75,14 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(json.loads(path.read_text()))
 
 
+def read_names(corpora: Sequence[Path]) -> Names:
+    """The words and speakers of all corpora, each once; one speaker where none is named."""
+    said = [word for each in corpora for word in read_vocabulary(each).words]
+    moving = [name for each in corpora for name in find_speakers(each)]
+    words = Vocabulary(tuple(dict.fromkeys(said)))
+    return Names(words, tuple(dict.fromkeys(moving)) or ("default",))
+
+
 def adopt(folder: Path, model: nn.Module) -> None:
     """Take over all weights of another training that have the same name and shape."""
     own = model.state_dict()
@@ -77,7 +93,7 @@ def adopt(folder: Path, model: nn.Module) -> None:
 
 
 def model_config(
-    settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int
+    settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int, speakers: int = 1
 ) -> GestureConfig:
     """The chosen design, fitting the part autoencoders."""
     sizes = {(vae.classes, vae.code_dim) for vae in parts.values()}
@@ -87,11 +103,11 @@ def model_config(
     width = settings.width
     sizes_of = {"codes": codes, "code_dim": code_dim, "word_width": settings.word_width}
     if settings.design is Design.LIVE:
-        config = live_config(DEFAULT_FEATURES.width, words, width=width, **sizes_of)
+        config = live_config(DEFAULT_FEATURES.width, words, speakers, width, **sizes_of)
     else:
         halves = {"audio_width": width // 2, "motion_width": width // 2}
         config = paper_config(
-            words, path=settings.path, width=width, speakers=1, **halves, **sizes_of
+            words, path=settings.path, width=width, speakers=speakers, **halves, **sizes_of
         )
     return replace(config, dropout=settings.dropout)
 
@@ -308,25 +324,27 @@ def _windows(
     if not settings.mapped:
         return GestureWindows(takes, parts, length)
     weights = [parts[part].state_dict() for part in BodyPart]
-    key = key_of(takes.paths, weights, settings.variants, takes.vocabulary.words)
+    named = (takes.vocabulary.words, takes.speakers)
+    key = key_of(takes.paths, weights, settings.variants, *named)
     return GestureWindows(takes, parts, length, folder, key)
 
 
 def load_material(
-    settings: GestureTraining, wanted: DataSet, vocabulary: Vocabulary, data: Path, out: Path,
+    settings: GestureTraining, wanted: DataSet, names: Names, data: Path, out: Path,
     team: Team,
 ) -> Material:  # fmt: skip
     """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
     parts = load_parts(data / wanted.vq)
     with team.leader_first():  # features are computed once and kept
         takes = find_takes(
-            data / wanted.corpus, "train", vocabulary, settings.variants, settings.takes
-        )
+            data / wanted.corpus, "train", names.vocabulary, settings.variants, settings.takes,
+            names.speakers,
+        )  # fmt: skip
         if settings.mapped:  # and so are the rows, which take longer
             _windows(settings, takes, parts, out / f"rows{wanted.name}")
     windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
     print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
-    config = model_config(settings, parts, len(vocabulary))
+    config = model_config(settings, parts, len(names.vocabulary), len(names.speakers))
     own = own_output(settings, windows, parts, team.device)
     folder = out / wanted.name if settings.sets else out
     return Material(config, Lessons(settings, windows, parts), own, folder, wanted.share)
@@ -337,9 +355,8 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
     settings, team = from_mapping(GestureTraining, config), team or Team()
     torch.set_num_threads(settings.threads)
     sets = settings.sets or (DataSet("", settings.corpus, settings.vq),)
-    said = [word for each in sets for word in read_vocabulary(data / each.corpus).words]
-    vocabulary = Vocabulary(tuple(dict.fromkeys(said)))
-    materials = [load_material(settings, each, vocabulary, data, out, team) for each in sets]
+    names = read_names([data / each.corpus for each in sets])
+    materials = [load_material(settings, each, names, data, out, team) for each in sets]
     learner = gesture_learner(settings, materials)
     if settings.start_from is not None:
         adopt(data / settings.start_from, learner.objective.get_submodule("model"))
@@ -347,6 +364,7 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
         known = schedules(settings.masking, settings.window)
         for each in materials:
             each.folder.mkdir(parents=True, exist_ok=True)
-            write_json(each.folder / "vocabulary.json", list(vocabulary.words))
+            write_json(each.folder / "vocabulary.json", list(names.vocabulary.words))
+            write_json(each.folder / SPEAKERS, list(names.speakers))
             write_json(each.folder / SCHEDULES, [to_mapping(schedule) for schedule in known])
     Loop(learner, course_of(settings), settings.loop, team, out).run()

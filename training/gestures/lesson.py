@@ -78,8 +78,7 @@ class Lessons:
         task, hop = self._task(long, draws)
         masks = self._masks(task, hop, step, draws)
         motion = self._worn(batch, masks, draws)
-        rows = len(motion)
-        speaker = torch.zeros(rows, dtype=torch.int64)
+        speaker = batch.speaker[:, 0]
         inputs = WindowInputs(motion, masks.mask, batch.audio, batch.words, speaker)
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return Lesson(

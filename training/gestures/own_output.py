@@ -18,7 +18,7 @@ from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.layout import part_layout
 from engine.model.builders import build_global_motion
 from engine.model.part_vae import PartVae
-from engine.sampling import gumbel_choice
+from engine.sampling import CodeChoice, SamplingConfig, choose_codes
 from engine.skeleton import BodyPart
 from training.data.dataset import Batch
 from training.data.scaling import Scaling
@@ -28,7 +28,7 @@ from training.data.scaling import Scaling
 class RolloutConfig:
     """share: of the windows whose history is the model's own. hops: one of them is drawn for each
     step. frames: as many are fed back, or the next lower multiple of the hop. seed: frames that the
-    model is shown. temperature, latent: how codes are chosen, see `engine.sampling`.
+    model is shown. temperature, radius, latent: how codes are chosen, see `engine.sampling`.
     """
 
     share: float = 0.0
@@ -36,6 +36,7 @@ class RolloutConfig:
     frames: int = 8
     seed: int = 16
     temperature: float = 0.7
+    radius: float = 0.0
     latent: tuple[BodyPart, ...] = (BodyPart.FACE,)
 
     def __post_init__(self) -> None:
@@ -44,6 +45,7 @@ class RolloutConfig:
         require(fits, "hops", f"1 to the {self.frames} frames that are fed back", self.hops)
         require(self.seed >= 1, "seed", "at least 1", self.seed)
         require(self.temperature >= 0.0, "temperature", "0 or more", self.temperature)
+        require(self.radius >= 0.0, "radius", "0 or more", self.radius)
 
     @property
     def lead(self) -> int:
@@ -104,6 +106,7 @@ class OwnOutput:
         scaling: Scaling,
     ) -> None:
         self._config = config
+        self._sampling = SamplingConfig(config.temperature, radius=config.radius)
         self._parts = parts
         self._decoder, self._context = decoder, seed_context(parts)
         self._scaling = scaling
@@ -146,24 +149,19 @@ class OwnOutput:
     def _inputs(self, batch: Batch, motion: Tensor, window: slice, hop: int) -> WindowInputs:
         seen = self._scaling.apply(motion[:, window])
         mask = last_hop(seen.shape[1], hop, self._config.seed).to(seen).expand_as(seen)
-        speaker = torch.zeros(len(seen), dtype=torch.int64, device=seen.device)
-        return WindowInputs(seen, mask, batch.audio[:, window], batch.words[:, window], speaker)
+        audio, words = batch.audio[:, window], batch.words[:, window]
+        return WindowInputs(seen, mask, audio, words, batch.speaker[:, 0])
 
     def _choose(self, outputs: WindowOutputs, hop: int, noise: Tensor | None) -> Tensor:
         """Codes `[B, P, hop]` of the newest frames."""
         chosen: list[Tensor] = []
         for p, part in enumerate(BodyPart):
-            vae, latents = self._parts[part], outputs.latents[p][:, -hop:]
-            if part in self._config.latent:
-                chosen.append(vae.nearest(latents))
-                continue
-            logits = outputs.logits[p][:, -hop:]
-            if noise is None or not self._config.temperature:
-                classes = logits.argmax(-1)
-            else:
-                own = noise[:, p, None, : logits.shape[-1]].expand_as(logits)
-                classes = gumbel_choice(logits, own, self._config.temperature)
-            chosen.append(vae.complete(classes, latents))
+            logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
+            own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
+            shared = None if own is None else own.expand_as(logits)
+            choice = CodeChoice.LATENT if part in self._config.latent else CodeChoice.CLASS
+            vae = self._parts[part]
+            chosen.append(choose_codes(vae, choice, latents, logits, shared, self._sampling))
         return torch.stack(chosen, 1)
 
 

@@ -46,3 +46,15 @@ def test_wide_latents_go_through_linear_maps() -> None:
     result.vectors.sum().backward()
     assert quantizer.inward.weight.grad.abs().sum() > 0
     assert "counts" not in quantizer.state_dict()
+
+
+def test_around_a_class_is_the_mean_of_the_likely_ones_near_to_it() -> None:
+    quantizer = small(5, 5)  # code = first + 5 * second
+    scores = torch.full((25,), -20.0)
+    scores[[0, 2, 24]] = 0.0  # at (0, 0), (2, 0) and (4, 4)
+    drawn = torch.tensor([0, 24])
+    # Within a wide radius (0, 0) and (2, 0) are near to each other, (4, 4) is not.
+    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [0, 24]
+    scores[[0, 2]] = torch.tensor([0.0, 1.39])
+    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [1, 24]
+    assert quantizer.around(drawn, scores.expand(2, 25), 0.1).tolist() == drawn.tolist()

@@ -55,3 +55,14 @@ def test_without_gradients_the_vectors_are_the_codebooks_own() -> None:
     with torch.no_grad():
         result = quantizer(torch.tensor([[[0.7, 0.1]]]))
     assert torch.equal(result.vectors, quantizer.lookup(result.codes))
+
+
+def test_around_counts_in_steps_between_neighbours() -> None:
+    quantizer = VectorQuantizer(4, 1)
+    with torch.no_grad():
+        quantizer.embedding.weight.copy_(torch.tensor([[0.0], [10.0], [20.0], [90.0]]))
+    scores = torch.zeros(4)
+    # Neighbours are 10, 10, 10 and 70 apart, 25 on average: a step reaches the first three.
+    assert int(quantizer.around(torch.tensor(0), scores, 1.0)) == 1
+    assert int(quantizer.around(torch.tensor(3), scores, 1.0)) == 3
+    assert int(quantizer.around(torch.tensor(0), scores, 0.1)) == 0

@@ -21,6 +21,7 @@ from training.data.dataset import (
     GestureWindows,
     encode_take,
     features_of,
+    find_speakers,
     find_takes,
     known_parts,
     load_takes,
@@ -91,6 +92,26 @@ def test_takes_of_a_corpus_keep_their_frame_rate(tmp_path: Path) -> None:
         load_takes(tmp_path, "train", Vocabulary(["hello"]), 1)
     with pytest.raises(ConfigError, match="val_"):
         load_takes(tmp_path, "val", Vocabulary(["hello"]), 1)
+
+
+def test_speakers_are_numbered_by_their_share_of_the_takes(tmp_path: Path) -> None:
+    none = np.zeros(0, np.float32)
+    sound = np.zeros(48000, np.float32)
+    made = TakeFile(waving(1, 91), sound, (), none, none, "v", "train")
+    for index, name in enumerate(["calm", "lively", "lively", ""]):
+        write_take(tmp_path / f"train_{index}.npz", replace(made, speaker=name))
+    (tmp_path / "corpus.json").write_text("{}")
+    speakers = find_speakers(tmp_path)
+    assert speakers == ["lively", "calm"]
+    takes = find_takes(tmp_path, "train", Vocabulary([]), 1, speakers=speakers)
+    assert [each.speaker for each in takes] == [1, 0, 0, 0]
+    assert [each.speaker for each in takes[:1]] == [1]
+
+
+def test_windows_know_who_moves(parts: dict[BodyPart, PartVae]) -> None:
+    windows = GestureWindows([replace(take(False, 1), speaker=3)], parts, 32)
+    batch = windows.draw(2, torch.Generator(), silence=0.0, wordless=0.0, true=1.0)
+    assert batch.speaker.tolist() == [[3] * 32] * 2
 
 
 def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
