@@ -16,7 +16,8 @@ from bench.composed import composed_command
 from bench.edge import edge_report
 from bench.edge import table as edge_table
 from bench.held_out import stroke_report
-from bench.latency import measure, read_speech
+from bench.latency import add_command as add_latency_command
+from bench.latency import latency_command, read_speech
 from bench.official import write_random_audio_layout
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
@@ -40,12 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emage-bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    latency = commands.add_parser(
-        "latency", help="audio-to-pose from outside, through standard input and a WebSocket"
-    )
-    latency.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    latency.add_argument("--seconds", type=float, default=60.0, metavar="S")
-    latency.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of emage-live")
+    add_latency_command(commands)
     figures = commands.add_parser("figures", help="the pictures in README")
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
@@ -79,13 +75,6 @@ def _parser() -> argparse.ArgumentParser:
     add_sheet_command(commands)
     add_streams_command(commands)
     return parser
-
-
-def _latency(options: argparse.Namespace) -> int:
-    sound = read_speech(options.wav, options.seconds)
-    run = measure(sound, options.rest)
-    print(json.dumps(run.summary(options.seconds)))
-    return 0
 
 
 def _strokes(options: argparse.Namespace) -> int:
@@ -126,7 +115,7 @@ def _against(options: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
-    "latency": _latency,
+    "latency": latency_command,
     "figures": _figures,
     "strokes": _strokes,
     "edge": _edge,

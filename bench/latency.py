@@ -1,30 +1,31 @@
-"""Latency measured from outside: sound goes into a process at known times, frames are timed.
+"""Latency measured from outside: `emage-bench latency`.
 
-Nothing is asked of the process but its contract: 16-bit PCM on standard input, frames with their
-numbers on a WebSocket. Audio-to-pose of a frame is from the writing of the last sample of its
-audio to the arrival of its packet here.
+Sound goes into a process at known times, frames are timed as they arrive. Nothing is asked of the
+process but its contract: 16-bit PCM on standard input, frames with their numbers on a WebSocket.
+Audio-to-pose of a frame is from the writing of the last sample of its audio to the arrival of its
+packet here. The stages of a hop and the lateness of the cadence are the process's own figures.
 """
 
+import argparse
 import json
-import re
-import resource
-import subprocess
-import sys
-import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from bench.live_process import LiveProcess
+from bench.virtual_mic import reaction_report
 from engine.clock import FrameClock
-from engine.pose import PoseFrame
 from engine.statistics import percentiles
-from exporters.websocket_client import WebSocketClient
+from exporters.commands.common import say
+from exporters.commands.live import DEMO_SOUND
 
 _BLOCK = 160
 RATE = 16000
+_OWN = ("audio_to_pose_ms", "compute_ms", "jitter_ms", "stages_ms", "rtf", "terms", "events")
 
 
 @dataclass
@@ -44,6 +45,7 @@ class OutsideRun:
         span = self.arrivals_s[-1] - self.arrivals_s[0]
         gaps = np.diff(self.arrivals_s) * 1000
         return {
+            "hop_frames": self.report["hop_frames"],
             "frames": len(self.frames),
             "fps": round((len(self.frames) - 1) / span, 3),
             "audio_to_pose_ms": percentiles(self.latency_ms),
@@ -52,71 +54,94 @@ class OutsideRun:
             "first_pose_after_start_s": round(self.startup_s, 2),
             "core_share": round(self.cpu_s / audio_s, 3),
             "peak_rss_mb": round(self.peak_mb, 1),
-            "inside": {key: self.report[key] for key in ("audio_to_pose_ms", "compute_ms", "rtf")},
+            "inside": {key: self.report[key] for key in _OWN},
         }
 
 
-def measure(samples: np.ndarray, arguments: list[str]) -> OutsideRun:
-    """Run `emage-live --stdin` with `arguments` on mono 16 kHz `samples` (float) in real time."""
-    command = [sys.executable, "-m", "exporters.commands.live", "--stdin", "--ws", "127.0.0.1:0"]
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        [*command, "--json", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+def add_command(commands: Any) -> None:
+    """Add the parser to those of emage-bench."""
+    parser = commands.add_parser(
+        "latency", help="audio-to-pose from outside, through standard input and a WebSocket"
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    url = _address(process)
-    received: list[tuple[float, PoseFrame]] = []
-    with WebSocketClient(url) as client:
-        reader = threading.Thread(target=_collect, args=(client, received), daemon=True)
-        reader.start()
-        written = _write(process, samples)
-        process.stdin.close()
-        output = process.stdout.read().decode()
-        reader.join(timeout=5)
-    process.wait()
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of each run")
+    parser.add_argument(
+        "--hop", type=int, nargs="+", metavar="N", help="one run for each (default: the bundle's)"
+    )
+    parser.add_argument(
+        "--virtual-mic",
+        action="store_true",
+        help="also: syllables played into a virtual sound card, until the jaw moves (PulseAudio)",
+    )
+    parser.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of emage-live")
+
+
+def latency_command(options: argparse.Namespace) -> int:
+    """Print two tables, and one line of JSON."""
+    sound = read_speech(options.wav, options.seconds)
+    hops: list[list[str]] = [["--hop", str(hop)] for hop in options.hop or []] or [[]]
+    runs = [measure(sound, [*hop, *options.rest]).summary(options.seconds) for hop in hops]
+    say(table(runs))
+    say(stage_table(runs))
+    result: dict[str, Any] = {"runs": runs}
+    if options.virtual_mic:
+        found = [reaction_report([*hop, *options.rest], options.seconds) for hop in hops]
+        for report in found:
+            say(f"hop {report['hop_frames']}: sound played to jaw moving, ms: {report['ms']}")
+        result["virtual_mic"] = found
+    print(json.dumps(result))
+    return 0
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Runs for people, milliseconds."""
+    head = f"{'hop':>4s}{'p50':>8s}{'p95':>8s}{'p99':>8s}{'max':>8s}{'late':>6s}{'frames':>8s}"
+    lines = [f"{head}{'RTF':>7s}{'cores':>7s}{'MB':>7s}{'jitter p99':>12s}   audio to pose, ms"]
+    for run in runs:
+        shown, inside = run["audio_to_pose_ms"], run["inside"]
+        lines.append(
+            f"{run['hop_frames']:4d}"
+            + "".join(f"{shown[at]:8.1f}" for at in ("p50", "p95", "p99", "max"))
+            + f"{run['late_frames']:6d}{run['frames']:8d}{inside['rtf']:7.3f}"
+            + f"{run['core_share']:7.3f}{run['peak_rss_mb']:7.0f}{inside['jitter_ms']['p99']:12.2f}"
+        )
+    return "\n".join(lines)
+
+
+def stage_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Stages of a hop for people, milliseconds."""
+    lines = [f"{'hop':>4s}  {'stage':10s}{'p50':>8s}{'p95':>8s}{'p99':>8s}{'max':>8s}"]
+    for run in runs:
+        for stage, shown in run["inside"]["stages_ms"].items():
+            if shown is not None:
+                figures = "".join(f"{value:8.2f}" for value in shown.values())
+                lines.append(f"{run['hop_frames']:4d}  {stage:10s}{figures}")
+    return "\n".join(lines)
+
+
+def measure(samples: np.ndarray, arguments: Sequence[str]) -> OutsideRun:
+    """Run `emage-live --stdin` with `arguments` on mono 16 kHz `samples` (float) in real time."""
+    with LiveProcess(["--stdin", *arguments], piped=True) as live:
+        written = write_in_time(live.sound, samples)
+        ended = live.finish()
     clock = FrameClock(RATE, 30)
-    frames = [frame.index for _, frame in received]
     latency = [
         (at - written[min(clock.first_sample(f.index + 1), len(samples)) - 1]) * 1000
-        for at, f in received
+        for at, f in live.received
     ]
     return OutsideRun(
-        frames=frames,
+        frames=[frame.index for _, frame in live.received],
         latency_ms=latency,
-        arrivals_s=[at for at, _ in received],
-        report=json.loads(output.strip().splitlines()[-1]),
-        startup_s=received[0][0] - begin,
-        cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_mb=usage.ru_maxrss / 1024,
+        arrivals_s=[at for at, _ in live.received],
+        report=ended.report,
+        startup_s=live.received[0][0] - live.began_s,
+        cpu_s=ended.cpu_s,
+        peak_mb=ended.peak_mb,
     )
 
 
-def _address(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stdout is not None
-    while line := process.stdout.readline().decode():
-        found = re.match(r"websocket: (\S+)", line)
-        if found:
-            return found.group(1)
-    raise RuntimeError("emage-live ended before it listened; see its error above")
-
-
-def _collect(client: WebSocketClient, received: list[tuple[float, PoseFrame]]) -> None:
-    from engine.errors import ExportError
-
-    try:
-        while True:
-            message = client.receive()
-            if isinstance(message, PoseFrame):
-                received.append((time.monotonic(), message))
-    except ExportError:
-        return
-
-
-def _write(process: "subprocess.Popen[bytes]", samples: np.ndarray) -> np.ndarray:
+def write_in_time(pipe: IO[bytes], samples: np.ndarray) -> np.ndarray:
     """Write in real time, 10 ms at once; the time each sample was written `[S]`."""
-    assert process.stdin is not None
     pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2")
     times = np.zeros(len(pcm))
     origin = time.monotonic()
@@ -126,7 +151,7 @@ def _write(process: "subprocess.Popen[bytes]", samples: np.ndarray) -> np.ndarra
         if wait_s > 0:
             time.sleep(wait_s)
         times[start:end] = time.monotonic()
-        process.stdin.write(pcm[start:end].tobytes())
+        pipe.write(pcm[start:end].tobytes())
     return times
 
 

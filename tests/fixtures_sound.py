@@ -1,94 +1,31 @@
-"""A real PortAudio microphone on a machine without one: a private PulseAudio server.
+"""A virtual sound card for tests which this process and its children use."""
 
-What is played into its loudspeaker is what its microphone hears. Nothing of the machine's own
-sound set-up is touched.
-"""
-
-import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_MODULES = (
-    "module-null-sink sink_name=vspk rate=48000 channels=1 format=s16le norewinds=1",
-    "module-null-sink sink_name=other rate=44100 channels=2 format=s16le norewinds=1",
-)
-
-
-class VirtualSoundCard:
-    """A PulseAudio server of our own; `environment` makes a program use it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.environment = {
-            "PULSE_SERVER": f"unix:{folder / 'native'}",
-            "PULSE_SINK": "vspk",
-            "PULSE_SOURCE": "vspk.monitor",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        socket = self._folder / "native"
-        modules = (f"module-native-protocol-unix auth-anonymous=1 socket={socket}", *_MODULES)
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--realtime=no"]
-        command += ["--high-priority=no", "--use-pid-file=no"]
-        command += [part for module in modules for part in ("-L", module)]
-        home = {"XDG_RUNTIME_DIR": str(self._folder), "HOME": str(self._folder)}
-        self._process = subprocess.Popen(
-            command,
-            env=os.environ | home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(100):
-            if self._control("info").returncode == 0:
-                return
-            try:
-                self._process.wait(0.05)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self.stop()
-        pytest.skip("PulseAudio does not start here")
-
-    def stop(self) -> None:
-        """Kill the server, as if the device were pulled out. Safe to call twice."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            (self._folder / "native").unlink(missing_ok=True)
-
-    def play(self, path: Path) -> "subprocess.Popen[bytes]":
-        """Begin to play a file into the loudspeaker; `wait` for it or `terminate` it."""
-        return subprocess.Popen(["paplay", str(path)], env=os.environ | self.environment)
-
-    def _control(self, *words: str) -> "subprocess.CompletedProcess[bytes]":
-        environment = os.environ | self.environment
-        return subprocess.run(["pactl", *words], env=environment, capture_output=True, check=False)
+from bench.sound_card import VirtualSoundCard
+from engine.errors import AudioDeviceError
 
 
 @pytest.fixture
 def sound_card() -> Iterator[VirtualSoundCard]:
-    """A running virtual sound card which this process and its children use; skips without one."""
-    for program in ("pulseaudio", "pactl", "paplay"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    """A running card, made known to this process; skips where none can be had."""
     from engine.audio.device import rescan
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         card = VirtualSoundCard(Path(folder))
         for name, value in card.environment.items():
             patch.setenv(name, value)
-        card.start()
         try:
+            card.start()
             rescan()
+        except AudioDeviceError as error:
+            card.stop()
+            pytest.skip(str(error))
+        try:
             yield card
         finally:
             card.stop()

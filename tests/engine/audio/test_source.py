@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench.sound_card import VirtualSoundCard
 from engine.audio import source as source_module
 from engine.audio.source import (
     AudioSource,
@@ -18,7 +19,6 @@ from engine.audio.source import (
 )
 from engine.errors import AudioDeviceError, AudioError, ConfigError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
-from tests.fixtures_sound import VirtualSoundCard
 from tests.sounds import babble, in_place, sine
 
 
