@@ -78,11 +78,9 @@ def reactions(
     for onset_s in onsets_s:
         before = opening[(times > onset_s - _BEFORE_S) & (times <= onset_s)]
         still = float(before.max()) if before.size else 0.0
-        after = (
-            (times > onset_s) & (times <= onset_s + _REACTION_S) & (opening > still + _JAW_OPENS)
-        )
-        at = times[after][0] if after.any() else onset_s + _REACTION_S
-        found.append(float(at - onset_s) * 1000)
+        soon = (times > onset_s) & (times <= onset_s + _REACTION_S)
+        took_s = times[soon & (opening > still + _JAW_OPENS)] - onset_s
+        found.append(float(min([*took_s, _REACTION_S])) * 1000)
     return found
 
 
