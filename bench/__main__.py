@@ -16,14 +16,20 @@ from bench.composed import composed_command
 from bench.edge import edge_report
 from bench.edge import table as edge_table
 from bench.held_out import stroke_report
+from bench.kernels import add_command as add_kernels_command
+from bench.kernels import kernels_command
 from bench.latency import add_command as add_latency_command
 from bench.latency import latency_command, read_speech
+from bench.memory import add_command as add_memory_command
+from bench.memory import memory_command
 from bench.official import write_random_audio_layout
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
 from bench.sheet import add_command as add_sheet_command
 from bench.sheet import sheet_command
+from bench.soak import add_command as add_soak_command
+from bench.soak import soak_command
 from bench.streams import add_command as add_streams_command
 from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
@@ -73,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     add_quality_commands(commands)
     add_composed_command(commands)
     add_sheet_command(commands)
+    add_kernels_command(commands)
     add_streams_command(commands)
+    add_memory_command(commands)
+    add_soak_command(commands)
     return parser
 
 
@@ -124,7 +133,10 @@ _COMMANDS = {
     "fgd": fgd_command,
     "composed": composed_command,
     "sheet": sheet_command,
+    "kernels": kernels_command,
     "streams": streams_command,
+    "memory": memory_command,
+    "soak": soak_command,
 }
 
 
