@@ -99,22 +99,28 @@ class PoseDecoder:
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, last: int) -> Decoded:
-        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order)."""
-        fields = {
-            part: self._layouts[part].unpack(self._parts[part].decode_codes(codes[:, p]))
-            for p, part in enumerate(BodyPart)
-        }
+        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order).
+
+        Computes what these frames see and no more.
+        """
+        far = last + self._global.left_context  # what their global motion sees
+        fields = {}
+        for p, part in enumerate(BodyPart):
+            wanted = far if self._whole_body or part is BodyPart.LOWER else last
+            decoded = self._parts[part].decode_codes(codes[:, p], wanted)
+            fields[part] = self._layouts[part].unpack(decoded)
         lower = fields[BodyPart.LOWER]
-        seen = codes.shape[2] if self._whole_body else last
+        seen = min(far if self._whole_body else last, codes.shape[2])
         sixd = self._rest_sixd.to(codes.device).repeat(codes.shape[0], seen, 1)
         for part in BodyPart:
             sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -seen:]
         rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, 6))
         if self._whole_body:
-            travel = self._global(local_motion(rotations, lower["contact"].clamp(0.0, 1.0)))
+            shown = local_motion(rotations, lower["contact"].clamp(0.0, 1.0))
+            travel = self._global(shown, last)
             rotations = rotations[:, -last:]
         else:
-            travel = self._travel(lower)
+            travel = self._travel(lower, last)
         contact = lower["contact"][:, -last:]
         motion = MOTION.pack(
             {
@@ -124,10 +130,10 @@ class PoseDecoder:
             }
         )
         face = fields[BodyPart.FACE]["face"][:, -last:]
-        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel[:, -last:], motion)
+        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel, motion)
 
-    def _travel(self, lower: dict[str, Tensor]) -> Tensor:
-        """X velocity, height and z velocity `[B, T, 3]`."""
+    def _travel(self, lower: dict[str, Tensor], last: int) -> Tensor:
+        """X velocity, height and z velocity `[B, last, 3]`."""
         layout = self._layouts[BodyPart.LOWER]
         shown = {
             name: torch.zeros_like(value) if name in self._zeroed else value
@@ -137,5 +143,5 @@ class PoseDecoder:
             sixd = shown["rot6d"]
             joints = sixd.reshape(*sixd.shape[:-1], -1, SIXD)
             shown["rot6d"] = to_sixd(from_sixd(joints)).flatten(-2)
-        out = self._global(layout.pack(shown))
+        out = self._global(layout.pack(shown), last)
         return out if out.shape[-1] == 3 else layout.unpack(out)["translation"]

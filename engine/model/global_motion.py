@@ -31,6 +31,7 @@ class GlobalMotion(nn.Module):
         self.decoder = decoder
         before, after = zip(context(encoder), context(decoder), strict=True)
         self._context = (sum(before), sum(after))
+        self._decoded_from = context(decoder)[0]
 
     @property
     def left_context(self) -> int:
@@ -42,8 +43,10 @@ class GlobalMotion(nn.Module):
         """Later frames that an output frame depends on; 0 if causal."""
         return self._context[1]
 
-    def forward(self, lower: Tensor) -> Tensor:
+    def forward(self, lower: Tensor, newest: int | None = None) -> Tensor:
         """Global motion `[B, T, out]` of vectors `[B, T, channels]`: of the lower body, or of
-        `local_motion`.
+        `local_motion`; newest: of the newest frames alone, the same as among all.
         """
-        return self.decoder(self.encoder(lower.transpose(1, 2))).transpose(1, 2)
+        encoded = None if newest is None else newest + self._decoded_from
+        hidden = self.encoder(lower.transpose(1, 2), encoded)
+        return self.decoder(hidden, newest).transpose(1, 2)

@@ -68,6 +68,16 @@ def test_less_history_than_was_there_changes_nothing(causal: bool) -> None:
     assert_same(pose.decode(short, NEW), pose.decode(codes, NEW))
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_last_frames_come_out_as_among_all(causal: bool) -> None:
+    pose = decoder(causal=causal)
+    codes = random_codes(pose.context + NEW + 20)
+    every = pose.decode(codes, codes.shape[2])
+    for last in (1, NEW, codes.shape[2] - 3):
+        some = Decoded(*(field[:, -last:] for field in every))
+        assert_same(pose.decode(codes, last), some)
+
+
 def test_streams_in_one_batch_do_not_meet() -> None:
     pose = decoder()
     codes = random_codes(30)

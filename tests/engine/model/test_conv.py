@@ -25,6 +25,31 @@ def test_a_convolution_sees_what_it_declares(kernel: int, causal: bool) -> None:
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
+@pytest.mark.parametrize("frames", [1, 6, 9, 40])
+def test_the_newest_frames_come_out_as_among_all(make, frames: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    chain = make(4, 5, 3, causal=causal)
+    x = torch.randn(2, 4, frames)
+    every = chain(x)
+    for newest in (1, 4, 8, 50):
+        torch.testing.assert_close(chain(x, newest), every[..., -newest:], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("newest", [None, 3])
+def test_a_live_convolution_is_the_same_as_one_that_learns(
+    newest: int | None, causal: bool
+) -> None:
+    torch.manual_seed(0)
+    conv = TemporalConv(4, 5, causal=causal)
+    x = torch.randn(2, 4, 9)
+    with torch.inference_mode():
+        live = conv(x, newest)
+    torch.testing.assert_close(live, conv(x, newest), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_chain_sees_the_sum(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
     chain = make(4, 5, layers, causal=causal)
