@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from bench.figures import wrists_over_stresses
+from bench.metrics.smoothness import mean_jerk
+from bench.quality import WRISTS
 from bench.strokes import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.config import GestureConfig, GlobalMotionConfig
@@ -46,12 +48,14 @@ class Setting:
     seed: int = 16
     temperature: float = 0.7
     persistence: float = 0.9
+    radius: float = 0.0
     choices: dict[str, str] = field(default_factory=lambda: {"face": "latent"})
 
     def label(self) -> str:
         """A short name."""
         latent = "".join(part[0] for part, how in self.choices.items() if how == "latent")
-        return f"hop{self.hop} seed{self.seed} t{self.temperature} p{self.persistence} l:{latent}"
+        draw = f"t{self.temperature} p{self.persistence} r{self.radius}"
+        return f"hop{self.hop} seed{self.seed} {draw} l:{latent}"
 
 
 class Lab:
@@ -80,7 +84,7 @@ class Lab:
             silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
             face_width=ARKIT_51.width,
             choices={BodyPart(k): CodeChoice(v) for k, v in setting.choices.items()},
-            sampling=SamplingConfig(setting.temperature, setting.persistence),
+            sampling=SamplingConfig(setting.temperature, setting.persistence, setting.radius),
         )
 
     def roll(self, audio: np.ndarray, words: np.ndarray | None, setting: Setting) -> list[Motion]:
@@ -134,6 +138,11 @@ def freeze(speeds: Sequence[np.ndarray]) -> float:
     return float(min(s[i : i + span].mean() for s in speeds for i in range(0, len(s) - span, span)))
 
 
+def wrist_jerk(positions: Sequence[np.ndarray]) -> float:
+    """Mean jerk of the wrists (m/s3) in world positions `[T, J, 3]` of several motions."""
+    return float(np.mean([mean_jerk(each[:, list(WRISTS)], FPS) for each in positions]))
+
+
 def mouth_report(motions: Sequence[Motion], takes: Sequence[TakeData]) -> dict[str, float]:
     """How well the jaw follows the composed truth, and how open it is in silence."""
     jaw = ARKIT_51.coefficients.index("jawOpen")
@@ -184,6 +193,7 @@ def evaluate(
         **asdict(mute),
         "mute_ratio": mute.ratio,
         **mouth_report(motions, takes),
+        "wrist_jerk": wrist_jerk([crop(m, n) for m, n in zip(motions, lengths, strict=True)]),
         "slowest_10s": freeze(speeds),
         "speed_p99": float(np.percentile(np.concatenate(speeds), 99)),
         "seconds": time.monotonic() - began,
@@ -202,6 +212,7 @@ def truth(takes: Sequence[TakeData], motions: Sequence[Motion]) -> dict[str, Any
         "setting": "composed",
         **asdict(stroke_test(utterances, 1000)),
         "speed": float(np.concatenate(speeds).mean()),
+        "wrist_jerk": wrist_jerk([m.world_positions() for m in motions]),
     }
 
 
