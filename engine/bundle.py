@@ -7,7 +7,7 @@ weights are named and checked, not how they are used.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,16 @@ class Bundle:
         """The networks by the prefix of their tensors."""
         parts = {f"parts.{part}": module for part, module in self.parts.items()}
         return {"gesture": self.gesture, **parts, "global_motion": self.global_motion}
+
+
+def placed(bundle: Bundle, device: str) -> Bundle:
+    """The bundle with its networks on `device`, moved there; ConfigError where there is none."""
+    try:
+        for module in bundle.modules().values():
+            module.to(device)
+        return replace(bundle, rest_codes=bundle.rest_codes.to(device))
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"expected a device of PyTorch, such as cpu or cuda; {error}") from error
 
 
 class MissingEncoder(nn.Module):

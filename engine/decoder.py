@@ -36,6 +36,12 @@ class Decoded(NamedTuple):
     motion: Tensor
 
 
+def on_host(decoded: Decoded) -> Decoded:
+    """The same where numpy reads it; the motion stays, which goes back to the model."""
+    rotations, face, contacts, travel = (tensor.cpu() for tensor in decoded[:-1])
+    return Decoded(rotations, face, contacts, travel, decoded.motion)
+
+
 def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
 
@@ -45,6 +51,7 @@ def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     fields = MOTION.unpack(decoded.motion.clone())
     jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
     fields["rot6d"][..., jaw] = torch.tensor(REST_SIXD)
+    start = start.to(decoded.motion.device)
     steps = decoded.travel[:, :-1, 0::2] / frame_rate
     ground = torch.cat((start[:, None], start[:, None] + steps.cumsum(1)), 1)
     height = decoded.travel[..., 1:2]

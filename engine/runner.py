@@ -15,7 +15,7 @@ from torch import Tensor
 from engine import smoothing
 from engine.bundle import SeedMotion
 from engine.clock import FrameClock
-from engine.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
+from engine.decoder import REST_SIXD, Decoded, PoseDecoder, on_host, placed_motion
 from engine.errors import ConfigError, ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
@@ -49,8 +49,8 @@ class Runner:
     """Steps B streams by one hop. All memory is in the StreamState that is passed in.
 
     span: entries of the front end in a window of so many frames; one a frame unless given.
-    still_seeds, seed_motion: see `engine.bundle.BundleConfig`. Raises ConfigError for a schedule of
-    whole files with a sampling temperature.
+    still_seeds, seed_motion: see `engine.bundle.BundleConfig`. Computes where rest_codes lie, with
+    the networks. Raises ConfigError for a schedule of whole files with a sampling temperature.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Runner:
         self._decoder = decoder
         self._parts = parts
         self._clock = clock
-        self._rest = rest_codes
+        self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
         self._choices = choices
@@ -122,15 +122,15 @@ class Runner:
         rows, window = len(seeds), self.schedule.window
         state = StreamState(
             frame=np.zeros(rows, np.int64),
-            audio=no_history(rows, self._span(window), self._silence.shape[0]),
-            motion=no_history(rows, window, MOTION.width),
-            codes=torch.zeros(rows, len(BodyPart), self._decoder.context + 1, dtype=torch.int64),
+            audio=no_history(rows, self._span(window), self._silence.shape[0], self._device),
+            motion=no_history(rows, window, MOTION.width, self._device),
+            codes=self._rest[None, :, None].repeat(rows, 1, self._decoder.context + 1),
             ground=np.zeros((rows, 2)),
             emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._face_width),
             noise=[self.noise(seed) for seed in seeds],
         )
         self._still(state)
-        self._remember(state, self._decode(state, None, _OVERLAP), _OVERLAP)
+        self._remember(state, on_host(self._decode(state, None, _OVERLAP)), _OVERLAP)
         if start is not None:
             self._start_from(state, start)
         return state
@@ -192,7 +192,7 @@ class Runner:
             decoded = self._decode(state, new, span)
         start = torch.from_numpy(state.ground.astype(np.float32))
         with self.watch(Stage.EMIT):
-            chunks = self._emit(state, decoded)
+            chunks = self._emit(state, on_host(decoded))
         push(state.codes, new[:, :, : schedule.hop], 2)
         shown = self._as_seed(decoded, start)
         push(state.motion, shown[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
@@ -215,7 +215,7 @@ class Runner:
         if not state.kept:
             return []
         codes = torch.cat(state.kept, 2)
-        decoded = self._decoder.decode(codes, codes.shape[2])
+        decoded = on_host(self._decoder.decode(codes, codes.shape[2]))
         travel = decoded.travel.transpose(0, 1).numpy()
         walked = self._walk(state.ground, travel[:-1, :, (0, 2)])
         state.frame[:] = 0
@@ -270,12 +270,12 @@ class Runner:
     ) -> WindowInputs:
         """The window: the newest of the `motion` history in the place of the seed."""
         rows, frames = len(state.frame), place.frames
-        motion = torch.zeros(rows, frames, MOTION.width)
-        mask = torch.ones(rows, frames, MOTION.width)
+        motion = torch.zeros(rows, frames, MOTION.width, device=self._device)
+        mask = torch.ones(rows, frames, MOTION.width, device=self._device)
         motion[:, place.seed] = state.motion[:, -self.schedule.seed :]
         mask[:, place.seed] = 0.0
         audio = state.audio[:, state.audio.shape[1] - self._span(frames) :]
-        return WindowInputs(motion, mask, audio, words, speaker)
+        return WindowInputs(motion, mask, audio, words.to(self._device), speaker.to(self._device))
 
     def _choose(self, state: StreamState, outputs: WindowOutputs, place: Place) -> Tensor:
         """Codes `[B, P, n]` of the `place.picked` newest frames; a kernel may give more."""
@@ -305,7 +305,7 @@ class Runner:
             frames = [source.next(int(state.frame[row]) + t) for t in range(schedule.hop)]
             frames += frames[-1:] * schedule.lookahead
             rows.append(torch.stack(frames, 1))
-        return torch.stack(rows)
+        return torch.stack(rows).to(self._device)
 
     def _decode(self, state: StreamState, new: Tensor | None, last: int) -> Decoded:
         codes = state.codes if new is None else torch.cat((state.codes, new), 2)

@@ -113,6 +113,6 @@ def empty_emitted(rows: int, joints: int, face: int) -> Emitted:
     )
 
 
-def no_history(rows: int, frames: int, width: int) -> Tensor:
+def no_history(rows: int, frames: int, width: int, device: torch.device | None = None) -> Tensor:
     """Zeros `[rows, frames, width]`."""
-    return torch.zeros(rows, frames, width)
+    return torch.zeros(rows, frames, width, device=device)

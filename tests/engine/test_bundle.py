@@ -12,7 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle, load_config, save_bundle
+from engine.bundle import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    load_bundle,
+    load_config,
+    placed,
+    save_bundle,
+)
 from engine.config import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
 from engine.pose import concatenate
@@ -187,3 +195,12 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
     bundle = tiny_published_bundle(kind)
     save_bundle(bundle, tmp_path)
     assert load_bundle(tmp_path).config == bundle.config
+
+
+def test_networks_are_placed_on_a_device() -> None:
+    bundle = tiny_bundle()
+    again = placed(bundle, "cpu")
+    assert again.rest_codes.device.type == "cpu"
+    assert next(again.gesture.parameters()).device.type == "cpu"
+    with pytest.raises(ConfigError, match="expected a device of PyTorch, such as cpu or cuda"):
+        placed(bundle, "abacus")

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.edge import Recording
-from engine.bundle import Bundle
+from engine.bundle import Bundle, placed
 from engine.config import FrontEnd
 from engine.errors import ConfigError
 from engine.kernels.eager import EagerKernel
@@ -271,3 +272,21 @@ def test_speakers_of_one_batch_differ() -> None:
     pool.step()
     assert kernel.inputs[0].speaker.tolist() == [0, 1]
     assert pool.latency.hop_frames == 8
+
+
+@pytest.mark.gpu
+def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    samples = babble(1.5)
+    results = []
+    for device in ("cpu", "cuda"):
+        pool = StreamPool(placed(tiny_bundle(temperature=0.0), device), 3)
+        slots = [pool.open() for _ in range(3)]
+        for slot in slots:
+            pool.feed_audio(slot, samples)
+        chunks = []
+        while pool.ready(slots[0]):
+            chunks.append(pool.step()[slots[0]])
+        results.append(table(chunks))
+    np.testing.assert_allclose(*results, atol=1e-2)
