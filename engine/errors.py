@@ -8,7 +8,8 @@
         AudioDeviceError   a microphone or loudspeaker
       TranscriptError    words that cannot be read or placed
       ClipError          a motion clip: a file or arrays that cannot be read
-      KernelError        a backend that is missing or failed its parity check
+      KernelError        a backend that cannot run here or failed its parity check
+        MissingBackendError  its library is not installed
       ExportError        a receiver, a port or a file to write
 
 Every message says what was expected, what came, and what to do. Faults of real time (a late frame,
@@ -50,6 +51,10 @@ class ClipError(GestureError):
 
 class KernelError(GestureError):
     """A compute backend is unknown, missing, or did not match the eager one."""
+
+
+class MissingBackendError(KernelError):
+    """A compute backend's library is not installed; the message says how to get it."""
 
 
 class ExportError(GestureError):

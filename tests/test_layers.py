@@ -51,6 +51,7 @@ HEAVY = {
     "fasttext": 1,
     "librosa": 1,
     "matplotlib": 1,
+    "nncf": 1,
     "onnxruntime": 1,
     "openvino": 1,
     "pocketsphinx": 1,

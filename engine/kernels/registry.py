@@ -1,17 +1,83 @@
-"""Kernels by name."""
+"""Kernels by name: a backend makes the graph ready, and parity with the eager kernel lets it in."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import torch
 from torch import nn
 
 from engine.errors import KernelError
-from engine.kernels.base import Kernel
+from engine.kernels.base import Kernel, WindowInputs
+from engine.kernels.compiled import CompileBackend
+from engine.kernels.cudagraph import CudaGraphBackend
 from engine.kernels.eager import EagerKernel
+from engine.kernels.flat import GraphKernel, WindowShape, draw_window, window_graph
+from engine.kernels.graph import Backend, Graph, Precision, Settings
+from engine.kernels.onnx import OnnxBackend
+from engine.kernels.openvino import OpenVinoBackend
+from engine.kernels.parity import ParityError, require_parity
+from engine.kernels.tensorrt import TensorRtBackend
 
-_KERNELS = {EagerKernel.name: EagerKernel}
-KERNEL_NAMES = tuple(_KERNELS)
+BACKEND_NAMES: Final = (
+    *("compile", "cudagraph", "cudagraph-fp16", "tensorrt", "tensorrt-fp16"),
+    *("openvino", "openvino-bf16", "openvino-int8", "onnx"),
+)
+KERNEL_NAMES: Final = (EagerKernel.name, *BACKEND_NAMES)
+_DRAWS: Final = 3  # of which the second and third would show old buffers played again
 
 
-def make_kernel(name: str, model: nn.Module) -> Kernel:
-    """The kernel called `name` for `model`; KernelError for an unknown one."""
-    if name not in _KERNELS:
+@dataclass(frozen=True)
+class Request:
+    """What a backend must know to make a kernel of a model.
+
+    shape: of all windows. samples: real windows to calibrate on, recorded only when asked for.
+    """
+
+    shape: WindowShape
+    settings: Settings = field(default_factory=Settings)
+    samples: Callable[[], Sequence[WindowInputs]] = tuple
+
+
+def backend(name: str) -> Backend:
+    """The backend called `name`; KernelError for an unknown one."""
+    backends: list[Backend] = [CompileBackend(), OnnxBackend()]
+    backends += [CudaGraphBackend(p) for p in (Precision.FP32, Precision.FP16)]
+    backends += [TensorRtBackend(p) for p in (Precision.FP32, Precision.FP16)]
+    backends += [OpenVinoBackend(p) for p in (Precision.FP32, Precision.BF16, Precision.INT8)]
+    made = {found.name: found for found in backends}
+    if name not in made:
         raise KernelError(f"unknown kernel {name!r}; expected one of {', '.join(KERNEL_NAMES)}")
-    return _KERNELS[name](model)
+    return made[name]
+
+
+def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> Kernel:
+    """The kernel called `name` for `model`, which has shown that it matches the eager one.
+
+    request: needed by all kernels but eager. Raises KernelError for an unknown kernel, one that
+    cannot run here (MissingBackendError for want of its library), or one that does not match.
+    """
+    eager = EagerKernel(model, None if request is None else request.shape.newest)
+    if name == eager.name:
+        return eager
+    chosen = backend(name)
+    if request is None:
+        raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
+    graph = window_graph(model, request.shape)
+    graph = replace(graph, samples=lambda: [tuple(window) for window in request.samples()])
+    try:
+        return _checked(chosen, graph, request, eager)
+    except ParityError:
+        # What was kept may be damaged, or of an older version of this program: make it anew.
+        if not request.settings.forget(graph):
+            raise
+        return _checked(chosen, graph, request, eager)
+
+
+def _checked(chosen: Backend, graph: Graph, request: Request, eager: Kernel) -> Kernel:
+    kernel = GraphKernel(chosen.name, chosen.prepare(graph, request.settings), graph, eager)
+    generator = torch.Generator()
+    generator.seed()
+    draws = [draw_window(request.shape, generator) for _ in range(_DRAWS)]
+    require_parity(kernel, eager, draws, chosen.precision)
+    return kernel

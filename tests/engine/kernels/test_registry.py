@@ -1,7 +1,14 @@
-import pytest
+from pathlib import Path
 
-from engine.errors import KernelError
-from engine.kernels.registry import KERNEL_NAMES, make_kernel
+import pytest
+import torch
+
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels import registry
+from engine.kernels.base import WindowInputs
+from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
+from tests.engine.kernels.graphs import SHAPE, tiny_graph
 from tests.models import tiny_bundle
 
 
@@ -13,3 +20,75 @@ def test_a_kernel_is_made_by_its_name() -> None:
 def test_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(KernelError, match="unknown kernel 'warp'; expected one of eager"):
         make_kernel("warp", tiny_bundle().gesture)
+
+
+def test_every_name_has_its_backend() -> None:
+    assert [backend(name).name for name in BACKEND_NAMES] == list(BACKEND_NAMES)
+
+
+def test_all_but_eager_need_shapes() -> None:
+    with pytest.raises(KernelError, match="shapes"):
+        make_kernel("openvino", tiny_bundle().gesture)
+
+
+class Kept:
+    """A backend that keeps one file and is off by what stands in it."""
+
+    name = "kept"
+    precision = Precision.FP32
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        path = settings.kept(graph, "error")
+        assert path is not None
+        if not path.is_file():
+            path.write_text("0.0")
+        error = float(path.read_text())
+
+        def run(tensors: Tensors) -> Tensors:
+            return tuple(x + error for x in graph.module(*tensors))
+
+        return run
+
+
+def test_what_was_kept_and_does_not_match_any_more_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "backend", lambda name: Kept())
+    settings = Settings(folder=tmp_path)
+    path = settings.kept(tiny_graph(), "error")
+    assert path is not None
+    path.write_text("1000.0")
+    kernel = make_kernel("kept", tiny_bundle().gesture, Request(SHAPE, settings))
+    assert path.read_text() == "0.0"
+    assert kernel(WindowInputs(*tiny_graph().example)).logits[0].shape == (1, 2, 24)
+
+
+class Wrong:
+    name = "wrong"
+    precision = Precision.FP32
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        def run(tensors: Tensors) -> Tensors:
+            return tuple(x * 1.01 for x in graph.module(*tensors))
+
+        return run
+
+
+def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "backend", lambda name: Wrong())
+    with pytest.raises(KernelError, match=r"kernel wrong does not match .* 0.01 apart"):
+        make_kernel("wrong", tiny_bundle().gesture, Request(SHAPE))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_kernels_for_the_cpu_match(name: str) -> None:
+    model = tiny_bundle().gesture
+    try:
+        kernel = make_kernel(name, model, Request(SHAPE))
+    except MissingBackendError as error:
+        pytest.skip(str(error))
+    example = WindowInputs(*tiny_graph().example)
+    expected = make_kernel("eager", model, Request(SHAPE))(example)
+    torch.testing.assert_close(kernel(example), expected, atol=1e-3, rtol=1e-3)

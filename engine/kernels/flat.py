@@ -1,0 +1,94 @@
+"""The gesture transformer as a flat graph, and a graph made ready as a kernel.
+
+Backends see tensors in and tensors out; the rest of the engine sees windows. This file knows both,
+and no backend.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.graph import Graph, Run, Tensors
+
+PARTS: Final = ("face", "upper", "hands", "lower")
+OUTPUTS: Final = (*(f"latents_{part}" for part in PARTS), *(f"logits_{part}" for part in PARTS))
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """Shapes of a kernel's windows.
+
+    rows B, frames T, entries: of sound in a window (frames of features, or samples), channels:
+    of an entry; motion: channels of a frame's motion; words, speakers: how many there are to draw
+    from. newest: frames that the kernel gives of each window; all if None.
+    """
+
+    rows: int
+    frames: int
+    entries: int
+    channels: int
+    motion: int
+    words: int
+    speakers: int
+    newest: int | None = None
+
+
+class FlatWindow(nn.Module):
+    """The transformer: the tensors of WindowInputs in, those of WindowOutputs out, unpacked."""
+
+    def __init__(self, model: nn.Module, newest: int | None) -> None:
+        super().__init__()
+        self.model = model
+        self.newest = newest
+
+    def forward(
+        self, motion: Tensor, mask: Tensor, audio: Tensor, words: Tensor, speaker: Tensor
+    ) -> Tensors:
+        inputs = WindowInputs(motion, mask, audio, words, speaker)
+        outputs = self.model(inputs, newest=self.newest)
+        return (*outputs.latents, *outputs.logits)
+
+
+def draw_window(shape: WindowShape, generator: torch.Generator) -> WindowInputs:
+    """A random window as live ones look: a seed of random length is seen, the rest is hidden."""
+    rows, frames = shape.rows, shape.frames
+    motion = torch.randn(rows, frames, shape.motion, generator=generator) * 0.5
+    seen = int(torch.randint(1, max(frames, 2), (), generator=generator))
+    mask = torch.ones(rows, frames, shape.motion)
+    mask[:, :seen] = 0.0
+    audio = torch.randn(rows, shape.entries, shape.channels, generator=generator) * 0.5
+    words = torch.randint(0, max(shape.words, 1), (rows, frames), generator=generator)
+    speaker = torch.randint(0, shape.speakers, (rows,), generator=generator)
+    return WindowInputs(motion, mask, audio, words, speaker)
+
+
+def window_graph(model: nn.Module, shape: WindowShape) -> Graph:
+    """The graph of the gesture transformer `model` for windows of one shape."""
+    example = draw_window(shape, torch.Generator().manual_seed(0))
+    name = "window" if shape.newest is None else f"window-newest{shape.newest}"
+    module = FlatWindow(model, shape.newest).eval()
+    return Graph(name, module, tuple(example), WindowInputs._fields, OUTPUTS)
+
+
+class GraphKernel:
+    """A kernel that runs a graph made ready; windows of other shapes go to `other`.
+
+    Those are the last windows of files, which are shorter.
+    """
+
+    def __init__(self, name: str, run: Run, graph: Graph, other: Kernel) -> None:
+        self.name = name
+        self._run = run
+        self._shapes = [tensor.shape for tensor in graph.example]
+        self._other = other
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        """Forward over one window."""
+        if [tensor.shape for tensor in inputs] != self._shapes:
+            return self._other(inputs)
+        outputs = self._run(tuple(inputs))
+        parts = len(outputs) // 2
+        return WindowOutputs(outputs[:parts], outputs[parts:])

@@ -1,0 +1,90 @@
+"""What a backend is given and what it gives back: a flat graph, fixed shapes, tensors in and out.
+
+A graph may be the gesture transformer or anything else without memory; backends do not ask. They
+know neither bundles nor streams, only where their files may lie and how many threads are theirs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+Tensors = tuple[Tensor, ...]
+Run = Callable[[Tensors], Tensors]
+"""A graph made ready: tensors of the graph's shapes in, new tensors out, nothing remembered."""
+
+
+class Precision(StrEnum):
+    """In what numbers a backend multiplies; how near it must come follows from it."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A module of tensors in, tuple of tensors out, with its shapes.
+
+    name: of its files. example: one input each, of the shapes that all later ones have. inputs,
+    outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
+    they are asked for.
+    """
+
+    name: str
+    module: nn.Module
+    example: Tensors
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    samples: Callable[[], Sequence[Tensors]] = tuple
+
+    @property
+    def signature(self) -> str:
+        """The shapes of the inputs, as part of a file's name: `1x64x337-1x64`."""
+        return "-".join("x".join(map(str, tensor.shape)) for tensor in self.example)
+
+
+def _nothing(text: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """threads: that a graph may use at once. folder: where what was made of this very model may
+    be kept, None to keep nothing. say: told what takes long.
+    """
+
+    threads: int = 1
+    folder: Path | None = None
+    say: Callable[[str], None] = field(default=_nothing)
+
+    def kept(self, graph: Graph, *marks: str) -> Path | None:
+        """Where a backend may keep what it made of `graph`; marks: whatever else changes it."""
+        if self.folder is None:
+            return None
+        return self.folder / "_".join((graph.name, graph.signature, *marks))
+
+    def forget(self, graph: Graph) -> bool:
+        """Delete everything kept of `graph`; False where nothing was."""
+        kept = self.kept(graph)
+        found = [] if kept is None else list(kept.parent.glob(f"{kept.name}_*"))
+        for path in found:
+            path.unlink()
+        return bool(found)
+
+
+class Backend(Protocol):
+    """Makes graphs ready to run. Raises KernelError for what it cannot run, and
+    MissingBackendError where its library or its device is not there.
+    """
+
+    name: str
+    precision: Precision
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        """The graph, ready to run."""
+        ...

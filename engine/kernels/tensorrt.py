@@ -1,0 +1,91 @@
+"""The tensorrt kernels: a graph built into a TensorRT engine by torch-tensorrt, fp32 or fp16.
+
+Building takes minutes; what was built is kept, named by the GPU and the versions it is good for.
+torch_tensorrt is imported here only: without NVIDIA's libraries its import fails in many ways.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+
+_GET: Final = (
+    "pip install 'emage-live[gpu]' --extra-index-url https://pypi.nvidia.com (Linux or Windows "
+    "with an NVIDIA GPU)"
+)
+
+
+class TensorRtBackend:
+    """TensorRT in fp32, or with fp16 where its autocast finds that it holds."""
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self.name = "tensorrt" if precision is Precision.FP32 else f"tensorrt-{precision}"
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        """The graph as an engine for the current CUDA device."""
+        library = _torch_tensorrt()
+        if not torch.cuda.is_available():
+            raise KernelError(f"{self.name} needs a CUDA device and PyTorch finds none")
+        gpu = torch.cuda.get_device_name().replace(" ", "-")
+        marks = (gpu, f"tensorrt{library.__version__}", f"torch{torch.__version__}", self.precision)
+        kept = settings.kept(graph, *marks)
+        path = None if kept is None else kept.with_name(f"{kept.name}.ep")
+        engine = None if path is None else _kept(library, path)
+        if engine is None:
+            settings.say(f"building {graph.name} for {gpu}; this takes minutes, once ...")
+            engine = self._build(library, graph)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                library.save(engine, str(path), arg_inputs=list(_on_device(graph.example)))
+        return _Engine(engine)
+
+    def _build(self, library: Any, graph: Graph) -> Any:
+        module = copy.deepcopy(graph.module).cuda()
+        inputs = _on_device(graph.example)
+        options: dict[str, Any] = {"truncate_double": True, "min_block_size": 1}
+        if self.precision is Precision.FP16:
+            options |= {"enable_autocast": True, "autocast_low_precision_type": torch.float16}
+        try:
+            with torch.no_grad():
+                program = torch.export.export(module, inputs, strict=False)
+                return library.dynamo.compile(program, arg_inputs=list(inputs), **options)
+        except Exception as error:  # TensorRT's errors share no base but this
+            raise KernelError(f"TensorRT cannot build {graph.name}: {error}") from error
+
+
+def _torch_tensorrt() -> Any:
+    try:
+        import torch_tensorrt
+    except Exception as error:  # its missing libraries raise more than ImportError
+        raise MissingBackendError(f"torch-tensorrt is not usable; get it by {_GET}") from error
+    return torch_tensorrt
+
+
+def _kept(library: Any, path: Path) -> Any | None:
+    """What was kept, None where nothing was or where it cannot be read."""
+    try:
+        return library.load(str(path)).module() if path.is_file() else None
+    except Exception:  # a damaged file is built anew
+        return None
+
+
+def _on_device(tensors: Tensors) -> Tensors:
+    return tuple(tensor.cuda() for tensor in tensors)
+
+
+class _Engine:
+    """An engine; inputs and outputs are moved to and from its device."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        device = tensors[0].device
+        with torch.inference_mode():
+            found = self._engine(*_on_device(tensors))
+            return tuple(x.float().to(device) for x in found)

@@ -1,0 +1,246 @@
+"""A kernel for a model on this machine: its shapes, its kept files, and which one is the fastest.
+
+Knows bundles, the demo clip and the user's cache directory, none of which the backends know.
+
+Kept under `emage-live/kernels` in the user's cache directory (`XDG_CACHE_HOME`, `LOCALAPPDATA` on
+Windows, else `~/.cache`): one folder a model, named by a hash of its configuration, its weights and
+the sources of our networks; in it the converted graphs, and what `auto` chose on which machine
+with which versions. All of it may be deleted; what cannot be read is made anew.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from engine import model as model_package
+from engine.audio.front import build_front
+from engine.audio.source import WavSource
+from engine.bundle import Bundle
+from engine.config import to_mapping
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
+from engine.kernels.flat import WindowShape, draw_window
+from engine.kernels.graph import Settings
+from engine.kernels.registry import KERNEL_NAMES, Request, make_kernel
+from engine.layout import MOTION
+from engine.schedule import Schedule
+from engine.stream import GestureStream
+from engine.text.files import read_words
+
+AUTO: Final = "auto"
+KERNEL_CHOICES: Final = (*KERNEL_NAMES, AUTO)
+CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
+CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
+CALIBRATION_WINDOWS: Final = 48
+_CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
+_LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
+_BUDGET_S: Final = 20.0
+_TIMED: Final = 12
+_WORTHWHILE: Final = 0.95  # of the eager time; less gain is not worth another library
+
+Say = Callable[[str], None]
+
+
+def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowShape:
+    """The shapes of the windows that a stream of `bundle` shows its kernel."""
+    config = bundle.config
+    front = build_front(config.front_end, config.features, config.clock)
+    words = config.gesture.words
+    return WindowShape(
+        rows=rows,
+        frames=schedule.window,
+        entries=front.span(schedule.window),
+        channels=front.width,
+        motion=MOTION.width,
+        words=0 if words is None else words.vocabulary,
+        speakers=config.gesture.speakers,
+        newest=schedule.newest,
+    )
+
+
+class Recorder:
+    """A kernel that keeps every `every`th window that it is shown."""
+
+    def __init__(self, kernel: Kernel, every: int = 1) -> None:
+        self.name = kernel.name
+        self.windows: list[WindowInputs] = []
+        self._kernel = kernel
+        self._every = every
+        self._count = 0
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        """Forward over one window."""
+        if self._count % self._every == 0:
+            self.windows.append(WindowInputs(*(tensor.clone() for tensor in inputs)))
+        self._count += 1
+        return self._kernel(inputs)
+
+
+def real_windows(
+    bundle: Bundle, schedule: Schedule, count: int, sound: Path = CLIP, words: Path = CLIP_WORDS
+) -> list[WindowInputs]:
+    """`count` windows at most, evenly over a clip of real speech as the live stream shows them."""
+    samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
+    config = bundle.config
+    hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
+    recorder = Recorder(EagerKernel(bundle.gesture, schedule.newest), max(1, hops // count))
+    stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
+    stream.feed_words(read_words(words))
+    stream.feed_audio(samples)
+    stream.drain()
+    return recorder.windows[:count]
+
+
+# -- what is kept ------------------------------------------------------------------------------
+
+
+def cache_root() -> Path:
+    """Where this user's programs keep what they can make anew."""
+    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(named) if named else Path.home() / ".cache") / "emage-live" / "kernels"
+
+
+def model_folder(bundle: Bundle) -> Path:
+    """The folder of what is kept of `bundle`."""
+    digest = hashlib.sha256(json.dumps(to_mapping(bundle.config), sort_keys=True).encode())
+    for source in sorted(Path(str(model_package.__file__)).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    for name, tensor in bundle.gesture.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return cache_root() / digest.hexdigest()[:16]
+
+
+def machine() -> str:
+    """What a choice of kernel depends on beside the model: processor, GPU, versions."""
+    found = [platform.machine(), _processor(), str(os.cpu_count())]
+    if torch.cuda.is_available():
+        found.append(torch.cuda.get_device_name())
+    for name in _LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        for line in listed.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+# -- making one --------------------------------------------------------------------------------
+
+
+def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1) -> Request:
+    """What any backend needs to make a kernel of `bundle`; threads are those of PyTorch."""
+    settings = Settings(torch.get_num_threads(), model_folder(bundle), say)
+    return Request(
+        window_shape(bundle, schedule, rows),
+        settings,
+        lambda: real_windows(bundle, schedule, CALIBRATION_WINDOWS),
+    )
+
+
+def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kernel:
+    """The kernel called `name`; `auto` is the fastest that passes parity here.
+
+    Eager, and one line that says why, where a library is missing. Raises KernelError for an
+    unknown kernel, one that cannot run here, or one that does not match the eager one.
+    """
+    if name == EagerKernel.name:
+        return EagerKernel(bundle.gesture, schedule.newest)
+    request = kernel_request(bundle, schedule, say)
+    if name == AUTO:
+        return _automatic(bundle, request, schedule)
+    try:
+        return make_kernel(name, bundle.gesture, request)
+    except MissingBackendError as error:
+        say(f"note: {error}; running eager")
+        return EagerKernel(bundle.gesture, schedule.newest)
+
+
+def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
+    """What was chosen here before, else the fastest of the candidates."""
+    folder, say = request.settings.folder, request.settings.say
+    assert folder is not None
+    key = hashlib.sha256(f"{machine()} {request.shape} {request.settings.threads}".encode())
+    path = folder / f"auto_{key.hexdigest()[:16]}.json"
+    chosen = _remembered(path)
+    if chosen is not None:
+        try:
+            return make_kernel(chosen, bundle.gesture, request)
+        except KernelError:
+            say(f"kernel {chosen}, chosen earlier, does not run any more; choosing again")
+    times = time_candidates(bundle, request)
+    eager_s = times[EagerKernel.name]
+    best = min(times, key=lambda name: times[name])
+    if times[best] > _WORTHWHILE * eager_s:
+        best = EagerKernel.name
+    listed = {name: round(seconds * 1000, 3) for name, seconds in times.items()}
+    _remember(path, {"kernel": best, "machine": machine(), "ms": listed})
+    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in listed.items())
+    say(f"kernel auto: {best} ({told})")
+    return make_kernel(best, bundle.gesture, request)
+
+
+def _remembered(path: Path) -> str | None:
+    """The kernel named in a file of ours; None for anything else."""
+    try:
+        chosen = json.loads(path.read_text(encoding="utf-8"))["kernel"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return chosen if chosen in KERNEL_NAMES else None
+
+
+def _remember(path: Path, found: dict[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        return  # nothing can be kept here: the next start chooses again
+
+
+def time_candidates(bundle: Bundle, request: Request) -> dict[str, float]:
+    """Seconds a window by kernel, of those that run here and match, until the time is used up."""
+    generator = torch.Generator().manual_seed(1)
+    windows = [draw_window(request.shape, generator) for _ in range(2)]
+    eager = EagerKernel(bundle.gesture, request.shape.newest)
+    times = {eager.name: median_s(eager, windows, _TIMED)}
+    end = time.monotonic() + _BUDGET_S
+    for name in _CANDIDATES:
+        if time.monotonic() > end:
+            break
+        try:
+            times[name] = median_s(make_kernel(name, bundle.gesture, request), windows, _TIMED)
+        except MissingBackendError as error:
+            request.settings.say(f"note: {error}")
+        except KernelError:
+            continue
+    return times
+
+
+def median_s(kernel: Kernel, windows: Sequence[WindowInputs], count: int) -> float:
+    """The median time of a forward pass in seconds, after two that are not counted."""
+    times = []
+    for turn in range(count + 2):
+        begin = time.perf_counter()
+        kernel(windows[turn % len(windows)])
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times[2:]))

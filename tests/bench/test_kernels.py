@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.__main__ import main
+from bench.kernels import Row, in_turn, repeated, table
+from engine.bundle import save_bundle
+from engine.kernels.base import WindowInputs
+from engine.kernels.flat import draw_window
+from tests.engine.kernels.graphs import SHAPE
+from tests.exporters.commands.test_kernels import clip
+from tests.models import tiny_bundle
+
+
+def test_windows_of_batches_have_other_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    windows = [draw_window(SHAPE, generator) for _ in range(3)]
+    batches = repeated(windows, 2)
+    assert len(batches) == 3
+    assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
+
+
+def test_all_kernels_are_timed_in_turn() -> None:
+    order: list[str] = []
+
+    def named(name: str) -> object:
+        def run(inputs: WindowInputs) -> None:
+            order.append(name)
+
+        return run
+
+    window = draw_window(SHAPE, torch.Generator())
+    times = in_turn({"a": named("a"), "b": named("b")}, [window], 3)  # type: ignore[dict-item]
+    assert [len(found) for found in times.values()] == [3, 3]
+    assert order[:4] == ["a", "a", "b", "b"]
+
+
+def test_what_has_no_numbers_has_its_reason_in_the_table() -> None:
+    text = table([Row("eager", p50_ms=2.0), Row("warp", reason="not here")])
+    assert "2.00 ms" in text
+    assert "not here" in text.splitlines()[2]
+
+
+def test_the_last_line_is_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    save_bundle(tiny_bundle(), tmp_path / "model")
+    sound, _ = clip(tmp_path)
+    options = ["--model", str(tmp_path / "model"), "--wav", str(sound), "--repeats", "2"]
+    assert main(["kernels", *options, "--kernel", "cudagraph", "warp"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    eager, graph, unknown = report["kernels"]
+    assert eager["ratio"] == 1.0
+    assert eager["p50_ms"] > 0
+    assert "unknown kernel" in unknown["reason"]
+    assert graph["reason"] or torch.cuda.is_available()

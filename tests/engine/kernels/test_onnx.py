@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import MissingBackendError
+from engine.kernels.graph import Settings
+from engine.kernels.onnx import OnnxBackend, open_onnx, write_onnx
+from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[cpu\]'"):
+        OnnxBackend().prepare(small_graph(), Settings())
+
+
+def test_a_graph_runs_as_the_model_does() -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    graph = tiny_graph(samples=1)
+    run = OnnxBackend().prepare(graph, Settings())
+    (sample,) = graph.samples()
+    torch.testing.assert_close(run(sample), graph.module(*sample), atol=1e-4, rtol=1e-4)
+
+
+def test_the_export_is_kept(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    graph, told = small_graph(), list[str]()
+    settings = Settings(folder=tmp_path, say=told.append)
+    for _ in range(2):
+        run = OnnxBackend().prepare(graph, settings)
+        torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
+    assert len(told) == 1
+
+
+def test_a_file_for_others_has_the_names_that_were_asked_for(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    graph, path = small_graph(), tmp_path / "x" / "sums.onnx"
+    write_onnx(graph, path, opset=15)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [port.name for port in session.get_inputs()] == ["x", "index"]
+    assert [port.name for port in session.get_outputs()] == ["y", "sum"]
+    run = open_onnx(path, graph, threads=1)
+    torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))

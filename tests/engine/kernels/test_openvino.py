@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels.graph import Precision, Settings
+from engine.kernels.openvino import OpenVinoBackend
+from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
+
+
+def test_names_tell_the_precision() -> None:
+    names = [OpenVinoBackend(p).name for p in (Precision.FP32, Precision.BF16, Precision.INT8)]
+    assert names == ["openvino", "openvino-bf16", "openvino-int8"]
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[cpu\]'"):
+        OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())
+
+
+def test_results_follow_the_inputs_and_are_not_written_again() -> None:
+    pytest.importorskip("openvino")
+    graph = small_graph()
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
+    first = run(graph.example)
+    kept = first[0].clone()
+    torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
+    torch.testing.assert_close(first[0], kept)
+    torch.testing.assert_close(first, graph.module(*graph.example))
+
+
+def test_what_was_converted_is_kept_and_a_damaged_file_made_anew(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    graph, told = small_graph(), list[str]()
+    settings = Settings(folder=tmp_path / "deep", say=told.append)
+    backend = OpenVinoBackend(Precision.FP32)
+    for _ in range(2):
+        torch.testing.assert_close(
+            backend.prepare(graph, settings)(other_inputs()), graph.module(*other_inputs())
+        )
+    assert told == ["converting sums for openvino ..."]
+    (kept,) = (tmp_path / "deep").glob("*.xml")
+    kept.write_text("not xml")
+    run = backend.prepare(graph, settings)
+    torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
+    assert len(told) == 2
+
+
+def test_int8_wants_real_inputs() -> None:
+    pytest.importorskip("openvino")
+    with pytest.raises(KernelError, match="calibrate"):
+        OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())

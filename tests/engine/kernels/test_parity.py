@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from engine.errors import KernelError
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
+from engine.kernels.flat import draw_window
+from engine.kernels.graph import Precision
+from engine.kernels.parity import compared, measure, relative_error, require_parity
+from tests.engine.kernels.graphs import SHAPE
+from tests.models import tiny_bundle
+
+
+class Replayed:
+    """What a graph does whose inputs were never copied in: always the first answer."""
+
+    name = "replayed"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._first: WindowOutputs | None = None
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        self._first = self._first or self._kernel(inputs)
+        return self._first
+
+
+def windows(count: int) -> list[WindowInputs]:
+    generator = torch.Generator().manual_seed(0)
+    return [draw_window(SHAPE, generator) for _ in range(count)]
+
+
+def test_the_eager_kernel_matches_itself() -> None:
+    eager = EagerKernel(tiny_bundle().gesture, 2)
+    found = require_parity(eager, eager, windows(2), Precision.FP32)
+    assert found.error == 0.0
+    assert found.codes == 1.0
+
+
+def test_old_buffers_played_again_are_found_out_by_the_second_window() -> None:
+    eager = EagerKernel(tiny_bundle().gesture, 2)
+    assert measure(Replayed(eager), eager, windows(1)).error == 0.0
+    with pytest.raises(KernelError, match=r"kernel replayed does not match .* apart .*%"):
+        require_parity(Replayed(eager), eager, windows(2), Precision.INT8)
+
+
+def test_figures_are_those_computed_by_hand() -> None:
+    expected = WindowOutputs((torch.tensor([3.0, 4.0]),), (torch.tensor([[0.0, 1.0], [1.0, 0.0]]),))
+    got = WindowOutputs((torch.tensor([3.0, 4.5]),), (torch.tensor([[0.0, 1.0], [0.9, 1.0]]),))
+    found = compared(expected, got)
+    assert found.codes == 0.5
+    assert found.error == pytest.approx((0.1**2 + 1) ** 0.5 / 2**0.5)
+
+
+def test_no_number_and_another_shape_are_infinitely_wrong() -> None:
+    one = torch.ones(2)
+    assert relative_error(one, torch.tensor([1.0, float("nan")])) == float("inf")
+    assert relative_error(one, torch.ones(3)) == float("inf")
+    assert relative_error(one, torch.tensor([1.0, 2.0])) == pytest.approx(0.5**0.5)

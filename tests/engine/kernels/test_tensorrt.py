@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from engine.errors import MissingBackendError
+from engine.kernels.graph import Precision, Settings
+from engine.kernels.tensorrt import TensorRtBackend
+from tests.engine.kernels.graphs import other_inputs, small_graph
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch_tensorrt", None)
+    with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[gpu\]'"):
+        TensorRtBackend(Precision.FP16).prepare(small_graph(), Settings())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_an_engine_runs_as_the_model_does() -> None:
+    graph = small_graph()
+    try:
+        run = TensorRtBackend(Precision.FP32).prepare(graph, Settings())
+    except MissingBackendError as error:
+        pytest.skip(str(error))
+    torch.testing.assert_close(
+        run(other_inputs()), graph.module(*other_inputs()), atol=1e-3, rtol=1e-3
+    )

@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.config import FrontEnd
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels.base import Kernel
+from engine.kernels.eager import EagerKernel
+from engine.kernels.registry import Request
+from exporters.commands import kernels
+from exporters.commands.kernels import (
+    kernel_request,
+    model_folder,
+    ready_kernel,
+    real_windows,
+    window_shape,
+)
+from tests.models import tiny_bundle, tiny_published_bundle
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def clip(folder: Path) -> tuple[Path, Path]:
+    sound, words = folder / "clip.wav", folder / "clip.tsv"
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 16000).astype(np.float32)
+    soundfile.write(sound, noise, 16000)
+    words.write_text("0.1\t0.4\thello\n")
+    return sound, words
+
+
+def test_shapes_are_those_of_the_stream(tmp_path: Path) -> None:
+    for bundle in (tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)):
+        schedule = bundle.config.schedule
+        shape = window_shape(bundle, schedule)
+        window = real_windows(bundle, schedule, 2, *clip(tmp_path))[0]
+        assert window.motion.shape == (1, shape.frames, shape.motion)
+        assert window.audio.shape == (1, shape.entries, shape.channels)
+        assert window.words.shape == (1, shape.frames)
+
+
+def test_real_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    windows = real_windows(bundle, bundle.config.schedule, 4, *clip(tmp_path))
+    assert len(windows) == 4
+    assert len({float(window.audio.sum()) for window in windows}) == 4
+
+
+def test_another_model_has_another_folder(tmp_path: Path) -> None:
+    one, two = tiny_bundle(), tiny_bundle()
+    assert model_folder(one) == model_folder(two)
+    assert model_folder(one).is_relative_to(tmp_path / "cache")
+    two.gesture.classifiers[0].second.bias.data[0] += 1.0
+    assert model_folder(one) != model_folder(two)
+    assert model_folder(tiny_bundle(hop=4)) != model_folder(one)
+
+
+def test_a_missing_library_falls_back_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> Kernel:
+        raise MissingBackendError("get it by pip install x")
+
+    monkeypatch.setattr(kernels, "make_kernel", missing)
+    bundle, told = tiny_bundle(), list[str]()
+    kernel = ready_kernel("onnx", bundle, bundle.config.schedule, told.append)
+    assert kernel.name == "eager"
+    assert told == ["note: get it by pip install x; running eager"]
+
+
+class Fake:
+    """Kernels that run as eager does; counts how often each was made."""
+
+    def __init__(self, refused: str = "") -> None:
+        self.made: list[str] = []
+        self.refused = refused
+
+    def __call__(self, name: str, model: object, request: Request) -> Kernel:
+        if name == self.refused:
+            raise KernelError("refused")
+        self.made.append(name)
+        kernel = EagerKernel(model, request.shape.newest)  # type: ignore[arg-type]
+        kernel.name = name
+        return kernel
+
+
+def _choose(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> Kernel:
+    times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
+    monkeypatch.setattr(kernels, "make_kernel", fake)
+    monkeypatch.setattr(kernels, "median_s", lambda kernel, *_: times.get(kernel.name, 9.0))
+    bundle = tiny_bundle()
+    return ready_kernel("auto", bundle, bundle.config.schedule, lambda text: None)
+
+
+def test_auto_takes_the_fastest_and_remembers_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = Fake(), Fake()
+    assert _choose(monkeypatch, first).name == "openvino"
+    assert "onnx" in first.made
+    (path,) = tmp_path.rglob("auto_*.json")
+    assert json.loads(path.read_text())["kernel"] == "openvino"
+    assert _choose(monkeypatch, second).name == "openvino"
+    assert second.made == ["openvino"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kernel": "warp"}', '{"kernel": 3}'])
+def test_auto_chooses_again_where_its_memory_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    _choose(monkeypatch, Fake())
+    (path,) = tmp_path.rglob("auto_*.json")
+    path.write_text(text)
+    assert _choose(monkeypatch, Fake()).name == "openvino"
+    assert json.loads(path.read_text())["kernel"] == "openvino"
+
+
+def test_auto_passes_over_what_does_not_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    _choose(monkeypatch, Fake())
+    assert _choose(monkeypatch, Fake(refused="openvino")).name == "onnx"
+
+
+def test_requests_are_for_so_many_rows() -> None:
+    bundle = tiny_bundle()
+    request = kernel_request(bundle, bundle.config.schedule, lambda text: None, rows=3)
+    assert request.shape.rows == 3
+    assert request.settings.folder == model_folder(bundle)
