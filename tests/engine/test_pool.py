@@ -1,5 +1,6 @@
 """Many streams in one batch: each is what it is alone, whatever the others do."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 
 from bench.edge import Recording
+from engine import runner
 from engine.bundle import Bundle, placed
 from engine.config import FrontEnd
+from engine.decoder import Decoded
 from engine.errors import ConfigError
 from engine.kernels.eager import EagerKernel
 from engine.pool import StreamPool
@@ -290,3 +293,28 @@ def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
             chunks.append(pool.step()[slots[0]])
         results.append(table(chunks))
     np.testing.assert_allclose(*results, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", [None, FrontEnd.WAVE, FrontEnd.RHYTHM])
+def test_nothing_is_computed_but_where_the_networks_lie(
+    kind: FrontEnd | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's device without memory refuses to work with tensors of any other."""
+    bundle = tiny_bundle() if kind is None else tiny_published_bundle(kind)
+    for module in bundle.modules().values():
+        module.to("meta")
+
+    def shown(decoded: Decoded) -> Decoded:
+        assert {tensor.device.type for tensor in decoded} == {"meta"}
+        rotations, *others = (torch.ones(tensor.shape) for tensor in decoded[:-1])
+        return Decoded(rotations, *others, decoded.motion)
+
+    monkeypatch.setattr(runner, "on_host", shown)
+    bundle = dataclasses.replace(bundle, rest_codes=bundle.rest_codes.to("meta"))
+    pool = StreamPool(bundle, 2)
+    for _ in range(2):
+        pool.feed_audio(pool.open(), babble(1.2))
+    hop = pool.schedule.hop
+    assert [len(chunk) for chunk in pool.step().values()] == [hop, hop]
+    pool.cancel(0)
+    assert [len(chunk) for chunk in (pool.skip([1]) | pool.step([0])).values()] == [hop, hop]
