@@ -14,7 +14,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 
 
 def batch_sizes(most: int) -> list[int]:
-    """Sizes up to `most`, one of which is at most half too large for any batch: 1 2 3 4 6 8 12 ..."""
+    """Sizes up to `most`; for any batch one is at most half too large: 1 2 3 4 6 8 12 ..."""
     sizes = {most}
     power = 1
     while power < most:
