@@ -20,6 +20,7 @@ from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.layout import LOCAL_MOTION
 from engine.listener import Latency, Listener, speaker_index, until
+from engine.model.lean import lean
 from engine.pose import PoseChunk
 from engine.runner import Runner
 from engine.schedule import FileRules, Schedule
@@ -47,7 +48,7 @@ def build_runner(
     """The window loop of a bundle; kernel: eager unless given."""
     config = bundle.config
     return Runner(
-        kernel or EagerKernel(bundle.gesture, schedule.newest),
+        kernel or EagerKernel(lean(bundle.gesture), schedule.newest),
         pose_decoder(bundle),
         bundle.parts,
         schedule=schedule,

@@ -48,7 +48,7 @@ class FaceDecoder(nn.Module):
     ) -> Tensor:
         """Latents `[B, n, D_code]` of the frames that are wanted."""
         memory = self.project(torch.cat((audio, hint), -1))
-        query = (position + speaker).expand(memory.shape)
+        query = (position + speaker).expand(*memory.shape[:2], -1)
         if self.aligned:
             query, memory = align(query, memory, position)
         return self.out(self.decoder(query, memory, wanted))

@@ -69,11 +69,19 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         if memory is None:
-            query, key, value = self._split(self.in_proj(x), 3)
-        else:
-            weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
-            (query,) = self._split(F.linear(x, weight[:width], bias[:width]), 1)
-            key, value = self._split(F.linear(memory, weight[width:], bias[width:]), 2)
+            return self._mixed(*self._split(self.in_proj(x), 3))
+        weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
+        return self.attend(x, F.linear(memory, weight[width:], bias[width:]))
+
+    def attend(self, x: Tensor, key_value: Tensor) -> Tensor:
+        """Attention of x `[B, T, D]` on keys and values `[B, T', 2 * D]` as they are projected."""
+        weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
+        (query,) = self._split(F.linear(x, weight[:width], bias[:width]), 1)
+        key, value = self._split(key_value, 2)
+        return self._mixed(query, key, value)
+
+    def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Of tensors `[B, heads, T, D / heads]`: `[B, T, D]`."""
         # Scores of large values round differently in another order of operations; this is the one
         # in which the published checkpoints of 2024 come out as their own program gives them.
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)

@@ -1,0 +1,140 @@
+"""Lean models: the same function of a window, to rounding, in fewer products. For running only.
+
+Two linear maps one after the other are one: a memory that is made wide and then projected to keys
+and values by every layer is projected from where it was narrow, and normalisation by fixed moments
+is part of the convolution before it. Weights that stay as they are are shared with the model, not
+copied; a model that is trained or moved to another device afterwards needs a new one.
+"""
+
+from copy import copy
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.model.audio_encoder import WAVE_KERNEL, WAVE_SLOPE, WaveBlock, WaveEncoder
+from engine.model.cra import SpeechEncoder
+from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel
+from engine.model.layers import Attention, DecoderStack
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+@torch.no_grad()
+def lean(model: GestureModel) -> GestureModel:
+    """The lean form of `model`, in evaluation mode."""
+    model.eval()
+    twin = _with(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
+    if isinstance(model.body, BodyDecoder):
+        twin = _with(twin, body=_lean_body(model.body))
+    return twin
+
+
+def _with(module: _Module, **children: nn.Module) -> _Module:
+    """A twin of `module` that shares everything with it but these children."""
+    twin = copy(module)
+    twin._modules = {**module._modules, **children}
+    return twin
+
+
+# -- memories --------------------------------------------------------------------------------------
+
+
+class NarrowAttention(nn.Module):
+    """`attention` on a memory `[B, T', N]` that `widen` has not widened."""
+
+    def __init__(self, attention: Attention, widen: nn.Linear) -> None:
+        super().__init__()
+        self.attention = attention
+        width = attention.out_proj.in_features
+        weight, bias = attention.in_proj.weight[width:], attention.in_proj.bias[width:]
+        self.key_value = nn.Linear(widen.in_features, 2 * width, device=weight.device)
+        # In twice the precision, so that one rounding takes the place of two.
+        joined = weight.double() @ widen.weight.double()
+        self.key_value.weight.copy_(joined)
+        self.key_value.bias.copy_(weight.double() @ widen.bias.double() + bias)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        return self.attention.attend(x, self.key_value(memory))
+
+
+def _pays(widen: nn.Linear, aligned: bool) -> bool:
+    """Whether there is something to save; an aligned memory is needed wide, for the queries too."""
+    return widen.in_features < widen.out_features and not aligned
+
+
+def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
+    layers = [
+        _with(layer, cross_attn=NarrowAttention(cast(Attention, layer.cross_attn), widen))
+        for layer in stack.layers
+    ]
+    return _with(stack, layers=nn.ModuleList(layers))
+
+
+def _lean_face(face: FaceDecoder) -> FaceDecoder:
+    if not _pays(face.project, face.aligned):
+        return face
+    return _with(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
+
+
+def _lean_body(body: BodyDecoder) -> BodyDecoder:
+    widen = body.project_audio
+    if not _pays(widen, body.aligned):
+        return body
+    stack = _narrow(body.cross_attention, widen)
+    return _with(body, project_audio=nn.Identity(), cross_attention=stack)
+
+
+# -- waveforms -------------------------------------------------------------------------------------
+
+
+def _joined(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
+    """Weight and bias, in double precision, of a convolution that normalises what it gives."""
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    bias = (conv.bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
+    return conv.weight.double() * scale[:, None, None], bias
+
+
+def _convolution(weight: Tensor, bias: Tensor, like: nn.Conv1d) -> nn.Conv1d:
+    stride, padding = like.stride[0], like.padding[0]
+    conv = nn.Conv1d(weight.shape[1], weight.shape[0], WAVE_KERNEL, stride, padding)
+    conv.weight, conv.bias = nn.Parameter(weight.float()), nn.Parameter(bias.float())
+    return conv
+
+
+class LeanWaveBlock(nn.Module):
+    """A `WaveBlock` whose first convolution and shortcut are one, its normalisations included."""
+
+    def __init__(self, block: WaveBlock) -> None:
+        super().__init__()
+        self.width = block.conv1.out_channels
+        weight, bias = _joined(block.conv1, block.bn1)
+        if isinstance(block.shortcut, nn.Sequential):
+            around = _joined(*block.shortcut)
+            weight, bias = torch.cat((weight, around[0])), torch.cat((bias, around[1]))
+        self.outer = _convolution(weight, bias, block.conv1)
+        self.inner = _convolution(*_joined(block.conv2, block.bn2), block.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = self.outer(x)
+        around = both[:, self.width :] if both.shape[1] > self.width else x
+        inside = self.inner(F.leaky_relu(both[:, : self.width], WAVE_SLOPE))
+        return F.leaky_relu(inside + around, WAVE_SLOPE)
+
+
+def _lean_wave(encoder: nn.Module) -> nn.Module:
+    if not isinstance(encoder, WaveEncoder):
+        return encoder
+    blocks = [LeanWaveBlock(cast(WaveBlock, block)) for block in encoder.blocks]
+    return _with(encoder, blocks=nn.ModuleList(blocks))
+
+
+def _lean_speech(speech: nn.Module) -> nn.Module:
+    if not isinstance(speech, SpeechEncoder):
+        return speech
+    branches = {
+        name: _with(branch, audio=_lean_wave(branch.audio))
+        for name, branch in (("face", speech.face), ("body", speech.body))
+    }
+    return _with(speech, trunk=_lean_wave(speech.trunk), **branches)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from engine.kernels.base import WindowOutputs
+from engine.model.audio_encoder import WaveBlock
+from engine.model.gesture import GestureModel
+from engine.model.layers import Attention
+from engine.model.lean import LeanWaveBlock, NarrowAttention, lean
+from tests.engine.model.test_gesture import CONFIGS, model, window
+
+
+def shaken(name: str) -> GestureModel:
+    """Moments and biases as training leaves them, not as they begin."""
+    network = model(name)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def farthest(a: WindowOutputs, b: WindowOutputs) -> float:
+    pairs = zip((*a.latents, *a.logits), (*b.latents, *b.logits), strict=True)
+    return max(float((x - y).abs().max()) for x, y in pairs)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("newest", [None, 2])
+def test_every_design_is_the_same_lean(name: str, newest: int | None) -> None:
+    network, inputs = shaken(name), window(CONFIGS[name])
+    with torch.inference_mode():
+        expected, got = network(inputs, newest=newest), lean(network)(inputs, newest=newest)
+    assert farthest(expected, got) < 1e-5 * max(float(x.abs().max()) for x in expected.logits)
+
+
+@pytest.mark.parametrize("name", ["audio", "text"])
+def test_the_model_itself_stays_as_it_was(name: str) -> None:
+    network, inputs = shaken(name), window(CONFIGS[name])
+    with torch.inference_mode():
+        names, before = set(network.state_dict()), network(inputs)
+        twin = lean(network)
+        assert set(network.state_dict()) == names
+        assert farthest(network(inputs), before) == 0.0
+    shared = {p.data_ptr() for p in network.parameters()} & {
+        p.data_ptr() for p in twin.parameters()
+    }
+    assert len(shared) > 0.7 * len(list(network.parameters()))
+
+
+def test_attention_on_a_memory_that_nobody_widened() -> None:
+    torch.manual_seed(0)
+    attention, widen = Attention(16, 4, 0.0).eval(), nn.Linear(6, 16)
+    with torch.no_grad():
+        narrow = NarrowAttention(attention, widen)
+        x, memory = torch.randn(2, 3, 16), torch.randn(2, 5, 6)
+        torch.testing.assert_close(narrow(x, memory), attention(x, widen(memory)))
+
+
+@pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 5, 160), (8, 1, 7), (4, 6, 0)])
+def test_a_block_of_waves(channels: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    block = WaveBlock(channels, 8, stride, padding).eval()
+    for norm in (block.bn1, block.bn2):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        x = torch.randn(2, channels, 200)
+        kept = x.clone()
+        torch.testing.assert_close(LeanWaveBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
+        assert torch.equal(x, kept)
