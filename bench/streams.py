@@ -17,8 +17,14 @@ from typing import Any
 
 from bench.crowd import BUDGET_S, Crowd, CrowdRun, joined
 from bench.latency import read_speech
-from engine.bundle import DEFAULT_BUNDLE
+from engine.bundle import DEFAULT_BUNDLE, Bundle, placed
+from engine.kernels.base import Kernel
+from engine.kernels.eager import EagerKernel
+from engine.kernels.padded import PaddedKernel, batch_sizes
+from engine.kernels.registry import make_kernel
+from engine.schedule import Schedule
 from exporters.commands.common import load_for_use, say
+from exporters.commands.kernels import kernel_request
 from exporters.commands.live import DEMO_SOUND
 
 _FINE = 0.04  # of the number found: nearer is within what two runs differ by
@@ -33,8 +39,10 @@ class Setting:
     wav: Path
     hop: int | None
     seconds: float
-    processes: int
-    threads: int | None
+    processes: int = 1
+    threads: int | None = None
+    device: str = "cpu"
+    kernel: str = EagerKernel.name
 
 
 def add_command(commands: Any) -> None:
@@ -50,6 +58,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--only", type=int, metavar="N", help="one trial with N streams, no search")
     parser.add_argument("--processes", type=int, default=1, metavar="P", help="share the streams")
     parser.add_argument("--threads", type=int, metavar="T", help="of PyTorch in each process")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu (default) or cuda")
+    parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
 
 
 def streams_command(options: argparse.Namespace) -> int:
@@ -61,6 +71,8 @@ def streams_command(options: argparse.Namespace) -> int:
         options.seconds,
         options.processes,
         options.threads,
+        options.device,
+        options.kernel,
     )
     say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")
     rows: list[dict[str, object]] = []
@@ -76,7 +88,8 @@ def streams_command(options: argparse.Namespace) -> int:
     else:
         found = largest(attempt, options.max)
     say(f"{found} streams within {BUDGET_S * 1000:.0f} ms")
-    print(json.dumps({"streams": found, "hop": setting.hop, "trials": rows}))
+    shown = {key: getattr(setting, key) for key in ("hop", "processes", "device", "kernel")}
+    print(json.dumps({"streams": found, **shown, "trials": rows}))
     return 0
 
 
@@ -142,8 +155,27 @@ def _work(
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
     schedule = bundle.config.schedule.with_hop(setting.hop, None)
+    kernel = pool_kernel(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)
-    crowd = Crowd(bundle, streams, sound, schedule=schedule, seed=number)
+    crowd = Crowd(
+        placed(bundle, setting.device),
+        streams,
+        sound,
+        schedule=schedule,
+        kernel=kernel,
+        seed=number,
+    )
     crowd.warm_up()
     barrier.wait()
     pipe.send(crowd.run(setting.seconds))
+
+
+def pool_kernel(name: str, bundle: Bundle, schedule: Schedule, most: int) -> Kernel | None:
+    """A kernel for batches of up to `most` rows; None for the eager one, which takes any."""
+    if name == EagerKernel.name:
+        return None
+    kernels = {}
+    for rows in batch_sizes(most):
+        request = kernel_request(bundle, schedule, lambda _: None, rows=rows)
+        kernels[rows] = make_kernel(name, bundle.gesture, request)
+    return PaddedKernel(kernels)
