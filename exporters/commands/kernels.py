@@ -8,6 +8,7 @@ the sources of our networks; in it the converted graphs, and what `auto` chose o
 with which versions. All of it may be deleted; what cannot be read is made anew.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -38,7 +39,6 @@ from engine.stream import GestureStream
 from engine.text.files import read_words
 
 AUTO: Final = "auto"
-KERNEL_CHOICES: Final = (*KERNEL_NAMES, AUTO)
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
 CALIBRATION_WINDOWS: Final = 48
@@ -99,6 +99,17 @@ def real_windows(
     stream.feed_audio(samples)
     stream.drain()
     return recorder.windows[:count]
+
+
+def add_kernel_option(parser: argparse.ArgumentParser) -> None:
+    """--kernel."""
+    parser.add_argument(
+        "--kernel",
+        default=EagerKernel.name,
+        metavar="NAME",
+        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO}: the fastest that matches eager here, chosen "
+        "once",
+    )
 
 
 # -- what is kept ------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource, MicSource, StdinSource, WavSource, list_devices
 from engine.errors import ConfigError
 from engine.events import EventCounter
-from engine.kernels.registry import KERNEL_NAMES, make_kernel
 from engine.live import LiveSession, SessionHooks
 from engine.pose import PoseSink
 from engine.statistics import Summary
@@ -30,6 +29,7 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
+from exporters.commands.kernels import add_kernel_option, ready_kernel
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
     parser.add_argument("--lookahead", type=int, metavar="N", help="frames of future audio")
-    parser.add_argument("--kernel", default="eager", metavar="NAME", help=", ".join(KERNEL_NAMES))
+    add_kernel_option(parser)
     parser.add_argument("--vmc", action="append", default=[], metavar="HOST:PORT")
     parser.add_argument("--vmc-split", action="store_true", help="datagrams under 1400 bytes")
     parser.add_argument("--ws", metavar="[HOST:]PORT", help="serve poses, take sound and words")
@@ -148,10 +148,11 @@ def _live(options: argparse.Namespace) -> int:
         source, source_name = _source(options, events)
         stack.callback(source.close)
         bundle = load_for_use(options.model)
+        schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
         stream = GestureStream(
             bundle,
-            schedule=bundle.config.schedule.with_hop(options.hop, options.lookahead),
-            kernel=make_kernel(options.kernel, bundle.gesture),
+            schedule=schedule,
+            kernel=ready_kernel(options.kernel, bundle, schedule, say),
             speaker=speaker_of(options.speaker, bundle),
             seed=options.seed,
             events=events,

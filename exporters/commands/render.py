@@ -26,6 +26,7 @@ from exporters.commands.common import (
     say,
     speaker_of,
 )
+from exporters.commands.kernels import add_kernel_option, ready_kernel
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--overwrite", action="store_true", help="render finished files again")
     add_model_options(parser)
+    add_kernel_option(parser)
     return guarded(_render, parser.parse_args(argv))
 
 
@@ -167,9 +169,11 @@ def _agree(options: argparse.Namespace, bundle: Bundle) -> None:
 def _render_one(job: _Job, bundle: Bundle, options: argparse.Namespace) -> Summary:
     events = EventCounter()
     source = WavSource(job.sound, events=events)
+    schedule = named_schedule(options.schedule, bundle)
     stream = GestureStream(
         bundle,
-        schedule=named_schedule(options.schedule, bundle),
+        schedule=schedule,
+        kernel=ready_kernel(options.kernel, bundle, schedule, say),
         speaker=speaker_of(options.speaker, bundle),
         seed=options.seed,
         events=events,
