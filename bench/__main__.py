@@ -30,6 +30,8 @@ from bench.sheet import add_command as add_sheet_command
 from bench.sheet import sheet_command
 from bench.soak import add_command as add_soak_command
 from bench.soak import soak_command
+from bench.starter.command import add_command as add_starter_command
+from bench.starter.command import starter_command
 from bench.streams import add_command as add_streams_command
 from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_sheet_command(commands)
     add_kernels_command(commands)
     add_streams_command(commands)
+    add_starter_command(commands)
     add_memory_command(commands)
     add_soak_command(commands)
     return parser
@@ -135,6 +138,7 @@ _COMMANDS = {
     "sheet": sheet_command,
     "kernels": kernels_command,
     "streams": streams_command,
+    "starter": starter_command,
     "memory": memory_command,
     "soak": soak_command,
 }

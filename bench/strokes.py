@@ -7,6 +7,7 @@ pairing has smaller distances than nearly all shuffled ones. Times in seconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ STROKE_SPEED = 0.5
 _SPACING_S = 0.25
 _CLIP_S = 0.6  # farther is no worse: one lonely stroke shall not decide
 _WRISTS = tuple(SMPLX_55.index(f"{side}_wrist") for side in ("left", "right"))
+_SHOULDERS = tuple(SMPLX_55.index(f"{side}_shoulder") for side in ("left", "right"))
 
 
 def wrist_speed(positions: NDArray[np.float32], fps: float) -> FloatArray:
@@ -27,7 +29,15 @@ def wrist_speed(positions: NDArray[np.float32], fps: float) -> FloatArray:
 
     Frame t holds the way from t - 1 to t; frame 0 is 0.
     """
-    wrists = positions[:, list(_WRISTS)] - positions[:, :1]
+    return _faster(positions[:, list(_WRISTS)] - positions[:, :1], fps)
+
+
+def arm_speed(positions: NDArray[Any], fps: float) -> FloatArray:
+    """The same with each wrist relative to its own shoulder: what turns of the trunk do not do."""
+    return _faster(positions[:, list(_WRISTS)] - positions[:, list(_SHOULDERS)], fps)
+
+
+def _faster(wrists: NDArray[Any], fps: float) -> FloatArray:
     steps = np.linalg.norm(np.diff(wrists.astype(np.float64), axis=0), axis=-1).max(-1)
     return np.concatenate([[0.0], steps * fps])
 

@@ -59,7 +59,10 @@ def gesture_beats(relative: Floats, fps: float, *, slip: bool = False) -> list[F
 
 def _nearness(points: Floats, others: Floats) -> Floats:
     """How near the nearest of `others` is to each point: 1 at none, e^-1/2 at SIGMA_S."""
-    away = np.abs(points[:, None] - others[None, :]).min(1)
+    ordered = np.sort(others)
+    after = np.searchsorted(ordered, points)
+    before, after = np.clip([after - 1, after], 0, len(ordered) - 1)
+    away = np.minimum(np.abs(points - ordered[before]), np.abs(points - ordered[after]))
     return np.asarray(np.exp(-np.square(away) / (2 * SIGMA_S**2)), np.float64)
 
 
@@ -78,5 +81,13 @@ def bc_over_onsets(beats: Sequence[Floats], onsets: Floats) -> float | None:
     """
     if not len(onsets) or not beats:
         return None
-    scores = [_nearness(onsets, own).mean() if len(own) else 0.0 for own in beats]
-    return float(np.mean(scores))
+    return float(nearness_over_joints(beats, onsets).mean())
+
+
+def nearness_over_joints(beats: Sequence[Floats], times: Floats) -> Floats:
+    """At each of `times` `[N]` (s), how near the beats of the joints are, mean over joints `[N]`.
+
+    A joint without beats counts as 0.
+    """
+    scores = [_nearness(times, own) if len(own) else np.zeros(len(times)) for own in beats]
+    return np.asarray(np.mean(scores, axis=0), np.float64)

@@ -1,0 +1,1 @@
+"""Everything that a starter bundle has to show, measured live on voices that it never heard."""
