@@ -38,7 +38,7 @@ from engine.skeleton import SMPLX_55
 
 WRISTS = [SMPLX_55.index(f"{side}_wrist") for side in ("left", "right")]
 _JAW = SMPLX_55.index("jaw")
-_INSIDE_M = 0.005  # a hand counts as inside the body from this depth on
+INSIDE_M = 0.005  # a hand counts as inside the body from this depth on
 
 Numbers = dict[str, float | None]
 
@@ -97,7 +97,7 @@ def motion_row(pair: TakePair, motion: Motion, settings: Settings, means: Floats
         "skate_ratio": skate_ratio(world, fps),
         "sliding_m_s": sliding_speed(world, fps),
         "steps_per_minute": steps_per_minute(world, fps),
-        "hands_inside_share": float((depths > _INSIDE_M).mean()),
+        "hands_inside_share": float((depths > INSIDE_M).mean()),
         "hands_inside_deepest_m": float(depths.max()),
     }
     row: Row = {name: (value, frames) for name, value in values.items()}
@@ -277,7 +277,7 @@ def notes(pairs: Sequence[TakePair], settings: Settings) -> list[str]:
     """What is lacking, and what must not be compared."""
     made, true = pairs[0].made.format, pairs[0].true.format
     lacking = {
-        "fgd is null: no weights were given (--fgd-weights; made by emage-bench fgd)":
+        "fgd is null: no weights were given (Settings.encoder; made by emage-bench fgd)":
             settings.encoder is None,
         "bc is null where no sound was found (--audio)": any(p.onsets is None for p in pairs),
         "bc is relative to mean speeds of the given truth; published numbers are relative to those "
