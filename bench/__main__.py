@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
     figures.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     figures.add_argument("--out", type=Path, default=Path("bench/figures"), metavar="DIR")
+    figures.add_argument(
+        "--clips", type=Path, metavar="DIR", help="folder of stage retarget: a row of the composer"
+    )
+    figures.add_argument(
+        "--take", type=Path, metavar="FILE", help="motion recorded with --wav: a row of it"
+    )
     strokes = commands.add_parser(
         "strokes", help="gestures against the stresses of held-out synthetic speech"
     )
@@ -97,7 +103,8 @@ def _strokes(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     bundle = load_bundle(options.model)
-    draw(bundle, options.wav, options.out, read_words(options.words))
+    words = read_words(options.words)
+    draw(bundle, options.wav, options.out, words, options.clips, options.take)
     print(json.dumps({"bundle": bundle.config.name, "out": str(options.out)}))
     return 0
 

@@ -8,7 +8,8 @@ named; what is not named is not measured.
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from bench.starter.targets import table, verdicts
 from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.pose import Motion
 from exporters.commands.common import load_for_use, say
+from exporters.commands.kernels import add_kernel_option, ready_kernel
 from training.composer.blend import Clip
 from training.composer.compose import load_clips
 from training.composer.library import ClipLibrary
@@ -49,7 +51,7 @@ class Extent:
     composed: bool = True
 
 
-QUICK = Extent(110.0, 60.0, 40.0, 300, 8, composed=False)
+QUICK = Extent(110.0, 60.0, 40.0, 300, 16, composed=False)
 _OFFLINE_HOP = 8
 
 
@@ -72,6 +74,8 @@ def add_command(commands: Any) -> None:
     starter.add_argument(
         "--fgd-weights", type=Path, metavar="FILE", help="features; made there if missing"
     )
+    starter.add_argument("--seconds", type=float, metavar="S", help="of live speech, at most")
+    add_kernel_option(starter)
     starter.add_argument("--quick", action="store_true", help="two minutes of speech, no composer")
     starter.add_argument("--json", action="store_true", help="nothing but one JSON object")
 
@@ -82,6 +86,8 @@ def starter_command(options: argparse.Namespace) -> int:
     torch.manual_seed(0)
     begin = time.perf_counter()
     extent = QUICK if options.quick else Extent()
+    if options.seconds is not None:
+        extent = replace(extent, live_s=options.seconds)
     note = _quiet if options.json else say
     bundle = load_for_use(options.model)
     parts = limited(read_parts(options.speech, options.beat2, extent.utterances), extent.live_s)
@@ -129,9 +135,9 @@ def measured(
     bundle: Bundle, parts: list[Part], extent: Extent, options: argparse.Namespace, note: Any
 ) -> dict[str, Numbers]:
     """Numbers by name of all who move: the network first."""
-    speaker = options.speaker or 0
+    perform = _performer(bundle, options, note)
     begin = time.perf_counter()
-    scenes = live(bundle, parts, speaker=speaker)
+    scenes = perform(parts)
     took, length = time.perf_counter() - begin, sum(scene.seconds for scene in scenes)
     note(f"heard {length:.0f} s live in {took:.0f} s")
     means = _mean_speeds(options.beat2)
@@ -149,12 +155,28 @@ def measured(
             note("composer measured")
             performers["composer"] = made
         columns["real clips"] = motion_numbers([*clips.training, *clips.held_out])
-        _against_clips(columns, bundle, scenes, clips, extent, options)
+        few = limited([scene.part for scene in scenes], extent.offline_s)
+        schedule = bundle.config.schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
+        offline = whole(perform(few, schedule=schedule))
+        _against_clips(columns, scenes, few, offline, clips, options.fgd_weights)
         note("likeness measured")
         few = limited([part for part in parts if part.told], extent.wordless_s)
-        performers["without words"] = live(bundle, few, with_words=False, speaker=speaker)
+        performers["without words"] = perform(few, with_words=False)
         _meanings(columns, performers, clips, extent.rounds, note)
     return columns
+
+
+def _performer(
+    bundle: Bundle, options: argparse.Namespace, note: Any
+) -> Callable[..., list[Scene]]:
+    """`live` by the bundle, speaker and kernel that the options name."""
+
+    def perform(parts: list[Part], **how: Any) -> list[Scene]:
+        schedule = how.setdefault("schedule", bundle.config.schedule)
+        kernel = ready_kernel(options.kernel, bundle, schedule, note)
+        return live(bundle, parts, kernel=kernel, speaker=options.speaker or 0, **how)
+
+    return perform
 
 
 def spoken(scenes: list[Scene], means: Floats | None, rounds: int) -> Numbers:
@@ -173,24 +195,28 @@ def _mean_speeds(beat2: Path | None) -> Floats | None:
 
 
 def _against_clips(
-    columns: dict[str, Numbers], bundle: Bundle, scenes: list[Scene], clips: RealClips,
-    extent: Extent, options: argparse.Namespace,
+    columns: dict[str, Numbers], scenes: list[Scene], few: list[Part], offline: Motion,
+    clips: RealClips, weights: Path | None,
 ) -> None:  # fmt: skip
-    """Add what is measured against real clips: jerk, likeness, copies."""
+    """Add what is measured against real clips: jerk, likeness, copies.
+
+    offline: motion to the parts `few`, the beginnings of those of the scenes.
+    """
     real, own = columns["real clips"], columns["network"]
     for numbers in columns.values():
         numbers["jerk over real clips"] = numbers["jerk m/s3"] / real["jerk m/s3"]
-    encoder = encoder_for(options.fgd_weights, clips.training)
+    encoder = encoder_for(weights, clips.training)
     real |= scale(encoder, clips.training, clips.held_out)
-    halves = real["FGD between halves of the real clips"]
-    own["FGD to held-out clips"] = distance(encoder, [whole(scenes)], clips.held_out)
-    own["FGD over that between halves"] = own["FGD to held-out clips"] / halves
-    few = limited([scene.part for scene in scenes], extent.offline_s)
-    schedule = bundle.config.schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
-    offline = whole(live(bundle, few, schedule=schedule, speaker=options.speaker or 0))
+    for who, motions in (("network", [whole(scenes)]), ("offline", [offline])):
+        found = distance(encoder, motions, clips.held_out)
+        own[f"FGD to held-out clips, {who}"] = found
+    live_fgd = own["FGD to held-out clips, network"]
+    own["FGD over that between halves"] = live_fgd / real["FGD between halves of the real clips"]
+    own["FGD over that of training clips"] = (
+        live_fgd / real["FGD of training clips to held-out clips"]
+    )
     there = distance(encoder, [s.motion for s in beginnings(scenes, few)], clips.held_out)
-    own["FGD offline"] = distance(encoder, [offline], clips.held_out)
-    own["FGD live over offline"] = there / own["FGD offline"]
+    own["FGD live over offline"] = there / own["FGD to held-out clips, offline"]
     own |= copying(whole(scenes), clips.training, clips.held_out)
 
 

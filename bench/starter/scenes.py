@@ -18,6 +18,7 @@ from bench.motions import motion_files, read_motion
 from bench.starter.talks import Part, until
 from engine.bundle import Bundle
 from engine.clock import FrameClock
+from engine.kernels.base import Kernel
 from engine.pose import Motion, PoseChunk, PoseFormat, concatenate
 from engine.schedule import Schedule
 from engine.stream import GestureStream
@@ -74,14 +75,14 @@ def live(
     *,
     with_words: bool = True,
     schedule: Schedule | None = None,
+    kernel: Kernel | None = None,
     speaker: int | str = 0,
-    seed: int = 0,
 ) -> list[Scene]:
-    """What a bundle does while all parts are heard one after the other, on one core.
+    """What a bundle does while all parts are heard one after the other.
 
     Words are known when the first of their part is spoken, as from a text that is read out.
     """
-    stream = GestureStream(bundle, schedule=schedule, speaker=speaker, seed=seed)
+    stream = GestureStream(bundle, schedule=schedule, kernel=kernel, speaker=speaker)
     rate = stream.clock.sample_rate
     chunks = []
     starts = [0, *accumulate(len(part.speech.samples) for part in parts)]

@@ -37,7 +37,7 @@ TARGETS: tuple[Target, ...] = (
     Target("strokes near a stress, over chance", least=2.0),
     Target("BC, p", most=0.01),
     Target("family over base rate, with words", least=3.0),
-    Target("family over base rate, without words", least=0.67, most=1.5),
+    Target("family, p, without words", least=0.05),
     Target("jaw, r with the phones", least=0.8),
     Target("closed on p b m", least=0.85),
     Target("silence to closed mouth, 90 % s", most=0.2),

@@ -62,16 +62,17 @@ def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
 ) -> None:
     monkeypatch.setattr(command, "read_parts", spoken)
     save_bundle(tiny_bundle(), tmp_path)
-    assert main(["starter", "--model", str(tmp_path), "--quick", "--json"]) == 0
+    assert main(["starter", "--model", str(tmp_path), "--quick", "--json", "--seconds", "4"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [*report["numbers"]] == ["network"]
+    assert sum(report["parts"].values()) == 4.0
     assert report["holds"]["FGD live over offline"] is None
 
 
 def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
     save_clip(tmp_path / "voice 1.npz", waving(1, 90), {})
     np.save(tmp_path / "mean_vel_smplxflame_30.npy", np.ones(55))
-    options = command.argparse.Namespace(speaker="", beat2=tmp_path, clips=None)
+    options = command.argparse.Namespace(speaker="", beat2=tmp_path, clips=None, kernel="eager")
     columns = measured(tiny_bundle(), spoken(), Extent(rounds=3), options, lambda text: None)
     assert [*columns] == ["network", "real take"]
     assert np.isfinite(columns["real take"]["jaw, r with the phones"])
