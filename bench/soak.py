@@ -22,7 +22,7 @@ from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.events import EventCounter
 from engine.host_time import HostTime
 from engine.live import LiveSession, SessionHooks
-from engine.pose import PoseFormat, PoseFrame
+from engine.pose import PoseFormat, PoseFrame, PoseSink
 from engine.statistics import Summary
 from engine.stream import GestureStream
 from exporters.address import Address
@@ -121,7 +121,7 @@ def soak(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         vmc = VmcSink(Address("127.0.0.1", receiver.getsockname()[1]), events=events)
-        sinks = [count, server, vmc]
+        sinks: list[PoseSink] = [count, server, vmc]
         session = LiveSession(
             GestureStream(bundle, schedule=schedule, events=events),
             source,

@@ -191,8 +191,8 @@ class WebSocketServer:
     def broadcast_words(self, words: list[TimedWord]) -> None:
         """Give words to the clients who asked for them."""
         self._words.extend(words)
-        text = wire.text_message("words", {"words": wire.words_json(words)})
-        self._post(self._share_words, text)
+        for text in wire.words_messages(words):
+            self._post(self._share_words, text)
 
     def broadcast_stats(self, stats: Mapping[str, Any]) -> None:
         """Give a dictionary of numbers to the clients who asked for it."""
@@ -325,9 +325,9 @@ class WebSocketServer:
         match message:
             case wire.Subscribe():
                 client.wants = message
-                if message.words and self._words:
-                    known = {"words": wire.words_json(list(self._words))}
-                    self._share([client], _TEXT, wire.text_message("words", known))
+                if message.words:
+                    for text in wire.words_messages(list(self._words)):
+                        self._share([client], _TEXT, text)
             case wire.AudioRate(rate):
                 client.rate = rate
             case wire.PushWords(words):

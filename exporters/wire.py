@@ -11,7 +11,7 @@ Quaternions are xyzw on the wire (the order of browsers and game engines), wxyz 
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -34,6 +34,7 @@ CONTACTS: Final = 4
 LOWEST_RATE: Final = 8000
 HIGHEST_RATE: Final = 96000
 MOST_TEXT: Final = 64 * 1024  # characters of a control message; longer ones stall the server
+_WORDS_A_MESSAGE: Final = 256
 MOST_WORDS: Final = 1000  # in one message
 _LATEST_S: Final = 1e6  # eleven days; later words are a mistake of units
 _VERSION: Final = 1
@@ -224,6 +225,13 @@ def text_message(kind: str, body: Mapping[str, Any]) -> str:
 def words_json(words: Sequence[TimedWord]) -> list[dict[str, Any]]:
     """Words as the protocol writes them, in both directions."""
     return [{"word": w.text, "start": w.start_s, "end": w.end_s} for w in words]
+
+
+def words_messages(words: Sequence[TimedWord]) -> Iterator[str]:
+    """Texts of type words, none longer than a receiver takes."""
+    for start in range(0, len(words), _WORDS_A_MESSAGE):
+        some = words_json(words[start : start + _WORDS_A_MESSAGE])
+        yield text_message("words", {"words": some})
 
 
 def parse_server_message(

@@ -390,3 +390,12 @@ def test_a_late_client_learns_the_words_so_far(server, client):
     client.subscribe(words=True)
     expected = [{"word": "hello", "start": 0.5, "end": 1.0}]
     assert {"type": "words", "words": expected} in settle(client)
+
+
+def test_a_client_who_comes_after_an_hour_can_take_what_it_is_told(server, client):
+    words = [TimedWord(f"unheard-of-{k}", k / 3, k / 3 + 0.25) for k in range(3000)]
+    server.broadcast_words(words)
+    client.subscribe(words=True)
+    told = [m for m in settle(client) if isinstance(m, dict) and m["type"] == "words"]
+    spoken = [word["word"] for message in told for word in message["words"]]
+    assert spoken[-1000:] == [word.text for word in words[-1000:]]
