@@ -34,6 +34,7 @@ LAYERS = (
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
     ("live", "pool"),
+    ("pool_session",),
 )
 
 # Who may import whom among the packages. The command lines may import everyone.
@@ -83,6 +84,7 @@ CLOCK_FILES: dict[str, set[str]] = {
     "engine/host_time.py": {"threading.Event", "time"},
     "engine/reader.py": {"threading.Event", "threading.Thread"},
     "engine/live.py": CLOCKS,
+    "engine/pool_session.py": {"queue", "threading.Event", "threading.Lock", "threading.Thread"},
     "exporters/websocket.py": CLOCKS,
 }
 CLOCK_FOLDERS = ("exporters/commands/", "exporters/viewer/", "training/", "bench/")
