@@ -32,6 +32,8 @@ _CHANNELS = (6, 8, 12, 12)
 _KERNEL = 5
 _SMALLEST = 0.03  # channels that hardly move are not blown up
 _DESIGN = "skeleton-convolutions-1"
+OUR_FEATURES = Path(__file__).with_name("gesture_features.safetensors")
+"""Features of our own, trained by `emage-bench fgd` on real clips and motion composed of them."""
 
 
 def pooled(parents: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.code_usage import code_usage
 from bench.figures import distributions, speeds_over_time, strips
-from bench.gesture_features import load_encoder
+from bench.gesture_features import OUR_FEATURES, load_encoder
 from bench.metrics.kinematics import Floats, places, places_in_body, places_in_place
 from bench.motions import motion_files, read_motion
 from bench.quality import WRISTS, Settings, as_json, evaluate
@@ -39,7 +39,10 @@ def add_commands(commands: Subparsers) -> None:
     )
     quality.add_argument("--json", action="store_true", help="nothing but one JSON object")
     quality.add_argument("--page", type=Path, metavar="FILE.html", help="write a report to look at")
-    quality.add_argument("--fgd-weights", type=Path, metavar="FILE.safetensors")
+    quality.add_argument(
+        "--fgd-weights", type=Path, metavar="FILE.safetensors", default=OUR_FEATURES,
+        help="features of FGD (default: our own)",
+    )  # fmt: skip
     quality.add_argument(
         "--mean-speeds", type=Path, metavar="FILE.npy", help="joints' mean speeds [55] (m/s) for BC"
     )
@@ -87,13 +90,11 @@ def fgd_command(options: argparse.Namespace) -> int:
 
 def read_settings(options: argparse.Namespace) -> tuple[Settings, list[str]]:
     """What the options name, read and checked; and what is to be said of it."""
-    encoder, notes = None, []
-    if options.fgd_weights is not None:
-        encoder, known = load_encoder(options.fgd_weights)
-        notes.append(
-            f"fgd by {options.fgd_weights.name} (trained on {known['data']}): compare it only with "
-            "distances by the same file, never with published ones"
-        )
+    encoder, known = load_encoder(options.fgd_weights)
+    notes = [
+        f"fgd by {options.fgd_weights.name} (trained on {known['data']}): compare it only with "
+        "distances by the same file, never with published ones"
+    ]
     training = options.train
     settings = Settings(
         mean_speeds=_array(options.mean_speeds, (55,)),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bench.edge import edge_report
-from bench.gesture_features import GestureEncoder, load_encoder
+from bench.gesture_features import OUR_FEATURES, GestureEncoder, load_encoder
 from bench.metrics.gestures import spoken_frames
 from bench.onsets import onset_times
 from bench.quality import Numbers, Report, Settings, evaluate
@@ -161,10 +161,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")
     parser.add_argument("--hop", type=int, nargs="+", default=[1, 2, 4, 8], metavar="N")
     parser.add_argument("--seconds", type=float, default=240.0, metavar="S")
-    parser.add_argument("--fgd-weights", type=Path, metavar="FILE.safetensors")
+    parser.add_argument(
+        "--fgd-weights", type=Path, metavar="FILE.safetensors", default=OUR_FEATURES
+    )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    encoder = load_encoder(options.fgd_weights)[0] if options.fgd_weights else None
+    encoder, _ = load_encoder(options.fgd_weights)
     takes = held_out(options.corpus, options.seconds)
     bundles = [load_bundle(folder) for folder in options.models]
     rows = truth_rows(bundles[0], takes, encoder)

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.gesture_features import (
+    OUR_FEATURES,
     STRIDE,
     WIDTH,
     EncoderNotes,
@@ -102,6 +103,16 @@ def test_an_encoder_comes_back_from_disk(tmp_path: Path):
     assert np.abs(ours - theirs).max() < 0.02 * np.abs(ours).max()
     # Small enough to be shipped.
     assert (tmp_path / "deep" / "a.safetensors").stat().st_size < 500_000
+
+
+def test_the_features_that_ship_name_their_data_and_know_jitter_from_motion():
+    encoder, notes = load_encoder(OUR_FEATURES)
+    assert "SmartBody" in notes["licence"]
+    vectors = torch.from_numpy(gesture_vectors(waving(1, 200)))[None]
+    shaken = vectors + 0.1 * torch.randn(vectors.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        true, worse = encoder(vectors), encoder(shaken)
+    assert float((worse - true).norm() / true.norm()) > 0.2
 
 
 def test_other_files_are_refused(tmp_path: Path):

@@ -34,7 +34,7 @@ def test_the_last_line_is_json(folders, capsys) -> None:
     assert numbers["problems"] == [["c", "not in --gt; skipped"]]
     assert numbers["codes"] is None
     assert any(line.startswith("wrist_speed_m_s") for line in lines)
-    assert any(line.startswith("note: fgd is null") for line in lines)
+    assert any(line.startswith("note: fgd by gesture_features.safetensors") for line in lines)
     assert any(line.startswith("problem: c") for line in lines)
 
 
