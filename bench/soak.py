@@ -18,9 +18,10 @@ from bench.live_process import resident_mb
 from bench.memory import Reading, growth
 from bench.unrest import Meddler, StallingSource
 from bench.visitors import Visitors
-from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle import DEFAULT_BUNDLE
 from engine.events import EventCounter
 from engine.host_time import HostTime
+from engine.kernels.eager import EagerKernel
 from engine.live import LiveSession, SessionHooks
 from engine.pose import PoseFormat, PoseFrame, PoseSink
 from engine.statistics import Summary
@@ -28,6 +29,7 @@ from engine.stream import GestureStream
 from exporters.address import Address
 from exporters.commands.common import load_for_use, say
 from exporters.commands.control import SessionControl
+from exporters.commands.kernels import ready_kernel
 from exporters.commands.live import DEMO_SOUND
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
@@ -87,14 +89,22 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
 
 
 def soak_command(options: argparse.Namespace) -> int:
     """Print what happened, and one line of JSON."""
     bundle = load_for_use(options.model)
+    schedule = bundle.config.schedule.with_hop(options.hop, None)
+    stream = GestureStream(
+        bundle,
+        schedule=schedule,
+        kernel=ready_kernel(options.kernel, bundle, schedule, say),
+        events=(events := EventCounter()),
+    )
     seconds = options.minutes * 60
-    result = soak(bundle, options.wav, seconds, options.speed, options.hop, options.seed)
+    result = soak(stream, events, options.wav, seconds, options.speed, options.seed)
     say(
         f"{result['frames']} frames of {result['expected_frames']}, {result['gaps']} out of order, "
         f"{result['late_frames']} late; jitter p99 {result['jitter_ms']['p99']} ms"
@@ -109,12 +119,11 @@ def soak_command(options: argparse.Namespace) -> int:
 
 
 def soak(
-    bundle: Bundle, wav: Path, seconds: float, speed: float, hop: int | None, seed: int
+    stream: GestureStream, events: EventCounter, wav: Path, seconds: float, speed: float, seed: int
 ) -> dict[str, Any]:
     """Run for `seconds` by the clock, `speed` times as many of the session."""
-    host, events = HostTime(speed), EventCounter()
+    host = HostTime(speed)
     source = StallingSource(read_speech(wav, _SOUND_S), host, seed=seed)
-    schedule = bundle.config.schedule.with_hop(hop, None)
     control = SessionControl(source, "--wav")
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
     count, hooks = Count(), SessionHooks()
@@ -123,11 +132,11 @@ def soak(
         vmc = VmcSink(Address("127.0.0.1", receiver.getsockname()[1]), events=events)
         sinks: list[PoseSink] = [count, server, vmc]
         session = LiveSession(
-            GestureStream(bundle, schedule=schedule, events=events),
+            stream,
             source,
             sinks,
             events=events,
-            bundle_name=bundle.config.name,
+            bundle_name="soak",
             duration_s=seconds * speed,
             hooks=hooks,
             host=host,
@@ -146,7 +155,7 @@ def soak(
         meddler.stop()
         visited = visitors.stop()
     unrest = {"stalls": source.stalls, **meddler.done, **visited}
-    expected = int(seconds * speed * bundle.config.clock.frame_rate)
+    expected = int(seconds * speed * stream.clock.frame_rate)
     return report(summary, count, expected, size.stop(), unrest)
 
 

@@ -31,15 +31,13 @@ class Visitors:
         )
 
     def stop(self) -> dict[str, int]:
-        """End; RuntimeError where the program failed."""
+        """End; {"failed": 1} where the program did, and its error stands above."""
         try:
             output, _ = self._process.communicate("", timeout=_PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             output, _ = self._process.communicate()
-        if not output.strip():
-            raise RuntimeError("the visitors failed; see their error above")
-        found: dict[str, int] = json.loads(output)
+        found: dict[str, int] = json.loads(output) if output.strip() else {"failed": 1}
         return found
 
 

@@ -6,8 +6,10 @@ import pytest
 from bench import soak as module
 from bench.memory import Reading
 from bench.soak import Count, report, soak
+from engine.events import EventCounter
 from engine.pose import FrameFlag, PoseFrame
 from engine.statistics import Summary
+from engine.stream import GestureStream
 from exporters.commands.live import DEMO_SOUND
 from tests.models import tiny_bundle
 
@@ -38,7 +40,8 @@ def test_what_is_reserved_in_the_first_minute_is_no_growth() -> None:
 @pytest.mark.slow
 def test_no_frame_is_lost_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EVERY_S", 0.1)
-    result = soak(tiny_bundle(), DEMO_SOUND, 3.0, 4.0, None, 1)
+    events = EventCounter()
+    result = soak(GestureStream(tiny_bundle(), events=events), events, DEMO_SOUND, 3.0, 4.0, 1)
     assert result["frames"] == result["expected_frames"] == 360
     # On a machine so busy that it stood still for long, the session goes on later, and says so.
     assert result["gaps"] == result["events"]["overrun"]
