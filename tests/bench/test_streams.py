@@ -8,10 +8,12 @@ import pytest
 
 from bench import streams
 from bench.crowd import CrowdRun
-from bench.streams import Setting, largest, line, trial
+from bench.streams import Setting, largest, line, pool_kernel, trial
 from engine.bundle import save_bundle
+from engine.pool import StreamPool
 from exporters.commands.live import DEMO_SOUND
 from tests.models import tiny_bundle
+from tests.sounds import babble
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 7, 8, 13, 30])
@@ -64,3 +66,21 @@ def test_processes_share_the_streams(tmp_path: Path) -> None:
     run = trial(Setting(tmp_path, DEMO_SOUND, None, 0.5, 2, 1), 3)
     assert run.streams == 3
     assert len(run.latency_ms) + run.held > 3 * 10
+
+
+@pytest.mark.slow
+def test_kernels_of_fixed_shapes_serve_a_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle = tiny_bundle()
+    schedule = bundle.config.schedule
+    assert pool_kernel("eager", bundle, schedule, 3) is None
+    kernel = pool_kernel("onnx", bundle, schedule, 3)
+    assert kernel is not None
+    pool = StreamPool(bundle, 3, kernel=kernel)
+    for number in range(3):
+        pool.feed_audio(pool.open(seed=number), babble(0.5, seed=number))
+    for slots in ([0], [0, 1], [0, 1, 2]):
+        assert sorted(pool.step(slots)) == slots
