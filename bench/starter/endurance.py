@@ -1,7 +1,7 @@
 """Ten minutes in one stream: does it stay as lively, where it is, and does it make new motion?
 
 Distances to the nearest training clip and to the nearest other second of the same stream are those
-of `bench.metrics.nearest`: 0 is a copy. Held-out clips give the scale.
+of `bench.metrics.nearest`: 0 is a copy. Held-out clips, measured alike, give the scale.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,21 +42,16 @@ def stability(motion: Motion) -> Numbers:
     }
 
 
-def copying(motion: Motion, training: Sequence[Motion], held_out: Sequence[Motion]) -> Numbers:
-    """Distances (m) to training clips, of the motion and of held-out clips; and to itself."""
-    own = _windows([motion])
+def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
+    """Distances (m) of seconds of motions to training clips, and to other seconds of themselves."""
     clips = [(places_in_body(m), float(m.format.clock.frame_rate)) for m in training]
-    near = nearest_distances(own, clips)
+    near = nearest_distances(_windows(motions), clips)
     result = {
         "nearest training clip, median m": float(np.median(near)),
         "nearest training clip, 5 % m": float(np.percentile(near, 5)),
         "seconds nearer than 2 cm to a clip": float((near < 0.02).mean()),
     }
-    if held_out:
-        scale = nearest_distances(_windows(held_out), clips)
-        result["nearest training clip, held-out clips, median m"] = float(np.median(scale))
-        result["nearest training clip, held-out clips, 5 % m"] = float(np.percentile(scale, 5))
-    repeats = nearest_to_itself(motion)
+    repeats = np.concatenate([nearest_to_itself(motion) for motion in motions])
     if len(repeats):
         result["nearest other second of itself, median m"] = float(np.median(repeats))
         result["seconds that are repeated within 1 cm"] = float((repeats < 0.01).mean())

@@ -31,10 +31,10 @@ def test_the_root_is_followed_over_minutes() -> None:
 
 def test_a_copy_is_near_its_clip_and_new_motion_is_not() -> None:
     clip, other = waving(1, 90), waving(2, 90)
-    copied = copying(clip, [clip, waving(3, 90)], [other])
+    copied = copying([clip], [clip, waving(3, 90)])
     assert copied["nearest training clip, median m"] == pytest.approx(0.0, abs=1e-5)
     assert copied["seconds nearer than 2 cm to a clip"] == 1.0
-    assert copied["nearest training clip, held-out clips, median m"] > 0.02
+    assert copying([clip, other], [clip])["seconds nearer than 2 cm to a clip"] == 0.5
     assert "seconds that are repeated within 1 cm" not in copied, "too short to repeat itself"
 
 

@@ -1,0 +1,61 @@
+"""Columns and what is left out where nothing is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.starter import likeness
+from bench.starter.measuring import COMPOSER, NETWORK, TAKE, Extent, Sources, measure, real_clips
+from bench.starter.scenes import Scene
+from bench.starter.talks import Part
+from tests.material import waving
+from tests.voices import save_clips, voices
+from training.data.clips import save_clip
+
+FEW = Extent(6.0, 2.0, 2.0, 3)
+
+
+class Waver:
+    """Performs whatever it hears by waving, and remembers how it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, bool, bool]] = []
+
+    def __call__(
+        self, parts: list[Part], *, with_words: bool = True, offline: bool = False
+    ) -> list[Scene]:
+        self.asked.append((len(parts), with_words, offline))
+        return [Scene(part, waving(7, round(part.speech.duration * 30))) for part in parts]
+
+
+def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
+    save_clip(tmp_path / "voice 1.npz", waving(1, 90), {})
+    np.save(tmp_path / "mean_vel_smplxflame_30.npy", np.ones(55))
+    waver = Waver()
+    found = measure(waver, voices(), FEW, Sources(beat2=tmp_path), lambda text: None)
+    assert [*found.columns] == [NETWORK, TAKE]
+    assert np.isfinite(found.columns[TAKE]["jaw, r with the phones"])
+    assert found.columns[NETWORK]["RTF"] >= 0
+    assert waver.asked == [(2, True, False)], "without clips nothing else has to be heard"
+    assert found.classes == []
+
+
+def test_with_clips_all_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "_STEPS", 1)
+    save_clips(tmp_path)
+    waver, told = Waver(), []
+    found = measure(waver, voices(), FEW, Sources(clips=tmp_path), told.append)
+    assert waver.asked == [(2, True, False), (2, True, True), (2, False, False)]
+    own, real = found.columns[NETWORK], found.columns["real clips"]
+    assert own["jerk over real clips"] == own["jerk m/s3"] / real["jerk m/s3"]
+    assert {"FGD over that between halves", "nearest training clip, median m"} <= set(own)
+    assert own["words that ask, without words"] >= 0
+    assert COMPOSER in found.columns
+    assert any("heard 6 s" in line for line in told)
+
+
+def test_fidgets_and_what_is_held_out_are_not_mixed(tmp_path: Path) -> None:
+    save_clips(tmp_path)
+    clips = real_clips(tmp_path)
+    assert (len(clips.training), len(clips.held_out)) == (3, 1)
