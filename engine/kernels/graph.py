@@ -32,7 +32,7 @@ class Graph:
 
     name: of its files. example: one input each, of the shapes that all later ones have. inputs,
     outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
-    they are asked for.
+    they are asked for. robust: what the names of those submodules hold that bear 8-bit numbers.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     samples: Callable[[], Sequence[Tensors]] = tuple
+    robust: tuple[str, ...] = ()
 
     @property
     def signature(self) -> str:

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from engine.errors import KernelError, MissingBackendError
+from engine.kernels.flat import ROBUST
 from engine.kernels.graph import Precision, Settings
-from engine.kernels.openvino import OpenVinoBackend
+from engine.kernels.openvino import OpenVinoBackend, _delicate
+from engine.kernels.parity import relative_error
 from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
 
 
@@ -52,3 +54,43 @@ def test_int8_wants_real_inputs() -> None:
     pytest.importorskip("openvino")
     with pytest.raises(KernelError, match="calibrate"):
         OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())
+
+
+class Op:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_friendly_name(self) -> str:
+        return self.name
+
+
+class Model:
+    def get_ops(self) -> list[Op]:
+        module = "__module.model"
+        return [
+            Op(f"{module}.motion.embed/aten::linear/MatMul"),
+            Op(f"{module}.body.cross_attn/aten::linear/MatMul_1"),
+            Op(f"{module}.body.cross_attn/aten::matmul/MatMul"),
+            Op(f"{module}.speech.face.audio.blocks.0.conv1/aten::_convolution/Convolution"),
+            Op(f"{module}.classifiers.0.first/aten::linear/MatMul"),
+            Op("Add_1"),
+        ]
+
+
+def test_8_bits_are_for_the_linear_maps_of_robust_modules() -> None:
+    delicate = _delicate(Model(), ROBUST)
+    assert len(delicate) == 4
+    assert not any("aten::linear/MatMul_1" in name or "Convolution" in name for name in delicate)
+
+
+@pytest.mark.slow
+def test_int8_is_near(tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    graph = tiny_graph(samples=6)
+    settings = Settings(folder=tmp_path)
+    run = OpenVinoBackend(Precision.INT8).prepare(graph, settings)
+    (sample, *_) = graph.samples()
+    for got, expected in zip(run(sample), graph.module(*sample), strict=True):
+        assert 0 < relative_error(expected, got) < 0.1
+    (kept,) = tmp_path.glob("*_int8.xml")
+    assert "FakeQuantize" in kept.read_text()
