@@ -25,6 +25,7 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
 from engine.kernels.parity import Parity, measure
 from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
+from engine.model.lean import lean
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import CLIP, kernel_request, real_windows
 
@@ -119,7 +120,7 @@ def _made(
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
-        kernel = make_kernel(name, bundle.gesture, request)
+        kernel = make_kernel(name, lean(bundle.gesture), request)
     except KernelError as error:
         return Row(name, reason=str(error))
     made_s = time.perf_counter() - begin

@@ -22,6 +22,7 @@ from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.kernels.padded import PaddedKernel, batch_sizes
 from engine.kernels.registry import make_kernel
+from engine.model.lean import lean
 from engine.schedule import Schedule
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import kernel_request
@@ -177,5 +178,5 @@ def pool_kernel(name: str, bundle: Bundle, schedule: Schedule, most: int) -> Ker
     kernels = {}
     for rows in batch_sizes(most):
         request = kernel_request(bundle, schedule, lambda _: None, rows=rows)
-        kernels[rows] = make_kernel(name, bundle.gesture, request)
+        kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
     return PaddedKernel(kernels)

@@ -6,10 +6,10 @@ sees there whatever codes were predicted beyond the edge.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.layout import MOTION, SIXD, joint_channels, part_layout
 from engine.model.global_motion import GlobalMotion, local_motion
@@ -19,6 +19,10 @@ from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 
 REST_SIXD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """The 6D rotation that turns nothing."""
+
+
+OVERLAP: Final = 2
+"""Frames already emitted that every hop decodes again, to see the seam and its rate."""
 
 
 class Decoded(NamedTuple):
@@ -59,6 +63,25 @@ def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     return MOTION.pack(fields)
 
 
+def _order() -> list[int]:
+    """Where the channels of all joints' 6D rotations lie in those of all parts and one at rest."""
+    owned = [channel for part in BodyPart for channel in joint_channels(PART_JOINTS[part])]
+    rest = [len(owned) + i for i in range(SIXD)]
+    every = joint_channels(range(len(SMPLX_55.joint_names)))
+    return [owned.index(c) if c in owned else rest[c % SIXD] for c in every]
+
+
+class Decoder(Protocol):
+    """What decodes a stream's codes: a PoseDecoder, or one of `engine.decode_graph`."""
+
+    @property
+    def context(self) -> int:
+        """Codes before a frame that can change it; a stream remembers one more."""
+
+    def decode(self, codes: Tensor, last: int) -> Decoded:
+        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order)."""
+
+
 class PoseDecoder:
     """Decodes the codes of all four parts together.
 
@@ -83,8 +106,18 @@ class PoseDecoder:
         self._zeroed = global_zeroed
         self._orthonormal = global_orthonormal
         self._whole_body = whole_body
-        self._channels = {part: joint_channels(PART_JOINTS[part]) for part in BodyPart}
-        self._rest_sixd = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
+        self._rest_sixd = torch.tensor(REST_SIXD)
+        self._order = torch.tensor(_order())
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All networks that decode."""
+        return [*self._parts.values(), self._global]
+
+    @property
+    def codebooks(self) -> list[int]:
+        """How many codes there are of each part, in the order of BodyPart."""
+        return [self._parts[part].codes for part in BodyPart]
 
     @property
     def context(self) -> int:
@@ -110,6 +143,10 @@ class PoseDecoder:
 
         Computes what these frames see and no more.
         """
+        return self.decoded(codes, last)
+
+    def decoded(self, codes: Tensor, last: int) -> Decoded:
+        """The same, in whatever mode PyTorch is: for graphs."""
         far = last + self._global.left_context  # what their global motion sees
         fields = {}
         for p, part in enumerate(BodyPart):
@@ -118,10 +155,10 @@ class PoseDecoder:
             fields[part] = self._layouts[part].unpack(decoded)
         lower = fields[BodyPart.LOWER]
         seen = min(far if self._whole_body else last, codes.shape[2])
-        sixd = self._rest_sixd.to(codes.device).repeat(codes.shape[0], seen, 1)
-        for part in BodyPart:
-            sixd[..., self._channels[part]] = fields[part]["rot6d"][:, -seen:]
-        rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, 6))
+        parts = [fields[part]["rot6d"][:, -seen:] for part in BodyPart]
+        rest = self._rest_sixd.to(codes.device).expand(*parts[0].shape[:2], SIXD)
+        sixd = torch.cat((*parts, rest), -1).index_select(-1, self._order.to(codes.device))
+        rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, SIXD))
         if self._whole_body:
             shown = local_motion(rotations, lower["contact"].clamp(0.0, 1.0))
             travel = self._global(shown, last)

@@ -162,7 +162,7 @@ def from_matrix(m: Array) -> Array:
     if xp is np:
         chosen = np.take_along_axis(candidates, best, -2)[..., 0, :]
     else:
-        chosen = xp.take_along_dim(candidates, best, -2)[..., 0, :]
+        chosen = candidates.gather(-2, best.expand(*best.shape[:-1], 4))[..., 0, :]
     q = normalize(chosen)
     return xp.where(q[..., :1] < 0, -q, q)
 

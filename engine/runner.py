@@ -15,7 +15,7 @@ from torch import Tensor
 from engine import smoothing
 from engine.bundle import SeedMotion
 from engine.clock import FrameClock
-from engine.decoder import REST_SIXD, Decoded, PoseDecoder, on_host, placed_motion
+from engine.decoder import OVERLAP, REST_SIXD, Decoded, Decoder, on_host, placed_motion
 from engine.errors import ConfigError, ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
@@ -29,7 +29,6 @@ from engine.statistics import Stage, Watch, unwatched
 
 SEAM_HALF_LIFE_S = 0.075
 """A seam's offset falls below 3 % within 300 ms at this half-life."""
-_OVERLAP = 2  # already emitted frames decoded again to see the seam and its rate
 
 
 Entries = Sequence[np.ndarray] | np.ndarray
@@ -56,7 +55,7 @@ class Runner:
     def __init__(
         self,
         kernel: Kernel,
-        decoder: PoseDecoder,
+        decoder: Decoder,
         parts: Mapping[BodyPart, PartVae],
         *,
         schedule: Schedule,
@@ -130,7 +129,7 @@ class Runner:
             noise=[self.noise(seed) for seed in seeds],
         )
         self._still(state)
-        self._remember(state, on_host(self._decode(state, None, _OVERLAP)), _OVERLAP)
+        self._remember(state, on_host(self._decode(state, None, OVERLAP)), OVERLAP)
         if start is not None:
             self._start_from(state, start)
         return state
@@ -187,7 +186,7 @@ class Runner:
             self._keep_window(state, new, place)
             return []
         schedule = self.schedule
-        span = _OVERLAP + schedule.hop + schedule.lookahead
+        span = OVERLAP + schedule.hop + schedule.lookahead
         with self.watch(Stage.DECODE):
             decoded = self._decode(state, new, span)
         start = torch.from_numpy(state.ground.astype(np.float32))
@@ -195,7 +194,7 @@ class Runner:
             chunks = self._emit(state, on_host(decoded))
         push(state.codes, new[:, :, : schedule.hop], 2)
         shown = self._as_seed(decoded, start)
-        push(state.motion, shown[:, _OVERLAP : _OVERLAP + schedule.hop], 1)
+        push(state.motion, shown[:, OVERLAP : OVERLAP + schedule.hop], 1)
         return chunks
 
     def _keep_window(self, state: StreamState, codes: Tensor, place: Place) -> None:
@@ -325,20 +324,20 @@ class Runner:
     def _emit(self, state: StreamState, decoded: Decoded) -> list[PoseChunk]:
         """Close the seam, integrate the travel, remember what went out."""
         hop, half_life, last = self.schedule.hop, self._half_life, state.emitted
-        span = slice(0, _OVERLAP + hop)
+        span = slice(0, OVERLAP + hop)
         rotations = decoded.rotations[:, span].transpose(0, 1).numpy()
         face = decoded.face[:, span].transpose(0, 1).numpy()
         travel = decoded.travel[:, span].transpose(0, 1).numpy()
         height = travel[..., 1:2]
-        turn = smoothing.rotation_offset(last.rotations, rotations[:_OVERLAP])
-        rotations = smoothing.add_rotation(rotations[_OVERLAP:], turn, half_life)
-        change = smoothing.linear_offset(last.face, face[:_OVERLAP])
-        face = smoothing.add_linear(face[_OVERLAP:], change, half_life)
-        rise = smoothing.linear_offset(last.height, height[:_OVERLAP])
-        height = smoothing.add_linear(height[_OVERLAP:], rise, half_life)
-        contacts = decoded.contacts[:, _OVERLAP : _OVERLAP + hop].transpose(0, 1).numpy()
+        turn = smoothing.rotation_offset(last.rotations, rotations[:OVERLAP])
+        rotations = smoothing.add_rotation(rotations[OVERLAP:], turn, half_life)
+        change = smoothing.linear_offset(last.face, face[:OVERLAP])
+        face = smoothing.add_linear(face[OVERLAP:], change, half_life)
+        rise = smoothing.linear_offset(last.height, height[:OVERLAP])
+        height = smoothing.add_linear(height[OVERLAP:], rise, half_life)
+        contacts = decoded.contacts[:, OVERLAP : OVERLAP + hop].transpose(0, 1).numpy()
         # A frame's velocity leads to the next frame: position t = position t - 1 + v[t - 1] / fps.
-        ground = self._walk(state.ground, travel[_OVERLAP - 1 : -1, :, (0, 2)])
+        ground = self._walk(state.ground, travel[OVERLAP - 1 : -1, :, (0, 2)])
         for name, value in (("rotations", rotations), ("face", face), ("height", height)):
             keep_two(getattr(last, name), value)
         keep_two(last.contacts, contacts)

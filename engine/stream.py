@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.front import FrontEndStream
 from engine.bundle import Bundle
-from engine.decoder import PoseDecoder
+from engine.decoder import Decoder, PoseDecoder
 from engine.events import EventCounter
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
@@ -43,13 +43,17 @@ def pose_decoder(bundle: Bundle) -> PoseDecoder:
 
 
 def build_runner(
-    bundle: Bundle, schedule: Schedule, kernel: Kernel | None, front: FrontEndStream
+    bundle: Bundle,
+    schedule: Schedule,
+    kernel: Kernel | None,
+    front: FrontEndStream,
+    decoder: Decoder | None = None,
 ) -> Runner:
-    """The window loop of a bundle; kernel: eager unless given."""
+    """The window loop of a bundle; kernel: eager unless given, decoder: the bundle's own."""
     config = bundle.config
     return Runner(
         kernel or EagerKernel(lean(bundle.gesture), schedule.newest),
-        pose_decoder(bundle),
+        decoder or pose_decoder(bundle),
         bundle.parts,
         schedule=schedule,
         clock=config.clock,
@@ -69,6 +73,7 @@ class GestureStream:
     """A live or offline stream of one speaker.
 
     bundle: the model. schedule: the bundle's own unless given. kernel: eager unless given.
+    decoder: the bundle's own unless given, see `engine.decode_graph`.
     speaker: name or index of one of the bundle's speakers. seed: of the sampling.
     start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed in the
     place of the rest pose: the frames before frame 0, or for whole files frames 0 to n - 1.
@@ -83,6 +88,7 @@ class GestureStream:
         *,
         schedule: Schedule | None = None,
         kernel: Kernel | None = None,
+        decoder: Decoder | None = None,
         speaker: int | str = 0,
         seed: int = 0,
         start: NDArray[np.float32] | None = None,
@@ -98,7 +104,7 @@ class GestureStream:
         self._watch: Watch = unwatched
         vocabulary = Vocabulary(config.vocabulary)
         self._listener = Listener(config, self.schedule, vocabulary, events)
-        self._runner = build_runner(bundle, self.schedule, kernel, self._listener.front)
+        self._runner = build_runner(bundle, self.schedule, kernel, self._listener.front, decoder)
         self._state = self._runner.fresh([seed], self._start)
 
     @property

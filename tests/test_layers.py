@@ -30,7 +30,7 @@ LAYERS = (
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
-    ("official",),
+    ("official", "decode_graph"),
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
     ("live", "pool"),

@@ -22,20 +22,25 @@ from typing import Final
 import numpy as np
 import torch
 
+from engine import decoder as decoder_module
 from engine import model as model_package
+from engine import rotation
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.config import to_mapping
+from engine.decode_graph import graph_decoder
+from engine.decoder import Decoder
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape, draw_window
 from engine.kernels.graph import Settings
-from engine.kernels.registry import KERNEL_NAMES, Request, make_kernel
+from engine.kernels.registry import KERNEL_NAMES, Request, backend, make_kernel
 from engine.layout import MOTION
+from engine.model.lean import lean
 from engine.schedule import Schedule
-from engine.stream import GestureStream
+from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words
 
 AUTO: Final = "auto"
@@ -93,7 +98,7 @@ def real_windows(
     samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
     config = bundle.config
     hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
-    recorder = Recorder(EagerKernel(bundle.gesture, schedule.newest), max(1, hops // count))
+    recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), max(1, hops // count))
     stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
     stream.feed_words(read_words(words))
     stream.feed_audio(samples)
@@ -124,11 +129,13 @@ def cache_root() -> Path:
 def model_folder(bundle: Bundle) -> Path:
     """The folder of what is kept of `bundle`."""
     digest = hashlib.sha256(json.dumps(to_mapping(bundle.config), sort_keys=True).encode())
-    for source in sorted(Path(str(model_package.__file__)).parent.glob("*.py")):
+    networks = Path(str(model_package.__file__)).parent.glob("*.py")
+    for source in (*sorted(networks), Path(decoder_module.__file__), Path(rotation.__file__)):
         digest.update(source.read_bytes())
-    for name, tensor in bundle.gesture.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().data)
+    for key, module in bundle.modules().items():
+        for name, tensor in module.state_dict().items():
+            digest.update(f"{key}.{name}".encode())
+            digest.update(tensor.contiguous().numpy().data)
     return cache_root() / digest.hexdigest()[:16]
 
 
@@ -174,15 +181,32 @@ def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ker
     unknown kernel, one that cannot run here, or one that does not match the eager one.
     """
     if name == EagerKernel.name:
-        return EagerKernel(bundle.gesture, schedule.newest)
+        return EagerKernel(lean(bundle.gesture), schedule.newest)
     request = kernel_request(bundle, schedule, say)
     if name == AUTO:
         return _automatic(bundle, request, schedule)
     try:
-        return make_kernel(name, bundle.gesture, request)
+        return make_kernel(name, lean(bundle.gesture), request)
     except MissingBackendError as error:
         say(f"note: {error}; running eager")
-        return EagerKernel(bundle.gesture, schedule.newest)
+        return EagerKernel(lean(bundle.gesture), schedule.newest)
+
+
+def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Decoder:
+    """The decoder that goes with a kernel: by its backend, in whole precision; else eager.
+
+    In half precision poses are tenths off, and there is little to save: it is the calling of many
+    small products that costs.
+    """
+    decoder, family = pose_decoder(bundle), kernel.name.split("-")[0]
+    if family == EagerKernel.name or schedule.files is not None:
+        return decoder
+    settings = Settings(torch.get_num_threads(), model_folder(bundle), say)
+    try:
+        return graph_decoder(decoder, backend(family), settings, schedule)
+    except KernelError as error:
+        say(f"note: {error}; decoding eager")
+        return decoder
 
 
 def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
@@ -194,7 +218,7 @@ def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
     chosen = _remembered(path)
     if chosen is not None:
         try:
-            return make_kernel(chosen, bundle.gesture, request)
+            return make_kernel(chosen, lean(bundle.gesture), request)
         except KernelError:
             say(f"kernel {chosen}, chosen earlier, does not run any more; choosing again")
     times = time_candidates(bundle, request)
@@ -206,7 +230,7 @@ def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
     _remember(path, {"kernel": best, "machine": machine(), "ms": listed})
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in listed.items())
     say(f"kernel auto: {best} ({told})")
-    return make_kernel(best, bundle.gesture, request)
+    return make_kernel(best, lean(bundle.gesture), request)
 
 
 def _remembered(path: Path) -> str | None:
@@ -232,14 +256,16 @@ def time_candidates(bundle: Bundle, request: Request) -> dict[str, float]:
     """Seconds a window by kernel, of those that run here and match, until the time is used up."""
     generator = torch.Generator().manual_seed(1)
     windows = [draw_window(request.shape, generator) for _ in range(2)]
-    eager = EagerKernel(bundle.gesture, request.shape.newest)
+    eager = EagerKernel(lean(bundle.gesture), request.shape.newest)
     times = {eager.name: median_s(eager, windows, _TIMED)}
     end = time.monotonic() + _BUDGET_S
     for name in _CANDIDATES:
         if time.monotonic() > end:
             break
         try:
-            times[name] = median_s(make_kernel(name, bundle.gesture, request), windows, _TIMED)
+            times[name] = median_s(
+                make_kernel(name, lean(bundle.gesture), request), windows, _TIMED
+            )
         except MissingBackendError as error:
             request.settings.say(f"note: {error}")
         except KernelError:

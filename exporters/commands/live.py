@@ -29,7 +29,7 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import add_kernel_option, ready_kernel
+from exporters.commands.kernels import add_kernel_option, ready_decoder, ready_kernel
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -149,10 +149,12 @@ def _live(options: argparse.Namespace) -> int:
         stack.callback(source.close)
         bundle = load_for_use(options.model)
         schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
+        kernel = ready_kernel(options.kernel, bundle, schedule, say)
         stream = GestureStream(
             bundle,
             schedule=schedule,
-            kernel=ready_kernel(options.kernel, bundle, schedule, say),
+            kernel=kernel,
+            decoder=ready_decoder(kernel, bundle, schedule, say),
             speaker=speaker_of(options.speaker, bundle),
             seed=options.seed,
             events=events,
