@@ -153,8 +153,15 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, wanted: slice = EVERY) -> Tensor:
         """`[B, n, D]`: of the T frames of x those that are wanted."""
+        return self.heed(self.gather(x, wanted), memory)
+
+    def gather(self, x: Tensor, wanted: slice = EVERY) -> Tensor:
+        """The first third: self-attention."""
         attended = attend(self.self_attn, x, wanted)
-        x = self.norm1(x[:, wanted] + self.dropout(attended))
+        return self.norm1(x[:, wanted] + self.dropout(attended))
+
+    def heed(self, x: Tensor, memory: Tensor) -> Tensor:
+        """What follows self-attention."""
         x = self.norm2(x + self.dropout(self.cross_attn(x, memory)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 

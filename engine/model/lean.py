@@ -2,8 +2,9 @@
 
 Two linear maps one after the other are one: a memory that is made wide and then projected to keys
 and values by every layer is projected from where it was narrow, and normalisation by fixed moments
-is part of the convolution before it. Weights that stay as they are are shared with the model, not
-copied; a model that is trained or moved to another device afterwards needs a new one.
+is part of the convolution before it. What depends on weights alone is computed once. Weights that
+stay as they are are shared with the model, not copied; a model that is trained or moved to another
+device afterwards needs a new one.
 """
 
 from copy import copy
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from engine.model.audio_encoder import WAVE_KERNEL, WAVE_SLOPE, WaveBlock, WaveEncoder
 from engine.model.cra import SpeechEncoder
 from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel
-from engine.model.layers import Attention, DecoderStack
+from engine.model.layers import EVERY, Attention, DecoderLayer, DecoderStack
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -28,6 +29,10 @@ def lean(model: GestureModel) -> GestureModel:
     twin = _with(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
     if isinstance(model.body, BodyDecoder):
         twin = _with(twin, body=_lean_body(model.body))
+    if model.face_speaker is not None and not model.face.aligned:
+        place = model.positions(model.positions.table.shape[0])
+        face = BegunFace(twin.face, model.face_speaker, place)
+        twin = _with(twin, face=face, face_speaker=nn.Identity())
     return twin
 
 
@@ -76,6 +81,41 @@ def _lean_face(face: FaceDecoder) -> FaceDecoder:
     if not _pays(face.project, face.aligned):
         return face
     return _with(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
+
+
+class BegunFace(nn.Module):
+    """A `FaceDecoder` that asks with positions and speaker alone, and so begins always the same.
+
+    What the self-attention of its first layer makes of them is looked up, for windows of as many
+    frames as `positions [1, T, D]`; others are decoded as ever. Takes numbers of speakers.
+    """
+
+    begun: Tensor
+
+    def __init__(self, face: FaceDecoder, speakers: nn.Embedding, positions: Tensor) -> None:
+        super().__init__()
+        self.face, self.speakers = face, speakers
+        first, *others = (cast(DecoderLayer, layer) for layer in face.decoder.layers)
+        self.first, self.others = first, DecoderStack(others) if others else None
+        begun = first.gather(positions + speakers.weight[:, None])
+        self.register_buffer("begun", begun, persistent=False)
+
+    def forward(
+        self,
+        audio: Tensor,
+        hint: Tensor,
+        position: Tensor,
+        speaker: Tensor,
+        wanted: slice = EVERY,
+    ) -> Tensor:
+        """Latents `[B, n, D_code]` of the frames that are wanted; speaker `[B, 1]` int64."""
+        if position.shape[1] != self.begun.shape[1]:
+            return self.face(audio, hint, position, self.speakers(speaker), wanted)
+        memory = self.face.project(torch.cat((audio, hint), -1))
+        x = self.begun[speaker[:, 0]]
+        if self.others is None:
+            return self.face.out(self.first.heed(x[:, wanted], memory))
+        return self.face.out(self.others(self.first.heed(x, memory), memory, wanted))
 
 
 def _lean_body(body: BodyDecoder) -> BodyDecoder:

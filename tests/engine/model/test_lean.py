@@ -1,13 +1,18 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
 from engine.kernels.base import WindowOutputs
 from engine.model.audio_encoder import WaveBlock
+from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.layers import Attention
 from engine.model.lean import LeanWaveBlock, NarrowAttention, lean
 from tests.engine.model.test_gesture import CONFIGS, model, window
+
+PERIOD = 64
 
 
 def shaken(name: str) -> GestureModel:
@@ -30,8 +35,9 @@ def farthest(a: WindowOutputs, b: WindowOutputs) -> float:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("newest", [None, 2])
-def test_every_design_is_the_same_lean(name: str, newest: int | None) -> None:
-    network, inputs = shaken(name), window(CONFIGS[name])
+@pytest.mark.parametrize("frames", [12, PERIOD])
+def test_every_design_is_the_same_lean(name: str, newest: int | None, frames: int) -> None:
+    network, inputs = shaken(name), window(CONFIGS[name], frames)
     with torch.inference_mode():
         expected, got = network(inputs, newest=newest), lean(network)(inputs, newest=newest)
     assert farthest(expected, got) < 1e-5 * max(float(x.abs().max()) for x in expected.logits)
@@ -49,6 +55,20 @@ def test_the_model_itself_stays_as_it_was(name: str) -> None:
         p.data_ptr() for p in twin.parameters()
     }
     assert len(shared) > 0.7 * len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
+    config = dataclasses.replace(CONFIGS["audio"], face_layers=layers)
+    torch.manual_seed(0)
+    network, inputs = build_gesture_model(config).eval(), window(config, PERIOD, batch=3)
+    twin = lean(network)
+    with torch.inference_mode():
+        expected = network(inputs).latents[0]
+        torch.testing.assert_close(twin(inputs).latents[0], expected, atol=1e-5, rtol=1e-5)
+        newest = twin(inputs, newest=2).latents[0]
+        torch.testing.assert_close(newest, expected[:, -2:], atol=1e-5, rtol=1e-5)
+    assert twin.face.begun.shape[0] == config.speakers == 3
 
 
 def test_attention_on_a_memory_that_nobody_widened() -> None:
