@@ -47,12 +47,21 @@ def opening(scene: Scene) -> Floats:
 
 def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> Floats:
     """What the jaw should do `[T]`: jawOpen of the composer's lips, `delay_s` after the sound."""
+    return _late(scene, _lips(scene), delay_s)
+
+
+def _lips(scene: Scene) -> Floats:
+    """jawOpen of the composer's lips, RATE instants a second."""
     speech = scene.part.speech
     levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
     force = force_of(speech.phones, levels, [stress.time for stress in scene.part.stresses])
     lips = mouth(speech.phones, force, int((speech.duration + 1) * RATE))
+    return np.asarray(lips[:, _INDEX["jawOpen"]], np.float64)
+
+
+def _late(scene: Scene, curve: Floats, delay_s: float) -> Floats:
     at = np.round((np.arange(len(scene.motion)) / scene.fps - delay_s) * RATE)
-    return np.asarray(lips[np.clip(at, 0, len(lips) - 1).astype(int), _INDEX["jawOpen"]])
+    return curve[np.clip(at, 0, len(curve) - 1).astype(int)]
 
 
 def mouth_numbers(scenes: Sequence[Scene]) -> Numbers:
@@ -66,10 +75,14 @@ def mouth_numbers(scenes: Sequence[Scene]) -> Numbers:
 def _jaw_numbers(scenes: Sequence[Scene]) -> Numbers:
     made = np.concatenate([jaw(scene) for scene in scenes])
     talking = np.concatenate([~scene.sample.frames_of(scene.sample.pauses) for scene in scenes])
-    lagged = {
-        lag: _r(made, np.concatenate([true_jaw(scene, lag) for scene in scenes])) for lag in _LAGS_S
-    }
-    true = np.concatenate([true_jaw(scene) for scene in scenes])
+    curves = [_lips(scene) for scene in scenes]
+
+    def wanted(delay_s: float) -> Floats:
+        pairs = zip(scenes, curves, strict=True)
+        return np.concatenate([_late(scene, curve, delay_s) for scene, curve in pairs])
+
+    lagged = {lag: _r(made, wanted(lag)) for lag in _LAGS_S}
+    true = wanted(DELAY_S)
     best = max(lagged, key=lambda lag: lagged[lag])
     return {
         "jaw, r with the phones": _r(made, true),

@@ -30,7 +30,7 @@ def test_the_command_measures_prints_and_ends_with_json(
     report = json.loads(last)
     numbers = report["numbers"]
     assert {"network", "composer", "real clips"} <= set(numbers)
-    assert {"FGD live over offline", "jerk over real clips", "RTF"} <= set(numbers["network"])
+    assert {"FGD live over offline", "jerk over real clips", "core seconds a second"} <= set(numbers["network"])
     assert set(report["holds"].values()) <= {True, False, None}
     assert len(report["held_out_clips"]["classes"]) == 3, "rest, me, negative"
     assert report["parts"] == {"voice 1": 3.0, "voice 2": 3.0}

@@ -36,7 +36,7 @@ def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
     found = measure(waver, voices(), FEW, Sources(beat2=tmp_path), lambda text: None)
     assert [*found.columns] == [NETWORK, TAKE]
     assert np.isfinite(found.columns[TAKE]["jaw, r with the phones"])
-    assert found.columns[NETWORK]["RTF"] >= 0
+    assert found.columns[NETWORK]["core seconds a second"] >= 0
     assert waver.asked == [(2, True, False)], "without clips nothing else has to be heard"
     assert found.classes == []
 
