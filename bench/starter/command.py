@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.gesture_features import OUR_FEATURES
 from bench.starter.meaning import confusion_text
 from bench.starter.measuring import NETWORK, Extent, Findings, Numbers, Perform, Sources, measure
 from bench.starter.scenes import Scene, live
@@ -45,7 +46,11 @@ def add_command(commands: Any) -> None:
         "--clips", type=Path, metavar="DIR", help="the folder of stage retarget: real clips"
     )
     starter.add_argument(
-        "--fgd-weights", type=Path, metavar="FILE", help="features; made there if missing"
+        "--fgd-weights",
+        type=Path,
+        metavar="FILE",
+        default=OUR_FEATURES,
+        help="features of FGD (default: our own)",
     )
     starter.add_argument("--seconds", type=float, metavar="S", help="of live speech, at most")
     add_kernel_option(starter)

@@ -1,45 +1,19 @@
 """Frechet gesture distances: to held-out real clips, and between halves of the real clips.
 
-Features are those of an encoder trained on the training clips alone. Halves are large and the
-held-out clips few, so beside them stands what as many real clips that were trained on are apart
-from the held-out ones: no motion can be expected to be nearer.
+Halves are large and the held-out clips few, so beside them stands how far the clips that were
+trained on are from the held-out ones: no motion can be expected to be nearer.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from bench.gesture_features import (
-    EncoderNotes,
-    GestureEncoder,
-    gesture_features,
-    gesture_vectors,
-    load_encoder,
-    save_encoder,
-)
+from bench.gesture_features import GestureEncoder, gesture_features
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.kinematics import Floats
-from bench.train_features import FeatureTraining, train_features
 from engine.pose import Motion
 
-_STEPS = 400
 Numbers = dict[str, float]
-
-
-def encoder_for(path: Path | None, training: Sequence[Motion]) -> GestureEncoder:
-    """The encoder in `path`, or one trained on the clips and kept there."""
-    if path is not None and path.is_file():
-        return load_encoder(path)[0]
-    settings = FeatureTraining(steps=_STEPS)
-    vectors = [torch.from_numpy(gesture_vectors(motion)) for motion in training]
-    encoder, error = train_features(vectors, settings)
-    if path is not None:
-        frames = sum(map(len, training))
-        notes = EncoderNotes("training clips", "LGPL-2.1", frames, settings.steps, round(error, 5))
-        save_encoder(path, encoder, notes)
-    return encoder
 
 
 def features_of(encoder: GestureEncoder, motions: Sequence[Motion]) -> Floats:

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bench.gesture_features import OUR_FEATURES, load_encoder
 from bench.metrics.kinematics import Floats
 from bench.starter.body import body_numbers, clip_motions, motion_numbers
 from bench.starter.endurance import copying, stability
 from bench.starter.families import examples, train
 from bench.starter.idling import idle_numbers
-from bench.starter.likeness import distance, encoder_for, scale
+from bench.starter.likeness import distance, scale
 from bench.starter.meaning import confusion, judged, meaning_numbers
 from bench.starter.mouth import mouth_numbers
 from bench.starter.rhythm import rhythm
@@ -65,7 +66,7 @@ class Sources:
 
     beat2: Path | None = None
     clips: Path | None = None
-    fgd_weights: Path | None = None
+    fgd_weights: Path = OUR_FEATURES
 
 
 @dataclass
@@ -141,7 +142,7 @@ def real_clips(folder: Path) -> RealClips:
 
 
 def _against_clips(
-    found: Findings, few: list[Part], offline: Motion, clips: RealClips, weights: Path | None
+    found: Findings, few: list[Part], offline: Motion, clips: RealClips, weights: Path
 ) -> None:
     """Add what is measured against real clips: jerk, likeness, copies.
 
@@ -149,7 +150,7 @@ def _against_clips(
     """
     columns, held_out = found.columns, clips.held_out
     real = columns[CLIPS] = motion_numbers([*clips.training, *held_out])
-    encoder = encoder_for(weights, clips.training)
+    encoder, _ = load_encoder(weights)
     real |= scale(encoder, clips.training, held_out)
     halves = real["FGD between halves of the real clips"]
     for who, scenes in found.scenes.items():

@@ -51,7 +51,7 @@ def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> Floats:
 
 
 def _lips(scene: Scene) -> Floats:
-    """jawOpen of the composer's lips, RATE instants a second."""
+    """How far the composer's lips open the jaw (jawOpen), RATE instants a second."""
     speech = scene.part.speech
     levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
     force = force_of(speech.phones, levels, [stress.time for stress in scene.part.stresses])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main
-from bench.starter import command, likeness
+from bench.starter import command
 from bench.starter.command import performer
 from bench.starter.measuring import Extent
 from engine.bundle import save_bundle
@@ -19,7 +19,6 @@ def test_the_command_measures_prints_and_ends_with_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
-    monkeypatch.setattr(likeness, "_STEPS", 1)
     monkeypatch.setattr(command, "QUICK", Extent(6.0, 2.0, 2.0, 5))
     save_bundle(tiny_bundle(), tmp_path / "bundle")
     save_clips(tmp_path / "real")
@@ -30,7 +29,9 @@ def test_the_command_measures_prints_and_ends_with_json(
     report = json.loads(last)
     numbers = report["numbers"]
     assert {"network", "composer", "real clips"} <= set(numbers)
-    assert {"FGD live over offline", "jerk over real clips", "core seconds a second"} <= set(numbers["network"])
+    assert {"FGD live over offline", "jerk over real clips", "core seconds a second"} <= set(
+        numbers["network"]
+    )
     assert set(report["holds"].values()) <= {True, False, None}
     assert len(report["held_out_clips"]["classes"]) == 3, "rest, me, negative"
     assert report["parts"] == {"voice 1": 3.0, "voice 2": 3.0}

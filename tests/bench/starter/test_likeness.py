@@ -1,26 +1,27 @@
-"""Distances between motions by features of a tiny training."""
-
-from pathlib import Path
+"""Distances between motions by features that learned nothing."""
 
 import pytest
+import torch
 
-from bench.starter import likeness
-from bench.starter.likeness import distance, encoder_for, features_of, scale
+from bench.gesture_features import GestureEncoder
+from bench.starter.likeness import distance, features_of, scale
 from tests.material import waving
 
 
-def test_features_are_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "_STEPS", 2)
-    path = tmp_path / "features.safetensors"
-    clips = [waving(seed, 70) for seed in range(3)]
-    made = encoder_for(path, clips)
-    monkeypatch.setattr(likeness, "train_features", None)
-    again = encoder_for(path, clips)
-    first, second = (features_of(encoder, clips[:1]) for encoder in (made, again))
-    assert first == pytest.approx(second, rel=0.02, abs=0.02), "kept in half precision"
-    assert distance(again, clips, clips) == pytest.approx(0.0, abs=1e-3)
-    assert distance(again, clips[:1], clips[1:]) > distance(again, clips, clips)
-    found = scale(again, clips, [waving(9, 70)])
+def encoder() -> GestureEncoder:
+    torch.manual_seed(0)
+    return GestureEncoder().eval().requires_grad_(False)
+
+
+def test_motions_are_as_far_apart_as_they_are_unlike() -> None:
+    own, clips = encoder(), [waving(seed, 70) for seed in range(3)]
+    assert features_of(own, clips).shape == (3 * 17, 240)
+    assert distance(own, clips, clips) == pytest.approx(0.0, abs=1e-6)
+    assert distance(own, clips[:1], clips[1:]) > distance(own, clips[:2], clips)
+
+
+def test_real_clips_give_the_scale() -> None:
+    found = scale(encoder(), [waving(seed, 70) for seed in range(3)], [waving(9, 70)])
     assert set(found) == {
         "FGD between halves of the real clips",
         "FGD of training clips to held-out clips",

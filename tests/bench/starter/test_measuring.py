@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from bench.starter import likeness
 from bench.starter.measuring import COMPOSER, NETWORK, TAKE, Extent, Sources, measure, real_clips
 from bench.starter.scenes import Scene
 from bench.starter.talks import Part
@@ -41,8 +39,7 @@ def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
     assert found.classes == []
 
 
-def test_with_clips_all_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "_STEPS", 1)
+def test_with_clips_all_is_measured(tmp_path: Path) -> None:
     save_clips(tmp_path)
     waver, told = Waver(), []
     found = measure(waver, voices(), FEW, Sources(clips=tmp_path), told.append)
