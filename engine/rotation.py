@@ -29,6 +29,8 @@ def namespace(x: Array) -> Any:
 def _length(x: Array) -> Array:
     xp = namespace(x)
     square = (x * x).sum(-1)[..., None]
+    if xp is np:
+        return np.sqrt(square)
     # The root's gradient is infinite at zero, and infinity times zero is NaN: never take it there.
     zero = square == 0
     return xp.where(zero, 0.0 * square, xp.sqrt(xp.where(zero, 1.0 + square, square)))
@@ -36,7 +38,8 @@ def _length(x: Array) -> Array:
 
 def normalize(x: Array) -> Array:
     """Scale vectors or quaternions `[..., N]` to unit length."""
-    return x / namespace(x).clip(_length(x), _EPSILON, None)
+    length = _length(x)
+    return x / (np.maximum(length, _EPSILON) if namespace(x) is np else length.clip(_EPSILON))
 
 
 def identity(*shape: int) -> Array:

@@ -21,7 +21,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.layout import MOTION
 from engine.model.part_vae import PartVae
 from engine.pose import FrameFlag, PoseChunk
-from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, choose_codes
+from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, choose_codes, gumbel
 from engine.schedule import FileRules, Overlap, Schedule
 from engine.skeleton import SMPLX_55, BodyPart
 from engine.state import StreamState, empty_emitted, keep_two, no_history, push
@@ -297,14 +297,14 @@ class Runner:
         return torch.stack(chosen, 1)
 
     def _noises(self, state: StreamState) -> Tensor:
-        """Noise `[B, P, T, V]`; frames beyond the hop reuse the noise of the hop's last frame."""
+        """Gumbel noise `[B, P, T, V]`; frames beyond the hop reuse that of the hop's last frame."""
         schedule = self.schedule
-        rows = []
-        for row, source in enumerate(state.noise):
-            frames = [source.next(int(state.frame[row]) + t) for t in range(schedule.hop)]
-            frames += frames[-1:] * schedule.lookahead
-            rows.append(torch.stack(frames, 1))
-        return torch.stack(rows).to(self._device)
+        rows = [
+            [source.next(int(state.frame[row]) + t) for t in range(schedule.hop)]
+            for row, source in enumerate(state.noise)
+        ]
+        normal = np.stack([frames + frames[-1:] * schedule.lookahead for frames in rows])
+        return gumbel(torch.from_numpy(normal).to(self._device)).transpose(1, 2)
 
     def _decode(self, state: StreamState, new: Tensor | None, last: int) -> Decoded:
         codes = state.codes if new is None else torch.cat((state.codes, new), 2)

@@ -57,11 +57,11 @@ class CodeNoise:
         generator = np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
         return generator.standard_normal(self._shape, np.float32)
 
-    def next(self, frame: int) -> Tensor:
+    def next(self, frame: int) -> np.ndarray:
         """The noise of `frame`; frames must be asked for one after the other."""
         keep = self._persistence
         self._value = keep * self._value + (1 - keep * keep) ** 0.5 * self._fresh(frame)
-        return torch.from_numpy(self._value)
+        return self._value
 
     def snapshot(self) -> np.ndarray:
         """A copy of what is remembered."""
@@ -72,10 +72,15 @@ class CodeNoise:
         self._value = value.copy()
 
 
-def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """Codes `[...]` drawn from scores `[..., V]` with normal noise of the same shape."""
+def gumbel(noise: Tensor) -> Tensor:
+    """Standard Gumbel noise of normal noise, one by one."""
     uniform = torch.special.ndtr(noise).clamp(1e-6, 1 - 1e-6)
-    return (logits - temperature * torch.log(-torch.log(uniform))).argmax(-1)
+    return -torch.log(-torch.log(uniform))
+
+
+def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Codes `[...]` drawn from scores `[..., V]` with Gumbel noise of the same shape."""
+    return torch.add(logits, noise, alpha=temperature).argmax(-1)
 
 
 class Chosen(Protocol):
@@ -101,7 +106,7 @@ def choose_codes(
 ) -> Tensor:
     """Codes `[B, n]` of a part from latents `[B, n, D]` and scores `[B, n, V]`.
 
-    noise: normal, in the shape of the scores; None for the likeliest class.
+    noise: see `gumbel`, in the shape of the scores; None for the likeliest class.
     """
     if choice is CodeChoice.LATENT:
         return vae.nearest(latents)

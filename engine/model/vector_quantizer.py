@@ -81,6 +81,7 @@ class VectorQuantizer(nn.Module):
         self.commitment = commitment
         self.embedding = nn.Embedding(codes, code_dim)
         nn.init.uniform_(self.embedding.weight, -1.0 / codes, 1.0 / codes)
+        self._measured: tuple[int, float] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -105,10 +106,16 @@ class VectorQuantizer(nn.Module):
 
     def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
         """See `Quantizer`; a step is the mean distance from a vector to the one next to it."""
+        book, near = self.embedding.weight.detach(), max(radius * self._step(), 1e-6)
+        return self.nearest(local_mean(book, classes, scores, near))
+
+    def _step(self) -> float:
+        """Measured again when vectors have changed: it takes longer than all else of a choice."""
         book = self.embedding.weight.detach()
-        apart = torch.cdist(book, book).fill_diagonal_(torch.inf)
-        step = float(apart.amin(1).mean())
-        return self.nearest(local_mean(book, classes, scores, max(radius * step, 1e-6)))
+        if self._measured is None or self._measured[0] != book._version:
+            apart = torch.cdist(book, book).fill_diagonal_(torch.inf)
+            self._measured = book._version, float(apart.amin(1).mean())
+        return self._measured[1]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[B, T, D]` of `codes [B, T]`."""

@@ -18,7 +18,7 @@ from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.layout import part_layout
 from engine.model.builders import build_global_motion
 from engine.model.part_vae import PartVae
-from engine.sampling import CodeChoice, SamplingConfig, choose_codes
+from engine.sampling import CodeChoice, SamplingConfig, choose_codes, gumbel
 from engine.skeleton import BodyPart
 from training.data.dataset import Batch
 from training.data.scaling import Scaling
@@ -158,7 +158,7 @@ class OwnOutput:
         for p, part in enumerate(BodyPart):
             logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
             own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
-            shared = None if own is None else own.expand_as(logits)
+            shared = None if own is None else gumbel(own).expand_as(logits)
             choice = CodeChoice.LATENT if part in self._config.latent else CodeChoice.CLASS
             vae = self._parts[part]
             chosen.append(choose_codes(vae, choice, latents, logits, shared, self._sampling))

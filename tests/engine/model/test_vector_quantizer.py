@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from engine.model.vector_quantizer import VectorQuantizer
@@ -66,3 +67,18 @@ def test_around_counts_in_steps_between_neighbours() -> None:
     assert int(quantizer.around(torch.tensor(0), scores, 1.0)) == 1
     assert int(quantizer.around(torch.tensor(3), scores, 1.0)) == 3
     assert int(quantizer.around(torch.tensor(0), scores, 0.1)) == 0
+
+
+def test_a_step_is_measured_anew_when_vectors_change() -> None:
+    torch.manual_seed(0)
+    book = VectorQuantizer(6, 2)
+    classes, scores = torch.zeros(1, 4, dtype=torch.int64), torch.randn(1, 4, 6)
+    for factor in (1.0, 100.0):
+        with torch.no_grad():
+            book.embedding.weight.mul_(factor)
+        fresh = VectorQuantizer(6, 2)
+        fresh.load_state_dict(book.state_dict())
+        with torch.inference_mode():
+            near = book.around(classes, scores, 2.0)
+            assert torch.equal(near, fresh.around(classes, scores, 2.0))
+    assert book._step() == pytest.approx(fresh._step())
