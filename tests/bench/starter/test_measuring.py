@@ -1,9 +1,12 @@
 """Columns and what is left out where nothing is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from bench.starter import measuring
 from bench.starter.measuring import COMPOSER, NETWORK, TAKE, Extent, Sources, measure, real_clips
 from bench.starter.scenes import Scene
 from bench.starter.talks import Part
@@ -11,7 +14,7 @@ from tests.material import waving
 from tests.voices import save_clips, voices
 from training.data.clips import save_clip
 
-FEW = Extent(6.0, 2.0, 2.0, 3)
+FEW = Extent(6.0, 2.0, 2.0, rounds=3)
 
 
 class Waver:
@@ -56,3 +59,12 @@ def test_fidgets_and_what_is_held_out_are_not_mixed(tmp_path: Path) -> None:
     save_clips(tmp_path)
     clips = real_clips(tmp_path)
     assert (len(clips.training), len(clips.held_out)) == (3, 1)
+
+
+def test_synthetic_voices_are_heard_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "synthetic_parts", voices)
+    waver = Waver()
+    found = measure(waver, voices(), replace(FEW, synthetic_s=3.0), Sources(), lambda text: None)
+    assert waver.asked == [(2, True, False)] * 2
+    assert "jaw, r with the phones" in found.columns["synthetic"]
+    assert "skate ratio" not in found.columns["synthetic"]

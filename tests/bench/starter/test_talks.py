@@ -81,3 +81,11 @@ def test_stresses_are_the_composers() -> None:
     part = Part("x", tone_take("test", 1).speech)
     assert {stress.word for stress in part.stresses} <= {"hello", "tree"}
     assert Part("x", Speech(np.zeros(RATE, np.float32), (), ())).stresses == []
+
+
+def test_synthetic_voices_are_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tone_take("test", 1, 1.95).speech
+    monkeypatch.setattr(talks, "held_out_speech", lambda seconds: iter([said, said]))
+    parts = talks.synthetic_parts(3.9)
+    assert [part.name for part in parts] == ["synthetic 0", "synthetic 1"]
+    assert [part.speech.duration for part in parts] == pytest.approx([2.0, 2.0])
