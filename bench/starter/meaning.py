@@ -62,7 +62,8 @@ def judged(scenes: Sequence[Scene], classifier: Classifier) -> Verdicts:
             scores = classifier.scores(seen).reshape(*frames.shape, -1).mean(1)
             found.append(member[scores.argmax(1)])
             kinds += [kind for _, kind in asked]
-    return Verdicts(np.array(kinds, np.str_), np.concatenate(found), member.any(0))
+    countable = np.asarray(member.any(axis=0), bool)
+    return Verdicts(np.array(kinds, np.str_), np.concatenate(found), countable)
 
 
 def over_base(kinds: NDArray[np.str_], verdicts: Verdicts) -> tuple[float, float]:

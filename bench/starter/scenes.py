@@ -19,7 +19,7 @@ from bench.starter.talks import Part, until
 from engine.bundle import Bundle
 from engine.clock import FrameClock
 from engine.kernels.base import Kernel
-from engine.pose import Motion, PoseChunk, PoseFormat, concatenate
+from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat, concatenate
 from engine.schedule import Schedule
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
@@ -64,9 +64,16 @@ def told(scenes: Sequence[Scene]) -> list[Scene]:
 
 def cut(motion: Motion, first: int, last: int) -> Motion:
     """Frames `first` to `last` - 1 of a motion, numbered from 0."""
+    kept = slice(first, last)
     p = motion.poses
-    kept = (x[first:last] for x in (p.rotations, p.translation, p.contacts, p.face))
-    return replace(motion, poses=PoseChunk(0, *kept))
+    tracks = (p.rotations[kept], p.translation[kept], p.contacts[kept], p.face[kept])
+    return replace(motion, poses=_chunk(tracks))
+
+
+def _chunk(tracks: tuple[FloatArray, FloatArray, FloatArray, FloatArray]) -> PoseChunk:
+    """Rotations, translation, contacts and face from frame 0 on."""
+    rotations, translation, contacts, face = (np.asarray(track, np.float32) for track in tracks)
+    return PoseChunk(0, rotations, translation, contacts, face)
 
 
 def live(
@@ -134,8 +141,7 @@ def composed(clips: Path, parts: Sequence[Part], seed: int = 0) -> list[Scene]:
         rng = np.random.default_rng([seed, number])
         take = move_to(part.speech, library, LIVELY, Origin(part.name, "test"), rng)
         tracks = (take.body.rotations, take.body.translation, take.body.contacts, take.face)
-        poses = PoseChunk(0, *(np.asarray(track, np.float32) for track in tracks))
-        motion = Motion(PoseFormat(clock=FrameClock()), poses)
+        motion = Motion(PoseFormat(clock=FrameClock()), _chunk(tracks))
         scenes.append(_scene(part, motion))
     return scenes
 
