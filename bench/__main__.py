@@ -15,6 +15,8 @@ from bench.composed import add_command as add_composed_command
 from bench.composed import composed_command
 from bench.edge import edge_report
 from bench.edge import table as edge_table
+from bench.export import add_command as add_export_command
+from bench.export import export_command
 from bench.held_out import stroke_report
 from bench.kernels import add_command as add_kernels_command
 from bench.kernels import kernels_command
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add_composed_command(commands)
     add_sheet_command(commands)
     add_kernels_command(commands)
+    add_export_command(commands)
     add_streams_command(commands)
     add_starter_command(commands)
     add_memory_command(commands)
@@ -144,6 +147,7 @@ _COMMANDS = {
     "composed": composed_command,
     "sheet": sheet_command,
     "kernels": kernels_command,
+    "export": export_command,
     "streams": streams_command,
     "starter": starter_command,
     "memory": memory_command,
