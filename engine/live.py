@@ -20,7 +20,7 @@ from engine.audio.source import AudioSource
 from engine.clock import FrameClock
 from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
 from engine.host_time import HostTime
-from engine.pace import RATE, Pace
+from engine.pace import RATE, Pace, margin_s
 from engine.playout import FrameInterpolator, PlayoutBuffer
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.reader import SourceReader
@@ -32,7 +32,6 @@ AudioTap = Callable[[int, np.ndarray], None]
 """Called with the index of the first sample and the samples that were just taken."""
 
 _WARM_UP_HOPS: Final = 12
-_MARGIN_S: Final = 0.020  # slow hops and scheduling jitter that the cadence absorbs
 _FAR_BEHIND_S: Final = 1.0  # after a suspended machine: go on from now
 _STATS_EVERY: Final = 15  # frames
 
@@ -151,7 +150,9 @@ class LiveSession:
         fps = self._stream.clock.frame_rate
         # A hop that takes longer than itself cannot be waited for: more delay would not help.
         cost = min(sorted(costs[2:])[-2] * 1.25, latency.hop_frames / fps)
-        playout_s = cost + _MARGIN_S + self._source.delay_s + self._interpolator.delay_frames / fps
+        playout_s = (
+            cost + margin_s(cost) + self._source.delay_s + self._interpolator.delay_frames / fps
+        )
         self.delay_s = latency.algorithmic_ms / 1000 + playout_s
         gc.collect()
         gc.freeze()

@@ -12,6 +12,16 @@ RATE: Final = 16000
 _FOLLOW: Final = 0.005  # of the difference, a block: two seconds at 10 ms a block
 _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
+_LEAST_MARGIN_S: Final = 0.014
+_MOST_MARGIN_S: Final = 0.020
+
+
+def margin_s(cost_s: float) -> float:
+    """Reserve of the cadence beyond the cost of a hop, for slow hops and the scheduler's jitter.
+
+    The longer a hop takes, the more other work can delay it.
+    """
+    return min(max(2 * cost_s, _LEAST_MARGIN_S), _MOST_MARGIN_S)
 
 
 class Pace:

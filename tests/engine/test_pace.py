@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.pace import PATIENCE_S, RATE, Pace
+from engine.pace import PATIENCE_S, RATE, Pace, margin_s
 
 BLOCK = 160
 
@@ -81,3 +81,8 @@ def test_silence_that_stood_in_is_not_missed_again() -> None:
     pace.take(pace.missing(1.0), math.nan)
     assert pace.received == RATE
     assert pace.missing(1.0) == 0
+
+
+@pytest.mark.parametrize(("cost_ms", "reserve_ms"), [(1, 14), (7, 14), (8, 16), (10, 20), (60, 20)])
+def test_quick_hops_need_less_reserve(cost_ms: float, reserve_ms: float) -> None:
+    assert margin_s(cost_ms / 1000) * 1000 == pytest.approx(reserve_ms)
