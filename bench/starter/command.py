@@ -22,6 +22,7 @@ from bench.starter.scenes import Scene, live
 from bench.starter.talks import Part, limited, read_parts
 from bench.starter.targets import table, verdicts
 from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.errors import ConfigError
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import add_kernel_option, ready_kernel
 
@@ -62,7 +63,7 @@ def add_command(commands: Any) -> None:
 
 
 def starter_command(options: argparse.Namespace) -> int:
-    """Measure, print the tables and, last, one line of JSON."""
+    """Measure, print the tables and, last, one line of JSON; broken off, what there is by then."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     begin = time.perf_counter()
@@ -78,14 +79,22 @@ def starter_command(options: argparse.Namespace) -> int:
     note(f"{sum(p.speech.duration for p in parts):.0f} s of {', '.join(p.name for p in parts)}")
     sources = Sources(options.beat2, options.clips, options.fgd_weights)
     perform = performer(bundle, options.kernel, options.speaker)
-    found = measure(perform, parts, extent, sources, note)
+    found, complete = Findings(), True
+    try:
+        measure(found, perform, parts, extent, sources, note)
+    except KeyboardInterrupt:
+        complete = False
+        note("broken off: what follows is not all")
+    if not found.columns:
+        raise ConfigError("broken off before anything was measured; try --quick")
     if not options.json:
         print(table(found.columns))
         if found.classes:
             print("Held-out clips by the classifier of families:")
             print(confusion_text(found.classes, found.confusion))
-    seconds = time.perf_counter() - begin
-    print(json.dumps(as_json(bundle, parts, found) | {"seconds": round(seconds, 1)}))
+    report = as_json(bundle, parts, found)
+    seconds = round(time.perf_counter() - begin, 1)
+    print(json.dumps(report | {"complete": complete, "seconds": seconds}))
     return 0
 
 

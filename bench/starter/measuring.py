@@ -82,10 +82,14 @@ class Findings:
 
 
 def measure(
-    perform: Perform, parts: list[Part], extent: Extent, sources: Sources, note: Note
-) -> Findings:
-    """Everything that the sources allow."""
-    found = Findings()
+    found: Findings,
+    perform: Perform,
+    parts: list[Part],
+    extent: Extent,
+    sources: Sources,
+    note: Note,
+) -> None:
+    """Add everything that the sources allow to `found`, where it stays if this is broken off."""
     begin = time.process_time()  # of this process alone: the machine may have other work
     scenes = perform(parts)
     took, length = time.process_time() - begin, sum(scene.seconds for scene in scenes)
@@ -112,7 +116,6 @@ def measure(
         few = limited([scene.part for scene in told(scenes)], extent.wordless_s)
         found.scenes[WORDLESS] = perform(few, with_words=False) if few else []
         _meanings(found, clips, extent.rounds)
-    return found
 
 
 def spoken(scenes: list[Scene], means: Floats | None, rounds: int) -> Numbers:

@@ -8,7 +8,7 @@ import pytest
 from bench.__main__ import main
 from bench.starter import command
 from bench.starter.command import performer
-from bench.starter.measuring import Extent
+from bench.starter.measuring import Extent, Findings
 from engine.bundle import save_bundle
 from engine.errors import ConfigError
 from tests.models import tiny_bundle
@@ -57,3 +57,23 @@ def test_offline_waits_for_more_and_speakers_have_names() -> None:
     assert (live[0].motion.poses.rotations != offline[0].motion.poses.rotations).any()
     with pytest.raises(ConfigError, match="nobody"):
         performer(tiny_bundle(), "eager", "nobody")(parts)
+
+
+def test_what_is_known_when_it_is_broken_off_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(found: Findings, *_: object) -> None:
+        found.columns |= columns
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "read_parts", voices)
+    monkeypatch.setattr(command, "measure", broken_off)
+    save_bundle(tiny_bundle(), tmp_path)
+    columns = {"network": {"skate ratio": 0.01, "BC": float("nan")}}
+    assert main(["starter", "--model", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["complete"] is False
+    assert report["numbers"]["network"] == {"skate ratio": 0.01, "BC": None}
+    columns.clear()
+    assert main(["starter", "--model", str(tmp_path)]) != 0
+    assert "--quick" in capsys.readouterr().err

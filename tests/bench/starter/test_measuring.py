@@ -2,17 +2,34 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.starter import measuring
-from bench.starter.measuring import COMPOSER, NETWORK, TAKE, Extent, Sources, measure, real_clips
+from bench.starter.measuring import (
+    COMPOSER,
+    NETWORK,
+    TAKE,
+    Extent,
+    Findings,
+    Sources,
+    measure,
+    real_clips,
+)
 from bench.starter.scenes import Scene
 from bench.starter.talks import Part
 from tests.material import waving
 from tests.voices import save_clips, voices
 from training.data.clips import save_clip
+
+
+def measured(*arguments: Any) -> Findings:
+    found = Findings()
+    measure(found, *arguments)
+    return found
+
 
 FEW = Extent(6.0, 2.0, 2.0, rounds=3)
 
@@ -34,7 +51,7 @@ def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
     save_clip(tmp_path / "voice 1.npz", waving(1, 90), {})
     np.save(tmp_path / "mean_vel_smplxflame_30.npy", np.ones(55))
     waver = Waver()
-    found = measure(waver, voices(), FEW, Sources(beat2=tmp_path), lambda text: None)
+    found = measured(waver, voices(), FEW, Sources(beat2=tmp_path), lambda text: None)
     assert [*found.columns] == [NETWORK, TAKE]
     assert np.isfinite(found.columns[TAKE]["jaw, r with the phones"])
     assert found.columns[NETWORK]["core seconds a second"] >= 0
@@ -45,7 +62,7 @@ def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
 def test_with_clips_all_is_measured(tmp_path: Path) -> None:
     save_clips(tmp_path)
     waver, told = Waver(), []
-    found = measure(waver, voices(), FEW, Sources(clips=tmp_path), told.append)
+    found = measured(waver, voices(), FEW, Sources(clips=tmp_path), told.append)
     assert waver.asked == [(2, True, False), (2, True, True), (2, False, False)]
     own, real = found.columns[NETWORK], found.columns["real clips"]
     assert own["jerk over real clips"] == own["jerk m/s3"] / real["jerk m/s3"]
@@ -64,7 +81,7 @@ def test_fidgets_and_what_is_held_out_are_not_mixed(tmp_path: Path) -> None:
 def test_synthetic_voices_are_heard_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "synthetic_parts", voices)
     waver = Waver()
-    found = measure(waver, voices(), replace(FEW, synthetic_s=3.0), Sources(), lambda text: None)
+    found = measured(waver, voices(), replace(FEW, synthetic_s=3.0), Sources(), lambda text: None)
     assert waver.asked == [(2, True, False)] * 2
     assert "jaw, r with the phones" in found.columns["synthetic"]
     assert "skate ratio" not in found.columns["synthetic"]
