@@ -2,7 +2,9 @@
 
 Each is made as the live command makes it and must pass the same gate; then it is compared and
 timed on random windows and on windows of real speech, all kernels in turn within one run, so that
-whatever else the machine does falls on all of them.
+whatever else the machine does falls on all of them. A live step (features, kernel, choice of codes,
+decoding) is set beside what the published program does for a window: all its frames, forward and
+decoded, by the plain network.
 """
 
 import argparse
@@ -11,43 +13,53 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.latency import read_speech
 from bench.official import write_random_audio_layout
 from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import KernelError
-from engine.kernels.base import Kernel, WindowInputs
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
-from engine.kernels.parity import Parity, measure
+from engine.kernels.parity import Parity, measure, relative_error
 from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
 from engine.model.lean import lean
+from engine.sampling import CodeChoice
+from engine.schedule import Schedule
+from engine.skeleton import BodyPart
+from engine.stream import GestureStream, pose_decoder
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import CLIP, kernel_request, real_windows
+from exporters.commands.kernels import CLIP, kernel_request, ready_decoder, real_windows
 
 _WINDOWS = 24
+_WHOLE = "whole window"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kernel; error and codes: see `engine.kernels.parity.Parity`. ratio: of the eager p50.
-
-    made_s: until it was ready. reason: why there are no numbers.
+    """One kernel. Errors are |got - expected| / |expected| over all windows, of the worst part;
+    codes the share that the engine would pick alike. ratio: of the eager p50; step_ratio: of the
+    p50 of a whole window, decoded. made_s: until ready. reason: why there are no numbers.
     """
 
     name: str
     made_s: float = 0.0
     random_error: float = 0.0
     random_codes: float = 1.0
-    real_error: float = 0.0
+    real_latents: float = 0.0
     real_codes: float = 1.0
     p50_ms: float = 0.0
     p95_ms: float = 0.0
     ratio: float = 1.0
+    step_p50_ms: float = 0.0
+    step_p95_ms: float = 0.0
+    step_ratio: float = 0.0
     reason: str = ""
 
 
@@ -93,15 +105,19 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     request = kernel_request(bundle, schedule, say, rows=options.rows)
     real = repeated(real_windows(bundle, schedule, _WINDOWS, options.wav), options.rows)
-    eager = EagerKernel(bundle.gesture, schedule.newest)
+    eager = EagerKernel(lean(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
     rows = {eager.name: Row(eager.name)}
     for name in options.kernel:
         if name != eager.name:
             rows[name] = _made(name, bundle, request, real, ready)
-    times = in_turn(ready, real, options.repeats)
-    base = float(np.median(times[eager.name]))
-    return [_timed(row, times[name], base) if name in times else row for name, row in rows.items()]
+    calls = {name: _turning(kernel, real) for name, kernel in ready.items()}
+    times = in_turn(calls, options.repeats)
+    steps = in_turn(_steps(bundle, schedule, ready, real, options), options.repeats)
+    return [
+        _timed(row, times, steps) if row.name in (*times, *steps) else row
+        for row in (*rows.values(), Row(_WHOLE))
+    ]
 
 
 def repeated(windows: Sequence[WindowInputs], rows: int) -> list[WindowInputs]:
@@ -129,49 +145,114 @@ def _made(
     generator = torch.Generator().manual_seed(7)
     drawn = [draw_window(request.shape, generator) for _ in range(2)]
     on_random: Parity = measure(kernel, eager, drawn)
-    on_real: Parity = measure(kernel, eager, real)
-    found = (on_random.error, on_random.codes, on_real.error, on_real.codes)
+    found = (on_random.error, on_random.codes, *on_speech(bundle, kernel, eager, real))
     return Row(name, round(made_s, 2), *found)
 
 
-def in_turn(
-    kernels: dict[str, Kernel], windows: Sequence[WindowInputs], repeats: int
-) -> dict[str, list[float]]:
-    """Milliseconds of each forward pass, one of each kernel after the other."""
-    times: dict[str, list[float]] = {name: [] for name in kernels}
-    for turn in range(repeats + 2):
-        for name, kernel in kernels.items():
-            # Twice: the first finds the caches as the kernel before left them, as no live one does.
-            kernel(windows[turn % len(windows)])
-            times[name].append(_milliseconds(kernel, windows[(turn + 1) % len(windows)]))
+def on_speech(
+    bundle: Bundle, kernel: Kernel, eager: Kernel, windows: Sequence[WindowInputs]
+) -> tuple[float, float]:
+    """How far the latents of the worst part are off, and the share of codes picked alike."""
+    pairs = [(eager(window), kernel(window)) for window in windows]
+    errors, equal = [], []
+    for p, part in enumerate(BodyPart):
+        expected, got = (torch.cat([pair[i].latents[p] for pair in pairs]) for i in (0, 1))
+        errors.append(relative_error(expected, got))
+        alike = [(picked(bundle, part, a) == picked(bundle, part, b)) for a, b in pairs]
+        equal.append(float(torch.cat(alike).double().mean()))
+    return max(errors), sum(equal) / len(equal)
+
+
+def picked(bundle: Bundle, part: BodyPart, outputs: WindowOutputs) -> torch.Tensor:
+    """The codes `[B, n]` that the engine picks for a part when it does not draw."""
+    p, vae = list(BodyPart).index(part), bundle.parts[part]
+    if bundle.config.choices.get(part) is CodeChoice.LATENT:
+        return vae.nearest(outputs.latents[p])
+    return vae.complete(outputs.logits[p].argmax(-1), outputs.latents[p])
+
+
+def _turning(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], object]:
+    """Another window with every call."""
+    turn = cycle(windows)
+    return lambda: kernel(next(turn))
+
+
+def _steps(
+    bundle: Bundle,
+    schedule: Schedule,
+    ready: dict[str, Kernel],
+    windows: Sequence[WindowInputs],
+    options: argparse.Namespace,
+) -> dict[str, Callable[[], object]]:
+    """A live step of each kernel, and the whole window that the published program computes."""
+    sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
+    calls: dict[str, Callable[[], object]] = {}
+    for name, kernel in ready.items() if options.rows == 1 else ():
+        decoder = ready_decoder(kernel, bundle, schedule, say)
+        stream = GestureStream(bundle, schedule=schedule, kernel=kernel, decoder=decoder)
+        stream.feed_audio(sound)
+        calls[name] = stream.next_chunk
+    plain, decoder = EagerKernel(bundle.gesture), pose_decoder(bundle)
+    turn = cycle(windows)
+
+    def whole() -> object:
+        outputs = plain(next(turn))
+        codes = torch.stack([picked(bundle, part, outputs) for part in BodyPart], 1)
+        return decoder.decode(codes, codes.shape[2])
+
+    calls[_WHOLE] = whole
+    return calls
+
+
+def in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each call, one of each after the other."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats + 2):
+        for name, call in calls.items():
+            # Twice: the first finds the caches as the call before left them, as no live one does.
+            call()
+            times[name].append(_milliseconds(call))
     return {name: found[2:] for name, found in times.items()}
 
 
-def _milliseconds(kernel: Callable[[WindowInputs], object], window: WindowInputs) -> float:
+def _milliseconds(call: Callable[[], object]) -> float:
     begin = time.perf_counter()
-    kernel(window)
+    call()
     return (time.perf_counter() - begin) * 1000
 
 
-def _timed(row: Row, times: Sequence[float], base: float) -> Row:
-    p50, p95 = np.percentile(times, [50, 95])
-    found = {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3)}
-    return Row(**{**asdict(row), **found, "ratio": round(float(p50) / base, 4)})
+def _timed(row: Row, times: dict[str, list[float]], steps: dict[str, list[float]]) -> Row:
+    found = asdict(row)
+    if row.name in times:
+        base = float(np.median(times[EagerKernel.name]))
+        p50, p95 = np.percentile(times[row.name], [50, 95])
+        found |= {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3)}
+        found["ratio"] = round(float(p50) / base, 4)
+    if row.name in steps:
+        base = float(np.median(steps[_WHOLE]))
+        p50, p95 = np.percentile(steps[row.name], [50, 95])
+        found |= {"step_p50_ms": round(float(p50), 3), "step_p95_ms": round(float(p95), 3)}
+        found["step_ratio"] = round(float(p50) / base, 4)
+    return Row(**found)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """For people; errors are |got - expected| / |expected| of the worst output."""
+    """For people."""
     lines = [
-        f"{'':16s}{'p50':>9s}{'p95':>9s}{'ratio':>8s}   {'random: error, codes':22s}"
-        f"{'real: error, codes':20s}{'made in':>9s}"
+        f"{'':15s}{'kernel p50':>12s}{'p95':>8s}{'ratio':>7s}{'step p50':>11s}{'p95':>8s}"
+        f"{'ratio':>7s}   {'random: error, codes':21s} {'speech: latents, codes':22s}{'made':>7s}"
     ]
     for row in rows:
         if row.reason:
-            lines.append(f"{row.name:16s}{'-':>6s}   {row.reason}")
+            lines.append(f"{row.name:15s}{'-':>12s}   {row.reason}")
+            continue
+        step = f"{row.step_p50_ms:8.2f} ms{row.step_p95_ms:8.2f}{row.step_ratio:7.3f}"
+        if row.name == _WHOLE:
+            lines.append(f"{row.name:15s}{'':27s}{step}   forward and decoded, all frames")
             continue
         lines.append(
-            f"{row.name:16s}{row.p50_ms:6.2f} ms{row.p95_ms:6.2f} ms{row.ratio:8.3f}   "
-            f"{row.random_error:8.1e} {row.random_codes:7.2%}      "
-            f"{row.real_error:8.1e} {row.real_codes:7.2%}{row.made_s:9.1f} s"
+            f"{row.name:15s}{row.p50_ms:9.2f} ms{row.p95_ms:8.2f}{row.ratio:7.3f}{step}   "
+            f"{row.random_error:9.1e} {row.random_codes:8.2%}    "
+            f"{row.real_latents:9.1e} {row.real_codes:9.2%}  {row.made_s:7.1f} s"
         )
     return "\n".join(lines)

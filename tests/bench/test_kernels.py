@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.kernels import Row, in_turn, repeated, table
+from bench.kernels import Row, in_turn, on_speech, repeated, table
 from engine.bundle import save_bundle
-from engine.kernels.base import WindowInputs
+from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
 from tests.engine.kernels.graphs import SHAPE
 from tests.exporters.commands.test_kernels import clip
@@ -22,19 +23,27 @@ def test_windows_of_batches_have_other_rows() -> None:
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
-def test_all_kernels_are_timed_in_turn() -> None:
+def test_all_are_timed_in_turn() -> None:
     order: list[str] = []
-
-    def named(name: str) -> object:
-        def run(inputs: WindowInputs) -> None:
-            order.append(name)
-
-        return run
-
-    window = draw_window(SHAPE, torch.Generator())
-    times = in_turn({"a": named("a"), "b": named("b")}, [window], 3)  # type: ignore[dict-item]
+    times = in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
     assert [len(found) for found in times.values()] == [3, 3]
     assert order[:4] == ["a", "a", "b", "b"]
+
+
+def test_on_speech_counts_the_codes_that_the_engine_picks() -> None:
+    bundle, generator = tiny_bundle(), torch.Generator().manual_seed(0)
+    eager = EagerKernel(bundle.gesture, 2)
+    windows = [draw_window(SHAPE, generator) for _ in range(3)]
+    assert on_speech(bundle, eager, eager, windows) == (0.0, 1.0)
+
+    def turned(inputs: WindowInputs) -> WindowOutputs:
+        """The face, picked by its latents, keeps its codes whatever its scores are."""
+        found = eager(inputs)
+        return WindowOutputs(found.latents, tuple(-scores for scores in found.logits))
+
+    error, codes = on_speech(bundle, turned, eager, windows)  # type: ignore[arg-type]
+    assert error == 0.0
+    assert codes == 0.25
 
 
 def test_what_has_no_numbers_has_its_reason_in_the_table() -> None:
@@ -52,7 +61,9 @@ def test_the_last_line_is_json(
     options = ["--model", str(tmp_path / "model"), "--wav", str(sound), "--repeats", "2"]
     assert main(["kernels", *options, "--kernel", "cudagraph", "warp"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    eager, graph, unknown = report["kernels"]
+    eager, graph, unknown, whole = report["kernels"]
+    assert whole["step_ratio"] == 1.0
+    assert eager["step_p50_ms"] > 0
     assert eager["ratio"] == 1.0
     assert eager["p50_ms"] > 0
     assert "unknown kernel" in unknown["reason"]
