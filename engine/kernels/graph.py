@@ -69,10 +69,14 @@ class Settings:
             return None
         return self.folder / "_".join((graph.name, graph.signature, *marks))
 
+    def files(self, graph: Graph) -> list[Path]:
+        """Everything kept of `graph`."""
+        kept = self.kept(graph)
+        return [] if kept is None else sorted(kept.parent.glob(f"{kept.name}_*"))
+
     def forget(self, graph: Graph) -> bool:
         """Delete everything kept of `graph`; False where nothing was."""
-        kept = self.kept(graph)
-        found = [] if kept is None else list(kept.parent.glob(f"{kept.name}_*"))
+        found = self.files(graph)
         for path in found:
             path.unlink()
         return bool(found)

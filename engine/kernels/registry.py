@@ -65,11 +65,12 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
         raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
     graph = window_graph(model, request.shape)
     graph = replace(graph, samples=lambda: [tuple(window) for window in request.samples()])
+    kept = request.settings.files(graph)
     try:
         return _checked(chosen, graph, request, eager)
     except ParityError:
         # What was kept may be damaged, or of an older version of this program: make it anew.
-        if not request.settings.forget(graph):
+        if request.settings.files(graph) != kept or not request.settings.forget(graph):
             raise
         return _checked(chosen, graph, request, eager)
 

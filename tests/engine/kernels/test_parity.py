@@ -41,7 +41,7 @@ def test_old_buffers_played_again_are_found_out_by_the_second_window() -> None:
     eager = EagerKernel(tiny_bundle().gesture, 2)
     assert measure(Replayed(eager), eager, windows(1)).error == 0.0
     with pytest.raises(KernelError, match=r"kernel replayed does not match .* apart .*%"):
-        require_parity(Replayed(eager), eager, windows(2), Precision.INT8)
+        require_parity(Replayed(eager), eager, windows(2), Precision.BF16)
 
 
 def test_figures_are_those_computed_by_hand() -> None:
