@@ -1,6 +1,7 @@
 """What a starter bundle has to show, as bounds on numbers by name; and the table of it for people.
 
-The bounds are those of the project's plan for its starter bundle. Measures nothing.
+The bounds are those of the project's plan for its starter bundle; beside them stands how fast the
+wrists are, because a figure that hardly moves would keep many of the others. Measures nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ class Target:
 
 
 TARGETS: tuple[Target, ...] = (
+    Target("wrist speed in speech m/s", least=0.3, most=0.8),
     Target("strokes near a stress, over chance", least=2.0),
     Target("BC, p", most=0.01),
     Target("family over base rate, with words", least=3.0),
