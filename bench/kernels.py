@@ -35,7 +35,13 @@ from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import CLIP, kernel_request, ready_decoder, real_windows
+from exporters.commands.kernels import (
+    CLIP,
+    batched,
+    kernel_request,
+    ready_decoder,
+    real_windows,
+)
 
 _WINDOWS = 24
 _WHOLE = "whole window"
@@ -104,7 +110,7 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     """One row a kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     request = kernel_request(bundle, schedule, say, rows=options.rows)
-    real = repeated(real_windows(bundle, schedule, _WINDOWS, options.wav), options.rows)
+    real = batched(real_windows(bundle, schedule, _WINDOWS, options.wav), options.rows)
     eager = EagerKernel(lean(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
     rows = {eager.name: Row(eager.name)}
@@ -118,12 +124,6 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
         _timed(row, times, steps) if row.name in (*times, *steps) else row
         for row in (*rows.values(), Row(_WHOLE))
     ]
-
-
-def repeated(windows: Sequence[WindowInputs], rows: int) -> list[WindowInputs]:
-    """The same windows in batches of `rows`, each row another one."""
-    turned = [[windows[(i + r) % len(windows)] for r in range(rows)] for i in range(len(windows))]
-    return [WindowInputs(*(torch.cat(x) for x in zip(*some, strict=True))) for some in turned]
 
 
 def _made(

@@ -172,8 +172,35 @@ def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 
     return Request(
         window_shape(bundle, schedule, rows),
         settings,
-        lambda: real_windows(bundle, schedule, CALIBRATION_WINDOWS),
+        lambda: batched(kept_windows(bundle, schedule, settings), rows),
     )
+
+
+def batched(windows: Sequence[WindowInputs], rows: int) -> list[WindowInputs]:
+    """The same windows in batches of `rows`, each row another one."""
+    turned = [[windows[(i + r) % len(windows)] for r in range(rows)] for i in range(len(windows))]
+    return [WindowInputs(*(torch.cat(x) for x in zip(*some, strict=True))) for some in turned]
+
+
+def kept_windows(bundle: Bundle, schedule: Schedule, settings: Settings) -> list[WindowInputs]:
+    """Windows of real speech; recorded once a model and schedule."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    mark = hashlib.sha256(repr(schedule).encode()).hexdigest()[:8]
+    folder = settings.folder or model_folder(bundle)
+    path = folder / f"speech_{mark}.safetensors"
+    try:
+        kept = load_file(str(path))
+        pieces = [torch.split(kept[name], 1) for name in WindowInputs._fields]
+        return [WindowInputs(*tensors) for tensors in zip(*pieces, strict=True)]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        settings.say("recording windows of speech ...")
+    windows = real_windows(bundle, schedule, CALIBRATION_WINDOWS)
+    joined = {n: torch.cat([getattr(w, n) for w in windows]) for n in WindowInputs._fields}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(joined, str(path))
+    return windows
 
 
 def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kernel:

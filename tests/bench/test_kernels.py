@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.kernels import Row, in_turn, on_speech, repeated, table
+from bench.kernels import Row, in_turn, on_speech, table
 from engine.bundle import save_bundle
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
@@ -13,14 +13,6 @@ from engine.kernels.flat import draw_window
 from tests.engine.kernels.graphs import SHAPE
 from tests.exporters.commands.test_kernels import clip
 from tests.models import tiny_bundle
-
-
-def test_windows_of_batches_have_other_rows() -> None:
-    generator = torch.Generator().manual_seed(0)
-    windows = [draw_window(SHAPE, generator) for _ in range(3)]
-    batches = repeated(windows, 2)
-    assert len(batches) == 3
-    assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
 def test_all_are_timed_in_turn() -> None:

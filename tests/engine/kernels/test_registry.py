@@ -92,3 +92,29 @@ def test_kernels_for_the_cpu_match(name: str) -> None:
     example = WindowInputs(*tiny_graph().example)
     expected = make_kernel("eager", model, Request(SHAPE))(example)
     torch.testing.assert_close(kernel(example), expected, atol=1e-3, rtol=1e-3)
+
+
+class Calibrated:
+    """Off by what no speech does, unless it was shown every other window of speech."""
+
+    name = "calibrated"
+    precision = Precision.INT8
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        assert [float(sample[0].max()) for sample in graph.samples()] == [0.0, 2.0]
+
+        def run(tensors: Tensors) -> Tensors:
+            assert float(tensors[0].max()) in (1.0, 3.0)
+            return tuple(graph.module(*tensors))
+
+        return run
+
+
+def test_8_bits_are_calibrated_and_compared_on_other_speech(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "backend", lambda name: Calibrated())
+    example = WindowInputs(*tiny_graph().example)
+    speech = [example._replace(motion=torch.full_like(example.motion, i)) for i in range(4)]
+    request = Request(SHAPE, samples=lambda: speech)
+    assert make_kernel("calibrated", tiny_bundle().gesture, request).name == "calibrated"

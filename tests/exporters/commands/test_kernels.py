@@ -4,20 +4,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from engine.config import FrontEnd
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
+from engine.kernels.flat import draw_window
 from engine.kernels.registry import Request
 from exporters.commands import kernels
 from exporters.commands.kernels import (
+    batched,
     kernel_request,
     model_folder,
     ready_kernel,
     real_windows,
     window_shape,
 )
+from tests.engine.kernels.graphs import SHAPE
 from tests.models import tiny_bundle, tiny_published_bundle
 
 
@@ -128,3 +132,27 @@ def test_requests_are_for_so_many_rows() -> None:
     request = kernel_request(bundle, bundle.config.schedule, lambda text: None, rows=3)
     assert request.shape.rows == 3
     assert request.settings.folder == model_folder(bundle)
+
+
+def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle, told = tiny_bundle(), list[str]()
+    recorded = real_windows(bundle, bundle.config.schedule, 3, *clip(tmp_path))
+    monkeypatch.setattr(kernels, "real_windows", lambda *_: recorded)
+    request = kernel_request(bundle, bundle.config.schedule, told.append)
+    for _ in range(2):
+        found = request.samples()
+        assert len(found) == 3
+        assert all(bool((a == b).all()) for a, b in zip(found[1], recorded[1], strict=True))
+    assert told == ["recording windows of speech ..."]
+    (path,) = tmp_path.rglob("speech_*.safetensors")
+    path.write_bytes(b"cut short")
+    assert len(request.samples()) == 3
+    assert len(told) == 2
+
+
+def test_windows_of_batches_have_other_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    windows = [draw_window(SHAPE, generator) for _ in range(3)]
+    batches = batched(windows, 2)
+    assert len(batches) == 3
+    assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
