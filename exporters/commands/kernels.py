@@ -48,6 +48,7 @@ AUTO: Final = "auto"
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
 CALIBRATION_WINDOWS: Final = 48
+_APART: Final = 4  # hops at most between windows, as a large model takes its time for each
 _CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
 _BUDGET_S: Final = 20.0
@@ -96,15 +97,17 @@ class Recorder:
 def real_windows(
     bundle: Bundle, schedule: Schedule, count: int, sound: Path = CLIP, words: Path = CLIP_WORDS
 ) -> list[WindowInputs]:
-    """`count` windows at most, evenly over a clip of real speech as the live stream shows them."""
+    """`count` windows at most of a clip of real speech, as the live stream shows them."""
     samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
     config = bundle.config
     hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
-    recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), max(1, hops // count))
+    every = min(max(1, hops // count), _APART)
+    recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), every)
     stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
     stream.feed_words(read_words(words))
     stream.feed_audio(samples)
-    stream.drain()
+    while len(recorder.windows) < count and stream.next_chunk() is not None:
+        pass
     return recorder.windows[:count]
 
 
