@@ -4,13 +4,18 @@ The body is a few capsules about trunk, head and thighs, in the size of the SMPL
 Knows rotations; not why the hands are where they are.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.pose import FloatArray
 from engine.rotation import cross, exp, forward_kinematics, inverse, multiply, normalize, rotate
 from engine.skeleton import SMPLX_55
 from training.composer.moves import FPS, smooth
 from training.composer.poses import ARM, SIDES
+
+Floats = NDArray[np.floating[Any]]
 
 _AXES = (("pelvis", "spine3", 0.135), ("neck", "head", 0.12), ("left_hip", "left_knee", 0.095),
          ("right_hip", "right_knee", 0.095))  # fmt: skip
@@ -20,7 +25,7 @@ _SOFT_S = 0.09
 _LEAST_REACH_M = 0.15
 
 
-def _outward(points: FloatArray, positions: FloatArray) -> FloatArray:
+def _outward(points: Floats, positions: Floats) -> Floats:
     """The way `[T, 3]` out of the body for the deepest of points `[T, P, 3]`; 0 outside of it."""
     best = np.zeros((len(points), 3))
     deepest = np.zeros(len(points))
@@ -61,7 +66,7 @@ def keep_out(rotations: FloatArray) -> FloatArray:
     return result.astype(np.float32)
 
 
-def _shifted(x: FloatArray, frames: int) -> FloatArray:
+def _shifted(x: Floats, frames: int) -> Floats:
     """`[T, 3]` so many frames later (earlier when negative), with zeros where nothing was."""
     result = np.zeros_like(x)
     if frames >= 0:
@@ -71,7 +76,7 @@ def _shifted(x: FloatArray, frames: int) -> FloatArray:
     return result
 
 
-def _softened(turn: FloatArray) -> FloatArray:
+def _softened(turn: Floats) -> Floats:
     """Turns `[T, 3]` without corners; widened first, because a smoothed one loses its peak."""
     reach = min(int(2 * _SOFT_S * FPS), len(turn) - 1)
     near = sorted(range(-reach, reach + 1), key=abs)
@@ -82,9 +87,7 @@ def _softened(turn: FloatArray) -> FloatArray:
     return smooth(normalize(way) * size.max(0)[:, None], _SOFT_S)
 
 
-def _swing(
-    rotations: FloatArray, positions: FloatArray, world: FloatArray, side: str, push: FloatArray
-) -> None:
+def _swing(rotations: Floats, positions: Floats, world: Floats, side: str, push: Floats) -> None:
     """Turn one shoulder so that its hand moves by `push` `[T, 3]`, in place."""
     collar, shoulder, _, wrist = ARM[side][:4]
     arm = positions[:, wrist] - positions[:, shoulder]
