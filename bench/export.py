@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from bench.converters import audit
 from bench.export_page import description, page
 from engine.bundle import DEFAULT_BUNDLE, Bundle
-from engine.decoder import OVERLAP, PoseDecoder
+from engine.decode_graph import DecodeNetwork
+from engine.decoder import OVERLAP
 from engine.errors import ConfigError, KernelError
 from engine.kernels.flat import FlatWindow, draw_window, window_graph
 from engine.kernels.graph import Graph, Tensors
@@ -61,18 +62,6 @@ class StepNetwork(nn.Module):
             else:
                 codes.append(vae.complete(logits[p].argmax(-1), latents[p]))
         return (torch.stack(codes, 1), *outputs)
-
-
-class DecodeNetwork(nn.Module):
-    """Codes `[B, P, T]` in, the fields of `engine.decoder.Decoded` of the last frames out."""
-
-    def __init__(self, decoder: PoseDecoder, last: int) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(decoder.networks)
-        self._decoder, self._last = decoder, last
-
-    def forward(self, codes: Tensor) -> Tensors:
-        return tuple(self._decoder.decoded(codes, self._last))
 
 
 def add_command(commands: Any) -> None:

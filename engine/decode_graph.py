@@ -21,7 +21,7 @@ TOLERANCE: Final = 1e-3
 _DRAWS: Final = 2
 
 
-class _LastFrames(nn.Module):
+class DecodeNetwork(nn.Module):
     """Codes `[B, P, T]` in, the fields of Decoded for the last frames out."""
 
     def __init__(self, decoder: PoseDecoder, last: int) -> None:
@@ -62,7 +62,7 @@ def graph_decoder(
     last = OVERLAP + newest
     shape = (rows, len(BodyPart), decoder.context + 1 + newest)
     draws = [_draw(decoder, shape) for _ in range(_DRAWS)]
-    module = _LastFrames(decoder, last).eval()
+    module = DecodeNetwork(decoder, last).eval()
     graph = Graph(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
 
     def made() -> GraphDecoder:
