@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.audio.features import DEFAULT_FEATURES
+from engine.blinks import BlinkConfig
 from engine.bundle import load_bundle
 from engine.config import from_mapping, live_config, to_mapping
 from engine.errors import ConfigError
@@ -55,6 +56,13 @@ def test_the_bundle_says_what_it_is(made):
     assert made.config.schedule.seed == 8
     assert made.config.provenance.licence == "Apache-2.0"
     assert made.config.global_motion.width == 12
+
+
+def test_it_blinks_where_the_settings_say_so(made, data):
+    assert made.config.blinks is None
+    settings = from_mapping(BundleSettings, {**CONFIG, "blinks": {"per_minute": 17}})
+    config = bundle.bundle_config(settings, data / "vq", data / "gesture")
+    assert config.blinks == BlinkConfig(17.0)
 
 
 def test_speakers_are_those_of_the_training(made, data):

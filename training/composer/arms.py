@@ -25,6 +25,7 @@ JOINTS = (*TORSO, *ARM["left"], *ARM["right"])
 _WRISTS = (20, 21)
 _WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
+_STILLER = 0.8  # how much less far the waiting hands of somebody all habit wander
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Hands:
     def perform(self, unit: GestureUnit) -> None:
         """Make the strokes of a unit, and let the hands sink if it ends in a silence."""
         sides = self._sides(unit)
-        gesture = self._library.choose(unit.kind, sides, self._gesture, self._rng)
+        before = None if self._style.habit > 0.5 else self._gesture
+        gesture = self._library.choose(unit.kind, sides, before, self._rng)
         helping = self._helping(gesture, unit)
         for number, stress in enumerate(unit.strokes):
             struck = self._struck(gesture, unit, stress, number, helping)
@@ -229,9 +231,10 @@ class Hands:
     def _draw_back(self, struck: FloatArray, gesture: Gesture, stress: Stress) -> None:
         hold = self._between(0.04, 0.15) + (0.08 if not gesture.beats else 0.0)
         start = self.moves[-1].end + hold
-        seconds = self._between(0.42, 0.75) / self._style.tempo
-        # Now and then they drop to the hips and come from there to the next stroke.
-        low = self._rng.random() < 0.5
+        slower = 1.0 + self._style.habit  # so that the strokes stand out
+        seconds = slower * self._between(0.42, 0.75) / self._style.tempo
+        # After a weak stroke they rather drop to the hips and come from there to the next one.
+        low = self._rng.random() < 0.9 - 0.8 * stress.strength
         share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
         ready = self._ready(struck, 0.0 if low else stress.strength, share)
         self._go(start, start + seconds * (1.2 if low else 1.0), ready)
@@ -240,15 +243,18 @@ class Hands:
     def _linger(self) -> None:
         """Hands that wait sink and wander; the next stroke finds them wherever they are."""
         high = self.goal
+        calm = 1.0 - _STILLER * self._style.habit
         for number in range(_WANDERS):
             down = number % 2 == 0
             share = self._between(0.75, 1.2) if down else self._between(-0.45, 0.1)
             low = high
             for side in SIDES:
-                low = poses.towards(low, self.rest, share + self._between(-0.1, 0.1), side)
+                way = calm * (share + self._between(-0.1, 0.1))
+                low = poses.towards(low, self.rest, way, side)
                 poses.varied(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
-            self._go(start, start + self._between(0.42, 0.62) / self._style.tempo, low)
+            seconds = (2.0 - calm) * self._between(0.42, 0.62) / self._style.tempo
+            self._go(start, start + seconds, low)
 
     def _after(self, unit: GestureUnit) -> None:
         """Let the hands sink after a silence."""

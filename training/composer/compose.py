@@ -4,7 +4,8 @@ Reads the clips of stage `retarget` and a file of sentences; writes takes of hal
 format of `training.data.takes` and `corpus.json` last.
 
 Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
-utterances (see `training.voices.utterances`), which speak in recorded_share of the takes.
+utterances (see `training.voices.utterances`), which speak in recorded_share of the takes; habit:
+how much alike the same words are gestured each time, 0..1 (`training.composer.habit`).
 """
 
 import json
@@ -26,8 +27,9 @@ from engine.text.words import TimedWord, normalise
 from training.composer.blend import MARKERS, Clip, continuous
 from training.composer.discourse import KEYWORDS, senses
 from training.composer.face import FaceCues, face_track, force_of, jaw_angle
+from training.composer.habit import habitual
 from training.composer.layers import Body, Performance, perform
-from training.composer.library import ClipLibrary
+from training.composer.library import FAMILIES, ClipLibrary
 from training.composer.moves import FPS
 from training.composer.plan import Stress, level_of, phrases, plan_gestures, prominent_words
 from training.composer.style import Style, draw_style, on_a_day
@@ -41,6 +43,8 @@ from training.voices.utterances import Recorded, align_all, read_list
 
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
+KINDS = tuple(FAMILIES)
+"""Kinds of gestures in the order of their numbers in takes, which begin with 1."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,15 @@ class Material:
     sentences: Sequence[str]
     recorded: Sequence[Recorded] = ()
     recorded_share: float = 0.0
+    habit: float = 0.0
 
 
 @dataclass(frozen=True)
 class Take:
-    """Speech with its stresses and the body and face that go with it."""
+    """Speech with its stresses and the body and face that go with it.
+
+    kinds: of the gesture of each stress.
+    """
 
     speech: Speech
     stresses: tuple[Stress, ...]
@@ -64,6 +72,7 @@ class Take:
     voice: str
     split: str
     speaker: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 def compose_take(material: Material, split: str, style: Style, rng: np.random.Generator) -> Take:
@@ -103,11 +112,13 @@ def move_to(
 ) -> Take:
     """Somebody of `style` who says `speech`, or listens to it."""
     stresses = prominent_words(speech, style.stress_s)
-    units = plan_gestures(speech, stresses, rng)
+    units = plan_gestures(speech, stresses, habitual(rng, style.habit), style.habit)
     done = perform(speech, stresses, units, library, style, rng)
     face = _face(speech, stresses, done, style, rng)
     own = () if style.listens else tuple(stresses)
-    return Take(speech, own, done.body, face, origin.voice, origin.split, style.name)
+    kind_at = {stress: unit.kind for unit in units for stress in unit.strokes}
+    kinds = tuple(kind_at[stress] for stress in own)
+    return Take(speech, own, done.body, face, origin.voice, origin.split, style.name, kinds)
 
 
 def _face(
@@ -161,6 +172,7 @@ def save_take(path: Path, take: Take) -> None:
         voice=take.voice,
         split=take.split,
         speaker=take.speaker,
+        stressed_kinds=np.array([1 + KINDS.index(kind) for kind in take.kinds], np.int64),
     )
     write_take(path, record)
 
@@ -189,17 +201,19 @@ def load_clips(folder: Path) -> list[Clip]:
 _shared: dict[str, Material] = {}
 
 
-def _start_worker(clips: Path, sentences: Path, spoken: Sequence[Recorded], share: float) -> None:
+def _start_worker(
+    clips: Path, sentences: Path, spoken: Sequence[Recorded], share: float, habit: float
+) -> None:
     loaded = load_clips(clips)
     libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
-    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, share)
+    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, share, habit)
 
 
 def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
     material = _shared["material"]
-    style = on_a_day(draw_style(rng), rng)
+    style = replace(on_a_day(draw_style(rng), rng), habit=material.habit)
     if index % 16 == 15:
         take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
     else:
@@ -256,7 +270,10 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
     jobs, workers = _jobs(config, out), int(config.get("workers", 2))
     share = float(config.get("recorded_share", 0.3))
-    arguments = (data, Path(config["sentences"]), spoken, share)
+    habit = float(config.get("habit", 0.0))
+    if not 0.0 <= habit < 1.0:
+        raise ConfigError(f"expected habit of 0 or more and below 1, got {habit}")
+    arguments = (data, Path(config["sentences"]), spoken, share, habit)
     (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
     begin = time.perf_counter()
     entries: list[dict[str, Any]] = []
@@ -269,7 +286,8 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     write_json(out / "vocabulary.json", vocabulary(entries))
     for entry in entries:
         del entry["words"]
-    write_json(out / "corpus.json", {"fps": FPS, "sample_rate": RATE, "takes": entries})
+    table = {"fps": FPS, "sample_rate": RATE, "kinds": list(KINDS), "takes": entries}
+    write_json(out / "corpus.json", table)
 
 
 def _summary(entries: Sequence[dict[str, Any]], core_s: float) -> None:

@@ -16,6 +16,7 @@ from training.composer.blend import turn_joint
 from training.composer.clearance import keep_out
 from training.composer.discourse import senses
 from training.composer.gaze import Gaze, look_around
+from training.composer.habit import habitual
 from training.composer.library import ClipLibrary
 from training.composer.moves import FPS, drift, softened
 from training.composer.plan import GestureUnit, Stress, phrases
@@ -72,13 +73,13 @@ def silences(spoken: Sequence[tuple[float, float]], seconds: float) -> list[tupl
     return [gap for gap in gaps if gap[1] - gap[0] >= LONG_SILENCE_S]
 
 
-def head_signs(speech: Speech, rng: np.random.Generator) -> list[HeadSign]:
-    """What the words ask of the head."""
+def head_signs(speech: Speech, rng: np.random.Generator, habit: float = 0.0) -> list[HeadSign]:
+    """What the words ask of the head. habit: see `Style`."""
     found = []
     for words in phrases(speech):
         asked = senses([w.text for w in words])
         for word, sense in zip(words, asked, strict=True):
-            if sense is not None and sense.head and rng.random() < 0.5:
+            if sense is not None and sense.head and rng.random() < 0.5 + 0.5 * habit:
                 found.append(HeadSign(word.vowel_start, sense.head, float(rng.uniform(0.7, 1.2))))
     return found
 
@@ -112,14 +113,16 @@ def perform(
     lower = lower_body(energy, style, rng)
     rotations = lower.rotations
     quiet = silences(own, speech.duration)
-    arms = lay_arms([] if style.listens else units, quiet, library, style, frames, rng)
+    # Legs and eyes live by chance as ever: what speech asks for comes from arms, trunk and head.
+    used = habitual(rng, style.habit)
+    arms = lay_arms([] if style.listens else units, quiet, library, style, frames, used)
     rotations[:, list(JOINTS)] = softened(arms.rotations)
-    _stir(rotations, energy, style, rng)
-    signs = answers(spoken, rng) if style.listens else head_signs(speech, rng)
+    _stir(rotations, energy, style, used)
+    signs = answers(spoken, rng) if style.listens else head_signs(speech, used, style.habit)
     thoughts = [sign.time for sign in signs if sign.kind == "up"]
     gaze = look_around(frames, own, thoughts, style, rng)
     nodded = () if style.listens else stresses
-    turn_torso(rotations, Cues(energy, nodded, signs, gaze), style, rng)
+    turn_torso(rotations, Cues(energy, nodded, signs, gaze), style, used)
     rotations = keep_out(np.asarray(normalize(rotations), np.float32))
     positions, _ = forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, rotations, lower.translation

@@ -47,6 +47,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 _BEATING = ("beat", "chop", "frame", "when")  # families that beat; all others reach out
 _WRISTS = {"left": 20, "right": 21}
+_USUAL_REACH_M = 0.5
 _AKIMBO_M = 0.6  # elbows of hanging arms are nearer to each other
 
 
@@ -142,6 +143,8 @@ class ClipLibrary:
             pool = [g for g in pool if g.clip.name != before.clip.name] or pool
         if sides:
             pool = [g for g in pool if g.sides == sides] or pool
+        # Habits prefer the first ones: gestures that are neither small nor the widest.
+        pool = sorted(pool, key=lambda g: (abs(g.reach - _USUAL_REACH_M), g.clip.name))
         return pool[int(rng.integers(len(pool)))]
 
 

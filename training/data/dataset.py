@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, overload
@@ -42,8 +42,8 @@ _WEAR_VERSION = 2  # of what is done to sound: features of another one are made 
 @dataclass(frozen=True)
 class TakeData:
     """One take by frames. audio `[G, T, F]` (variant 0 is clean), words `[T]`, vectors `[T, 337]`
-    of the motion; stressed: seconds; silent: nobody speaks; missing: what is not to be learned;
-    speaker: the number of who moves.
+    of the motion; stressed: seconds, kinds: of each one's gesture (0: not known); silent: nobody
+    speaks; missing: what is not to be learned; speaker: the number of who moves.
     """
 
     name: str
@@ -56,6 +56,7 @@ class TakeData:
     silent: bool
     missing: tuple[Missing, ...] = ()
     speaker: int = 0
+    kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def _features(job: tuple[Path, int, int]) -> np.ndarray:
@@ -186,6 +187,7 @@ def _by_frames(name: str, take: TakeFile, audio: np.ndarray, vocabulary: Vocabul
         stressed=take.stressed_times.astype(float),
         silent=take.voice == "silence",
         missing=take.missing,
+        kinds=take.stressed_kinds,
     )
 
 
@@ -228,10 +230,19 @@ def since_stress(take: TakeData) -> np.ndarray:
     return since
 
 
+def kinds_asked(take: TakeData) -> np.ndarray:
+    """The kind of gesture `[T]` of the last stress; 0 where there was none, or none is known."""
+    kinds = np.zeros(len(take.motion), np.int64)
+    for at, kind in zip(take.stressed, take.kinds, strict=False):
+        kinds[take.motion.format.clock.frame_at_time(at) :] = kind
+    return kinds
+
+
 class Batch(NamedTuple):
     """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
     latents `[B, T, P, D]`, since `[B, T]` frames since the last stress, known `[B, T, P]` bool:
-    parts that were recorded and are to be learned, speaker `[B, T]` its number.
+    parts that were recorded and are to be learned, speaker `[B, T]` its number, kind `[B, T]` of
+    the gesture of the last stress.
     """
 
     audio: Tensor
@@ -242,6 +253,7 @@ class Batch(NamedTuple):
     since: Tensor
     known: Tensor
     speaker: Tensor
+    kind: Tensor
 
 
 def known_parts(take: TakeData) -> Tensor:
@@ -263,6 +275,7 @@ def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.n
         "since": since_stress(take),
         "known": known_parts(take).numpy(),
         "speaker": np.full(len(take.motion), take.speaker, np.int64),
+        "kind": kinds_asked(take),
     }
 
 
@@ -299,6 +312,7 @@ class GestureWindows:
         self._motion, self._codes = rows.kinds["motion"], rows.kinds["codes"]
         self._latents, self._since = rows.kinds["latents"], rows.kinds["since"]
         self._known, self._speaker = rows.kinds["known"], rows.kinds["speaker"]
+        self._kind = rows.kinds["kind"]
         self._window = window
         self._starts, self._quiet = (
             _window_starts(rows, window, label) for label in (_SPOKEN, _SILENT)
@@ -355,4 +369,5 @@ class GestureWindows:
             self._since[index],
             self._known[index],
             self._speaker[index],
+            self._kind[index],
         )

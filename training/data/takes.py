@@ -1,17 +1,18 @@
 """Takes on disk: a clip with its speech. What corpora are made of.
 
 The keys of `training.data.clips` and beside them audio (int16, 16 kHz), words, starts, ends,
-stressed_times, stressed_strengths, voice, split; what is missing stands in the metadata. Knows no
-data set.
+stressed_times, stressed_strengths, stressed_kinds, voice, split; what is missing stands in the
+metadata. Knows no data set.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
@@ -34,7 +35,8 @@ class Missing(StrEnum):
 class TakeFile:
     """sound `[S]` in -1..1 at 16 kHz; stressed_times `[K]` of vowels (s), strengths `[K]` 0..1.
 
-    speaker: whose manner of moving it is, empty where nobody says.
+    speaker: whose manner of moving it is, empty where nobody says. stressed_kinds `[K]`: the kind
+    of gesture that goes with each, from 1 in the order of `kinds` in corpus.json; 0: not known.
     """
 
     motion: Motion
@@ -46,6 +48,7 @@ class TakeFile:
     split: str
     missing: tuple[Missing, ...] = ()
     speaker: str = ""
+    stressed_kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def clock(self) -> FrameClock:
@@ -69,6 +72,7 @@ def write_take(path: Path, take: TakeFile) -> None:
         "ends": np.array([w.end_s for w in take.words], np.float64),
         "stressed_times": np.asarray(take.stressed_times, np.float32),
         "stressed_strengths": np.asarray(take.stressed_strengths, np.float32),
+        "stressed_kinds": np.asarray(take.stressed_kinds, np.int64),
         "voice": take.voice,
         "split": take.split,
         "meta": json.dumps(meta),
@@ -88,6 +92,7 @@ def read_take(path: Path) -> TakeFile:
         words = tuple(TimedWord(str(w), float(s), float(e)) for w, s, e in timed if str(w).strip())
         times = file["stressed_times"]
         strengths = file["stressed_strengths"] if "stressed_strengths" in file else 1 + 0 * times
+        kinds = file["stressed_kinds"] if "stressed_kinds" in file else np.zeros(0, np.int64)
         return TakeFile(
             motion=motion,
             sound=(file["audio"].astype(np.float32) / 32768).astype(np.float32),
@@ -98,6 +103,7 @@ def read_take(path: Path) -> TakeFile:
             split=str(meta.get("split", "train")),
             missing=_missing(meta),
             speaker=str(meta.get("speaker", "")),
+            stressed_kinds=kinds if len(kinds) else np.zeros(len(times), np.int64),
         )
 
 

@@ -48,6 +48,7 @@ from training.trainer.team import Team
 
 SCHEDULES = "schedules.json"
 SPEAKERS = "speakers.json"
+MOST_KINDS = 32  # of gestures that a corpus may name, with 0: none
 
 
 class Names(NamedTuple):
@@ -157,29 +158,34 @@ def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
     return (made == true).float().mean()
 
 
-class StressEar(nn.Module):
-    """Scores `[B, T, 2]` from speech features: was a stressed vowel's onset a moment ago (the hand
-    strokes), was it a little while ago (the hand comes back). Used while learning only.
+class SpeechEar(nn.Module):
+    """What speech features `[B, T, D]` are to tell, used while learning only: was a stressed
+    vowel's onset a moment ago (the hand strokes), was it a little while ago (the hand comes back),
+    and which kind of gesture goes with it.
 
-    Codes alone teach the stresses slowly: they are one cause among many of what a hand does.
+    Codes alone teach stresses and words slowly: they are one cause among many of what a hand does.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, len(STROKE_FRAMES) - 1)
+        self.kind = nn.Linear(width, MOST_KINDS)
 
-    def forward(self, features: Tensor) -> Tensor:
-        scores: Tensor = self.score(features)
-        return scores
-
-    def loss(self, features: Tensor, since: Tensor) -> Tensor:
-        """Binary entropy of the scores, rare events lifted."""
+    def stresses(self, features: Tensor, since: Tensor) -> Tensor:
+        """Binary entropy of the scores `[B, T, 2]`, rare events lifted."""
         first, middle, last = STROKE_FRAMES
         soon = (since >= first) & (since < middle)
         later = (since >= middle) & (since <= last)
         truth = torch.stack([soon, later], -1).float()
         lift = torch.tensor([4.0, 2.0], device=truth.device)
-        return F.binary_cross_entropy_with_logits(self(features), truth, pos_weight=lift)
+        return F.binary_cross_entropy_with_logits(self.score(features), truth, pos_weight=lift)
+
+    def meanings(self, features: Tensor, since: Tensor, kind: Tensor) -> Tensor:
+        """Entropy of the kind while its stroke is made, over all frames: 0 where none is known."""
+        asked = (kind > 0) & (since >= STROKE_FRAMES[0]) & (since <= STROKE_FRAMES[-1])
+        scores = self.kind(features).transpose(1, 2)
+        entropy = F.cross_entropy(scores, kind % MOST_KINDS, reduction="none")
+        return (entropy * asked).sum() / asked.numel()
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ class GestureObjective(nn.Module):
         super().__init__()
         self.model = model
         self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
-        self.ear = StressEar(materials[0].config.audio.width)
+        self.ear = SpeechEar(materials[0].config.audio.width)
         self.scales: Tensor  # [K, P]
         scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
         self.register_buffer("scales", scales, persistent=False)
@@ -227,10 +233,13 @@ class GestureObjective(nn.Module):
             inputs = inputs._replace(motion=made)
         self._heard.clear()
         outputs = self._outputs(model, inputs)
-        ear = self.ear.loss(self._heard.pop().float(), lesson.since)
+        heard = self._heard.pop().float()
+        ear = self.ear.stresses(heard, lesson.since)
+        kind = self.ear.meanings(heard, lesson.since, lesson.kind)
         latent, entropy, right = losses(outputs, lesson, self.scales[source], settings.smoothing)
-        total = settings.latent_weight * latent + entropy + settings.ear_weight * ear
-        shown = {"latent": latent, "nll": entropy, "ear": ear}
+        total = settings.latent_weight * latent + entropy
+        total = total + settings.ear_weight * ear + settings.kind_weight * kind
+        shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
         if settings.reconstruct_weight:
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]

@@ -27,10 +27,10 @@ class Lesson(NamedTuple):
     """What the model is shown of a batch, and what it is to find.
 
     weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
-    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since and
-    known as in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it is
-    shared out, errors count the same. task: the histories that the model is still to make, if any.
-    source `[B]`: the number of the data set, the same for all, where there are several.
+    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since, known
+    and kind as in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it
+    is shared out, errors count the same. task: the histories that the model is still to make, if
+    any. source `[B]`: the number of the data set, the same for all, where there are several.
     """
 
     inputs: WindowInputs
@@ -41,6 +41,7 @@ class Lesson(NamedTuple):
     latents: Tensor
     since: Tensor
     known: Tensor
+    kind: Tensor
     task: RolloutTask | tuple[()] = ()
     source: Tensor | tuple[()] = ()
 
@@ -83,7 +84,7 @@ class Lessons:
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return Lesson(
             inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
-            batch.since, batch.known, task,
+            batch.since, batch.known, batch.kind, task,
         )  # fmt: skip
 
     def _draw(self, draws: torch.Generator) -> Batch:

@@ -1,6 +1,7 @@
 """Takes from a stand-in for the synthesiser: whole, in step, and on disk as other stages expect."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
-from engine.rotation import log
+from engine.rotation import inverse, log, multiply
 from tests.figures import small_library
 from training.composer import compose
 from training.composer.discourse import KEYWORDS
@@ -82,6 +83,9 @@ def test_takes_on_disk_are_clips_with_speech(take: compose.Take, tmp_path: Path)
         assert file["audio"].dtype == np.int16
         assert len(file["words"]) == len(file["starts"]) == len(file["ends"])
         assert len(file["stressed_times"]) == len(take.stresses)
+        kinds = [compose.KINDS[number - 1] for number in file["stressed_kinds"]]
+        assert kinds == list(take.kinds)
+        assert len(kinds) == len(take.stresses)
         assert int(file["fps"]) == 30
 
 
@@ -119,3 +123,21 @@ def test_recorded_readers_speak_in_their_share_of_the_takes() -> None:
     take = compose.compose_take(made, "train", LIVELY, np.random.default_rng(0))
     assert take.voice == "ann"
     assert len(take.speech.words) == len(said.speech.words)
+
+
+def test_who_has_habits_makes_the_same_of_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talk, "synthesize", fake_synthesize)
+    speech = compose.compose_take(material(), "train", LIVELY, np.random.default_rng(5)).speech
+
+    def apart(habit: float) -> float:
+        """How far two performances of one speech are apart at the wrists, radians."""
+        style, origin = replace(LIVELY, habit=habit), compose.Origin("v", "train")
+        arms = [
+            compose.move_to(
+                speech, small_library(), style, origin, np.random.default_rng(seed)
+            ).body.rotations[:, 16:22]
+            for seed in (1, 2)
+        ]
+        return float(np.abs(log(multiply(inverse(arms[0]), arms[1]))).mean())
+
+    assert apart(0.8) < 0.6 * apart(0.0)

@@ -23,6 +23,7 @@ from training.data.dataset import (
     features_of,
     find_speakers,
     find_takes,
+    kinds_asked,
     known_parts,
     load_takes,
     since_stress,
@@ -138,6 +139,12 @@ def test_frames_since_the_last_stress_are_counted() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
     since = since_stress(spoken)
     assert since.tolist() == [NO_STRESS] * 30 + list(range(30)) + list(range(FRAMES - 60))
+
+
+def test_the_kind_of_a_stress_lasts_until_the_next() -> None:
+    spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]), kinds=np.array([4, 2]))
+    assert kinds_asked(spoken).tolist() == [0] * 30 + [4] * 30 + [2] * (FRAMES - 60)
+    assert not kinds_asked(replace(spoken, kinds=np.zeros(0, np.int64))).any()
 
 
 def test_a_missing_face_is_known_to_be_missing(parts: dict[BodyPart, PartVae]) -> None:

@@ -37,6 +37,9 @@ def test_a_take_comes_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.stressed_times, made.stressed_times)
     np.testing.assert_array_equal(back.stressed_strengths, made.stressed_strengths)
     np.testing.assert_array_equal(back.motion.poses.rotations, made.motion.poses.rotations)
+    assert back.stressed_kinds.tolist() == [0, 0], "not known"
+    write_take(tmp_path / "a.npz", take(stressed_kinds=np.array([3, 1])))
+    assert read_take(tmp_path / "a.npz").stressed_kinds.tolist() == [3, 1]
 
 
 def test_it_is_a_clip_that_says_what_it_lacks(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from training.data.windows import generator
 from training.gestures.gesture import (
     SCHEDULES,
     Material,
-    StressEar,
+    SpeechEar,
     course_of,
     gesture_learner,
     losses,
@@ -69,7 +70,7 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     weight = torch.tensor([[2.0, 0.0]])
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
-    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing, known)
+    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing, known, nothing)
     error, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(error) == 0.0
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
@@ -83,7 +84,9 @@ def test_parts_that_were_not_recorded_count_nothing() -> None:
     known = torch.ones(1, 2, 4)
     known[..., 0] = 0.0
     nothing, codes = torch.zeros(1), torch.zeros(1, 2, 4, dtype=torch.int64)
-    lesson = Lesson(nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing, known)
+    lesson = Lesson(
+        nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing, known, nothing
+    )
     error, entropy, right = losses(WindowOutputs(made, logits), lesson, torch.ones(4), 0.0)
     (error + entropy).backward()
     assert error.item() == pytest.approx(3 / 4)
@@ -128,15 +131,30 @@ def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVa
 
 
 def test_the_ear_knows_strokes_from_what_follows() -> None:
-    ear = StressEar(3)
+    ear = SpeechEar(3)
     since = torch.tensor([[0, 3, 5, 6, 14, 15, 99]])
     features = torch.zeros(1, 7, 3)
     features[0, 1:3, 0], features[0, 3:5, 1] = 1.0, 1.0
     with torch.no_grad():
         ear.score.weight.copy_(torch.tensor([[60.0, 0, 0], [0, 60.0, 0]]))
         ear.score.bias.fill_(-30.0)
-    assert float(ear.loss(features, since)) < 1e-6
-    assert float(ear.loss(features, since + 8)) > 1.0
+    assert float(ear.stresses(features, since)) < 1e-6
+    assert float(ear.stresses(features, since + 8)) > 1.0
+
+
+def test_the_ear_tells_kinds_of_gestures_while_they_are_made() -> None:
+    ear = SpeechEar(2)
+    since, kind = torch.tensor([[3, 10, 20, 99]]), torch.tensor([[5, 5, 5, 0]])
+    features = torch.zeros(1, 4, 2)
+    features[0, :2, 0] = 1.0
+    with torch.no_grad():
+        ear.kind.weight.zero_()
+        ear.kind.bias.zero_()
+        clueless = float(ear.meanings(features, since, kind))
+        ear.kind.weight[5, 0] = 60.0
+        assert float(ear.meanings(features, since, kind)) < 1e-6
+        assert float(ear.meanings(features, since, 0 * kind)) == 0.0
+    assert clueless == pytest.approx(0.5 * math.log(32), rel=1e-4)
 
 
 def test_reconstruction_is_the_body_alone() -> None:
@@ -284,7 +302,9 @@ def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
     outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
-    lesson = Lesson(nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known)
+    lesson = Lesson(
+        nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing
+    )
     _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
