@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.audio.features import DEFAULT_FEATURES, FeatureConfig
+from engine.blinks import BlinkConfig, lids_of
 from engine.clock import FrameClock
 from engine.config import (
     FrontEnd,
@@ -74,7 +75,8 @@ class BundleConfig:
     distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
     it goes. global_zeroed: fields of the lower-body vector that the global motion network was
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
-    trained_for: schedules seen in training.
+    trained_for: schedules seen in training. blinks: laid over the face of a network that makes
+    none; nothing is laid over it unless given.
     """
 
     name: str
@@ -101,6 +103,7 @@ class BundleConfig:
     still_seeds: bool = False
     seed_motion: SeedMotion = SeedMotion.RAW
     global_orthonormal: bool = False
+    blinks: BlinkConfig | None = None
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
@@ -108,7 +111,9 @@ class BundleConfig:
         require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
         gates = self.front_end is FrontEnd.FEATURES or not self.gated
         require(gates, "gated", "false for a network that hears samples", self.gated)
-        face_basis(self.face)
+        basis = face_basis(self.face)
+        if self.blinks is not None:
+            lids_of(basis)
 
     @property
     def pose_format(self) -> PoseFormat:

@@ -7,6 +7,7 @@ pass. Who is computed when is the host's choice, see `engine.batching`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from engine.blinks import Blinks
 from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.events import EventCounter
@@ -22,7 +24,7 @@ from engine.listener import Latency, Listener, speaker_index, until
 from engine.pose import PoseChunk
 from engine.schedule import Schedule
 from engine.state import StreamState
-from engine.stream import build_runner
+from engine.stream import build_blinks, build_runner
 from engine.text.words import TimedWord, Vocabulary
 
 
@@ -32,6 +34,7 @@ class _Seat:
 
     listener: Listener
     speaker: int
+    blinks: Blinks | None
     total: int | None = None
 
 
@@ -87,7 +90,7 @@ class StreamPool:
                 "pool"
             )
         slot = self._seats.index(None)
-        self._seats[slot] = _Seat(self._new_listener(), number)
+        self._seats[slot] = _Seat(self._new_listener(), number, build_blinks(self._config, seed))
         self._rest.noise[0] = self._runner.noise(seed)
         self._state.put([slot], self._rest)
         return slot
@@ -130,13 +133,14 @@ class StreamPool:
 
     def snapshot(self, slot: int) -> dict[str, Any]:
         """Everything remembered of a stream that goes on, as `GestureStream.snapshot` gives it."""
-        state = self._state.take([slot]).copy()
-        return {"listener": self._seat(slot).listener.snapshot(), "state": state}
+        seat, state = self._seat(slot), self._state.take([slot]).copy()
+        return {"listener": seat.listener.snapshot(), "state": state, "blinks": copy(seat.blinks)}
 
     def restore(self, slot: int, snapshot: dict[str, Any]) -> None:
         """Go on in this slot from a snapshot of another slot, or of a stream made the same way."""
         seat = self._seat(slot)
         seat.listener.restore(snapshot["listener"])
+        seat.blinks = copy(snapshot["blinks"])
         seat.total = None
         self._state.put([slot], snapshot["state"].copy())
 
@@ -199,11 +203,12 @@ class StreamPool:
         self._state.put(slots, state)
 
     def _finished(self, slots: list[int], chunks: list[PoseChunk]) -> dict[int, PoseChunk]:
-        """Chunks by slot, flagged, and cut where the sound of a stream ended."""
+        """Chunks by slot, flagged, blinking, and cut where the sound of a stream ended."""
         result = {}
         for slot, chunk in zip(slots, chunks, strict=True):
             seat = self._seat(slot)
-            whole = seat.listener.flagged(chunk)
+            heard = seat.listener.flagged(chunk)
+            whole = heard if seat.blinks is None else seat.blinks.over(heard)
             cut = whole if seat.total is None else until(whole, seat.total)
             if cut is not None:
                 result[slot] = cut

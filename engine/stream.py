@@ -6,6 +6,7 @@ as their audio (and the look-ahead) is complete. Hears by a Listener, moves by a
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.front import FrontEndStream
-from engine.bundle import Bundle
+from engine.blinks import Blinks
+from engine.bundle import Bundle, BundleConfig
 from engine.decoder import Decoder, PoseDecoder
 from engine.events import EventCounter
+from engine.face import face_basis
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.layout import LOCAL_MOTION
@@ -69,6 +72,13 @@ def build_runner(
     )
 
 
+def build_blinks(config: BundleConfig, seed: int) -> Blinks | None:
+    """The blinks of a new stream, where the bundle asks for any."""
+    if config.blinks is None:
+        return None
+    return Blinks(config.blinks.per_minute, seed, face_basis(config.face), config.clock.frame_rate)
+
+
 class GestureStream:
     """A live or offline stream of one speaker.
 
@@ -100,12 +110,14 @@ class GestureStream:
         self.schedule = schedule or config.schedule
         self._start = None if start is None else torch.from_numpy(start)
         self._speaker = torch.tensor([speaker_index(config.speakers, speaker)])
+        self._config = config
         self._seed = seed
         self._watch: Watch = unwatched
         vocabulary = Vocabulary(config.vocabulary)
         self._listener = Listener(config, self.schedule, vocabulary, events)
         self._runner = build_runner(bundle, self.schedule, kernel, self._listener.front, decoder)
         self._state = self._runner.fresh([seed], self._start)
+        self._blinks = build_blinks(config, seed)
 
     @property
     def latency(self) -> Latency:
@@ -147,7 +159,7 @@ class GestureStream:
         """
         while self.ready:
             for chunk in self._step(self._listener.take(self.next_frame)):
-                return self._listener.flagged(chunk)
+                return self._finished(chunk)
         return None
 
     def skip_chunk(self) -> PoseChunk | None:
@@ -155,7 +167,7 @@ class GestureStream:
         if not self.ready:
             return None
         entries, _ = self._listener.take(self.next_frame)
-        return self._listener.flagged(self._runner.hold(self._state, entries[None])[0])
+        return self._finished(self._runner.hold(self._state, entries[None])[0])
 
     def drain(self) -> list[PoseChunk]:
         """Compute everything that can be computed."""
@@ -183,11 +195,16 @@ class GestureStream:
         last = self._listener.take_last(self.next_frame, rules)
         if last is not None:
             self._step(last)
-        return [self._listener.flagged(chunk) for chunk in self._runner.finish(self._state)]
+        return [self._finished(chunk) for chunk in self._runner.finish(self._state)]
 
     def _step(self, heard: tuple[NDArray[np.float32], NDArray[np.int64]]) -> list[PoseChunk]:
         entries, words = heard
         return self._runner.step(self._state, entries[None], words[None], self._speaker)
+
+    def _finished(self, chunk: PoseChunk) -> PoseChunk:
+        """The chunk as it goes out: flagged, and with the bundle's blinks."""
+        heard = self._listener.flagged(chunk)
+        return heard if self._blinks is None else self._blinks.over(heard)
 
     def cancel(self) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""
@@ -198,12 +215,18 @@ class GestureStream:
         """Forget everything: the next sample is sample 0."""
         self._listener.reset()
         self._state = self._runner.fresh([self._seed], self._start)
+        self._blinks = build_blinks(self._config, self._seed)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""
-        return {"listener": self._listener.snapshot(), "state": self._state.copy()}
+        return {
+            "listener": self._listener.snapshot(),
+            "state": self._state.copy(),
+            "blinks": copy(self._blinks),
+        }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from a snapshot of a stream made the same way."""
         self._listener.restore(snapshot["listener"])
         self._state = snapshot["state"].copy()
+        self._blinks = copy(snapshot["blinks"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.blinks import BlinkConfig
 from engine.bundle import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -195,6 +196,21 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
     bundle = tiny_published_bundle(kind)
     save_bundle(bundle, tmp_path)
     assert load_bundle(tmp_path).config == bundle.config
+
+
+def test_blinks_survive_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5))
+    save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
+    assert load_config(tmp_path).blinks == BlinkConfig(12.5)
+    edit_json(lambda m: m.pop("blinks"))(tmp_path)
+    assert load_config(tmp_path) == bundle.config
+
+
+def test_blinks_need_a_face_with_lids(damaged: Path) -> None:
+    edit_json(lambda m: m.update(face="flame100", blinks={"per_minute": 17}))(damaged)
+    with pytest.raises(BundleError, match=r"blinks need a face with eyeBlinkLeft.*flame100 has no"):
+        load_bundle(damaged)
 
 
 def test_networks_are_placed_on_a_device() -> None:
