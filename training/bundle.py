@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.audio.features import DEFAULT_FEATURES
+from engine.blinks import BlinkConfig
 from engine.bundle import WEIGHTS_FILE, Bundle, BundleConfig, Provenance, new_bundle, save_bundle
 from engine.clock import FrameClock
 from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
@@ -38,7 +39,8 @@ class BundleSettings:
     """Settings of the stage. most_mb: refuse to write weights larger than this. trained_for: as the
     stage gesture wrote down, unless given; speakers likewise.
 
-    face, hand_reference, frame_rate: of the corpus, as its corpus.json says.
+    face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks: see
+    `engine.blinks`; for faces that learned none.
     """
 
     name: str
@@ -50,6 +52,7 @@ class BundleSettings:
     speakers: tuple[str, ...] = ()
     encoders: bool = False
     homing_s: float = 0.0
+    blinks: BlinkConfig | None = None
     most_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
@@ -101,6 +104,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         hand_reference=settings.hand_reference,
         clock=FrameClock(frame_rate=settings.frame_rate),
         homing_s=settings.homing_s,
+        blinks=settings.blinks,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from bench.starter.body import blinks, body_numbers, clip_motions, motion_numbers
 from bench.starter.scenes import Scene
 from bench.starter.talks import Part
+from engine.blinks import Blinks
 from engine.face import FLAME_100
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp, identity
@@ -61,6 +62,15 @@ def test_lids_that_go_down_are_blinks() -> None:
     flame = replace(motion.format, face=FLAME_100)
     other = Motion(flame, replace(motion.poses, face=np.zeros((90, 100), np.float32)))
     assert "blinks a minute" not in body_numbers([Scene(part, other)])
+
+
+def test_the_blinks_of_a_bundle_are_counted_one_by_one() -> None:
+    motion = standing(1800)
+    source = Blinks(30.0, 0, motion.format.face, 30)
+    closed = np.array([source.next(frame, voiced=False) for frame in range(1800)])
+    motion.poses.face[:, motion.format.face.coefficients.index("eyeBlinkLeft")] = closed
+    begun = int(((closed[1:] > 0) & (closed[:-1] == 0)).sum())
+    assert blinks(motion) == begun > 15
 
 
 def test_clips_are_read_by_name(tmp_path: Path) -> None:
