@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.blinks import BlinkConfig
 from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, save_bundle
 from engine.errors import ConfigError, ExportError
 from engine.official import load_model
@@ -88,12 +89,17 @@ def _description(bundle: Bundle) -> list[str]:
         f"codebooks: {', '.join(books)}",
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
+        f"blinks laid over it: {_blinks(config.blinks)}",
         f"schedule: {_schedule(config.schedule)}",
         f"schedule of whole files: {_schedule(config.offline)}",
         f"licence: {config.provenance.licence}",
         f"data: {', '.join(config.provenance.data)}",
         *(f"note: {note}" for note in config.provenance.notes),
     ]
+
+
+def _blinks(blinks: BlinkConfig | None) -> str:
+    return "none" if blinks is None else f"{blinks.per_minute:g} a minute"
 
 
 def _parameters(bundle: Bundle) -> str:
