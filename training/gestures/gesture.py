@@ -36,9 +36,10 @@ from training.data.dataset import GestureWindows, Takes, find_speakers, find_tak
 from training.data.rows import key_of
 from training.data.scaling import awaken, folded
 from training.data.windows import generator
+from training.gestures.ear import SpeechEar
 from training.gestures.gesture_settings import DataSet, Design, GestureTraining
 from training.gestures.heads import Headed, Heads, whole
-from training.gestures.lesson import STROKE_FRAMES, Lesson, Lessons
+from training.gestures.lesson import Lesson, Lessons
 from training.gestures.masking import schedules
 from training.gestures.own_output import OwnOutput, seed_decoder
 from training.store import load_config, load_weights, save_module
@@ -48,7 +49,6 @@ from training.trainer.team import Team
 
 SCHEDULES = "schedules.json"
 SPEAKERS = "speakers.json"
-MOST_KINDS = 32  # of gestures that a corpus may name, with 0: none
 
 
 class Names(NamedTuple):
@@ -137,6 +137,19 @@ def losses(
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
+def face_error(vae: PartVae, outputs: WindowOutputs, lesson: Lesson) -> Tensor:
+    """Absolute error of the decoded face's coefficients, an average over frames by their weight.
+
+    An error of latents makes a face that is right on average, whose lips hardly meet.
+    """
+    face = list(BodyPart).index(BodyPart.FACE)
+    with torch.no_grad():
+        true = vae.decode(lesson.latents[:, :, face])
+    error = (vae.decode(outputs.latents[face]) - true).abs().mean(-1)
+    weight = lesson.weight * lesson.known[..., face]
+    return (error * weight).sum() / weight.numel()
+
+
 def reconstruction(outputs: WindowOutputs, latents: Tensor, scale: Tensor) -> Tensor:
     """Absolute error `[B]` of the body's latents `[B, T, P, D]` (eq. 8), in their own spread."""
     errors = [
@@ -156,36 +169,6 @@ def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
     made = outputs.logits[upper][rows, first].argmax(-1)
     true = lesson.codes[rows, first, upper] % outputs.logits[upper].shape[-1]
     return (made == true).float().mean()
-
-
-class SpeechEar(nn.Module):
-    """What speech features `[B, T, D]` are to tell, used while learning only: was a stressed
-    vowel's onset a moment ago (the hand strokes), was it a little while ago (the hand comes back),
-    and which kind of gesture goes with it.
-
-    Codes alone teach stresses and words slowly: they are one cause among many of what a hand does.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.score = nn.Linear(width, len(STROKE_FRAMES) - 1)
-        self.kind = nn.Linear(width, MOST_KINDS)
-
-    def stresses(self, features: Tensor, since: Tensor) -> Tensor:
-        """Binary entropy of the scores `[B, T, 2]`, rare events lifted."""
-        first, middle, last = STROKE_FRAMES
-        soon = (since >= first) & (since < middle)
-        later = (since >= middle) & (since <= last)
-        truth = torch.stack([soon, later], -1).float()
-        lift = torch.tensor([4.0, 2.0], device=truth.device)
-        return F.binary_cross_entropy_with_logits(self.score(features), truth, pos_weight=lift)
-
-    def meanings(self, features: Tensor, since: Tensor, kind: Tensor) -> Tensor:
-        """Entropy of the kind while its stroke is made, over all frames: 0 where none is known."""
-        asked = (kind > 0) & (since >= STROKE_FRAMES[0]) & (since <= STROKE_FRAMES[-1])
-        scores = self.kind(features).transpose(1, 2)
-        entropy = F.cross_entropy(scores, kind % MOST_KINDS, reduction="none")
-        return (entropy * asked).sum() / asked.numel()
 
 
 @dataclass(frozen=True)
@@ -240,6 +223,9 @@ class GestureObjective(nn.Module):
         total = settings.latent_weight * latent + entropy
         total = total + settings.ear_weight * ear + settings.kind_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
+        if settings.face_weight:
+            shown["face"] = face_error(self._own[source].face, outputs, lesson)
+            total = total + settings.face_weight * shown["face"]
         if settings.reconstruct_weight:
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]

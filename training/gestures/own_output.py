@@ -111,6 +111,11 @@ class OwnOutput:
         self._decoder, self._context = decoder, seed_context(parts)
         self._scaling = scaling
 
+    @property
+    def face(self) -> PartVae:
+        """The face's autoencoder, on the device of the training."""
+        return self._parts[BodyPart.FACE]
+
     def into(self, model: nn.Module, motion: Tensor, task: RolloutTask) -> Tensor:
         """Standardised motion `[B, T, 337]` with the histories of `task` in their rows."""
         rows, frames = task.own, motion.shape[1]

@@ -1,7 +1,6 @@
 """The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +35,8 @@ from training.data.windows import generator
 from training.gestures.gesture import (
     SCHEDULES,
     Material,
-    SpeechEar,
     course_of,
+    face_error,
     gesture_learner,
     losses,
     model_config,
@@ -130,31 +129,23 @@ def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVa
         model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)
 
 
-def test_the_ear_knows_strokes_from_what_follows() -> None:
-    ear = SpeechEar(3)
-    since = torch.tensor([[0, 3, 5, 6, 14, 15, 99]])
-    features = torch.zeros(1, 7, 3)
-    features[0, 1:3, 0], features[0, 3:5, 1] = 1.0, 1.0
-    with torch.no_grad():
-        ear.score.weight.copy_(torch.tensor([[60.0, 0, 0], [0, 60.0, 0]]))
-        ear.score.bias.fill_(-30.0)
-    assert float(ear.stresses(features, since)) < 1e-6
-    assert float(ear.stresses(features, since + 8)) > 1.0
+def test_a_decoded_face_is_judged_where_it_counts(parts: dict[BodyPart, PartVae]) -> None:
+    vae = parts[BodyPart.FACE]
+    true = torch.randn(1, 6, 4, vae.code_dim)
+    made = true[:, :, 0].clone()
+    made[:, 4:] += 1.0
+    logits = tuple(torch.zeros(1, 6, 3) for _ in range(4))
+    outputs = WindowOutputs((made, *(true[:, :, p] for p in (1, 2, 3))), logits)
+    nothing, known = torch.zeros(1), torch.ones(1, 6, 4)
+    early = torch.tensor([[1.0, 1, 1, 1, 0, 0]])
 
+    def error(weight: torch.Tensor) -> float:
+        codes = torch.zeros(1, 6, 4)
+        lesson = Lesson(nothing, weight, nothing, nothing, codes, true, nothing, known, nothing)
+        return float(face_error(vae, outputs, lesson))
 
-def test_the_ear_tells_kinds_of_gestures_while_they_are_made() -> None:
-    ear = SpeechEar(2)
-    since, kind = torch.tensor([[3, 10, 20, 99]]), torch.tensor([[5, 5, 5, 0]])
-    features = torch.zeros(1, 4, 2)
-    features[0, :2, 0] = 1.0
-    with torch.no_grad():
-        ear.kind.weight.zero_()
-        ear.kind.bias.zero_()
-        clueless = float(ear.meanings(features, since, kind))
-        ear.kind.weight[5, 0] = 60.0
-        assert float(ear.meanings(features, since, kind)) < 1e-6
-        assert float(ear.meanings(features, since, 0 * kind)) == 0.0
-    assert clueless == pytest.approx(0.5 * math.log(32), rel=1e-4)
+    assert error(early) == 0.0, "the decoder is causal"
+    assert error(1 - early) > 1e-3
 
 
 def test_reconstruction_is_the_body_alone() -> None:
