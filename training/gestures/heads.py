@@ -44,11 +44,12 @@ class Headed(nn.Module):
         self.trunk = trunk
         self.heads = heads
 
-    def forward(self, inputs: WindowInputs, *, listen: bool = True) -> WindowOutputs:
+    def forward(
+        self, inputs: WindowInputs, *, listen: bool = True, newest: int | None = None
+    ) -> WindowOutputs:
         """As the trunk."""
-        outputs: WindowOutputs = functional_call(
-            self.trunk, self.heads.named(), (inputs,), {"listen": listen}
-        )
+        passed = {"listen": listen, "newest": newest}
+        outputs: WindowOutputs = functional_call(self.trunk, self.heads.named(), (inputs,), passed)
         return outputs
 
 

@@ -144,7 +144,7 @@ class OwnOutput:
             window = slice(first + hop - frames, first + hop)
             shown = self._inputs(batch, motion, window, hop)
             new = slice(first, first + hop)
-            codes[:, :, new] = self._choose(model(shown), hop, noise)
+            codes[:, :, new] = self._choose(model(shown, newest=hop), hop, noise)
             past = max(0, first - self._context)
             decoded = self._decoder.decode(codes[:, :, past : new.stop], hop)
             motion[:, new] = decoded.motion
