@@ -5,7 +5,7 @@ live edge every wanted frame sees all of its left context; a decoder that also l
 sees there whatever codes were predicted beyond the edge.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import torch
@@ -54,7 +54,7 @@ def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     """
     fields = MOTION.unpack(decoded.motion.clone())
     jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
-    fields["rot6d"][..., jaw] = torch.tensor(REST_SIXD)
+    fields["rot6d"][..., jaw] = fields["rot6d"].new_tensor(REST_SIXD)
     start = start.to(decoded.motion.device)
     steps = decoded.travel[:, :-1, 0::2] / frame_rate
     ground = torch.cat((start[:, None], start[:, None] + steps.cumsum(1)), 1)
@@ -69,6 +69,30 @@ def _order() -> list[int]:
     rest = [len(owned) + i for i in range(SIXD)]
     every = joint_channels(range(len(SMPLX_55.joint_names)))
     return [owned.index(c) if c in owned else rest[c % SIXD] for c in every]
+
+
+class _Joints(nn.Module):
+    """All joints of the skeleton from those of the parts; what no part owns is at rest.
+
+    A module for its constants alone: they go where the networks go, so that none has to be brought
+    there in the midst of a step, which no recorded step could do.
+    """
+
+    rest: Tensor
+    order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rest", torch.tensor(REST_SIXD), persistent=False)
+        self.register_buffer("order", torch.tensor(_order()), persistent=False)
+
+    def forward(self, parts: Sequence[Tensor]) -> Tensor:
+        """Quaternions `[B, T, J, 4]` of each part's 6D rotations `[B, T, 6 * its joints]`."""
+        device = parts[0].device
+        rest = self.rest.to(device).expand(*parts[0].shape[:2], SIXD)
+        sixd = torch.cat((*parts, rest), -1).index_select(-1, self.order.to(device))
+        rotations: Tensor = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, SIXD))
+        return rotations
 
 
 class Decoder(Protocol):
@@ -106,13 +130,13 @@ class PoseDecoder:
         self._zeroed = global_zeroed
         self._orthonormal = global_orthonormal
         self._whole_body = whole_body
-        self._rest_sixd = torch.tensor(REST_SIXD)
-        self._order = torch.tensor(_order())
+        joints = _Joints()
+        self._joints = joints.to(next(global_motion.parameters(), joints.rest).device)
 
     @property
     def networks(self) -> list[nn.Module]:
-        """All networks that decode."""
-        return [*self._parts.values(), self._global]
+        """All that decodes and lies on a device."""
+        return [*self._parts.values(), self._global, self._joints]
 
     @property
     def codebooks(self) -> list[int]:
@@ -156,9 +180,7 @@ class PoseDecoder:
         lower = fields[BodyPart.LOWER]
         seen = min(far if self._whole_body else last, codes.shape[2])
         parts = [fields[part]["rot6d"][:, -seen:] for part in BodyPart]
-        rest = self._rest_sixd.to(codes.device).expand(*parts[0].shape[:2], SIXD)
-        sixd = torch.cat((*parts, rest), -1).index_select(-1, self._order.to(codes.device))
-        rotations = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, SIXD))
+        rotations = self._joints(parts)
         if self._whole_body:
             shown = local_motion(rotations, lower["contact"].clamp(0.0, 1.0))
             travel = self._global(shown, last)
