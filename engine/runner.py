@@ -17,15 +17,16 @@ from engine.bundle import SeedMotion
 from engine.clock import FrameClock
 from engine.decoder import OVERLAP, REST_SIXD, Decoded, Decoder, on_host, placed_motion
 from engine.errors import ConfigError, ShapeError
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.base import Kernel, WindowInputs
 from engine.layout import MOTION
 from engine.model.part_vae import PartVae
 from engine.pose import FrameFlag, PoseChunk
-from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, choose_codes, gumbel
+from engine.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel
 from engine.schedule import FileRules, Overlap, Schedule
 from engine.skeleton import SMPLX_55, BodyPart
 from engine.state import StreamState, empty_emitted, keep_two, no_history, push
 from engine.statistics import Stage, Watch, unwatched
+from engine.step import Chooser, HopStep, PiecewiseStep
 
 SEAM_HALF_LIFE_S = 0.075
 """A seam's offset falls below 3 % within 300 ms at this half-life."""
@@ -48,7 +49,8 @@ class Runner:
     """Steps B streams by one hop. All memory is in the StreamState that is passed in.
 
     span: entries of the front end in a window of so many frames; one a frame unless given.
-    still_seeds, seed_motion: see `engine.bundle.BundleConfig`. Computes where rest_codes lie, with
+    still_seeds, seed_motion: see `engine.bundle.BundleConfig`. step: of the networks of a live hop;
+    kernel, choice and decoder one after the other unless given. Computes where rest_codes lie, with
     the networks. Raises ConfigError for a schedule of whole files with a sampling temperature.
     """
 
@@ -69,6 +71,7 @@ class Runner:
         span: Callable[[int], int] = int,
         still_seeds: bool = False,
         seed_motion: SeedMotion = SeedMotion.RAW,
+        step: HopStep | None = None,
     ) -> None:
         if schedule.files is not None and sampling.temperature > 0:
             raise ConfigError(
@@ -77,14 +80,15 @@ class Runner:
             )
         self.schedule = schedule
         self.watch: Watch = unwatched
-        self._kernel = kernel
+        chooser = Chooser(parts, choices, sampling)
+        self._pieces = PiecewiseStep(kernel, chooser, decoder, schedule.algorithmic_frames)
+        self._step = step or self._pieces
         self._decoder = decoder
         self._parts = parts
         self._clock = clock
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
-        self._choices = choices
         self._sampling = sampling
         self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
@@ -129,7 +133,7 @@ class Runner:
             noise=[self.noise(seed) for seed in seeds],
         )
         self._still(state)
-        self._remember(state, on_host(self._decode(state, None, OVERLAP)), OVERLAP)
+        self._remember(state, on_host(self._decoder.decode(state.codes, OVERLAP)), OVERLAP)
         if start is not None:
             self._start_from(state, start)
         return state
@@ -152,7 +156,7 @@ class Runner:
         """Make a history of standing at rest in silence, of everything the model is shown."""
         state.audio[:] = self._silence
         state.codes[:] = self._rest[None, :, None]
-        state.motion[:] = self._decode(state, None, 1).motion
+        state.motion[:] = self._decoder.decode(state.codes, 1).motion
         if self._still_seeds:
             fields = MOTION.unpack(state.motion)
             fields["rot6d"][:] = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
@@ -178,23 +182,21 @@ class Runner:
         self._check(state, audio, words)
         self._hear(state, audio)
         place = self._place(state, words.shape[1])
-        with self.watch(Stage.KERNEL):
-            outputs = self._kernel(self._inputs(state, torch.from_numpy(words), speaker, place))
-        with self.watch(Stage.CHOOSE):
-            new = self._choose(state, outputs, place)
+        inputs = self._inputs(state, torch.from_numpy(words), speaker, place)
+
+        def draw() -> Tensor | None:
+            return self._noises(state) if self._sampling.temperature > 0 else None
+
         if self.schedule.files is not None:
+            new = self._pieces.codes(inputs, draw, self.watch, place.picked)
             self._keep_window(state, new, place)
             return []
-        schedule = self.schedule
-        span = OVERLAP + schedule.hop + schedule.lookahead
-        with self.watch(Stage.DECODE):
-            decoded = self._decode(state, new, span)
-        start = torch.from_numpy(state.ground.astype(np.float32))
+        new, decoded = self._step(inputs, state.codes, draw, self.watch)
+        start, hop = torch.from_numpy(state.ground.astype(np.float32)), self.schedule.hop
         with self.watch(Stage.EMIT):
             chunks = self._emit(state, on_host(decoded))
-        push(state.codes, new[:, :, : schedule.hop], 2)
-        shown = self._as_seed(decoded, start)
-        push(state.motion, shown[:, OVERLAP : OVERLAP + schedule.hop], 1)
+        push(state.codes, new[:, :, :hop], 2)
+        push(state.motion, self._as_seed(decoded, start)[:, OVERLAP : OVERLAP + hop], 1)
         return chunks
 
     def _keep_window(self, state: StreamState, codes: Tensor, place: Place) -> None:
@@ -276,26 +278,6 @@ class Runner:
         audio = state.audio[:, state.audio.shape[1] - self._span(frames) :]
         return WindowInputs(motion, mask, audio, words.to(self._device), speaker.to(self._device))
 
-    def _choose(self, state: StreamState, outputs: WindowOutputs, place: Place) -> Tensor:
-        """Codes `[B, P, n]` of the `place.picked` newest frames; a kernel may give more."""
-        given, needed = outputs.latents[0].shape[1], place.picked
-        if given < needed:
-            raise ShapeError(
-                f"the schedule needs {needed} frames of the kernel, which gives {given}"
-            )
-        start = given - needed
-        temperature = self._sampling.temperature
-        noise = self._noises(state) if temperature > 0 else None
-        chosen = []
-        for p, part in enumerate(BodyPart):
-            logits = outputs.logits[p][:, start:]
-            own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
-            choice = self._choices.get(part, CodeChoice.CLASS)
-            latents = outputs.latents[p][:, start:]
-            vae = self._parts[part]
-            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling))
-        return torch.stack(chosen, 1)
-
     def _noises(self, state: StreamState) -> Tensor:
         """Gumbel noise `[B, P, T, V]`; frames beyond the hop reuse that of the hop's last frame."""
         schedule = self.schedule
@@ -305,10 +287,6 @@ class Runner:
         ]
         normal = np.stack([frames + frames[-1:] * schedule.lookahead for frames in rows])
         return gumbel(torch.from_numpy(normal).to(self._device)).transpose(1, 2)
-
-    def _decode(self, state: StreamState, new: Tensor | None, last: int) -> Decoded:
-        codes = state.codes if new is None else torch.cat((state.codes, new), 2)
-        return self._decoder.decode(codes, last)
 
     # -- emission --------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ LAYERS = (
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
-    ("official", "decode_graph"),
+    ("official", "decode_graph", "step"),
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
     ("live", "pool"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.audio.features import FeatureExtractor
 from engine.bundle import Bundle, new_bundle
 from engine.config import QuantizerKind
-from engine.decoder import Decoded, PoseDecoder
+from engine.decoder import Decoded, Decoder, PoseDecoder
 from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
@@ -54,7 +54,10 @@ class Recorded(PoseDecoder):
 
 
 class Rig:
-    """A runner of a bundle, the tiny one unless given, with everything around it."""
+    """A runner of a bundle, the tiny one unless given, with everything around it.
+
+    decoder: what decodes in the place of the one that keeps what it decoded.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Rig:
         causal: bool = True,
         schedule: Schedule | None = None,
         bundle: Bundle | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self.bundle = bundle or tiny_bundle(causal=causal)
         config = self.bundle.config
@@ -76,7 +80,7 @@ class Rig:
         self.schedule = schedule or config.schedule
         self.runner = Runner(
             self.kernel,
-            self.decoder,
+            decoder or self.decoder,
             self.bundle.parts,
             schedule=self.schedule,
             clock=config.clock,
@@ -191,9 +195,8 @@ class Jumping:
 @pytest.mark.parametrize("hop", [2, 4, 12])
 def test_emitted_frames_are_continuous_where_decodes_jump(hop: int) -> None:
     jump = 0.4
-    rig = Rig(schedule=Schedule(24, 4, hop))
     decoder = Jumping(0.0)
-    rig.runner._decoder = decoder  # type: ignore[assignment]
+    rig = Rig(schedule=Schedule(24, 4, hop), decoder=decoder)
     state = rig.runner.fresh([0])
     still = rig.run(state, 1)
     decoder.jump = jump
@@ -215,8 +218,7 @@ def test_emitted_frames_are_continuous_where_decodes_jump(hop: int) -> None:
 
 def test_travel_is_integrated_once_a_frame() -> None:
     for hop in (1, 4, 12):
-        rig = Rig(schedule=Schedule(24, 4, hop))
-        rig.runner._decoder = Jumping(0.0)  # type: ignore[assignment]
+        rig = Rig(schedule=Schedule(24, 4, hop), decoder=Jumping(0.0))
         poses = concatenate(rig.run(rig.runner.fresh([0]), 60 // hop))
         seconds = np.arange(1, 61) / 30
         np.testing.assert_allclose(poses.translation[:, 0], 0.3 * seconds, atol=1e-6)
