@@ -3,14 +3,12 @@
 import argparse
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.against import compare
-from bench.against import table as against_table
+from bench.against import add_command as add_against_command
+from bench.against import against_command
 from bench.composed import add_command as add_composed_command
 from bench.composed import composed_command
 from bench.edge import edge_report
@@ -24,7 +22,6 @@ from bench.latency import add_command as add_latency_command
 from bench.latency import latency_command, read_speech
 from bench.memory import add_command as add_memory_command
 from bench.memory import memory_command
-from bench.official import write_random_audio_layout
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
@@ -76,16 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
     edge.add_argument("--hop", type=int, nargs="+", default=[1, 2, 4, 8], metavar="N")
-    against = commands.add_parser(
-        "against", help="our engine and the published program: same weights, same sound, one run"
-    )
-    against.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
-    against.add_argument(
-        "--weights", type=Path, metavar="DIR", help="a checkpoint of 2025 (default: random, whole)"
-    )
-    against.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    against.add_argument("--seconds", type=float, default=10.0, metavar="S")
-    against.add_argument("--repeats", type=int, default=5, metavar="N")
+    add_against_command(commands)
     add_quality_commands(commands)
     add_composed_command(commands)
     add_sheet_command(commands)
@@ -121,27 +109,12 @@ def _edge(options: argparse.Namespace) -> int:
     return 0
 
 
-def _against(options: argparse.Namespace) -> int:
-    sound = read_speech(options.wav, options.seconds)
-    with tempfile.TemporaryDirectory() as scratch:
-        weights = options.weights or Path(scratch) / "random"
-        if options.weights is None:
-            write_random_audio_layout(weights)
-        begin = time.perf_counter()
-        bundle = load_for_use(weights)
-        load_s = time.perf_counter() - begin
-        rows = compare(options.checkout, weights, bundle, sound, options.repeats)
-    print(against_table(rows))
-    print(json.dumps({"load_s": round(load_s, 2), "rows": [asdict(row) for row in rows]}))
-    return 0
-
-
 _COMMANDS = {
     "latency": latency_command,
     "figures": _figures,
     "strokes": _strokes,
     "edge": _edge,
-    "against": _against,
+    "against": against_command,
     "quality": quality_command,
     "fgd": fgd_command,
     "composed": composed_command,

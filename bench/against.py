@@ -2,13 +2,16 @@
 
 Takes a checkout of the published repository (its `models/emage_audio` needs the package
 transformers) and a checkpoint in the layout of 2025; both programs are timed in turn, so that
-whatever else the machine does falls on both.
+whatever else the machine does falls on both. Live steps of kernels may stand beside them.
 """
 
+import argparse
+import json
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.kernels import in_turn
+from bench.latency import read_speech
+from bench.official import write_random_audio_layout
 from engine.bundle import Bundle
 from engine.errors import ConfigError
-from engine.kernels.base import WindowInputs
+from engine.kernels.base import Kernel, WindowInputs
 from engine.kernels.eager import EagerKernel
 from engine.layout import MOTION
 from engine.pose import concatenate
@@ -27,8 +33,12 @@ from engine.rotation import exp, inverse, log, multiply
 from engine.sampling import CodeChoice
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
+from exporters.commands.common import load_for_use, say
+from exporters.commands.kernels import leave_cores_to, ready_decoder, ready_kernel
+from exporters.commands.live import DEMO_SOUND
 
 _RATE = 16000
+_PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,61 @@ class Comparison:
     ratio: float
     angle_degrees: float
     place_m: float
+
+
+@dataclass(frozen=True)
+class LiveStep:
+    """Milliseconds of one call; ratio: of its median to that of the published window, decoded."""
+
+    name: str
+    p50_ms: float
+    p95_ms: float
+    ratio: float
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser to those of emage-bench."""
+    parser = commands.add_parser(
+        "against", help="our engine and the published program: same weights, same sound, one run"
+    )
+    parser.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="a checkpoint of 2025 (default: random, whole)"
+    )
+    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N")
+    parser.add_argument(
+        "--kernel", nargs="+", default=[], metavar="NAME", help="also: a live step by each of these"
+    )
+    parser.add_argument("--hop", type=int, default=2, metavar="N", help="frames of a live step")
+
+
+def against_command(options: argparse.Namespace) -> int:
+    """Print the tables and one line of JSON."""
+    sound = read_speech(options.wav, options.seconds)
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = options.weights or Path(scratch) / "random"
+        if options.weights is None:
+            write_random_audio_layout(weights)
+        begin = time.perf_counter()
+        bundle = load_for_use(weights)
+        load_s = time.perf_counter() - begin
+        theirs = Published(options.checkout, weights)
+        rows = compare(theirs, bundle, sound, options.repeats)
+        steps = []
+        if options.kernel:
+            calls = {
+                _PUBLISHED: _published_window(theirs, bundle, sound),
+                **live_calls(bundle, options.kernel, options.hop, options.repeats, options.wav),
+            }
+            steps = step_rows(in_turn(calls, options.repeats))
+    print(table(rows))
+    if steps:
+        print(step_table(steps))
+    listed = {"rows": [asdict(row) for row in rows], "steps": [asdict(step) for step in steps]}
+    print(json.dumps({"load_s": round(load_s, 2), "threads": torch.get_num_threads(), **listed}))
+    return 0
 
 
 class Published:
@@ -129,26 +194,83 @@ class Ours:
 
 
 def compare(
-    checkout: Path, weights: Path, bundle: Bundle, samples: np.ndarray, repeats: int
+    theirs: Published, bundle: Bundle, samples: np.ndarray, repeats: int
 ) -> list[Comparison]:
     """Time and compare one window and the whole of `samples [S]`, `repeats` times in turn."""
-    theirs, ours = Published(checkout, weights), Ours(bundle)
+    ours = Ours(bundle)
+    shown = _first_window(bundle, samples)
+    window = _in_turn(lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats)
+    audio = _batch_of_one(samples)
+    file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
+    seconds = len(samples) / _RATE
+    return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
+
+
+def _first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Sound, motion and mask of a file's first window, as the published program begins it."""
     schedule = bundle.config.offline
-    audio = torch.from_numpy(samples[None].astype(np.float32))
     frames = schedule.window
     motion = torch.zeros(1, frames, MOTION.width)
     MOTION.unpack(motion)["rot6d"][:] = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(55)
     mask = torch.ones_like(motion)
     mask[:, : schedule.seed] = 0.0
-    cut = audio[:, : frames * (_RATE // bundle.config.clock.frame_rate)]
-    window = _in_turn(
-        lambda: theirs.window(cut, motion, mask),
-        lambda: (ours.window(cut, motion, mask), None),
-        repeats,
-    )
-    file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
-    seconds = len(samples) / _RATE
-    return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
+    cut = _batch_of_one(samples)[:, : frames * (_RATE // bundle.config.clock.frame_rate)]
+    return cut, motion, mask
+
+
+def _batch_of_one(samples: np.ndarray) -> Tensor:
+    return torch.from_numpy(samples[None].astype(np.float32))
+
+
+def _published_window(
+    theirs: Published, bundle: Bundle, samples: np.ndarray
+) -> Callable[[], object]:
+    shown = _first_window(bundle, samples)
+    return lambda: theirs.window(*shown)
+
+
+def live_calls(
+    bundle: Bundle, kernels: Sequence[str], hop: int, repeats: int, sound: Path = DEMO_SOUND
+) -> dict[str, Callable[[], object]]:
+    """The next hop of a live stream by each of `kernels`, with sound for `repeats` calls in turn.
+
+    A step is all that a stream does for a hop: features, kernel, choice of codes, decoding.
+    """
+    schedule = bundle.config.schedule.with_hop(hop, None)
+    hops = 2 * (repeats + 20)
+    samples = read_speech(sound, hops * hop / bundle.config.clock.frame_rate + 1)
+    calls: dict[str, Callable[[], object]] = {}
+    for name in kernels:
+        kernel = ready_kernel(name, bundle, schedule, say)
+        decoder = ready_decoder(kernel, bundle, schedule, say)
+        stream = GestureStream(bundle, schedule=schedule, kernel=kernel, decoder=decoder)
+        stream.feed_audio(samples)
+        calls[kernel.name] = _as_live(kernel, stream.next_chunk)
+    return calls
+
+
+def _as_live(kernel: Kernel, step: Callable[[], object]) -> Callable[[], object]:
+    """`step` with the threads that it has in emage-live, and not those of its neighbours here."""
+    threads = torch.get_num_threads()
+
+    def call() -> object:
+        leave_cores_to(kernel)
+        try:
+            return step()
+        finally:
+            torch.set_num_threads(threads)
+
+    return call
+
+
+def step_rows(times: Mapping[str, Sequence[float]]) -> list[LiveStep]:
+    """One row a program, the published one among `times` (milliseconds by name)."""
+    base = float(np.median(times[_PUBLISHED]))
+    rows = []
+    for name, found in times.items():
+        p50, p95 = (float(value) for value in np.percentile(found, [50, 95]))
+        rows.append(LiveStep(name, round(p50, 2), round(p95, 2), round(p50 / base, 4)))
+    return rows
 
 
 def _in_turn(
@@ -188,5 +310,16 @@ def table(rows: list[Comparison]) -> str:
         lines.append(
             f"{row.name:15s} {row.theirs_ms:8.1f} ms {row.ours_ms:6.1f} ms  {row.ratio:5.3f}   "
             f"{row.angle_degrees:.4f} degrees, {row.place_m * 1000:.3f} mm"
+        )
+    return "\n".join(lines)
+
+
+def step_table(steps: Sequence[LiveStep]) -> str:
+    """For people."""
+    lines = ["live step             p50       p95   of the published window, decoded"]
+    for step in steps:
+        lines.append(
+            f"{step.name:15s} {step.p50_ms:7.1f} ms {step.p95_ms:6.1f} ms   {step.ratio:5.3f} "
+            f"(1 / {1 / step.ratio:.1f})"
         )
     return "\n".join(lines)

@@ -224,6 +224,16 @@ def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ker
         return EagerKernel(lean(bundle.gesture), schedule.newest)
 
 
+def leave_cores_to(kernel: Kernel) -> None:
+    """Bind PyTorch to one thread where a graph computes with threads of its own.
+
+    What is left to PyTorch in a hop is small, and its other threads, once called, wait for more by
+    spinning on the cores that the graph needs.
+    """
+    if kernel.name != EagerKernel.name:
+        torch.set_num_threads(1)
+
+
 def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Decoder:
     """The decoder that goes with a kernel: by its backend, in whole precision; else eager.
 

@@ -29,7 +29,12 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import add_kernel_option, ready_decoder, ready_kernel
+from exporters.commands.kernels import (
+    add_kernel_option,
+    leave_cores_to,
+    ready_decoder,
+    ready_kernel,
+)
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -159,6 +164,7 @@ def _live(options: argparse.Namespace) -> int:
             seed=options.seed,
             events=events,
         )
+        leave_cores_to(kernel)
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench.against import Comparison, Ours, Published, table
+from bench.against import (
+    Comparison,
+    Ours,
+    Published,
+    live_calls,
+    step_rows,
+    step_table,
+    table,
+)
 from engine.config import FrontEnd
 from engine.errors import ConfigError
 from engine.kernels.base import WindowInputs, WindowOutputs
@@ -62,3 +70,19 @@ def test_the_table() -> None:
     text = table([Comparison("window", 200.0, 100.0, 0.5, 0.01, 0.0001)])
     assert "0.500" in text
     assert "0.100 mm" in text
+
+
+def test_live_steps_are_hops_of_a_live_stream() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    calls = live_calls(bundle, ["eager"], 2, 1)
+    assert list(calls) == ["eager"]
+    for _ in range(4):
+        poses = calls["eager"]()
+        assert poses is not None
+        assert len(poses.rotations) == 2
+
+
+def test_live_steps_stand_beside_the_published_window() -> None:
+    rows = step_rows({"published": [190.0, 200.0, 210.0], "fast": [24.0, 25.0, 26.0]})
+    assert [row.ratio for row in rows] == [1.0, 0.125]
+    assert "(1 / 8.0)" in step_table(rows)

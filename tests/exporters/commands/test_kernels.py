@@ -14,8 +14,10 @@ from engine.kernels.flat import draw_window
 from engine.kernels.registry import Request
 from exporters.commands import kernels
 from exporters.commands.kernels import (
+    Recorder,
     batched,
     kernel_request,
+    leave_cores_to,
     model_folder,
     ready_kernel,
     real_windows,
@@ -156,3 +158,18 @@ def test_windows_of_batches_have_other_rows() -> None:
     batches = batched(windows, 2)
     assert len(batches) == 3
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
+
+
+def test_only_a_graph_takes_the_cores_of_pytorch() -> None:
+    before = torch.get_num_threads()
+    eager = EagerKernel(torch.nn.Identity())
+    graph = Recorder(eager)
+    graph.name = "openvino"
+    try:
+        torch.set_num_threads(2)
+        leave_cores_to(eager)
+        assert torch.get_num_threads() == 2
+        leave_cores_to(graph)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
