@@ -53,12 +53,12 @@ def fill(module: nn.Module, network: Network) -> LoadReport:
         if found is None or problem:
             wrong[name] = f"{problem}; expected shape {list(like.shape)}"
         else:
-            state[ours] = found.reshape(like.shape)
+            state[ours] = found.reshape(like.shape).to(like.dtype)
     leftovers = tuple(name for name in rest if name.startswith(network.names.leftovers))
     unexpected = tuple(name for name in rest if name not in leftovers)
     problems = {**wrong, **dict.fromkeys(unexpected, "is not of this model")}
     if not problems:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)  # a second copy would double the memory
     return LoadReport(
         matched=tuple(network.names.official(ours) for ours in state),
         leftovers=leftovers,
