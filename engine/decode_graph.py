@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.decoder import OVERLAP, Decoded, Decoder, PoseDecoder
 from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
-from engine.kernels.parity import ParityError, relative_error
+from engine.kernels.parity import ParityError, made_anew, relative_error
 from engine.rotation import to_sixd
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
@@ -61,7 +61,9 @@ def graph_decoder(
     newest = schedule.algorithmic_frames
     last = OVERLAP + newest
     shape = (rows, len(BodyPart), decoder.context + 1 + newest)
-    draws = [_draw(decoder, shape) for _ in range(_DRAWS)]
+    generator = torch.Generator()
+    generator.seed()
+    draws = [draw_codes(decoder, shape, generator) for _ in range(_DRAWS)]
     module = DecodeNetwork(decoder, last).eval()
     graph = Graph(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
 
@@ -71,18 +73,11 @@ def graph_decoder(
             _require_parity(decoder, ready, codes, last)
         return ready
 
-    try:
-        return made()
-    except ParityError:
-        # What was kept may be damaged, or of an older version of this program: make it anew.
-        if not settings.forget(graph):
-            raise
-        return made()
+    return made_anew(made, graph, settings)
 
 
 def _require_parity(decoder: Decoder, ready: Decoder, codes: Tensor, last: int) -> None:
-    pairs = zip(_shown(decoder, codes, last), _shown(ready, codes, last), strict=True)
-    error = max(relative_error(expected, got) for expected, got in pairs)
+    error = decoding_error(decoder.decode(codes, last), ready.decode(codes, last))
     if error > TOLERANCE:
         raise ParityError(
             f"decoding as a graph is {error:.2g} off the decoder (at most {TOLERANCE:g}); use the "
@@ -90,15 +85,13 @@ def _require_parity(decoder: Decoder, ready: Decoder, codes: Tensor, last: int) 
         )
 
 
-def _shown(decoder: Decoder, codes: Tensor, last: int) -> Tensors:
-    """What must agree: of a rotation and its negative, which are one, the matrix."""
-    decoded = decoder.decode(codes, last)
-    return tuple(decoded._replace(rotations=to_sixd(decoded.rotations)))
+def decoding_error(expected: Decoded, got: Decoded) -> float:
+    """The worst `relative_error`: of a rotation and its negative, which are one, of the matrix."""
+    shown = (d._replace(rotations=to_sixd(d.rotations)) for d in (expected, got))
+    return max(relative_error(a, b) for a, b in zip(*shown, strict=True))
 
 
-def _draw(decoder: PoseDecoder, shape: tuple[int, ...]) -> Tensor:
+def draw_codes(decoder: PoseDecoder, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Random codes `[B, P, T]`."""
-    generator = torch.Generator()
-    generator.seed()
     share = torch.rand(shape, generator=generator, dtype=torch.float64)
     return (share * torch.tensor(decoder.codebooks)[:, None]).long()

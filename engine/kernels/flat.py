@@ -57,6 +57,12 @@ class FlatWindow(nn.Module):
         return (*outputs.latents, *outputs.logits)
 
 
+def window_outputs(tensors: Tensors) -> WindowOutputs:
+    """What `FlatWindow` gives, as the rest of the engine sees it."""
+    parts = len(tensors) // 2
+    return WindowOutputs(tensors[:parts], tensors[parts:])
+
+
 def draw_window(shape: WindowShape, generator: torch.Generator) -> WindowInputs:
     """A random window as live ones look: a seed of random length is seen, the rest is hidden."""
     rows, frames = shape.rows, shape.frames
@@ -94,6 +100,4 @@ class GraphKernel:
         """Forward over one window."""
         if [tensor.shape for tensor in inputs] != self._shapes:
             return self._other(inputs)
-        outputs = self._run(tuple(inputs))
-        parts = len(outputs) // 2
-        return WindowOutputs(outputs[:parts], outputs[parts:])
+        return window_outputs(self._run(tuple(inputs)))

@@ -33,6 +33,8 @@ class Graph:
     name: of its files. example: one input each, of the shapes that all later ones have. inputs,
     outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
     they are asked for. robust: what the names of those submodules hold that bear 8-bit numbers.
+    halved: names of the submodules that a backend in half precision may compute so; all of it
+    unless given.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Graph:
     outputs: tuple[str, ...]
     samples: Callable[[], Sequence[Tensors]] = tuple
     robust: tuple[str, ...] = ()
+    halved: tuple[str, ...] = ("",)
 
     @property
     def signature(self) -> str:

@@ -4,16 +4,18 @@ On inputs drawn anew, and twice: a recorded graph that replays its old buffers p
 time. Knows nothing of how kernels are made.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
 
 from engine.errors import KernelError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
-from engine.kernels.graph import Precision
+from engine.kernels.graph import Graph, Precision, Settings
+
+_Made = TypeVar("_Made")
 
 
 class ParityError(KernelError):
@@ -92,3 +94,17 @@ def require_parity(
         f"(at most {allowed.error:g} for {precision}), codes {found.codes:.1%} equal (at least "
         f"{allowed.codes:.1%}); use another kernel"
     )
+
+
+def made_anew(make: Callable[[], _Made], graph: Graph, settings: Settings) -> _Made:
+    """What `make` makes of `graph` and checks; where it does not match, without what was kept.
+
+    That may be damaged, or of an older version of this program.
+    """
+    kept = settings.files(graph)
+    try:
+        return make()
+    except ParityError:
+        if settings.files(graph) != kept or not settings.forget(graph):
+            raise
+        return make()

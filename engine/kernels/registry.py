@@ -16,7 +16,7 @@ from engine.kernels.flat import GraphKernel, WindowShape, draw_window, window_gr
 from engine.kernels.graph import Backend, Graph, Precision, Settings
 from engine.kernels.onnx import OnnxBackend
 from engine.kernels.openvino import OpenVinoBackend
-from engine.kernels.parity import ParityError, require_parity
+from engine.kernels.parity import made_anew, require_parity
 from engine.kernels.tensorrt import TensorRtBackend
 
 BACKEND_NAMES: Final = (
@@ -66,14 +66,7 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
         raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
     graph = window_graph(model, request.shape)
     graph = replace(graph, samples=lambda: [tuple(x) for x in request.samples()[::2]])
-    kept = request.settings.files(graph)
-    try:
-        return _checked(chosen, graph, request, eager)
-    except ParityError:
-        # What was kept may be damaged, or of an older version of this program: make it anew.
-        if request.settings.files(graph) != kept or not request.settings.forget(graph):
-            raise
-        return _checked(chosen, graph, request, eager)
+    return made_anew(lambda: _checked(chosen, graph, request, eager), graph, request.settings)
 
 
 def _checked(chosen: Backend, graph: Graph, request: Request, eager: Kernel) -> Kernel:

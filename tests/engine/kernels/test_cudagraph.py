@@ -1,10 +1,17 @@
+"""Recorded graphs. Without a GPU they are recorded by `tests.engine.kernels.tape`."""
+
+import dataclasses
+
 import pytest
 import torch
 
 from engine.errors import KernelError
-from engine.kernels.cudagraph import CudaGraphBackend
-from engine.kernels.graph import Precision, Settings
-from tests.engine.kernels.graphs import other_inputs, small_graph
+from engine.kernels.cudagraph import CudaGraphBackend, Recorded
+from engine.kernels.graph import Graph, Precision, Settings
+from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
+from tests.engine.kernels.tape import record
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -13,12 +20,54 @@ def test_a_machine_without_a_gpu_is_told_so() -> None:
         CudaGraphBackend(Precision.FP16).prepare(small_graph(), Settings())
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_replays_follow_their_inputs() -> None:
-    graph = small_graph()
-    run = CudaGraphBackend(Precision.FP32).prepare(graph, Settings())
+def test_what_cannot_be_recorded_is_a_kernels_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "none")
+    if torch.version.cuda is None:  # PyTorch without CUDA says so with other types of errors too
+        monkeypatch.setattr("engine.kernels.cudagraph.Recorded", _refused)
+    with pytest.raises(KernelError, match="cudagraph cannot record sums: not permitted"):
+        CudaGraphBackend(Precision.FP32).prepare(small_graph(), Settings())
+
+
+def _refused(*_: object) -> None:
+    raise RuntimeError("not permitted when stream is capturing\nand more")
+
+
+def check_replays(graph: Graph, run: Recorded) -> None:
     first = run(graph.example)
     second = run(other_inputs())
     torch.testing.assert_close(second, graph.module(*other_inputs()), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(first, graph.module(*graph.example), atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_played_back_follows_its_inputs() -> None:
+    check_replays(graph := small_graph(), Recorded(graph, CPU, Precision.FP32, record))
+
+
+def test_half_precision_computes_in_half_what_may_be() -> None:
+    for names, off in ((("",), True), (("linear",), True), ((), False)):
+        graph = dataclasses.replace(small_graph(), halved=names)
+        shown = (torch.full((2, 4), 1.0 / 3.0), torch.tensor([2, 1]))
+        y, total = Recorded(graph, CPU, Precision.FP16, record)(shown)
+        expected, _ = graph.module(*shown)
+        assert y.dtype == total.dtype == torch.float32
+        assert bool((y != expected).any()) == off
+        torch.testing.assert_close(y, expected, atol=1e-2, rtol=1e-2)
+    assert next(graph.module.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
+def test_the_transformer_can_be_recorded(precision: Precision) -> None:
+    graph, tolerance = tiny_graph(samples=1), 1e-5 if precision is Precision.FP32 else 2e-2
+    run = Recorded(graph, CPU, precision, record)
+    for shown in (graph.example, *graph.samples()):
+        for ours, theirs in zip(run(shown), graph.module(*shown), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_replays_follow_their_inputs() -> None:
+    check_replays(
+        graph := small_graph(), CudaGraphBackend(Precision.FP32).prepare(graph, Settings())
+    )
