@@ -24,6 +24,7 @@ from engine.listener import Latency, Listener, speaker_index, until
 from engine.pose import PoseChunk
 from engine.schedule import Schedule
 from engine.state import StreamState
+from engine.step import HopStep
 from engine.stream import build_blinks, build_runner
 from engine.text.words import TimedWord, Vocabulary
 
@@ -42,8 +43,9 @@ class StreamPool:
     """Up to `capacity` streams of one bundle; a slot is a number from 0 to capacity - 1.
 
     schedule: the bundle's own unless given, live. kernel: eager unless given; it must take batches
-    of 1 to `capacity` rows, see `engine.kernels.padded`. Raises ConfigError for a schedule of
-    whole files, a full pool, a slot that is not open and an unknown speaker.
+    of 1 to `capacity` rows, see `engine.kernels.padded`; and so must step, which computes hops in
+    its place, see `engine.step_graph.PaddedStep`. Raises ConfigError for a schedule of whole files,
+    a full pool, a slot that is not open and an unknown speaker.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StreamPool:
         *,
         schedule: Schedule | None = None,
         kernel: Kernel | None = None,
+        step: HopStep | None = None,
         events: EventCounter | None = None,
     ) -> None:
         self.schedule = schedule or bundle.config.schedule
@@ -69,7 +72,7 @@ class StreamPool:
         listener = self._new_listener()
         self.latency: Latency = listener.latency
         self.first_hop_samples = listener.first_hop_samples
-        self._runner = build_runner(bundle, self.schedule, kernel, listener.front)
+        self._runner = build_runner(bundle, self.schedule, kernel, listener.front, step=step)
         self._rest = self._runner.fresh([0])
         self._state = self._runner.fresh([0] * capacity)
         self._seats: list[_Seat | None] = [None] * capacity

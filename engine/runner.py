@@ -80,16 +80,15 @@ class Runner:
             )
         self.schedule = schedule
         self.watch: Watch = unwatched
-        chooser = Chooser(parts, choices, sampling)
-        self._pieces = PiecewiseStep(kernel, chooser, decoder, schedule.algorithmic_frames)
+        self._chooser = Chooser(parts, choices, sampling)
+        self._pieces = PiecewiseStep(kernel, self._chooser, decoder, schedule.algorithmic_frames)
         self._step = step or self._pieces
         self._decoder = decoder
-        self._parts = parts
         self._clock = clock
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
-        self._sampling = sampling
+        self._persistence = sampling.persistence
         self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
         self._span = span
@@ -149,8 +148,7 @@ class Runner:
 
     def noise(self, seed: int) -> CodeNoise:
         """The noise of a new stream's choices."""
-        classes = max(module.classes for module in self._parts.values())
-        return CodeNoise(seed, len(BodyPart), classes, self._sampling.persistence)
+        return CodeNoise(seed, len(BodyPart), self._chooser.classes, self._persistence)
 
     def _still(self, state: StreamState) -> None:
         """Make a history of standing at rest in silence, of everything the model is shown."""
@@ -185,7 +183,7 @@ class Runner:
         inputs = self._inputs(state, torch.from_numpy(words), speaker, place)
 
         def draw() -> Tensor | None:
-            return self._noises(state) if self._sampling.temperature > 0 else None
+            return self._noises(state) if self._chooser.samples else None
 
         if self.schedule.files is not None:
             new = self._pieces.codes(inputs, draw, self.watch, place.picked)

@@ -13,7 +13,8 @@ from torch import Tensor
 from engine.decoder import OVERLAP, Decoded, Decoder
 from engine.errors import ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
-from engine.sampling import Chosen, CodeChoice, SamplingConfig, choose_codes
+from engine.model.part_vae import PartVae
+from engine.sampling import CodeChoice, SamplingConfig, choose_codes
 from engine.skeleton import BodyPart
 from engine.statistics import Stage, Watch
 
@@ -24,17 +25,18 @@ Draw = Callable[[], Tensor | None]
 class Chooser:
     """Picks the codes of all parts from what the transformer predicts, see `engine.sampling`.
 
-    choices: of each part; classes unless given.
+    choices: of each part; classes unless given. samples: whether it takes noise, `classes` wide.
     """
 
     def __init__(
         self,
-        parts: Mapping[BodyPart, Chosen],
+        parts: Mapping[BodyPart, PartVae],
         choices: Mapping[BodyPart, CodeChoice],
         sampling: SamplingConfig,
     ) -> None:
         self.samples = sampling.temperature > 0
         self._parts = [parts[part] for part in BodyPart]
+        self.classes = max(vae.classes for vae in self._parts)
         self._choices = [choices.get(part, CodeChoice.CLASS) for part in BodyPart]
         self._sampling = sampling
 

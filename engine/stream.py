@@ -29,6 +29,8 @@ from engine.runner import Runner
 from engine.schedule import FileRules, Schedule
 from engine.state import StreamState
 from engine.statistics import Stage, Watch, unwatched
+from engine.step import Chooser, HopStep
+from engine.step_graph import StepNetwork
 from engine.text.words import TimedWord, Vocabulary
 
 
@@ -51,8 +53,12 @@ def build_runner(
     kernel: Kernel | None,
     front: FrontEndStream,
     decoder: Decoder | None = None,
+    step: HopStep | None = None,
 ) -> Runner:
-    """The window loop of a bundle; kernel: eager unless given, decoder: the bundle's own."""
+    """The window loop of a bundle; kernel: eager unless given, decoder: the bundle's own.
+
+    step: does in live hops what kernel and decoder do, see `step_network`.
+    """
     config = bundle.config
     return Runner(
         kernel or EagerKernel(lean(bundle.gesture), schedule.newest),
@@ -69,7 +75,16 @@ def build_runner(
         span=front.span,
         still_seeds=config.still_seeds,
         seed_motion=config.seed_motion,
+        step=step,
     )
+
+
+def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
+    """All that the networks of a bundle do for a hop of a live schedule, as one module."""
+    config = bundle.config
+    chooser = Chooser(bundle.parts, config.choices, config.sampling)
+    newest = schedule.algorithmic_frames
+    return StepNetwork(lean(bundle.gesture), newest, chooser, pose_decoder(bundle))
 
 
 def build_blinks(config: BundleConfig, seed: int) -> Blinks | None:
@@ -83,7 +98,8 @@ class GestureStream:
     """A live or offline stream of one speaker.
 
     bundle: the model. schedule: the bundle's own unless given. kernel: eager unless given.
-    decoder: the bundle's own unless given, see `engine.decode_graph`.
+    decoder: the bundle's own unless given, see `engine.decode_graph`. step: what computes live hops
+    in the place of these two, see `engine.step_graph`.
     speaker: name or index of one of the bundle's speakers. seed: of the sampling.
     start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed in the
     place of the rest pose: the frames before frame 0, or for whole files frames 0 to n - 1.
@@ -99,6 +115,7 @@ class GestureStream:
         schedule: Schedule | None = None,
         kernel: Kernel | None = None,
         decoder: Decoder | None = None,
+        step: HopStep | None = None,
         speaker: int | str = 0,
         seed: int = 0,
         start: NDArray[np.float32] | None = None,
@@ -115,7 +132,8 @@ class GestureStream:
         self._watch: Watch = unwatched
         vocabulary = Vocabulary(config.vocabulary)
         self._listener = Listener(config, self.schedule, vocabulary, events)
-        self._runner = build_runner(bundle, self.schedule, kernel, self._listener.front, decoder)
+        front = self._listener.front
+        self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)
         self._blinks = build_blinks(config, seed)
 

@@ -31,6 +31,7 @@ LAYERS = (
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
     ("official", "decode_graph", "step"),
+    ("step_graph",),
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
     ("live", "pool"),

@@ -5,12 +5,15 @@ filling rows compute is thrown away and changes nothing.
 """
 
 from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from engine.errors import KernelError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+
+_Made = TypeVar("_Made")
 
 
 def batch_sizes(most: int) -> list[int]:
@@ -23,6 +26,30 @@ def batch_sizes(most: int) -> list[int]:
     return sorted(sizes)
 
 
+class Sizes(Generic[_Made]):
+    """What was made for batches of as many rows as its key. Raises KernelError for nothing."""
+
+    def __init__(self, made: Mapping[int, _Made]) -> None:
+        if not made:
+            raise KernelError("expected at least one kernel to fill up to; make one for 1 row")
+        self._made = dict(sorted(made.items()))
+
+    @property
+    def smallest(self) -> _Made:
+        """What was made for the fewest rows."""
+        return next(iter(self._made.values()))
+
+    def fitting(self, rows: int) -> tuple[int, _Made]:
+        """The smallest that takes so many rows, and how many it takes; KernelError for none."""
+        size = next((size for size in self._made if size >= rows), None)
+        if size is None:
+            raise KernelError(
+                f"this kernel was made for up to {max(self._made)} rows, not {rows}; make the "
+                "pool smaller or the kernel larger"
+            )
+        return size, self._made[size]
+
+
 class PaddedKernel:
     """Runs one of `kernels`, each made for windows of as many rows as its key.
 
@@ -30,30 +57,22 @@ class PaddedKernel:
     """
 
     def __init__(self, kernels: Mapping[int, Kernel]) -> None:
-        if not kernels:
-            raise KernelError("expected at least one kernel to fill up to; make one for 1 row")
-        self._kernels = dict(sorted(kernels.items()))
-        self.name = next(iter(self._kernels.values())).name
+        self._sizes = Sizes(kernels)
+        self.name = self._sizes.smallest.name
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
         """Forward over one window of each row."""
         rows = len(inputs.speaker)
-        size = next((size for size in self._kernels if size >= rows), None)
-        if size is None:
-            raise KernelError(
-                f"this kernel was made for up to {max(self._kernels)} rows, not {rows}; make the "
-                "pool smaller or the kernel larger"
-            )
-        kernel = self._kernels[size]
+        size, kernel = self._sizes.fitting(rows)
         if size == rows:
             return kernel(inputs)
-        outputs = kernel(WindowInputs(*(_filled(tensor, size) for tensor in inputs)))
+        outputs = kernel(WindowInputs(*(filled(tensor, size) for tensor in inputs)))
         return WindowOutputs(
             tuple(tensor[:rows] for tensor in outputs.latents),
             tuple(tensor[:rows] for tensor in outputs.logits),
         )
 
 
-def _filled(tensor: Tensor, rows: int) -> Tensor:
+def filled(tensor: Tensor, rows: int) -> Tensor:
     """`tensor` with copies of its last row behind it: ordinary values, as a kernel expects them."""
     return torch.cat((tensor, tensor[-1:].expand(rows - len(tensor), *tensor.shape[1:])))
