@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -154,6 +154,18 @@ class MissingEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         raise BundleError("this bundle holds no encoders: it decodes codes, it cannot make them")
+
+
+class MissingNetwork(nn.Module):
+    """Stands where the gesture transformer was; using it raises BundleError."""
+
+    def forward(self, *inputs: object, **options: object) -> Tensor:
+        raise BundleError("this bundle's gesture transformer was given to a kernel: use that")
+
+
+def without_network(bundle: Bundle) -> Bundle:
+    """The bundle for streams whose kernel holds the transformer; all else is shared."""
+    return replace(bundle, gesture=cast(GestureModel, MissingNetwork()))
 
 
 def new_bundle(config: BundleConfig) -> Bundle:

@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from engine.errors import ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.graph import Graph, Run, Tensors
 
@@ -87,10 +88,11 @@ def window_graph(model: nn.Module, shape: WindowShape) -> Graph:
 class GraphKernel:
     """A kernel that runs a graph made ready; windows of other shapes go to `other`.
 
-    Those are the last windows of files, which are shorter.
+    Those are the last windows of files, which are shorter. Without `other` they raise ShapeError,
+    and the network's own weights need not stay in memory.
     """
 
-    def __init__(self, name: str, run: Run, graph: Graph, other: Kernel) -> None:
+    def __init__(self, name: str, run: Run, graph: Graph, other: Kernel | None) -> None:
         self.name = name
         self._run = run
         self._shapes = [tensor.shape for tensor in graph.example]
@@ -99,5 +101,13 @@ class GraphKernel:
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
         """Forward over one window."""
         if [tensor.shape for tensor in inputs] != self._shapes:
-            return self._other(inputs)
+            return self._elsewhere(inputs)
         return window_outputs(self._run(tuple(inputs)))
+
+    def _elsewhere(self, inputs: WindowInputs) -> WindowOutputs:
+        if self._other is None:
+            raise ShapeError(
+                f"kernel {self.name} was made for inputs of {[list(s) for s in self._shapes]}, got "
+                f"{[list(tensor.shape) for tensor in inputs]}; use the eager kernel for these"
+            )
+        return self._other(inputs)

@@ -32,12 +32,13 @@ class Request:
     """What a backend must know to make a kernel of a model.
 
     shape: of all windows. samples: real windows for 8 bits, every other one to calibrate on and
-    the rest to compare on; recorded only when asked for.
+    the rest to compare on; recorded only when asked for. fixed: no window will have another shape.
     """
 
     shape: WindowShape
     settings: Settings = field(default_factory=Settings)
     samples: Callable[[], Sequence[WindowInputs]] = tuple
+    fixed: bool = False
 
 
 def backend(name: str) -> Backend:
@@ -70,7 +71,8 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
 
 
 def _checked(chosen: Backend, graph: Graph, request: Request, eager: Kernel) -> Kernel:
-    kernel = GraphKernel(chosen.name, chosen.prepare(graph, request.settings), graph, eager)
+    other = None if request.fixed else eager
+    kernel = GraphKernel(chosen.name, chosen.prepare(graph, request.settings), graph, other)
     require_parity(kernel, eager, _windows(chosen, request), chosen.precision)
     return kernel
 

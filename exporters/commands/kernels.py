@@ -27,7 +27,7 @@ from engine import model as model_package
 from engine import rotation
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
-from engine.bundle import Bundle
+from engine.bundle import Bundle, without_network
 from engine.config import to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
@@ -176,6 +176,7 @@ def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 
         window_shape(bundle, schedule, rows),
         settings,
         lambda: batched(kept_windows(bundle, schedule, settings), rows),
+        fixed=schedule.files is None,
     )
 
 
@@ -222,6 +223,11 @@ def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ker
     except MissingBackendError as error:
         say(f"note: {error}; running eager")
         return EagerKernel(lean(bundle.gesture), schedule.newest)
+
+
+def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
+    """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
+    return bundle if kernel.name == EagerKernel.name else without_network(bundle)
 
 
 def leave_cores_to(kernel: Kernel) -> None:

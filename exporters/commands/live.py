@@ -34,6 +34,7 @@ from exporters.commands.kernels import (
     leave_cores_to,
     ready_decoder,
     ready_kernel,
+    spared,
 )
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -155,11 +156,13 @@ def _live(options: argparse.Namespace) -> int:
         bundle = load_for_use(options.model)
         schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
         kernel = ready_kernel(options.kernel, bundle, schedule, say)
+        decoder = ready_decoder(kernel, bundle, schedule, say)
+        bundle = spared(kernel, bundle)
         stream = GestureStream(
             bundle,
             schedule=schedule,
             kernel=kernel,
-            decoder=ready_decoder(kernel, bundle, schedule, say),
+            decoder=decoder,
             speaker=speaker_of(options.speaker, bundle),
             seed=options.seed,
             events=events,

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import OUTPUTS, GraphKernel, draw_window, window_graph
@@ -45,3 +47,5 @@ def test_windows_of_another_length_go_to_the_other_kernel() -> None:
     motion, mask, audio, words, speaker = graph.example
     short = WindowInputs(motion[:, :8], mask[:, :8], audio[:, :8], words[:, :8], speaker)
     assert kernel(short).logits[0].shape == (1, 8, 24)
+    with pytest.raises(ShapeError, match="kernel zeros was made for inputs of"):
+        GraphKernel("zeros", run, graph, None)(short)

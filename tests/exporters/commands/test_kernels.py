@@ -1,4 +1,6 @@
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +8,14 @@ import pytest
 import soundfile
 import torch
 
+from engine.bundle import Bundle
 from engine.config import FrontEnd
-from engine.errors import KernelError, MissingBackendError
-from engine.kernels.base import Kernel
+from engine.errors import BundleError, KernelError, MissingBackendError
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
 from engine.kernels.registry import Request
+from engine.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
     Recorder,
@@ -21,10 +25,12 @@ from exporters.commands.kernels import (
     model_folder,
     ready_kernel,
     real_windows,
+    spared,
     window_shape,
 )
 from tests.engine.kernels.graphs import SHAPE
 from tests.models import tiny_bundle, tiny_published_bundle
+from tests.sounds import babble
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +179,36 @@ def test_only_a_graph_takes_the_cores_of_pytorch() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
+    class Taken:
+        name = "taken"
+
+        def __init__(self, inner: Kernel) -> None:
+            self._inner = inner
+
+        def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+            return self._inner(inputs)
+
+    bundle = tiny_bundle()
+    eager = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
+    assert spared(eager, bundle) is bundle
+    kernel = Taken(eager)
+    light = spared(kernel, bundle)
+    watched = weakref.ref(bundle.gesture)
+    with pytest.raises(BundleError, match="given to a kernel"):
+        light.gesture(None)
+    sound = babble(1.0)
+
+    def first(given: Bundle, by: Kernel) -> np.ndarray:
+        stream = GestureStream(given, kernel=by)
+        stream.feed_audio(sound)
+        chunk = stream.next_chunk()
+        assert chunk is not None
+        return chunk.rotations
+
+    np.testing.assert_array_equal(first(light, kernel), first(bundle, kernel))
+    del bundle, eager, kernel
+    gc.collect()
+    assert watched() is None
