@@ -26,6 +26,7 @@ class Chooser:
     """Picks the codes of all parts from what the transformer predicts, see `engine.sampling`.
 
     choices: of each part; classes unless given. samples: whether it takes noise, `classes` wide.
+    widths: of each part's latents.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Chooser:
         self.samples = sampling.temperature > 0
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
+        self.widths = [vae.code_dim for vae in self._parts]
         self._choices = [choices.get(part, CodeChoice.CLASS) for part in BodyPart]
         self._sampling = sampling
 

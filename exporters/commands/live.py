@@ -29,13 +29,8 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import (
-    add_kernel_option,
-    leave_cores_to,
-    ready_decoder,
-    ready_kernel,
-    spared,
-)
+from exporters.commands.kernels import add_kernel_option, leave_cores_to, spared
+from exporters.commands.steps import ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -155,19 +150,17 @@ def _live(options: argparse.Namespace) -> int:
         stack.callback(source.close)
         bundle = load_for_use(options.model)
         schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
-        kernel = ready_kernel(options.kernel, bundle, schedule, say)
-        decoder = ready_decoder(kernel, bundle, schedule, say)
-        bundle = spared(kernel, bundle)
+        networks = ready_networks(options.kernel, bundle, schedule, say)
+        bundle = spared(networks["kernel"], bundle)
         stream = GestureStream(
             bundle,
+            **networks,
             schedule=schedule,
-            kernel=kernel,
-            decoder=decoder,
             speaker=speaker_of(options.speaker, bundle),
             seed=options.seed,
             events=events,
         )
-        leave_cores_to(kernel)
+        leave_cores_to(networks["kernel"])
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)

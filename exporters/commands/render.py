@@ -26,7 +26,8 @@ from exporters.commands.common import (
     say,
     speaker_of,
 )
-from exporters.commands.kernels import add_kernel_option, ready_decoder, ready_kernel
+from exporters.commands.kernels import add_kernel_option
+from exporters.commands.steps import ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 
@@ -170,12 +171,10 @@ def _render_one(job: _Job, bundle: Bundle, options: argparse.Namespace) -> Summa
     events = EventCounter()
     source = WavSource(job.sound, events=events)
     schedule = named_schedule(options.schedule, bundle)
-    kernel = ready_kernel(options.kernel, bundle, schedule, say)
     stream = GestureStream(
         bundle,
+        **ready_networks(options.kernel, bundle, schedule, say),
         schedule=schedule,
-        kernel=kernel,
-        decoder=ready_decoder(kernel, bundle, schedule, say),
         speaker=speaker_of(options.speaker, bundle),
         seed=options.seed,
         events=events,

@@ -23,7 +23,7 @@ from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from engine.statistics import Stage, StageTimings, unwatched
 from engine.step import Draw, Stepped
-from engine.step_graph import GraphStep, HopInputs, PaddedStep, graph_step
+from engine.step_graph import GraphStep, HopInputs, Outcome, PaddedStep, graph_step
 from engine.stream import GestureStream, step_network
 from tests.engine.kernels.graphs import SHAPE
 from tests.engine.kernels.tape import Tape, record
@@ -134,8 +134,8 @@ def test_it_is_its_pieces_bit_for_bit(kind: str) -> None:
         assert (noise is not None) == (kind != "likeliest")
         expected = pieces(window, history, given(noise), unwatched)
         with torch.inference_mode():
-            got = network(*inputs.flat)
-        for ours, theirs in zip(got, tensors_of(expected), strict=True):
+            got = Outcome.of(network(*inputs.flat))
+        for ours, theirs in zip((got.codes, *got.decoded), tensors_of(expected), strict=True):
             assert torch.equal(ours, theirs)
 
 
@@ -201,7 +201,10 @@ def test_what_does_not_match_is_refused_with_the_figures() -> None:
         return (tensor + 1) % 24 if i == 0 else tensor
 
     def other_poses(i: int, tensor: Tensor) -> Tensor:
-        return tensor * 1.01 if i == 2 else tensor
+        return tensor * 1.01 if i == 3 else tensor
+
+    def other_latents(i: int, tensor: Tensor) -> Tensor:
+        return tensor * 1.01 if i == 1 else tensor
 
     def no_codes(i: int, tensor: Tensor) -> Tensor:
         return tensor - 100 if i == 0 else tensor
@@ -210,6 +213,8 @@ def test_what_does_not_match_is_refused_with_the_figures() -> None:
         step_of(tiny_bundle(), Plain(other_codes))
     with pytest.raises(ParityError, match=r"codes 100\.0% equal .* 0\.01 apart \(at most 0\.001\)"):
         step_of(tiny_bundle(), Plain(other_poses))
+    with pytest.raises(ParityError, match=r"latents 0\.01 apart \(at most 0\.001\), codes 100\.0%"):
+        step_of(tiny_bundle(), Plain(other_latents))
     with pytest.raises(ParityError, match=r"codes 0\.0% equal .* inf apart"):
         step_of(tiny_bundle(), Plain(no_codes))
 
@@ -245,19 +250,15 @@ def test_inputs_of_a_stream_are_compared_too() -> None:
         graph_step(network, wrong, Plain(), Settings())
 
 
-def test_hops_of_other_shapes_are_computed_in_pieces() -> None:
-    bundle, plain = tiny_bundle(), Plain()
-    step, calls = step_of(bundle, plain), plain.calls
+def test_hops_of_other_shapes_are_refused() -> None:
+    bundle = tiny_bundle()
+    step = step_of(bundle, Plain())
     window, history, noise = drawn(bundle, 2, 0)
-    draws = iter([noise])
-    expected = (
-        step_network(bundle, SCHEDULE).eval().pieces()(window, history, given(noise), unwatched)
-    )
-    got = step(window, history, lambda: next(draws), unwatched)
-    assert plain.calls == calls
-    assert all(
-        torch.equal(a, b) for a, b in zip(tensors_of(got), tensors_of(expected), strict=True)
-    )
+    with pytest.raises(ShapeError, match=r"made for \[\[1, 24, 337\].* got \[\[2, 24, 337\]"):
+        step(window, history, given(noise), unwatched)
+    window, history, noise = drawn(bundle, 1, 0)
+    with pytest.raises(ShapeError, match="make one for these"):
+        step(window, history, given(None), unwatched)
 
 
 def test_stages_are_those_that_can_be_told_apart() -> None:
