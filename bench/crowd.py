@@ -19,6 +19,7 @@ from engine.pool import StreamPool
 from engine.pose import PoseChunk
 from engine.schedule import Schedule
 from engine.statistics import percentiles
+from engine.step import HopStep
 
 RATE = 16000
 BUDGET_S = 0.1
@@ -95,10 +96,11 @@ class Crowd:
         *,
         schedule: Schedule,
         kernel: Kernel | None = None,
+        step: HopStep | None = None,
         seed: int = 0,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self._pool = StreamPool(bundle, streams, schedule=schedule, kernel=kernel)
+        self._pool = StreamPool(bundle, streams, schedule=schedule, kernel=kernel, step=step)
         self._batcher = Batcher(streams)
         self._clock = bundle.config.clock
         self._hop = schedule.hop

@@ -39,9 +39,9 @@ from exporters.commands.kernels import (
     CLIP,
     batched,
     kernel_request,
-    ready_decoder,
     real_windows,
 )
+from exporters.commands.steps import networks_of
 
 _WINDOWS = 24
 _WHOLE = "whole window"
@@ -188,8 +188,8 @@ def _steps(
     sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
     calls: dict[str, Callable[[], object]] = {}
     for name, kernel in ready.items() if options.rows == 1 else ():
-        decoder = ready_decoder(kernel, bundle, schedule, say)
-        stream = GestureStream(bundle, schedule=schedule, kernel=kernel, decoder=decoder)
+        networks = networks_of(kernel, bundle, schedule, say)
+        stream = GestureStream(bundle, **networks, schedule=schedule)
         stream.feed_audio(sound)
         calls[name] = stream.next_chunk
     plain, decoder = EagerKernel(bundle.gesture), pose_decoder(bundle)

@@ -24,9 +24,12 @@ from engine.kernels.padded import PaddedKernel, batch_sizes
 from engine.kernels.registry import make_kernel
 from engine.model.lean import lean
 from engine.schedule import Schedule
+from engine.step import HopStep
+from engine.step_graph import PaddedStep
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import kernel_request
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.steps import WHOLE, make_step
 
 _FINE = 0.04  # of the number found: nearer is within what two runs differ by
 _PATIENCE_S = 300.0
@@ -156,7 +159,7 @@ def _work(
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
     schedule = bundle.config.schedule.with_hop(setting.hop, None)
-    kernel = pool_kernel(setting.kernel, bundle, schedule, streams)
+    kernel, step = pool_networks(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)
     crowd = Crowd(
         placed(bundle, setting.device),
@@ -164,6 +167,7 @@ def _work(
         sound,
         schedule=schedule,
         kernel=kernel,
+        step=step,
         seed=number,
     )
     crowd.warm_up()
@@ -171,12 +175,24 @@ def _work(
     pipe.send(crowd.run(setting.seconds))
 
 
-def pool_kernel(name: str, bundle: Bundle, schedule: Schedule, most: int) -> Kernel | None:
-    """A kernel for batches of up to `most` rows; None for the eager one, which takes any."""
+def pool_networks(
+    name: str, bundle: Bundle, schedule: Schedule, most: int
+) -> tuple[Kernel | None, HopStep | None]:
+    """What computes batches of up to `most` rows: a kernel, or whole hops for one that records.
+
+    Neither for the eager kernel, which takes any number of rows.
+    """
     if name == EagerKernel.name:
-        return None
+        return None, None
+    if name in WHOLE:
+        steps = {n: make_step(name, bundle, schedule, _unsaid, rows=n) for n in batch_sizes(most)}
+        return None, PaddedStep(steps)
     kernels = {}
     for rows in batch_sizes(most):
-        request = kernel_request(bundle, schedule, lambda _: None, rows=rows)
+        request = kernel_request(bundle, schedule, _unsaid, rows=rows)
         kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
-    return PaddedKernel(kernels)
+    return PaddedKernel(kernels), None
+
+
+def _unsaid(text: str) -> None:
+    del text

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from bench import streams
-from bench.crowd import CrowdRun
-from bench.streams import Setting, largest, line, pool_kernel, trial
+from bench.crowd import Crowd, CrowdRun
+from bench.streams import Setting, largest, line, pool_networks, trial
 from engine.bundle import save_bundle
 from engine.pool import StreamPool
+from exporters.commands import steps
 from exporters.commands.live import DEMO_SOUND
+from tests.engine.test_step_graph import Plain
 from tests.models import tiny_bundle
 from tests.sounds import babble
 
@@ -76,11 +78,28 @@ def test_kernels_of_fixed_shapes_serve_a_pool(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     bundle = tiny_bundle()
     schedule = bundle.config.schedule
-    assert pool_kernel("eager", bundle, schedule, 3) is None
-    kernel = pool_kernel("onnx", bundle, schedule, 3)
+    assert pool_networks("eager", bundle, schedule, 3) == (None, None)
+    kernel, step = pool_networks("onnx", bundle, schedule, 3)
     assert kernel is not None
+    assert step is None
     pool = StreamPool(bundle, 3, kernel=kernel)
     for number in range(3):
         pool.feed_audio(pool.open(seed=number), babble(0.5, seed=number))
     for slots in ([0], [0, 1], [0, 1, 2]):
         assert sorted(pool.step(slots)) == slots
+
+
+def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plain = Plain()
+    monkeypatch.setattr(steps, "backend", lambda name: plain)
+    bundle = tiny_bundle()
+    kernel, step = pool_networks("cudagraph", bundle, bundle.config.schedule, 2)
+    assert kernel is None
+    assert [graph.example[0].shape[0] for graph in plain.graphs] == [1, 2]
+    crowd = Crowd(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
+    calls = plain.calls
+    crowd.warm_up()
+    assert plain.calls > calls
