@@ -38,6 +38,7 @@ from engine.pose import HandReference, PoseFormat
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import OFFLINE, Schedule
 from engine.skeleton import BodyPart
+from engine.steadying import SteadyConfig
 
 CONFIG_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -76,7 +77,8 @@ class BundleConfig:
     it goes. global_zeroed: fields of the lower-body vector that the global motion network was
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
     trained_for: schedules seen in training. blinks: laid over the face of a network that makes
-    none; nothing is laid over it unless given.
+    none; steady: takes the trembling from upper body and hands. Nothing is done to what the
+    network makes unless one is given.
     """
 
     name: str
@@ -104,6 +106,7 @@ class BundleConfig:
     seed_motion: SeedMotion = SeedMotion.RAW
     global_orthonormal: bool = False
     blinks: BlinkConfig | None = None
+    steady: SteadyConfig | None = None
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))

@@ -7,7 +7,6 @@ pass. Who is computed when is the host's choice, see `engine.batching`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from engine.blinks import Blinks
 from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.events import EventCounter
+from engine.finish import Finish
 from engine.kernels.base import Kernel
 from engine.listener import Latency, Listener, speaker_index, until
 from engine.pose import PoseChunk
 from engine.schedule import Schedule
 from engine.state import StreamState
 from engine.step import HopStep
-from engine.stream import build_blinks, build_runner
+from engine.stream import build_runner
 from engine.text.words import TimedWord, Vocabulary
 
 
@@ -35,7 +34,7 @@ class _Seat:
 
     listener: Listener
     speaker: int
-    blinks: Blinks | None
+    finish: Finish
     total: int | None = None
 
 
@@ -93,7 +92,7 @@ class StreamPool:
                 "pool"
             )
         slot = self._seats.index(None)
-        self._seats[slot] = _Seat(self._new_listener(), number, build_blinks(self._config, seed))
+        self._seats[slot] = _Seat(self._new_listener(), number, Finish(self._config, seed))
         self._rest.noise[0] = self._runner.noise(seed)
         self._state.put([slot], self._rest)
         return slot
@@ -137,13 +136,13 @@ class StreamPool:
     def snapshot(self, slot: int) -> dict[str, Any]:
         """Everything remembered of a stream that goes on, as `GestureStream.snapshot` gives it."""
         seat, state = self._seat(slot), self._state.take([slot]).copy()
-        return {"listener": seat.listener.snapshot(), "state": state, "blinks": copy(seat.blinks)}
+        return {"listener": seat.listener.snapshot(), "state": state, "finish": seat.finish.copy()}
 
     def restore(self, slot: int, snapshot: dict[str, Any]) -> None:
         """Go on in this slot from a snapshot of another slot, or of a stream made the same way."""
         seat = self._seat(slot)
         seat.listener.restore(snapshot["listener"])
-        seat.blinks = copy(snapshot["blinks"])
+        seat.finish = snapshot["finish"].copy()
         seat.total = None
         self._state.put([slot], snapshot["state"].copy())
 
@@ -206,12 +205,11 @@ class StreamPool:
         self._state.put(slots, state)
 
     def _finished(self, slots: list[int], chunks: list[PoseChunk]) -> dict[int, PoseChunk]:
-        """Chunks by slot, flagged, blinking, and cut where the sound of a stream ended."""
+        """Chunks by slot, flagged, finished, and cut where the sound of a stream ended."""
         result = {}
         for slot, chunk in zip(slots, chunks, strict=True):
             seat = self._seat(slot)
-            heard = seat.listener.flagged(chunk)
-            whole = heard if seat.blinks is None else seat.blinks.over(heard)
+            whole = seat.finish.over(seat.listener.flagged(chunk))
             cut = whole if seat.total is None else until(whole, seat.total)
             if cut is not None:
                 result[slot] = cut

@@ -6,7 +6,6 @@ as their audio (and the look-ahead) is complete. Hears by a Listener, moves by a
 """
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.front import FrontEndStream
-from engine.blinks import Blinks
-from engine.bundle import Bundle, BundleConfig
+from engine.bundle import Bundle
 from engine.decoder import Decoder, PoseDecoder
 from engine.events import EventCounter
-from engine.face import face_basis
+from engine.finish import Finish
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.layout import LOCAL_MOTION
@@ -87,13 +85,6 @@ def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
     return StepNetwork(lean(bundle.gesture), newest, chooser, pose_decoder(bundle))
 
 
-def build_blinks(config: BundleConfig, seed: int) -> Blinks | None:
-    """The blinks of a new stream, where the bundle asks for any."""
-    if config.blinks is None:
-        return None
-    return Blinks(config.blinks.per_minute, seed, face_basis(config.face), config.clock.frame_rate)
-
-
 class GestureStream:
     """A live or offline stream of one speaker.
 
@@ -135,7 +126,7 @@ class GestureStream:
         front = self._listener.front
         self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)
-        self._blinks = build_blinks(config, seed)
+        self._finish = Finish(config, seed)
 
     @property
     def latency(self) -> Latency:
@@ -220,9 +211,8 @@ class GestureStream:
         return self._runner.step(self._state, entries[None], words[None], self._speaker)
 
     def _finished(self, chunk: PoseChunk) -> PoseChunk:
-        """The chunk as it goes out: flagged, and with the bundle's blinks."""
-        heard = self._listener.flagged(chunk)
-        return heard if self._blinks is None else self._blinks.over(heard)
+        """The chunk as it goes out: flagged, and with the bundle's finish."""
+        return self._finish.over(self._listener.flagged(chunk))
 
     def cancel(self) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""
@@ -233,18 +223,18 @@ class GestureStream:
         """Forget everything: the next sample is sample 0."""
         self._listener.reset()
         self._state = self._runner.fresh([self._seed], self._start)
-        self._blinks = build_blinks(self._config, self._seed)
+        self._finish = Finish(self._config, self._seed)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""
         return {
             "listener": self._listener.snapshot(),
             "state": self._state.copy(),
-            "blinks": copy(self._blinks),
+            "finish": self._finish.copy(),
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from a snapshot of a stream made the same way."""
         self._listener.restore(snapshot["listener"])
         self._state = snapshot["state"].copy()
-        self._blinks = copy(snapshot["blinks"])
+        self._finish = snapshot["finish"].copy()

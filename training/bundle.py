@@ -26,6 +26,7 @@ from engine.pose import HandReference, Motion
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
+from engine.steadying import SteadyConfig
 from training.data.clips import load_clip
 from training.data.vectors import part_vector
 from training.gestures.gesture import SCHEDULES, SPEAKERS, read_vocabulary
@@ -40,7 +41,7 @@ class BundleSettings:
     stage gesture wrote down, unless given; speakers likewise.
 
     face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks: see
-    `engine.blinks`; for faces that learned none.
+    `engine.blinks`; for faces that learned none. steady: see `engine.steadying`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class BundleSettings:
     encoders: bool = False
     homing_s: float = 0.0
     blinks: BlinkConfig | None = None
+    steady: SteadyConfig | None = None
     most_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
@@ -105,6 +107,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         clock=FrameClock(frame_rate=settings.frame_rate),
         homing_s=settings.homing_s,
         blinks=settings.blinks,
+        steady=settings.steady,
     )
 
 

@@ -13,6 +13,7 @@ from engine.official import load_model
 from engine.official.report import LoadReport
 from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
 from engine.schedule import Schedule
+from engine.steadying import SteadyConfig
 from exporters.commands.common import guarded, say
 
 
@@ -90,12 +91,19 @@ def _description(bundle: Bundle) -> list[str]:
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
         f"blinks laid over it: {_blinks(config.blinks)}",
+        f"upper body and hands steadied: {_steady(config.steady)}",
         f"schedule: {_schedule(config.schedule)}",
         f"schedule of whole files: {_schedule(config.offline)}",
         f"licence: {config.provenance.licence}",
         f"data: {', '.join(config.provenance.data)}",
         *(f"note: {note}" for note in config.provenance.notes),
     ]
+
+
+def _steady(steady: SteadyConfig | None) -> str:
+    if steady is None:
+        return "no"
+    return f"from {steady.cutoff_hz:g} Hz at rest, {steady.lift:g} Hz more a rad/s"
 
 
 def _blinks(blinks: BlinkConfig | None) -> str:

@@ -14,7 +14,7 @@ from engine.face import ARKIT_51, ARKIT_52, FLAME_100
 from engine.pool import StreamPool
 from engine.pose import FrameFlag, PoseChunk
 from engine.schedule import Schedule
-from engine.stream import GestureStream, build_blinks
+from engine.stream import GestureStream
 from tests import laws
 from tests.models import tiny_bundle
 from tests.sounds import babble
@@ -259,7 +259,7 @@ def test_a_stream_takes_its_blinks_into_a_pool_and_out_again() -> None:
 
 def test_nothing_but_lids_and_wide_eyes_changes_and_nothing_without_the_section() -> None:
     """The network is shown the same history with blinks and without."""
-    assert build_blinks(tiny_bundle().config, 0) is None
+    assert tiny_bundle().config.blinks is None
     plain, laid = whole(tiny_bundle()), whole(blinking())
     changed = np.flatnonzero((plain != laid).any(0))
     assert changed.size

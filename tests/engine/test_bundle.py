@@ -25,6 +25,7 @@ from engine.bundle import (
 from engine.config import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
 from engine.pose import concatenate
+from engine.steadying import SteadyConfig
 from engine.stream import GestureStream
 from tests.models import tiny_bundle, tiny_published_bundle, tiny_published_config
 from tests.sounds import babble
@@ -198,12 +199,13 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
     assert load_bundle(tmp_path).config == bundle.config
 
 
-def test_blinks_survive_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
+def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5))
+    steady = SteadyConfig(2.5, 0.5)
+    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5), steady=steady)
     save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
-    assert load_config(tmp_path).blinks == BlinkConfig(12.5)
-    edit_json(lambda m: m.pop("blinks"))(tmp_path)
+    assert load_config(tmp_path) == config
+    edit_json(lambda m: (m.pop("blinks"), m.pop("steady")))(tmp_path)
     assert load_config(tmp_path) == bundle.config
 
 

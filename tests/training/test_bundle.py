@@ -14,6 +14,7 @@ from engine.model.builders import build_gesture_model
 from engine.model.vector_quantizer import Quantized
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
+from engine.steadying import SteadyConfig
 from tests.material import CODE_DIM, CODES, save_parts, waving
 from training import bundle
 from training.bundle import BundleSettings, rest_codes
@@ -58,11 +59,14 @@ def test_the_bundle_says_what_it_is(made):
     assert made.config.global_motion.width == 12
 
 
-def test_it_blinks_where_the_settings_say_so(made, data):
+def test_motion_is_finished_where_the_settings_say_so(made, data):
     assert made.config.blinks is None
-    settings = from_mapping(BundleSettings, {**CONFIG, "blinks": {"per_minute": 17}})
+    assert made.config.steady is None
+    asked = {"blinks": {"per_minute": 17}, "steady": {"cutoff_hz": 2.5, "lift": 1}}
+    settings = from_mapping(BundleSettings, {**CONFIG, **asked})
     config = bundle.bundle_config(settings, data / "vq", data / "gesture")
     assert config.blinks == BlinkConfig(17.0)
+    assert config.steady == SteadyConfig(2.5, 1.0)
 
 
 def test_speakers_are_those_of_the_training(made, data):

@@ -101,6 +101,7 @@ def test_show(layout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "name: random" in said
     assert "hears: wave" in said
     assert "blinks laid over it: none" in said
+    assert "upper body and hands steadied: no" in said
     assert "window 24, seed 4, hop 20" in said
     assert main(["show"]) == 0
     assert "licence: Apache-2.0" in capsys.readouterr().out
