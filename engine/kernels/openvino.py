@@ -79,7 +79,11 @@ def _kept(core: Any, path: Path) -> Any | None:
 def _converted(openvino: Any, graph: Graph) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that shapes are traced as constants, which is meant
-        model = openvino.convert_model(graph.module, example_input=graph.example)
+        try:
+            model = openvino.convert_model(graph.module, example_input=graph.example)
+        except Exception as error:  # it raises whatever its stages raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise KernelError(f"OpenVINO cannot convert {graph.name}: {reason}") from error
     for port, name in zip(model.inputs, graph.inputs, strict=True):
         port.get_tensor().set_names({name})
     for port, name in zip(model.outputs, graph.outputs, strict=True):

@@ -24,7 +24,7 @@ import torch
 
 from engine import decoder as decoder_module
 from engine import model as model_package
-from engine import rotation
+from engine import rotation, sampling, step, step_graph
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle, without_network
@@ -134,8 +134,9 @@ def cache_root() -> Path:
 def model_folder(bundle: Bundle) -> Path:
     """The folder of what is kept of `bundle`."""
     digest = hashlib.sha256(json.dumps(to_mapping(bundle.config), sort_keys=True).encode())
-    networks = Path(str(model_package.__file__)).parent.glob("*.py")
-    for source in (*sorted(networks), Path(decoder_module.__file__), Path(rotation.__file__)):
+    networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
+    around = (decoder_module, rotation, sampling, step, step_graph)
+    for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
     for key, module in bundle.modules().items():
         for name, tensor in module.state_dict().items():
@@ -259,10 +260,7 @@ def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) 
 
 def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
     """What was chosen here before, else the fastest of the candidates."""
-    folder, say = request.settings.folder, request.settings.say
-    assert folder is not None
-    key = hashlib.sha256(f"{machine()} {request.shape} {request.settings.threads}".encode())
-    path = folder / f"auto_{key.hexdigest()[:16]}.json"
+    say, path = request.settings.say, _auto_file(request)
     chosen = _remembered(path)
     if chosen is not None:
         try:
@@ -279,6 +277,17 @@ def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in listed.items())
     say(f"kernel auto: {best} ({told})")
     return make_kernel(best, lean(bundle.gesture), request)
+
+
+def chosen_before(bundle: Bundle, schedule: Schedule, say: Say) -> str | None:
+    """The kernel that `auto` chose on this machine; None where it has not yet."""
+    return _remembered(_auto_file(kernel_request(bundle, schedule, say)))
+
+
+def _auto_file(request: Request) -> Path:
+    assert request.settings.folder is not None
+    key = hashlib.sha256(f"{machine()} {request.shape} {request.settings.threads}".encode())
+    return request.settings.folder / f"auto_{key.hexdigest()[:16]}.json"
 
 
 def _remembered(path: Path) -> str | None:

@@ -148,19 +148,7 @@ def _live(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source, source_name = _source(options, events)
         stack.callback(source.close)
-        bundle = load_for_use(options.model)
-        schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
-        networks = ready_networks(options.kernel, bundle, schedule, say)
-        bundle = spared(networks["kernel"], bundle)
-        stream = GestureStream(
-            bundle,
-            **networks,
-            schedule=schedule,
-            speaker=speaker_of(options.speaker, bundle),
-            seed=options.seed,
-            events=events,
-        )
-        leave_cores_to(networks["kernel"])
+        stream, name = _stream(options, events)
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
@@ -170,7 +158,7 @@ def _live(options: argparse.Namespace) -> int:
             source,
             sinks,
             events=events,
-            bundle_name=bundle.config.name,
+            bundle_name=name,
             realtime=options.speed == "realtime",
             output_rate=options.fps,
             duration_s=options.duration,
@@ -193,6 +181,23 @@ def _live(options: argparse.Namespace) -> int:
         summary = session.run()
         _report(summary, player, sinks, options.json)
     return 0
+
+
+def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
+    """The stream that is asked for, and the name of its bundle."""
+    bundle = load_for_use(options.model)
+    schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
+    networks = ready_networks(options.kernel, bundle, schedule, say)
+    stream = GestureStream(
+        spared(networks["kernel"], bundle),
+        **networks,
+        schedule=schedule,
+        speaker=speaker_of(options.speaker, bundle),
+        seed=options.seed,
+        events=events,
+    )
+    leave_cores_to(networks["kernel"])
+    return stream, bundle.config.name
 
 
 def _check(options: argparse.Namespace) -> None:

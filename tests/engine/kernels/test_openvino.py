@@ -1,7 +1,9 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.flat import ROBUST
@@ -48,6 +50,18 @@ def test_what_was_converted_is_kept_and_a_damaged_file_made_anew(tmp_path: Path)
     run = backend.prepare(graph, settings)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
     assert len(told) == 2
+
+
+class Broken(nn.Module):
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no such operator\nand more")
+
+
+def test_what_cannot_be_converted_is_a_kernels_error() -> None:
+    pytest.importorskip("openvino")
+    graph = dataclasses.replace(small_graph(), module=Broken())
+    with pytest.raises(KernelError, match="OpenVINO cannot convert sums: "):
+        OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
 
 
 def test_int8_wants_real_inputs() -> None:

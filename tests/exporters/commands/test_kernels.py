@@ -20,6 +20,7 @@ from exporters.commands import kernels
 from exporters.commands.kernels import (
     Recorder,
     batched,
+    chosen_before,
     kernel_request,
     leave_cores_to,
     model_folder,
@@ -111,7 +112,10 @@ def test_auto_takes_the_fastest_and_remembers_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     first, second = Fake(), Fake()
+    bundle = tiny_bundle()
+    assert chosen_before(bundle, bundle.config.schedule, lambda text: None) is None
     assert _choose(monkeypatch, first).name == "openvino"
+    assert chosen_before(bundle, bundle.config.schedule, lambda text: None) == "openvino"
     assert "onnx" in first.made
     (path,) = tmp_path.rglob("auto_*.json")
     assert json.loads(path.read_text())["kernel"] == "openvino"

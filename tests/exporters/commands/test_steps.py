@@ -97,13 +97,38 @@ def test_other_kernels_and_whole_files_are_in_pieces(monkeypatch: pytest.MonkeyP
     assert made == []
 
 
-def test_what_auto_finds_takes_whole_hops_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle, found = tiny_bundle(), EagerKernel(tiny_bundle().gesture)
+@pytest.mark.parametrize("before", [None, "cudagraph"])
+def test_what_auto_finds_takes_whole_hops_too(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    bundle, found, asked = tiny_bundle(), EagerKernel(tiny_bundle().gesture), list[str]()
     found.name = "cudagraph"
-    monkeypatch.setattr(steps, "ready_kernel", lambda *_: found)
+    monkeypatch.setattr(steps, "ready_kernel", lambda name, *_: asked.append(name) or found)
+    monkeypatch.setattr(steps, "chosen_before", lambda *_: before)
     monkeypatch.setattr(steps, "backend", lambda name: Plain())
-    networks = ready_networks("auto", bundle, bundle.config.schedule, lambda text: None)
+    networks = ready_networks("auto", bundle, bundle.config.schedule, asked.append)
     assert networks["step"] is not None
+    assert asked == ([] if before else ["auto"])  # what was chosen before is not made twice
+
+
+def test_what_auto_chose_before_and_does_not_run_is_chosen_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle, eager = tiny_bundle(), EagerKernel(tiny_bundle().gesture)
+    monkeypatch.setattr(steps, "chosen_before", lambda *_: "cudagraph")
+    monkeypatch.setattr(steps, "backend", lambda name: Refusing())
+    monkeypatch.setattr(steps, "ready_kernel", lambda *_: eager)
+    networks = ready_networks("auto", bundle, bundle.config.schedule, lambda text: None)
+    assert networks["kernel"] is eager
+
+
+def test_openvino_computes_whole_hops() -> None:
+    pytest.importorskip("openvino")
+    bundle, told = tiny_bundle(), list[str]()
+    networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
+    assert networks["step"] is not None
+    assert told == ["converting step-newest2 for openvino ..."]
+    np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
 
 
 def test_real_hops_are_those_of_a_stream() -> None:
