@@ -103,7 +103,8 @@ def _description(bundle: Bundle) -> list[str]:
 def _steady(steady: SteadyConfig | None) -> str:
     if steady is None:
         return "no"
-    return f"from {steady.cutoff_hz:g} Hz at rest, {steady.lift:g} Hz more a rad/s"
+    filtered = f"from {steady.cutoff_hz:g} Hz at rest, {steady.lift:g} Hz more a rad/s"
+    return f"{filtered}, gestures {1.0 + steady.emphasis:g} times as large"
 
 
 def _blinks(blinks: BlinkConfig | None) -> str:

@@ -21,7 +21,7 @@ SOUND = babble(2.0)
 
 def finished() -> Bundle:
     bundle = tiny_bundle()
-    config = replace(bundle.config, blinks=BlinkConfig(40.0), steady=SteadyConfig())
+    config = replace(bundle.config, blinks=BlinkConfig(40.0), steady=SteadyConfig(emphasis=0.2))
     return replace(bundle, config=config)
 
 

@@ -60,6 +60,16 @@ def test_a_stroke_stays_and_is_hardly_late() -> None:
     assert np.interp(0.6, without_lift, times) - np.interp(0.6, stroke, times) > 1.5 * late
 
 
+def test_emphasis_enlarges_what_is_quick_and_not_how_one_stands() -> None:
+    times = np.arange(900) / FPS
+    beats = 0.2 * np.sin(2 * np.pi * 1.5 * times)
+    plain, larger = (steadied(0.5 + beats, SteadyConfig(emphasis=e))[450:, 20] for e in (0.0, 0.5))
+    assert larger.std() == pytest.approx(1.5 * plain.std(), rel=0.05)
+    assert larger.mean() == pytest.approx(plain.mean(), abs=0.01)
+    still = steadied(np.full(60, 0.7), SteadyConfig(emphasis=1.0))[:, 20]
+    np.testing.assert_allclose(still, 0.7, atol=1e-4)
+
+
 def test_pieces_are_as_the_whole_and_what_came_is_kept() -> None:
     rng = np.random.default_rng(1)
     frames = turned(np.cumsum(0.1 * rng.standard_normal(40)))
@@ -83,7 +93,7 @@ def test_a_rotation_and_its_negative_are_one() -> None:
     np.testing.assert_allclose(np.abs((made[0] * made[1]).sum(-1)), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"cutoff_hz": 0.0}, {"lift": -1.0}])
+@pytest.mark.parametrize("wrong", [{"cutoff_hz": 0.0}, {"lift": -1.0}, {"emphasis": 1.5}])
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         SteadyConfig(**wrong)
