@@ -9,10 +9,12 @@ with which versions. All of it may be deleted; what cannot be read is made anew.
 """
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -229,6 +231,17 @@ def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ker
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
     """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
     return bundle if kernel.name == EagerKernel.name else without_network(bundle)
+
+
+def give_back_memory() -> None:
+    """What converting, comparing and loading have freed goes back to the system.
+
+    The C library of Linux would keep it for later allocations, which a running stream hardly makes.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; musl has none
+        if trim is not None:
+            trim(0)
 
 
 def leave_cores_to(kernel: Kernel) -> None:

@@ -29,7 +29,12 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import add_kernel_option, leave_cores_to, spared
+from exporters.commands.kernels import (
+    add_kernel_option,
+    give_back_memory,
+    leave_cores_to,
+    spared,
+)
 from exporters.commands.steps import ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -149,6 +154,7 @@ def _live(options: argparse.Namespace) -> int:
         source, source_name = _source(options, events)
         stack.callback(source.close)
         stream, name = _stream(options, events)
+        give_back_memory()
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)

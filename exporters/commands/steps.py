@@ -19,6 +19,7 @@ from engine.errors import KernelError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.graph import Settings
 from engine.kernels.registry import backend
+from engine.pose import FloatArray
 from engine.schedule import Schedule
 from engine.statistics import Watch
 from engine.step import Draw, HopStep, Stepped
@@ -90,10 +91,25 @@ def real_hops(
     recorder = HopRecorder(step_network(bundle, schedule).eval().pieces(), _APART)
     stream = GestureStream(bundle, schedule=schedule, step=recorder)
     stream.feed_words(read_words(words))
-    stream.feed_audio(np.concatenate([block.samples for block in WavSource(sound).blocks()]))
+    # No more of the clip than is needed: this is done at every start.
+    frames = (count * _APART + 1) * schedule.hop + schedule.lookahead
+    needed = frames * bundle.config.clock.sample_rate // bundle.config.clock.frame_rate
+    stream.feed_audio(_beginning(sound, needed))
     while len(recorder.hops) < count and stream.next_chunk() is not None:
         pass
     return recorder.hops[:count]
+
+
+def _beginning(sound: Path, samples: int) -> FloatArray:
+    """The first `samples` of a file, or all of it."""
+    source, blocks, heard = WavSource(sound), [], 0
+    for block in source.blocks():
+        blocks.append(block.samples)
+        heard += len(block.samples)
+        if heard >= samples:
+            break
+    source.close()
+    return np.concatenate(blocks)
 
 
 def in_rows(hops: Sequence[HopInputs], rows: int) -> list[HopInputs]:

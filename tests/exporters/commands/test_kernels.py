@@ -1,5 +1,7 @@
 import gc
 import json
+import os
+import sys
 import weakref
 from pathlib import Path
 
@@ -216,3 +218,18 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     del bundle, eager, kernel
     gc.collect()
     assert watched() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    # Small blocks between which something stays: the C library cannot shrink its heap by itself.
+    blocks = [bytearray(60_000) for _ in range(2000)]
+    kept = [bytearray(60_000)]
+    before = resident_mb()
+    del blocks
+    kernels.give_back_memory()
+    assert resident_mb() < before - 60
+    assert kept
