@@ -223,7 +223,8 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_was_freed_goes_back_to_the_system() -> None:
     def resident_mb() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
     # Small blocks between which something stays: the C library cannot shrink its heap by itself.
     blocks = [bytearray(60_000) for _ in range(2000)]
