@@ -43,7 +43,7 @@ from engine.steadying import SteadyConfig
 CONFIG_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
 FORMAT = 1
-DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "first"
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "starter"
 REST_CODES = "rest.codes"
 
 

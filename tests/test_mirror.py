@@ -16,7 +16,7 @@ UNTESTED = {
 
 # Tests of a whole: they mirror a program or a folder that is not Python.
 WHOLES = {
-    "tests/engine/bundles/test_first.py": "engine/bundles/first",
+    "tests/engine/bundles/test_starter.py": "engine/bundles/starter",
     "tests/engine/official/test_rendering.py": "engine/official",
     "tests/exporters/clients/test_browser.py": "exporters/clients/browser",
     "tests/exporters/commands/test_mic.py": "exporters/commands/live.py",

@@ -54,6 +54,7 @@ def test_the_headers_are_the_real_ones() -> None:
 def test_files_that_are_named_exist() -> None:
     named = re.findall(r"\b(?:engine|exporters|training|bench|tests)/[\w./-]*\w", README)
     pictures = {name for name in named if name.startswith("bench/figures/")}
-    assert len(pictures) == 3
+    assert len(pictures) == 4
+    assert all((ROOT / name).is_file() for name in pictures)
     missing = [name for name in set(named) - pictures if not (ROOT / name).exists()]
     assert not missing

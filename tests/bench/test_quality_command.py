@@ -52,7 +52,7 @@ def test_everything_at_once(folders, tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["licence"] == "own"
     more = ["--fgd-weights", weights, "--mean-speeds", str(tmp_path / "speeds.npy")]
     more += ["--seams", "60", "60", "--train", made, "--page", str(tmp_path / "deep" / "a.html")]
-    more += ["--model", "engine/bundles/first"]
+    more += ["--model", "engine/bundles/starter"]
     assert main(run(folders, "--json", *more)) == 0
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["both"]["fgd"] > 0
