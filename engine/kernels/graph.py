@@ -4,6 +4,7 @@ A graph may be the gesture transformer or anything else without memory; backends
 know neither bundles nor streams, only where their files may lie and how many threads are theirs.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -73,15 +74,21 @@ class Settings:
         return self.folder / "_".join((graph.name, graph.signature, *marks))
 
     def files(self, graph: Graph) -> list[Path]:
-        """Everything kept of `graph`."""
+        """The files that are kept of `graph`."""
+        return [path for path in self._all(graph) if path.is_file()]
+
+    def _all(self, graph: Graph) -> list[Path]:
         kept = self.kept(graph)
         return [] if kept is None else sorted(kept.parent.glob(f"{kept.name}_*"))
 
     def forget(self, graph: Graph) -> bool:
-        """Delete everything kept of `graph`; False where nothing was."""
-        found = self.files(graph)
+        """Delete everything kept of `graph`, folders too; False where nothing was."""
+        found = self._all(graph)
         for path in found:
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         return bool(found)
 
 

@@ -36,21 +36,23 @@ class OpenVinoBackend:
         int8 = self.precision is Precision.INT8
         kept = settings.kept(graph, version, "int8" if int8 else "fp32")
         path = None if kept is None else kept.with_name(f"{kept.name}.xml")
-        core = openvino.Core()
-        model = None if path is None else _kept(core, path)
-        if model is None:
-            model = self._make(openvino, graph, settings)
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                openvino.save_model(model, path, compress_to_fp16=False)
-                model = core.read_model(path)
-        options = {
+        options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
             "INFERENCE_NUM_THREADS": settings.threads,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
-        return _Request(core.compile_model(model, "CPU", options), graph)
+        core = openvino.Core()
+        compiled = None if path is None else _kept(core, path, options)
+        if compiled is None:
+            model = self._make(openvino, graph, settings)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                openvino.save_model(model, path, compress_to_fp16=False)
+                compiled = _kept(core, path, options)
+            # Where nothing can be kept, or not be read again, it runs as it was made.
+            compiled = compiled or core.compile_model(model, "CPU", options)
+        return _Request(compiled, graph)
 
     def _make(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
         settings.say(f"converting {graph.name} for {self.name} ...")
@@ -68,10 +70,15 @@ def _openvino() -> Any:
     return openvino
 
 
-def _kept(core: Any, path: Path) -> Any | None:
-    """What was kept, None where nothing was or where it cannot be read."""
+def _kept(core: Any, path: Path, options: dict[str, Any]) -> Any | None:
+    """What was kept, compiled; None where nothing was or where it cannot be read.
+
+    Compiling takes a second, so what comes of it is kept too: OpenVINO itself looks whether that
+    is of this file, version and machine.
+    """
+    beside = {"CACHE_DIR": str(path.with_name(f"{path.stem}_compiled"))}
     try:
-        return core.read_model(path) if path.is_file() else None
+        return core.compile_model(path, "CPU", options | beside) if path.is_file() else None
     except RuntimeError:
         return None
 

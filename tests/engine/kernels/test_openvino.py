@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_what_was_converted_is_kept_and_a_damaged_file_made_anew(tmp_path: Path)
     run = backend.prepare(graph, settings)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
     assert len(told) == 2
+    assert list((tmp_path / "deep").glob("*_compiled/*")), "compiling is kept too"
+    assert settings.forget(graph)
+    assert not list((tmp_path / "deep").iterdir())
+
+
+def test_where_nothing_can_be_kept_compiled_it_runs_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    graph, settings = small_graph(), Settings(folder=tmp_path)
+    backend = OpenVinoBackend(Precision.FP32)
+    backend.prepare(graph, settings)
+    (folder,) = tmp_path.glob("*_compiled")
+    shutil.rmtree(folder)
+    folder.write_text("a file where a folder is wanted")
+    run = backend.prepare(graph, settings)
+    torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 class Broken(nn.Module):
