@@ -1,4 +1,4 @@
-"""The stroke test on speech that no training has heard, and its floors for the first bundle."""
+"""The stroke test on speech that no training has heard, and its floors for the bundle that ships."""
 
 import json
 
@@ -29,9 +29,9 @@ def test_a_report_counts_what_it_heard() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_first_bundle_beats_with_the_speech(capsys) -> None:
+def test_the_starter_beats_with_the_speech(capsys) -> None:
     """Strokes nearer to stresses than to those of other speech; calm without sound."""
-    assert load_bundle(DEFAULT_BUNDLE).config.name == "first-light"
+    assert load_bundle(DEFAULT_BUNDLE).config.name == "starter"
     assert main(["strokes", "--minutes", "12"]) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert report["p_value"] < 0.01
