@@ -40,7 +40,7 @@ from exporters.commands.kernels import (
 
 WHOLE: Final = ("cudagraph", "cudagraph-fp16", "openvino")
 """Kernels that are better off with one graph. Between two recordings a GPU waits for launches;
-OpenVINO takes a tenth less for a hop of the first bundle. Its coarser precisions are left out:
+OpenVINO takes a tenth less for a hop of a small bundle. Its coarser precisions are left out:
 they would hold for codes and poses too."""
 _REAL_HOPS: Final = 4
 _APART: Final = 4  # hops from one that is kept to the next
