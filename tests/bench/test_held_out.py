@@ -1,4 +1,4 @@
-"""The stroke test on speech that no training has heard, and its floors for the bundle that ships."""
+"""The stroke test on speech that no training has heard, and floors for the bundle that ships."""
 
 import json
 
