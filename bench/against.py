@@ -34,8 +34,9 @@ from engine.sampling import CodeChoice
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import leave_cores_to, ready_decoder, ready_kernel
+from exporters.commands.kernels import leave_cores_to
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.steps import ready_networks
 
 _RATE = 16000
 _PUBLISHED = "published"
@@ -241,10 +242,10 @@ def live_calls(
     samples = read_speech(sound, hops * hop / bundle.config.clock.frame_rate + 1)
     calls: dict[str, Callable[[], object]] = {}
     for name in kernels:
-        kernel = ready_kernel(name, bundle, schedule, say)
-        decoder = ready_decoder(kernel, bundle, schedule, say)
-        stream = GestureStream(bundle, schedule=schedule, kernel=kernel, decoder=decoder)
+        networks = ready_networks(name, bundle, schedule, say)
+        stream = GestureStream(bundle, **networks, schedule=schedule)
         stream.feed_audio(samples)
+        kernel = networks["kernel"]
         calls[kernel.name] = _as_live(kernel, stream.next_chunk)
     return calls
 

@@ -29,8 +29,9 @@ from engine.stream import GestureStream
 from exporters.address import Address
 from exporters.commands.common import load_for_use, say
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import ready_kernel
+from exporters.commands.kernels import give_back_memory, leave_cores_to, spared
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.steps import ready_networks
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
 
@@ -97,12 +98,15 @@ def soak_command(options: argparse.Namespace) -> int:
     """Print what happened, and one line of JSON."""
     bundle = load_for_use(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
+    networks = ready_networks(options.kernel, bundle, schedule, say)
     stream = GestureStream(
-        bundle,
+        spared(networks["kernel"], bundle),
+        **networks,
         schedule=schedule,
-        kernel=ready_kernel(options.kernel, bundle, schedule, say),
         events=(events := EventCounter()),
     )
+    leave_cores_to(networks["kernel"])
+    give_back_memory()
     seconds = options.minutes * 60
     result = soak(stream, events, options.wav, seconds, options.speed, options.seed)
     say(

@@ -67,13 +67,13 @@ def graph_decoder(
     module = DecodeNetwork(decoder, last).eval()
     graph = Graph(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
 
-    def made() -> GraphDecoder:
+    def made(_: bool) -> GraphDecoder:
         ready = GraphDecoder(decoder, backend.prepare(graph, settings), graph, last)
         for codes in draws:
             _require_parity(decoder, ready, codes, last)
         return ready
 
-    return made_anew(made, graph, settings)
+    return made_anew(made, graph, settings, backend.name)
 
 
 def _require_parity(decoder: Decoder, ready: Decoder, codes: Tensor, last: int) -> None:

@@ -23,8 +23,9 @@ from bench.starter.talks import Part, limited, read_parts
 from bench.starter.targets import table, verdicts
 from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
+from engine.stream import GestureStream
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import add_kernel_option, ready_kernel
+from exporters.commands.steps import add_kernel_option, ready_networks
 
 QUICK = Extent(110.0, 60.0, 40.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
@@ -107,9 +108,9 @@ def performer(bundle: Bundle, kernel: str, speaker: str) -> Perform:
         schedule = bundle.config.schedule
         if offline:
             schedule = schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
-        ready = ready_kernel(kernel, bundle, schedule, _quiet)
-        return live(bundle, parts, with_words=with_words, schedule=schedule, kernel=ready,
-                    speaker=speaker or 0)  # fmt: skip
+        networks = ready_networks(kernel, bundle, schedule, _quiet)
+        stream = GestureStream(bundle, **networks, schedule=schedule, speaker=speaker or 0)
+        return live(stream, parts, with_words=with_words)
 
     return perform
 

@@ -16,11 +16,8 @@ from bench.manner import Sample
 from bench.metrics.kinematics import Floats
 from bench.motions import motion_files, read_motion
 from bench.starter.talks import Part, until
-from engine.bundle import Bundle
 from engine.clock import FrameClock
-from engine.kernels.base import Kernel
 from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat, concatenate
-from engine.schedule import Schedule
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 from training.composer.compose import Origin, load_clips, move_to
@@ -76,20 +73,11 @@ def _chunk(tracks: tuple[FloatArray, FloatArray, FloatArray, FloatArray]) -> Pos
     return PoseChunk(0, rotations, translation, contacts, face)
 
 
-def live(
-    bundle: Bundle,
-    parts: Sequence[Part],
-    *,
-    with_words: bool = True,
-    schedule: Schedule | None = None,
-    kernel: Kernel | None = None,
-    speaker: int | str = 0,
-) -> list[Scene]:
-    """What a bundle does while all parts are heard one after the other.
+def live(stream: GestureStream, parts: Sequence[Part], *, with_words: bool = True) -> list[Scene]:
+    """What a stream does while all parts are heard one after the other.
 
     Words are known when the first of their part is spoken, as from a text that is read out.
     """
-    stream = GestureStream(bundle, schedule=schedule, kernel=kernel, speaker=speaker)
     rate = stream.clock.sample_rate
     chunks = []
     starts = [0, *accumulate(len(part.speech.samples) for part in parts)]

@@ -4,16 +4,18 @@ A graph may be the gesture transformer or anything else without memory; backends
 know neither bundles nor streams, only where their files may lie and how many threads are theirs.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
+_PROOF: Final = ".proof.json"
 Run = Callable[[Tensors], Tensors]
 """A graph made ready: tensors of the graph's shapes in, new tensors out, nothing remembered."""
 
@@ -60,12 +62,14 @@ def _nothing(text: str) -> None:
 @dataclass(frozen=True)
 class Settings:
     """threads: that a graph may use at once. folder: where what was made of this very model may
-    be kept, None to keep nothing. say: told what takes long.
+    be kept, None to keep nothing. say: told what takes long. machine: with its versions, what a
+    comparison holds for; without a name none is remembered.
     """
 
     threads: int = 1
     folder: Path | None = None
     say: Callable[[str], None] = field(default=_nothing)
+    machine: str = ""
 
     def kept(self, graph: Graph, *marks: str) -> Path | None:
         """Where a backend may keep what it made of `graph`; marks: whatever else changes it."""
@@ -74,8 +78,35 @@ class Settings:
         return self.folder / "_".join((graph.name, graph.signature, *marks))
 
     def files(self, graph: Graph) -> list[Path]:
-        """The files that are kept of `graph`."""
-        return [path for path in self._all(graph) if path.is_file()]
+        """The files that are kept of `graph`, but for those about comparisons."""
+        return [p for p in self._all(graph) if p.is_file() and not p.name.endswith(_PROOF)]
+
+    def proved(self, graph: Graph, backend: str) -> bool:
+        """Whether these very files have matched here before, by this backend."""
+        path = self._proof(graph, backend)
+        try:
+            return path is not None and json.loads(path.read_text("utf-8")) == self._stamp(graph)
+        except (OSError, ValueError):
+            return False
+
+    def prove(self, graph: Graph, backend: str) -> None:
+        """Remember that what is kept of `graph` has matched, if anything is."""
+        path = self._proof(graph, backend)
+        if path is None or not self.files(graph):
+            return
+        try:
+            path.write_text(json.dumps(self._stamp(graph)), "utf-8")
+        except OSError:
+            return  # the next start compares again
+
+    def _proof(self, graph: Graph, backend: str) -> Path | None:
+        return self.kept(graph, f"{backend}{_PROOF}") if self.machine else None
+
+    def _stamp(self, graph: Graph) -> dict[str, object]:
+        """What a comparison depends on: the machine, and each file by size and time of writing."""
+        states = [(path.name, path.stat()) for path in self.files(graph)]
+        files = {name: [state.st_size, state.st_mtime_ns] for name, state in states}
+        return {"machine": self.machine, "threads": self.threads, "files": files}
 
     def _all(self, graph: Graph) -> list[Path]:
         kept = self.kept(graph)

@@ -96,15 +96,21 @@ def require_parity(
     )
 
 
-def made_anew(make: Callable[[], _Made], graph: Graph, settings: Settings) -> _Made:
+def made_anew(
+    make: Callable[[bool], _Made], graph: Graph, settings: Settings, backend: str
+) -> _Made:
     """What `make` makes of `graph` and checks; where it does not match, without what was kept.
 
-    That may be damaged, or of an older version of this program.
+    That may be damaged, or of an older version of this program. make: is told whether these very
+    files have matched on this machine before, so that a short look is enough.
     """
-    kept = settings.files(graph)
+    kept, known = settings.files(graph), settings.proved(graph, backend)
     try:
-        return make()
+        made = make(known)
     except ParityError:
         if settings.files(graph) != kept or not settings.forget(graph):
             raise
-        return make()
+        made, known = make(False), False
+    if not known:
+        settings.prove(graph, backend)
+    return made

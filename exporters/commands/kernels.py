@@ -1,21 +1,20 @@
-"""A kernel for a model on this machine: its shapes, its kept files, and which one is the fastest.
+"""A kernel for a model on this machine: its shapes, real windows for it, and its kept files.
 
 Knows bundles, the demo clip and the user's cache directory, none of which the backends know.
 
 Kept under `emage-live/kernels` in the user's cache directory (`XDG_CACHE_HOME`, `LOCALAPPDATA` on
 Windows, else `~/.cache`): one folder a model, named by a hash of its configuration, its weights and
-the sources of our networks; in it the converted graphs, and what `auto` chose on which machine
-with which versions. All of it may be deleted; what cannot be read is made anew.
+the sources of our networks; in it the converted graphs, where they have matched, and what `auto`
+chose on which machine with which versions. All of it may be deleted; what cannot be read is made
+anew.
 """
 
-import argparse
 import ctypes
 import hashlib
 import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,30 +32,23 @@ from engine.bundle import Bundle, without_network
 from engine.config import to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
-from engine.errors import KernelError, MissingBackendError
+from engine.errors import KernelError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import WindowShape, draw_window
+from engine.kernels.flat import WindowShape
 from engine.kernels.graph import Settings
-from engine.kernels.parity import measure
-from engine.kernels.registry import KERNEL_NAMES, Request, backend, make_kernel
+from engine.kernels.registry import Request, backend, make_kernel
 from engine.layout import MOTION
 from engine.model.lean import lean
 from engine.schedule import Schedule
 from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words
 
-AUTO: Final = "auto"
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
 CALIBRATION_WINDOWS: Final = 48
 _APART: Final = 4  # hops at most between windows, as a large model takes its time for each
-_CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
-_BUDGET_S: Final = 20.0
-_TIMED: Final = 12
-_UNSEEN: Final = 0.02  # what a coarser precision may be off to be chosen unasked
-_WORTHWHILE: Final = 0.95  # of the eager time; less gain is not worth another library
 
 Say = Callable[[str], None]
 
@@ -113,17 +105,6 @@ def real_windows(
     return recorder.windows[:count]
 
 
-def add_kernel_option(parser: argparse.ArgumentParser) -> None:
-    """--kernel."""
-    parser.add_argument(
-        "--kernel",
-        default=EagerKernel.name,
-        metavar="NAME",
-        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO}: the fastest that matches eager here, chosen "
-        "once",
-    )
-
-
 # -- what is kept ------------------------------------------------------------------------------
 
 
@@ -172,9 +153,14 @@ def _processor() -> str:
 # -- making one --------------------------------------------------------------------------------
 
 
+def graph_settings(bundle: Bundle, say: Say) -> Settings:
+    """Where a backend keeps what it makes of `bundle`; threads are those of PyTorch."""
+    return Settings(torch.get_num_threads(), model_folder(bundle), say, machine())
+
+
 def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1) -> Request:
     """What any backend needs to make a kernel of `bundle`; threads are those of PyTorch."""
-    settings = Settings(torch.get_num_threads(), model_folder(bundle), say)
+    settings = graph_settings(bundle, say)
     return Request(
         window_shape(bundle, schedule, rows),
         settings,
@@ -210,22 +196,12 @@ def kept_windows(bundle: Bundle, schedule: Schedule, settings: Settings) -> list
     return windows
 
 
-def ready_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kernel:
-    """The kernel called `name`; `auto` is the fastest that passes parity here.
-
-    Eager, and one line that says why, where a library is missing. Raises KernelError for an
-    unknown kernel, one that cannot run here, or one that does not match the eager one.
-    """
+def made_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kernel:
+    """The kernel called `name`, which matches the eager one; raises as `make_kernel`."""
+    model = lean(bundle.gesture)
     if name == EagerKernel.name:
-        return EagerKernel(lean(bundle.gesture), schedule.newest)
-    request = kernel_request(bundle, schedule, say)
-    if name == AUTO:
-        return _automatic(bundle, request, schedule)
-    try:
-        return make_kernel(name, lean(bundle.gesture), request)
-    except MissingBackendError as error:
-        say(f"note: {error}; running eager")
-        return EagerKernel(lean(bundle.gesture), schedule.newest)
+        return EagerKernel(model, schedule.newest)
+    return make_kernel(name, model, kernel_request(bundle, schedule, say))
 
 
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
@@ -263,91 +239,9 @@ def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) 
     decoder, family = pose_decoder(bundle), kernel.name.split("-")[0]
     if family == EagerKernel.name or schedule.files is not None:
         return decoder
-    settings = Settings(torch.get_num_threads(), model_folder(bundle), say)
+    settings = graph_settings(bundle, say)
     try:
         return graph_decoder(decoder, backend(family), settings, schedule)
     except KernelError as error:
         say(f"note: {error}; decoding eager")
         return decoder
-
-
-def _automatic(bundle: Bundle, request: Request, schedule: Schedule) -> Kernel:
-    """What was chosen here before, else the fastest of the candidates."""
-    say, path = request.settings.say, _auto_file(request)
-    chosen = _remembered(path)
-    if chosen is not None:
-        try:
-            return make_kernel(chosen, lean(bundle.gesture), request)
-        except KernelError:
-            say(f"kernel {chosen}, chosen earlier, does not run any more; choosing again")
-    times = time_candidates(bundle, request)
-    eager_s = times[EagerKernel.name]
-    best = min(times, key=lambda name: times[name])
-    if times[best] > _WORTHWHILE * eager_s:
-        best = EagerKernel.name
-    listed = {name: round(seconds * 1000, 3) for name, seconds in times.items()}
-    _remember(path, {"kernel": best, "machine": machine(), "ms": listed})
-    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in listed.items())
-    say(f"kernel auto: {best} ({told})")
-    return make_kernel(best, lean(bundle.gesture), request)
-
-
-def chosen_before(bundle: Bundle, schedule: Schedule, say: Say) -> str | None:
-    """The kernel that `auto` chose on this machine; None where it has not yet."""
-    return _remembered(_auto_file(kernel_request(bundle, schedule, say)))
-
-
-def _auto_file(request: Request) -> Path:
-    assert request.settings.folder is not None
-    key = hashlib.sha256(f"{machine()} {request.shape} {request.settings.threads}".encode())
-    return request.settings.folder / f"auto_{key.hexdigest()[:16]}.json"
-
-
-def _remembered(path: Path) -> str | None:
-    """The kernel named in a file of ours; None for anything else."""
-    try:
-        chosen = json.loads(path.read_text(encoding="utf-8"))["kernel"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return chosen if chosen in KERNEL_NAMES else None
-
-
-def _remember(path: Path, found: dict[str, object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        return  # nothing can be kept here: the next start chooses again
-
-
-def time_candidates(bundle: Bundle, request: Request) -> dict[str, float]:
-    """Seconds a window by kernel, of those that run here and match, until the time is used up."""
-    generator = torch.Generator().manual_seed(1)
-    windows = [draw_window(request.shape, generator) for _ in range(2)]
-    eager = EagerKernel(lean(bundle.gesture), request.shape.newest)
-    times = {eager.name: median_s(eager, windows, _TIMED)}
-    end = time.monotonic() + _BUDGET_S
-    for name in _CANDIDATES:
-        if time.monotonic() > end:
-            break
-        try:
-            kernel = make_kernel(name, lean(bundle.gesture), request)
-            if measure(kernel, eager, windows).error <= _UNSEEN:
-                times[name] = median_s(kernel, windows, _TIMED)
-        except MissingBackendError as error:
-            request.settings.say(f"note: {error}")
-        except KernelError:
-            continue
-    return times
-
-
-def median_s(kernel: Kernel, windows: Sequence[WindowInputs], count: int) -> float:
-    """The median time of a forward pass in seconds, after two that are not counted."""
-    times = []
-    for turn in range(count + 2):
-        begin = time.perf_counter()
-        kernel(windows[turn % len(windows)])
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times[2:]))

@@ -26,8 +26,7 @@ from exporters.commands.common import (
     say,
     speaker_of,
 )
-from exporters.commands.kernels import add_kernel_option
-from exporters.commands.steps import ready_networks
+from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 

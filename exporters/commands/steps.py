@@ -1,10 +1,13 @@
 """What computes the hops of a stream on this machine: one graph of a whole hop, or its pieces.
 
-Knows which kernels are better off with one graph, and real hops to try it on; how kernels are made
-and where they are kept is in `exporters.commands.kernels`.
+Knows which kernels are better off with one graph, real hops to try it on, and how long a hop takes;
+how kernels are made and where they are kept is in `exporters.commands.kernels`.
 """
 
-from collections.abc import Sequence
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -15,26 +18,28 @@ from torch import Tensor
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.decoder import Decoder
-from engine.errors import KernelError
+from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
-from engine.kernels.graph import Settings
-from engine.kernels.registry import backend
+from engine.kernels.eager import EagerKernel
+from engine.kernels.flat import draw_window
+from engine.kernels.parity import measure
+from engine.kernels.registry import KERNEL_NAMES, backend
+from engine.model.lean import lean
 from engine.pose import FloatArray
 from engine.schedule import Schedule
-from engine.statistics import Watch
-from engine.step import Draw, HopStep, Stepped
+from engine.statistics import Watch, unwatched
+from engine.step import Draw, HopStep, PiecewiseStep, Stepped
 from engine.step_graph import HopInputs, graph_step
 from engine.stream import GestureStream, step_network
 from engine.text.files import read_words
+from exporters.commands.automatic import CANDIDATES, chosen_before, remember
 from exporters.commands.kernels import (
-    AUTO,
     CLIP,
     CLIP_WORDS,
     Say,
-    chosen_before,
-    model_folder,
+    graph_settings,
+    made_kernel,
     ready_decoder,
-    ready_kernel,
     window_shape,
 )
 
@@ -42,8 +47,13 @@ WHOLE: Final = ("cudagraph", "cudagraph-fp16", "openvino")
 """Kernels that are better off with one graph. Between two recordings a GPU waits for launches;
 OpenVINO takes a tenth less for a hop of a small bundle. Its coarser precisions are left out:
 they would hold for codes and poses too."""
+AUTO: Final = "auto"
 _REAL_HOPS: Final = 4
 _APART: Final = 4  # hops from one that is kept to the next
+_BUDGET_S: Final = 20.0
+_TIMED: Final = 12
+_CALLS: Final = 2  # different inputs that are timed in turn
+_UNSEEN: Final = 0.02  # what a coarser precision may be off to be chosen unasked
 
 
 class Networks(TypedDict):
@@ -134,30 +144,55 @@ def make_step(
         step_network(bundle, schedule),
         window_shape(bundle, schedule, rows),
         backend(kernel),
-        Settings(torch.get_num_threads(), model_folder(bundle), say),
+        graph_settings(bundle, say),
         lambda: in_rows(real_hops(bundle, schedule, _REAL_HOPS), rows)[: -(-_REAL_HOPS // rows)],
     )
 
 
+def add_kernel_option(parser: argparse.ArgumentParser) -> None:
+    """--kernel."""
+    parser.add_argument(
+        "--kernel",
+        default=EagerKernel.name,
+        metavar="NAME",
+        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO}: the fastest that matches eager here, chosen "
+        "once",
+    )
+
+
 def ready_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
-    """What computes the hops with the kernel called `name`; raises what `ready_kernel` raises.
+    """What computes the hops with the kernel called `name`; `auto` is the fastest that matches.
+
+    Eager, and one line that says why, where a library is missing. Raises KernelError for an unknown
+    kernel, one that cannot run here, or one that does not match the eager one.
+    """
+    if name == AUTO:
+        return _automatic(bundle, schedule, say)
+    try:
+        return made_networks(name, bundle, schedule, say)
+    except MissingBackendError as error:
+        say(f"note: {error}; running eager")
+        return made_networks(EagerKernel.name, bundle, schedule, say)
+
+
+def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+    """The same for kernels by their own names; a missing library raises MissingBackendError.
 
     One graph for the kernels that are better off with it. Where it cannot be made or does not match
     there are two, and one line says why.
     """
-    wanted, refused = name, ""
-    if name == AUTO:
-        wanted = chosen_before(bundle, schedule, say) or AUTO
-    if wanted in WHOLE and schedule.files is None:
+    refused = ""
+    if name in WHOLE and schedule.files is None:
         try:
-            return _as_one(wanted, bundle, schedule, say)
+            return _as_one(name, bundle, schedule, say)
+        except MissingBackendError:
+            raise
         except KernelError as error:
-            refused = str(error)
-    kernel = ready_kernel(name, bundle, schedule, say)
-    if refused and kernel.name == wanted:
-        say(f"note: {refused}; hops are computed in pieces")
-        return _in_pieces(kernel, bundle, schedule, say)
-    return networks_of(kernel, bundle, schedule, say)
+            refused = f"note: {error}; hops are computed in pieces"
+    kernel = made_kernel(name, bundle, schedule, say)
+    if refused:
+        say(refused)
+    return _in_pieces(kernel, bundle, schedule, say)
 
 
 def networks_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
@@ -178,3 +213,83 @@ def _as_one(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks
 def _in_pieces(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
     decoder = ready_decoder(kernel, bundle, schedule, say)
     return Networks(kernel=kernel, decoder=decoder, step=None)
+
+
+# -- the fastest -------------------------------------------------------------------------------
+
+
+def _automatic(bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+    """What was chosen here before, else the fastest of the candidates."""
+    chosen = chosen_before(bundle, schedule)
+    if chosen is not None:
+        try:
+            return made_networks(chosen, bundle, schedule, say)
+        except KernelError:
+            say(f"kernel {chosen}, chosen earlier, does not run any more; choosing again")
+    best = remember(bundle, schedule, time_candidates(bundle, schedule, say), say)
+    return made_networks(best, bundle, schedule, say)
+
+
+def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> dict[str, float]:
+    """Seconds a hop by kernel, of those that run here and match, until the time is used up."""
+    eager = made_networks(EagerKernel.name, bundle, schedule, say)
+    times = {EagerKernel.name: median_s(hop_calls(eager, bundle, schedule))}
+    end = time.monotonic() + _BUDGET_S
+    for name in CANDIDATES:
+        if time.monotonic() > end:
+            break
+        try:
+            networks = made_networks(name, bundle, schedule, say)
+            if networks["step"] is not None or _unseen(networks["kernel"], bundle, schedule):
+                times[name] = median_s(hop_calls(networks, bundle, schedule))
+        except MissingBackendError as error:
+            say(f"note: {error}")
+        except KernelError:
+            continue
+    return times
+
+
+def _unseen(kernel: Kernel, bundle: Bundle, schedule: Schedule) -> bool:
+    """Whether a coarser precision is so near to the eager kernel that it may be chosen unasked."""
+    eager = EagerKernel(lean(bundle.gesture), schedule.newest)
+    return measure(kernel, eager, _windows(bundle, schedule)).error <= _UNSEEN
+
+
+def _windows(bundle: Bundle, schedule: Schedule) -> list[WindowInputs]:
+    generator = torch.Generator().manual_seed(1)
+    return [draw_window(window_shape(bundle, schedule), generator) for _ in range(_CALLS)]
+
+
+def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Callable[[], object]]:
+    """Calls that compute a hop each, on random inputs; of whole files a window, as they decode all
+    at once.
+    """
+    kernel = networks["kernel"]
+    if schedule.files is not None:
+        return [partial(kernel, window) for window in _windows(bundle, schedule)]
+    network = step_network(bundle, schedule)
+    step = networks["step"]
+    if step is None:
+        decoder = networks["decoder"] or network.decoder
+        step = PiecewiseStep(kernel, network.chooser, decoder, network.newest)
+    shape, generator = window_shape(bundle, schedule), torch.Generator().manual_seed(1)
+    hops = [network.draw(shape, generator) for _ in range(_CALLS)]
+    return [
+        partial(step, hop.window, hop.history, partial(_given, hop.noise), unwatched)
+        for hop in hops
+    ]
+
+
+def _given(noise: Tensor | None) -> Tensor | None:
+    return noise
+
+
+def median_s(calls: Sequence[Callable[[], object]], count: int = _TIMED) -> float:
+    """The median time of `calls` in turn, `count` in all, after two that are not counted."""
+    times = []
+    for turn in range(count + 2):
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            calls[turn % len(calls)]()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times[2:]))

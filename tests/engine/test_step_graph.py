@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,3 +300,42 @@ def test_a_pool_can_be_stepped_by_graphs() -> None:
         assert ours.keys() == theirs.keys()
         for slot in ours:
             np.testing.assert_allclose(ours[slot].rotations, theirs[slot].rotations, atol=1e-4)
+
+
+class Keeping(Plain):
+    """Keeps a file, and is off by what stands in it."""
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        path = settings.kept(graph, "error")
+        assert path is not None
+        if not path.is_file():
+            path.write_text("0.0")
+        error = float(path.read_text())
+        self._change = lambda _, tensor: tensor + error if tensor.is_floating_point() else tensor
+        return super().prepare(graph, settings)
+
+
+def test_what_matched_here_before_is_looked_at_for_a_moment_only(tmp_path: Path) -> None:
+    network, settings = step_network(tiny_bundle(), SCHEDULE), Settings(1, tmp_path, machine="here")
+    asked, calls = list[int](), list[int]()
+
+    def real() -> list[HopInputs]:
+        asked.append(1)
+        return [drawn(tiny_bundle(), 1, 3)]
+
+    def made() -> None:
+        backend = Keeping()
+        graph_step(network, shape(), backend, settings, real)
+        calls.append(backend.calls)
+
+    made()
+    made()
+    assert len(asked) == 1
+    assert calls[1] < calls[0] / 2
+    (path,) = tmp_path.glob("*_error")
+    path.write_text("1000.0")  # another file than the one that matched
+    made()
+    assert path.read_text() == "0.0"
+    assert len(asked) == 3  # it did not match, and what was made anew was compared again
+    made()
+    assert len(asked) == 3

@@ -23,6 +23,8 @@ from training.composer.style import Style
 JOINTS = (*TORSO, *ARM["left"], *ARM["right"])
 """What the gestures move."""
 _WRISTS = (20, 21)
+_LANDING_S = (0.11, 0.18)  # after the onset of the vowel: sooner is hardly to be heard in time
+_STROKE_S = (0.21, 0.28)
 _WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
 _STILLER = 0.8  # how much less far the waiting hands of somebody all habit wander
@@ -104,7 +106,7 @@ class Hands:
         helping = self._helping(gesture, unit)
         for number, stress in enumerate(unit.strokes):
             struck = self._struck(gesture, unit, stress, number, helping)
-            landing = stress.time + self._between(0.15, 0.22)
+            landing = stress.time + self._between(*_LANDING_S)
             if self.raised:
                 done = self._strike(struck, landing, stress)
             else:
@@ -206,7 +208,7 @@ class Hands:
 
     def _strike(self, struck: FloatArray, landing: float, stress: Stress) -> bool:
         """Strike from wherever the hands are; whether there was time for it."""
-        seconds = self._between(0.22, 0.3) / self._style.tempo
+        seconds = self._between(*_STROKE_S) / self._style.tempo
         longer = seconds * 1.1 * max(0.0, self._distance(struck) - 0.15)
         seconds += longer
         landing += 0.5 * longer

@@ -36,6 +36,7 @@ from training.data.dataset import GestureWindows, Takes, find_speakers, find_tak
 from training.data.rows import key_of
 from training.data.scaling import awaken, folded
 from training.data.windows import generator
+from training.gestures.closures import closures
 from training.gestures.ear import SpeechEar
 from training.gestures.gesture_settings import DataSet, Design, GestureTraining
 from training.gestures.heads import Headed, Heads, whole
@@ -138,16 +139,21 @@ def losses(
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
-def face_error(vae: PartVae, outputs: WindowOutputs, lesson: Lesson) -> Tensor:
+def face_error(
+    vae: PartVae, outputs: WindowOutputs, lesson: Lesson, closure_weight: float = 0.0
+) -> Tensor:
     """Absolute error of the decoded face's coefficients, an average over frames by their weight.
 
-    An error of latents makes a face that is right on average, whose lips hardly meet.
+    An error of latents makes a face that is right on average, whose lips hardly meet; where they
+    do in truth, it counts by `closure_weight` more.
     """
     face = list(BodyPart).index(BodyPart.FACE)
     with torch.no_grad():
         true = vae.decode(lesson.latents[:, :, face])
     error = (vae.decode(outputs.latents[face]) - true).abs().mean(-1)
     weight = lesson.weight * lesson.known[..., face]
+    if closure_weight:
+        weight = weight * (1.0 + closure_weight * closures(true))
     return (error * weight).sum() / weight.numel()
 
 
@@ -225,7 +231,9 @@ class GestureObjective(nn.Module):
         total = total + settings.ear_weight * ear + settings.kind_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
         if settings.face_weight:
-            shown["face"] = face_error(self._own[source].face, outputs, lesson)
+            shown["face"] = face_error(
+                self._own[source].face, outputs, lesson, settings.closure_weight
+            )
             total = total + settings.face_weight * shown["face"]
         if settings.reconstruct_weight:
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])

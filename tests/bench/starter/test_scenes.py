@@ -22,7 +22,7 @@ def parts() -> list[Part]:
 
 def test_parts_are_pieces_of_one_stream() -> None:
     bundle, own = tiny_bundle(), parts()
-    made = live(bundle, own)
+    made = live(GestureStream(bundle), own)
     assert [len(scene.motion) for scene in made] == [45, 45]
     stream = GestureStream(bundle)
     words = [*own[0].words, *(module._later(w, 1.5) for w in own[1].words)]
@@ -36,7 +36,8 @@ def test_parts_are_pieces_of_one_stream() -> None:
 def test_words_can_be_kept_from_it() -> None:
     bundle = tiny_bundle()
     spoken, silent = (
-        whole(live(bundle, parts(), with_words=words)).poses.rotations for words in (True, False)
+        whole(live(GestureStream(bundle), parts(), with_words=words)).poses.rotations
+        for words in (True, False)
     )
     assert spoken.shape == silent.shape
     assert np.abs(spoken - silent).max() > 1e-6

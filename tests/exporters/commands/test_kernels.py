@@ -1,5 +1,4 @@
 import gc
-import json
 import os
 import sys
 import weakref
@@ -12,21 +11,18 @@ import torch
 
 from engine.bundle import Bundle
 from engine.config import FrontEnd
-from engine.errors import BundleError, KernelError, MissingBackendError
+from engine.errors import BundleError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
-from engine.kernels.registry import Request
 from engine.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
     Recorder,
     batched,
-    chosen_before,
     kernel_request,
     leave_cores_to,
     model_folder,
-    ready_kernel,
     real_windows,
     spared,
     window_shape,
@@ -73,72 +69,6 @@ def test_another_model_has_another_folder(tmp_path: Path) -> None:
     two.gesture.classifiers[0].second.bias.data[0] += 1.0
     assert model_folder(one) != model_folder(two)
     assert model_folder(tiny_bundle(hop=4)) != model_folder(one)
-
-
-def test_a_missing_library_falls_back_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> Kernel:
-        raise MissingBackendError("get it by pip install x")
-
-    monkeypatch.setattr(kernels, "make_kernel", missing)
-    bundle, told = tiny_bundle(), list[str]()
-    kernel = ready_kernel("onnx", bundle, bundle.config.schedule, told.append)
-    assert kernel.name == "eager"
-    assert told == ["note: get it by pip install x; running eager"]
-
-
-class Fake:
-    """Kernels that run as eager does; counts how often each was made."""
-
-    def __init__(self, refused: str = "") -> None:
-        self.made: list[str] = []
-        self.refused = refused
-
-    def __call__(self, name: str, model: object, request: Request) -> Kernel:
-        if name == self.refused:
-            raise KernelError("refused")
-        self.made.append(name)
-        kernel = EagerKernel(model, request.shape.newest)  # type: ignore[arg-type]
-        kernel.name = name
-        return kernel
-
-
-def _choose(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> Kernel:
-    times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
-    monkeypatch.setattr(kernels, "make_kernel", fake)
-    monkeypatch.setattr(kernels, "median_s", lambda kernel, *_: times.get(kernel.name, 9.0))
-    bundle = tiny_bundle()
-    return ready_kernel("auto", bundle, bundle.config.schedule, lambda text: None)
-
-
-def test_auto_takes_the_fastest_and_remembers_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    first, second = Fake(), Fake()
-    bundle = tiny_bundle()
-    assert chosen_before(bundle, bundle.config.schedule, lambda text: None) is None
-    assert _choose(monkeypatch, first).name == "openvino"
-    assert chosen_before(bundle, bundle.config.schedule, lambda text: None) == "openvino"
-    assert "onnx" in first.made
-    (path,) = tmp_path.rglob("auto_*.json")
-    assert json.loads(path.read_text())["kernel"] == "openvino"
-    assert _choose(monkeypatch, second).name == "openvino"
-    assert second.made == ["openvino"]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"kernel": "warp"}', '{"kernel": 3}'])
-def test_auto_chooses_again_where_its_memory_is_damaged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
-) -> None:
-    _choose(monkeypatch, Fake())
-    (path,) = tmp_path.rglob("auto_*.json")
-    path.write_text(text)
-    assert _choose(monkeypatch, Fake()).name == "openvino"
-    assert json.loads(path.read_text())["kernel"] == "openvino"
-
-
-def test_auto_passes_over_what_does_not_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    _choose(monkeypatch, Fake())
-    assert _choose(monkeypatch, Fake(refused="openvino")).name == "onnx"
 
 
 def test_requests_are_for_so_many_rows() -> None:

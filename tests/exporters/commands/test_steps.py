@@ -8,14 +8,24 @@ import torch
 
 from engine.bundle import Bundle
 from engine.config import FrontEnd
-from engine.errors import KernelError
+from engine.errors import KernelError, MissingBackendError
+from engine.kernels.base import Kernel, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.pose import concatenate
+from engine.step import Stepped
 from engine.stream import GestureStream
 from exporters.commands import steps
+from exporters.commands.automatic import CANDIDATES
 from exporters.commands.kernels import spared
-from exporters.commands.steps import Networks, in_rows, ready_networks, real_hops
+from exporters.commands.steps import (
+    Networks,
+    hop_calls,
+    in_rows,
+    median_s,
+    ready_networks,
+    real_hops,
+)
 from tests.engine.test_step_graph import Plain, Taped
 from tests.models import tiny_bundle, tiny_published_bundle
 from tests.sounds import babble
@@ -91,35 +101,109 @@ def test_other_kernels_and_whole_files_are_in_pieces(monkeypatch: pytest.MonkeyP
     bundle, published = tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)
     networks = ready_networks("eager", bundle, bundle.config.schedule, made.append)
     assert networks["step"] is None
-    monkeypatch.setattr(steps, "ready_kernel", lambda *_: EagerKernel(published.gesture))
+    monkeypatch.setattr(steps, "made_kernel", lambda *_: EagerKernel(published.gesture))
     networks = ready_networks("cudagraph", published, published.config.offline, made.append)
     assert networks["step"] is None
     assert made == []
 
 
-@pytest.mark.parametrize("before", [None, "cudagraph"])
-def test_what_auto_finds_takes_whole_hops_too(
-    monkeypatch: pytest.MonkeyPatch, before: str | None
-) -> None:
-    bundle, found, asked = tiny_bundle(), EagerKernel(tiny_bundle().gesture), list[str]()
-    found.name = "cudagraph"
-    monkeypatch.setattr(steps, "ready_kernel", lambda name, *_: asked.append(name) or found)
-    monkeypatch.setattr(steps, "chosen_before", lambda *_: before)
-    monkeypatch.setattr(steps, "backend", lambda name: Plain())
-    networks = ready_networks("auto", bundle, bundle.config.schedule, asked.append)
-    assert networks["step"] is not None
-    assert asked == ([] if before else ["auto"])  # what was chosen before is not made twice
+def test_a_missing_library_falls_back_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> Kernel:
+        raise MissingBackendError("get it by pip install x")
+
+    monkeypatch.setattr("exporters.commands.kernels.make_kernel", missing)
+    monkeypatch.setattr(steps, "make_step", missing)
+    bundle = tiny_bundle()
+    for name in ("onnx", "openvino"):
+        told = list[str]()
+        networks = ready_networks(name, bundle, bundle.config.schedule, told.append)
+        assert networks["kernel"].name == "eager"
+        assert told == ["note: get it by pip install x; running eager"]
+
+
+class Shelf:
+    """Networks that compute as eager does; counts how often each was made."""
+
+    def __init__(self, refused: str = "", missing: str = "") -> None:
+        self.made: list[str] = []
+        self.refused, self.missing = refused, missing
+
+    def __call__(self, name: str, bundle: Bundle, *_: object) -> Networks:
+        if name == self.refused:
+            raise KernelError("refused")
+        if name == self.missing:
+            raise MissingBackendError(f"{name} is not installed")
+        self.made.append(name)
+        kernel = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
+        kernel.name = name
+        return Networks(kernel=kernel, decoder=None, step=None)
+
+
+def automatic(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> tuple[str, list[str]]:
+    """The kernel that `auto` takes where each hop takes as long as is said here."""
+    times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
+    monkeypatch.setattr(steps, "made_networks", shelf)
+    monkeypatch.setattr(steps, "hop_calls", lambda networks, *_: networks["kernel"].name)
+    monkeypatch.setattr(steps, "median_s", lambda name: times.get(name, 9.0))
+    bundle, told = tiny_bundle(), list[str]()
+    return ready_networks("auto", bundle, bundle.config.schedule, told.append)["kernel"].name, told
+
+
+def test_auto_takes_the_fastest_hop_and_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Shelf(), Shelf()
+    assert automatic(monkeypatch, first)[0] == "openvino"
+    assert first.made == ["eager", *CANDIDATES, "openvino"]
+    assert automatic(monkeypatch, second) == ("openvino", [])
+    assert second.made == ["openvino"]
+
+
+def test_auto_passes_over_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, told = automatic(monkeypatch, Shelf(refused="openvino", missing="cudagraph"))
+    assert name == "onnx"
+    assert told[0] == "note: cudagraph is not installed"
 
 
 def test_what_auto_chose_before_and_does_not_run_is_chosen_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bundle, eager = tiny_bundle(), EagerKernel(tiny_bundle().gesture)
-    monkeypatch.setattr(steps, "chosen_before", lambda *_: "cudagraph")
-    monkeypatch.setattr(steps, "backend", lambda name: Refusing())
-    monkeypatch.setattr(steps, "ready_kernel", lambda *_: eager)
-    networks = ready_networks("auto", bundle, bundle.config.schedule, lambda text: None)
-    assert networks["kernel"] is eager
+    automatic(monkeypatch, Shelf())
+    name, told = automatic(monkeypatch, Shelf(refused="openvino"))
+    assert name == "onnx"
+    assert told[0] == "kernel openvino, chosen earlier, does not run any more; choosing again"
+
+
+def test_auto_takes_no_coarse_kernel_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_unseen", lambda kernel, *_: kernel.name != "openvino")
+    assert automatic(monkeypatch, Shelf())[0] == "onnx"
+
+
+@pytest.mark.parametrize("name", ["eager", "onnx"])
+def test_hops_are_timed_as_they_are_computed(name: str) -> None:
+    bundle = tiny_bundle()
+    if name != "eager":
+        pytest.importorskip("onnxruntime")
+    networks = ready_networks(name, bundle, bundle.config.schedule, lambda text: None)
+    first, second = hop_calls(networks, bundle, bundle.config.schedule)
+    stepped, other = first(), second()
+    assert isinstance(stepped, Stepped)
+    assert isinstance(other, Stepped)
+    assert stepped.codes.shape == (1, 4, bundle.config.schedule.newest)
+    assert not torch.equal(stepped.decoded.rotations, other.decoded.rotations)
+    assert median_s([first, second]) > 0
+
+
+def test_of_whole_files_windows_are_timed() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    networks = ready_networks("eager", bundle, bundle.config.offline, lambda text: None)
+    outputs = hop_calls(networks, bundle, bundle.config.offline)[0]()
+    assert isinstance(outputs, WindowOutputs)
+
+
+def test_auto_finds_something_here() -> None:
+    bundle, told = tiny_bundle(), list[str]()
+    networks = ready_networks("auto", bundle, bundle.config.schedule, told.append)
+    assert any(line.startswith("kernel auto: ") for line in told)
+    np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
 
 
 def test_openvino_computes_whole_hops() -> None:
