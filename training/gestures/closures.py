@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.layout import part_layout
 from engine.skeleton import BodyPart
@@ -21,8 +22,15 @@ def _column(name: str) -> int:
 def closures(face: Tensor) -> Tensor:
     """How much lips meet between two openings `[B, T]`, 0..1, of face vectors `[B, T, 57]`.
 
-    The vectors are those of a corpus with ARKit coefficients. Lips that rest in silence are 0.
+    The vectors are those of a corpus with ARKit coefficients, ConfigError for others. Lips that
+    rest in silence are 0.
     """
+    width = part_layout(BodyPart.FACE, ARKIT_51.width).width
+    if face.shape[-1] != width:
+        raise ConfigError(
+            f"closure_weight needs faces of {width} channels ({ARKIT_51.name}), got "
+            f"{face.shape[-1]}: set it to 0"
+        )
     jaw = face[..., _column("jawOpen")] - face[..., _column("mouthClose")]
     lips = torch.stack([face[..., _column(name)] for name in _LIPS]).mean(0)
     opening = jaw.clamp(min=0.0) + 0.5 * lips.clamp(min=0.0)

@@ -148,6 +148,29 @@ def test_a_decoded_face_is_judged_where_it_counts(parts: dict[BodyPart, PartVae]
     assert error(1 - early) > 1e-3
 
 
+def test_a_mouth_that_stays_open_is_judged_harder_where_lips_meet() -> None:
+    class Itself(torch.nn.Module):
+        def decode(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents
+
+    width = part_layout(BodyPart.FACE, ARKIT_51.width).width
+    jaw = width - ARKIT_51.width + ARKIT_51.coefficients.index("jawOpen")
+    true = torch.zeros(1, 9, 4, width)
+    true[:, [0, 1, 2, 6, 7, 8], 0, jaw] = 0.5
+    nothing, known, codes = torch.zeros(1), torch.ones(1, 9, 4), torch.zeros(1, 9, 4)
+    even = torch.ones(1, 9)
+    lesson = Lesson(nothing, even, nothing, nothing, codes, true, nothing, known, nothing)
+
+    def error(frame: int, closure_weight: float) -> float:
+        made = true[:, :, 0].clone()
+        made[:, frame, jaw] += 0.3
+        outputs = WindowOutputs((made,), ())
+        return float(face_error(Itself(), outputs, lesson, closure_weight))  # type: ignore[arg-type]
+
+    assert error(4, 3.0) == pytest.approx(4 * error(4, 0.0), rel=1e-3)
+    assert error(1, 3.0) == pytest.approx(error(1, 0.0), rel=1e-3)
+
+
 def test_reconstruction_is_the_body_alone() -> None:
     latents = torch.randn(2, 3, 4, 6)
     made = tuple(latents[:, :, p] + (5.0 if p == 0 else 0.5 * p) for p in range(4))
