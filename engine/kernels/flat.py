@@ -17,10 +17,16 @@ from engine.kernels.graph import Graph, Run, Tensors
 PARTS: Final = ("face", "upper", "hands", "lower")
 OUTPUTS: Final = (*(f"latents_{part}" for part in PARTS), *(f"logits_{part}" for part in PARTS))
 
-ROBUST: Final = ("_attn", "feed_forward", "audio.blocks")
-"""Attention, feed-forward and waveform encoders: most of the work. The linear maps at the ends, of
-motion and mask, hints, speech and latents, are little work and lose the most by 8 bits; that of
-[motion | mask] alone puts the latents 7 % off, as its weights for the two differ in size."""
+ROBUST: Final = (
+    r"body\.cross_attention\.",
+    r"face\..*(self_attn|feed_forward)",
+    r"audio\.blocks",
+)
+"""The body's cross-attention, the face's decoder and waveform encoders: most of the work. The
+body's self-attention and its refiners lose the most codes by 8 bits, the face's cross-attention the
+most of its latents; the linear maps at the ends, of motion and mask, hints, speech and latents, are
+little work besides: that of [motion | mask] alone puts latents 7 % off, as its weights for the two
+differ in size."""
 
 
 @dataclass(frozen=True)

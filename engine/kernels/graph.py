@@ -35,7 +35,7 @@ class Graph:
 
     name: of its files. example: one input each, of the shapes that all later ones have. inputs,
     outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
-    they are asked for. robust: what the names of those submodules hold that bear 8-bit numbers.
+    they are asked for. robust: patterns found in the names of what bears 8-bit numbers.
     halved: names of the submodules that a backend in half precision may compute so; all of it
     unless given.
     """

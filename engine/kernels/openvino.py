@@ -7,6 +7,7 @@ as OpenVINO's own files where there is a folder for it. OpenVINO and nncf are im
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,7 +136,7 @@ def _quantized(openvino: Any, model: Any, graph: Graph, settings: Settings) -> A
 
 
 def _delicate(model: Any, robust: Sequence[str]) -> list[str]:
-    """All operations but the linear maps and convolutions of robust modules.
+    """All operations but the linear maps and convolutions of robust modules, see `Graph`.
 
     Products of two activations, as in attention, stay as they are.
     """
@@ -143,7 +144,8 @@ def _delicate(model: Any, robust: Sequence[str]) -> list[str]:
     return [
         name
         for name in (op.get_friendly_name() for op in model.get_ops())
-        if not any(mark in name for mark in robust) or not any(kind in name for kind in weighted)
+        if not any(re.search(pattern, name) for pattern in robust)
+        or not any(kind in name for kind in weighted)
     ]
 
 

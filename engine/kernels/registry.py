@@ -24,6 +24,7 @@ BACKEND_NAMES: Final = (
     *("openvino", "openvino-bf16", "openvino-int8", "onnx"),
 )
 KERNEL_NAMES: Final = (EagerKernel.name, *BACKEND_NAMES)
+_COMPARED: Final = 4  # one in so many real windows; the others say how far values reach
 _FEWER: Final = 3  # times fewer windows where all of them have matched before
 _DRAWS: Final = 3  # of which the second and third would show old buffers played again
 
@@ -32,8 +33,8 @@ _DRAWS: Final = 3  # of which the second and third would show old buffers played
 class Request:
     """What a backend must know to make a kernel of a model.
 
-    shape: of all windows. samples: real windows for 8 bits, every other one to calibrate on and
-    the rest to compare on; recorded only when asked for. fixed: no window will have another shape.
+    shape: of all windows. samples: real windows for 8 bits, most to calibrate on and every fourth
+    to compare on; recorded only when asked for. fixed: no window will have another shape.
     """
 
     shape: WindowShape
@@ -67,7 +68,7 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     if request is None:
         raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
     graph = window_graph(model, request.shape)
-    graph = replace(graph, samples=lambda: [tuple(x) for x in request.samples()[::2]])
+    graph = replace(graph, samples=lambda: [tuple(x) for x in _to_calibrate(request.samples())])
 
     def made(known: bool) -> Kernel:
         return _checked(chosen, graph, request, eager, known)
@@ -82,10 +83,15 @@ def _checked(chosen: Backend, graph: Graph, request: Request, eager: Kernel, kno
     return kernel
 
 
+def _to_calibrate(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
+    return [window for i, window in enumerate(windows) if i % _COMPARED != 1]
+
+
 def _windows(chosen: Backend, request: Request, known: bool) -> Sequence[WindowInputs]:
     """Random ones, every time anew; speech for what is calibrated and holds for speech only."""
     if chosen.precision is Precision.INT8:
-        return request.samples()[1 :: 2 * _FEWER if known else 2]
+        compared = request.samples()[1::_COMPARED]
+        return compared[::_FEWER] if known else compared
     generator = torch.Generator()
     generator.seed()
     return [draw_window(request.shape, generator) for _ in range(_DRAWS)]

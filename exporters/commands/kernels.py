@@ -33,6 +33,7 @@ from engine.config import to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
 from engine.errors import KernelError
+from engine.kernels import flat
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape
@@ -46,7 +47,7 @@ from engine.text.files import read_words
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
-CALIBRATION_WINDOWS: Final = 48
+CALIBRATION_WINDOWS: Final = 128
 _APART: Final = 4  # hops at most between windows, as a large model takes its time for each
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
 
@@ -118,7 +119,7 @@ def model_folder(bundle: Bundle) -> Path:
     """The folder of what is kept of `bundle`."""
     digest = hashlib.sha256(json.dumps(to_mapping(bundle.config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
-    around = (decoder_module, rotation, sampling, step, step_graph)
+    around = (decoder_module, flat, rotation, sampling, step, step_graph)
     for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
     for key, module in bundle.modules().items():
