@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.audio.features import DEFAULT_FEATURES, FeatureConfig
-from engine.blinks import BlinkConfig, lids_of
 from engine.clock import FrameClock
 from engine.config import (
     FrontEnd,
@@ -29,6 +28,11 @@ from engine.config import (
 )
 from engine.errors import BundleError, ConfigError
 from engine.face import face_basis
+from engine.finish.blinks import BlinkConfig
+from engine.finish.finish import FinishConfig
+from engine.finish.glances import GlanceConfig
+from engine.finish.steadying import SteadyConfig
+from engine.finish.sway import SwayConfig
 from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
 from engine.model.gesture import GestureModel
 from engine.model.global_motion import GlobalMotion
@@ -38,7 +42,6 @@ from engine.pose import HandReference, PoseFormat
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import OFFLINE, Schedule
 from engine.skeleton import BodyPart
-from engine.steadying import SteadyConfig
 
 CONFIG_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -76,9 +79,9 @@ class BundleConfig:
     distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
     it goes. global_zeroed: fields of the lower-body vector that the global motion network was
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
-    trained_for: schedules seen in training. blinks: laid over the face of a network that makes
-    none; steady: takes the trembling from upper body and hands. Nothing is done to what the
-    network makes unless one is given.
+    trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
+    that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands.
+    Nothing is done to what the network makes unless one is given.
     """
 
     name: str
@@ -106,6 +109,8 @@ class BundleConfig:
     seed_motion: SeedMotion = SeedMotion.RAW
     global_orthonormal: bool = False
     blinks: BlinkConfig | None = None
+    glances: GlanceConfig | None = None
+    sway: SwayConfig | None = None
     steady: SteadyConfig | None = None
 
     def __post_init__(self) -> None:
@@ -115,8 +120,12 @@ class BundleConfig:
         gates = self.front_end is FrontEnd.FEATURES or not self.gated
         require(gates, "gated", "false for a network that hears samples", self.gated)
         basis = face_basis(self.face)
-        if self.blinks is not None:
-            lids_of(basis)
+        self.finish.require_face(basis)
+
+    @property
+    def finish(self) -> FinishConfig:
+        """What is done to poses as they go out."""
+        return FinishConfig(self.steady, self.sway, self.glances, self.blinks)
 
     @property
     def pose_format(self) -> PoseFormat:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.events import EventCounter
-from engine.finish import Finish
+from engine.finish.finish import Finish
 from engine.kernels.base import Kernel
 from engine.listener import Latency, Listener, speaker_index, until
 from engine.pose import PoseChunk
@@ -92,7 +92,11 @@ class StreamPool:
                 "pool"
             )
         slot = self._seats.index(None)
-        self._seats[slot] = _Seat(self._new_listener(), number, Finish(self._config, seed))
+        self._seats[slot] = _Seat(
+            self._new_listener(),
+            number,
+            Finish(self._config.finish, self._config.pose_format, seed),
+        )
         self._rest.noise[0] = self._runner.noise(seed)
         self._state.put([slot], self._rest)
         return slot

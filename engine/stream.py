@@ -16,7 +16,7 @@ from engine.audio.front import FrontEndStream
 from engine.bundle import Bundle
 from engine.decoder import Decoder, PoseDecoder
 from engine.events import EventCounter
-from engine.finish import Finish
+from engine.finish.finish import Finish
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.layout import LOCAL_MOTION
@@ -126,7 +126,7 @@ class GestureStream:
         front = self._listener.front
         self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)
-        self._finish = Finish(config, seed)
+        self._finish = Finish(config.finish, config.pose_format, seed)
 
     @property
     def latency(self) -> Latency:
@@ -223,7 +223,7 @@ class GestureStream:
         """Forget everything: the next sample is sample 0."""
         self._listener.reset()
         self._state = self._runner.fresh([self._seed], self._start)
-        self._finish = Finish(self._config, self._seed)
+        self._finish = Finish(self._config.finish, self._config.pose_format, self._seed)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""

@@ -14,19 +14,21 @@ import torch
 from torch import Tensor
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.blinks import BlinkConfig
 from engine.bundle import WEIGHTS_FILE, Bundle, BundleConfig, Provenance, new_bundle, save_bundle
 from engine.clock import FrameClock
 from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
+from engine.finish.blinks import BlinkConfig
+from engine.finish.glances import GlanceConfig
+from engine.finish.steadying import SteadyConfig
+from engine.finish.sway import SwayConfig
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
 from engine.pose import HandReference, Motion
 from engine.sampling import CodeChoice, SamplingConfig
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from engine.steadying import SteadyConfig
 from training.data.clips import load_clip
 from training.data.vectors import part_vector
 from training.gestures.gesture import SCHEDULES, SPEAKERS, read_vocabulary
@@ -40,8 +42,8 @@ class BundleSettings:
     """Settings of the stage. most_mb: refuse to write weights larger than this. trained_for: as the
     stage gesture wrote down, unless given; speakers likewise.
 
-    face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks: see
-    `engine.blinks`; for faces that learned none. steady: see `engine.steadying`.
+    face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks, glances, sway:
+    for networks that learned none; steady: for all; see `engine.finish`.
     """
 
     name: str
@@ -54,6 +56,8 @@ class BundleSettings:
     encoders: bool = False
     homing_s: float = 0.0
     blinks: BlinkConfig | None = None
+    glances: GlanceConfig | None = None
+    sway: SwayConfig | None = None
     steady: SteadyConfig | None = None
     most_mb: float = 5.0
     vq: str = "vq"
@@ -107,6 +111,8 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         clock=FrameClock(frame_rate=settings.frame_rate),
         homing_s=settings.homing_s,
         blinks=settings.blinks,
+        glances=settings.glances,
+        sway=settings.sway,
         steady=settings.steady,
     )
 

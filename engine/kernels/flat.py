@@ -19,14 +19,13 @@ OUTPUTS: Final = (*(f"latents_{part}" for part in PARTS), *(f"logits_{part}" for
 
 ROBUST: Final = (
     r"body\.cross_attention\.",
-    r"face\..*(self_attn|feed_forward)",
+    r"model\.face\..*(_attn|feed_forward)",
     r"audio\.blocks",
 )
 """The body's cross-attention, the face's decoder and waveform encoders: most of the work. The
-body's self-attention and its refiners lose the most codes by 8 bits, the face's cross-attention the
-most of its latents; the linear maps at the ends, of motion and mask, hints, speech and latents, are
-little work besides: that of [motion | mask] alone puts latents 7 % off, as its weights for the two
-differ in size."""
+body's self-attention and its refiners lose the most codes by 8 bits; the linear maps at the ends,
+of motion and mask, hints, speech and latents, are little work besides: that of [motion | mask]
+alone puts latents 7 % off, as its weights for the two differ in size."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.blinks import BlinkConfig
-from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, save_bundle
+from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, BundleConfig, save_bundle
 from engine.errors import ConfigError, ExportError
+from engine.finish.steadying import SteadyConfig
 from engine.official import load_model
 from engine.official.report import LoadReport
 from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
 from engine.schedule import Schedule
-from engine.steadying import SteadyConfig
 from exporters.commands.common import guarded, say
 
 
@@ -90,7 +89,7 @@ def _description(bundle: Bundle) -> list[str]:
         f"codebooks: {', '.join(books)}",
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
-        f"blinks laid over it: {_blinks(config.blinks)}",
+        f"laid over it: {_laid(config)}",
         f"upper body and hands steadied: {_steady(config.steady)}",
         f"schedule: {_schedule(config.schedule)}",
         f"schedule of whole files: {_schedule(config.offline)}",
@@ -107,8 +106,15 @@ def _steady(steady: SteadyConfig | None) -> str:
     return f"{filtered}, gestures {1.0 + steady.emphasis:g} times as large"
 
 
-def _blinks(blinks: BlinkConfig | None) -> str:
-    return "none" if blinks is None else f"{blinks.per_minute:g} a minute"
+def _laid(config: BundleConfig) -> str:
+    found = []
+    if config.blinks is not None:
+        found.append(f"{config.blinks.per_minute:g} blinks a minute")
+    if config.glances is not None:
+        found.append(f"glances, {config.glances.away:.0%} of them away")
+    if config.sway is not None:
+        found.append(f"{config.sway.amount:g} x a speaker's sway")
+    return ", ".join(found) or "nothing"
 
 
 def _parameters(bundle: Bundle) -> str:

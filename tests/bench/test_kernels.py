@@ -22,20 +22,21 @@ def test_all_are_timed_in_turn() -> None:
     assert order[:4] == ["a", "a", "b", "b"]
 
 
-def test_on_speech_counts_the_codes_that_the_engine_picks() -> None:
+def test_on_speech_counts_equal_classes_and_the_codes_that_the_engine_picks() -> None:
     bundle, generator = tiny_bundle(), torch.Generator().manual_seed(0)
     eager = EagerKernel(bundle.gesture, 2)
     windows = [draw_window(SHAPE, generator) for _ in range(3)]
-    assert on_speech(bundle, eager, eager, windows) == (0.0, 1.0)
+    assert on_speech(bundle, eager, eager, windows) == (0.0, 1.0, 1.0)
 
     def turned(inputs: WindowInputs) -> WindowOutputs:
         """The face, picked by its latents, keeps its codes whatever its scores are."""
         found = eager(inputs)
         return WindowOutputs(found.latents, tuple(-scores for scores in found.logits))
 
-    error, codes = on_speech(bundle, turned, eager, windows)  # type: ignore[arg-type]
+    error, codes, chosen = on_speech(bundle, turned, eager, windows)  # type: ignore[arg-type]
     assert error == 0.0
-    assert codes == 0.25
+    assert codes == 0.0
+    assert chosen == 0.25
 
 
 def test_what_has_no_numbers_has_its_reason_in_the_table() -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.blinks import BlinkConfig
 from engine.bundle import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -24,8 +23,11 @@ from engine.bundle import (
 )
 from engine.config import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
+from engine.finish.blinks import BlinkConfig
+from engine.finish.glances import GlanceConfig
+from engine.finish.steadying import SteadyConfig
+from engine.finish.sway import SwayConfig
 from engine.pose import concatenate
-from engine.steadying import SteadyConfig
 from engine.stream import GestureStream
 from tests.models import tiny_bundle, tiny_published_bundle, tiny_published_config
 from tests.sounds import babble
@@ -201,17 +203,25 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
 
 def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    steady = SteadyConfig(2.5, 0.5)
-    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5), steady=steady)
+    steady, sway, glances = SteadyConfig(2.5, 0.5), SwayConfig(0.4), GlanceConfig(0.2)
+    config = dataclasses.replace(
+        bundle.config, blinks=BlinkConfig(12.5), glances=glances, sway=sway, steady=steady
+    )
     save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
     assert load_config(tmp_path) == config
-    edit_json(lambda m: (m.pop("blinks"), m.pop("steady")))(tmp_path)
+    edit_json(lambda m: [m.pop(name) for name in ("blinks", "glances", "sway", "steady")])(tmp_path)
     assert load_config(tmp_path) == bundle.config
 
 
 def test_blinks_need_a_face_with_lids(damaged: Path) -> None:
     edit_json(lambda m: m.update(face="flame100", blinks={"per_minute": 17}))(damaged)
     with pytest.raises(BundleError, match=r"blinks need a face with eyeBlinkLeft.*flame100 has no"):
+        load_bundle(damaged)
+
+
+def test_glances_need_a_face_with_directions(damaged: Path) -> None:
+    edit_json(lambda m: m.update(face="flame100", glances={"away": 0.3}))(damaged)
+    with pytest.raises(BundleError, match=r"glances need a face with directions.*flame100 has no"):
         load_bundle(damaged)
 
 

@@ -6,15 +6,17 @@ import pytest
 import torch
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.blinks import BlinkConfig
 from engine.bundle import load_bundle
 from engine.config import from_mapping, live_config, to_mapping
 from engine.errors import ConfigError
+from engine.finish.blinks import BlinkConfig
+from engine.finish.glances import GlanceConfig
+from engine.finish.steadying import SteadyConfig
+from engine.finish.sway import SwayConfig
 from engine.model.builders import build_gesture_model
 from engine.model.vector_quantizer import Quantized
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from engine.steadying import SteadyConfig
 from tests.material import CODE_DIM, CODES, save_parts, waving
 from training import bundle
 from training.bundle import BundleSettings, rest_codes
@@ -61,11 +63,20 @@ def test_the_bundle_says_what_it_is(made):
 
 def test_motion_is_finished_where_the_settings_say_so(made, data):
     assert made.config.blinks is None
+    assert made.config.glances is None
+    assert made.config.sway is None
     assert made.config.steady is None
-    asked = {"blinks": {"per_minute": 17}, "steady": {"cutoff_hz": 2.5, "lift": 1}}
+    asked = {
+        "blinks": {"per_minute": 17},
+        "glances": {"away": 0.2},
+        "sway": {"amount": 0.8},
+        "steady": {"cutoff_hz": 2.5, "lift": 1},
+    }
     settings = from_mapping(BundleSettings, {**CONFIG, **asked})
     config = bundle.bundle_config(settings, data / "vq", data / "gesture")
     assert config.blinks == BlinkConfig(17.0)
+    assert config.glances == GlanceConfig(0.2)
+    assert config.sway == SwayConfig(0.8)
     assert config.steady == SteadyConfig(2.5, 1.0)
 
 

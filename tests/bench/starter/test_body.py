@@ -9,8 +9,8 @@ import pytest
 from bench.starter.body import blinks, body_numbers, clip_motions, motion_numbers
 from bench.starter.scenes import Scene
 from bench.starter.talks import Part
-from engine.blinks import Blinks
 from engine.face import FLAME_100
+from engine.finish.blinks import Blinks
 from engine.pose import Motion, PoseChunk, PoseFormat
 from engine.rotation import exp, identity
 from engine.skeleton import SMPLX_55

@@ -100,8 +100,10 @@ def test_show(layout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "name: random" in said
     assert "hears: wave" in said
-    assert "blinks laid over it: none" in said
+    assert "laid over it: nothing" in said
     assert "upper body and hands steadied: no" in said
     assert "window 24, seed 4, hop 20" in said
     assert main(["show"]) == 0
-    assert "licence: Apache-2.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "licence: Apache-2.0" in said
+    assert "laid over it: 17 blinks a minute, glances, " in said

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
+from engine.finish.steadying import JOINTS, Steadier, SteadyConfig
 from engine.pose import FloatArray, FrameFlag, PoseChunk
 from engine.rotation import exp, log
 from engine.skeleton import PART_JOINTS, BodyPart
-from engine.steadying import JOINTS, Steadier, SteadyConfig
 
 FPS = 30
 WRIST = JOINTS.index(20)

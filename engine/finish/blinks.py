@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.face import FaceBasis
+from engine.finish.chance import Purpose, chance
 from engine.mapping import require
 from engine.pose import FrameFlag, PoseChunk
 
@@ -30,8 +31,6 @@ _SPREAD = 0.75  # of the logarithm of an interval: irregular, with a long tail
 _CALLED = 0.7  # share of phrases at whose end a blink comes that was planned for soon after
 _CALLED_FROM_S = 3.0  # how far ahead it may have been planned
 _CALLED_AFTER_S = 0.25
-# The drawings' place in the generator's counter; `engine.sampling` has place 0.
-_BLINK, _PHRASE_END = 1, 2
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,9 @@ class Blinks:
         self._spans = (1.0, 0.0, 1.0)
         self._second = False  # the next blink is the second of a pair
         self._voiced = False
-        rng = self._chance(-1, _BLINK)
+        rng = chance(seed, Purpose.BLINK, -1)
         self._planned = float(rng.random()) * self._interval(rng)
         self._due = self._planned
-
-    def _chance(self, frame: int, what: int) -> np.random.Generator:
-        counter = [0, 0, what, frame + 1]
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
 
     def _interval(self, rng: np.random.Generator) -> float:
         """Frames between two planned blinks: log-normal after a dead time."""
@@ -109,7 +104,7 @@ class Blinks:
 
         The one after it stays where it was planned, so that speech chooses moments, not how many.
         """
-        rng = self._chance(frame, _PHRASE_END)
+        rng = chance(self._seed, Purpose.PHRASE_END, frame)
         near = self._due - frame < _CALLED_FROM_S * self._rate
         if near and rng.random() < _CALLED:
             at = frame + float(rng.uniform(0.0, _CALLED_AFTER_S)) * self._rate
@@ -117,7 +112,7 @@ class Blinks:
 
     def _blink(self, frame: int) -> None:
         """Begin the blink that is due, and plan the next."""
-        rng = self._chance(frame, _BLINK)
+        rng = chance(self._seed, Purpose.BLINK, frame)
         self._begin = self._due
         close, shut, open_ = (float(span) * self._rate for span in rng.uniform(*_SPANS_S))
         self._spans = (close, shut, open_)

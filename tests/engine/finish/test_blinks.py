@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.blinks import LIDS, WIDE, BlinkConfig, Blinks, closure
 from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.face import ARKIT_51, ARKIT_52, FLAME_100
+from engine.finish.blinks import LIDS, WIDE, BlinkConfig, Blinks, closure
 from engine.pool import StreamPool
 from engine.pose import FrameFlag, PoseChunk
 from engine.schedule import Schedule
 from engine.stream import GestureStream
 from tests import laws
+from tests.engine.finish.streams import Fed, faces
 from tests.models import tiny_bundle
 from tests.sounds import babble
 
@@ -137,30 +138,6 @@ def test_lids_go_as_far_down_as_either_wants_and_wide_eyes_give_way(basis: Any) 
     assert (face == 0.25).all(), "the chunk it was given has changed"
 
 
-class Fed:
-    """The lids of a stream as the laws want them: samples in, an array out."""
-
-    def __init__(self, **options: Any) -> None:
-        self.stream = GestureStream(blinking(), **options)
-
-    def feed(self, samples: np.ndarray) -> np.ndarray:
-        self.stream.feed_audio(samples)
-        return faces(self.stream.drain())
-
-    def reset(self) -> None:
-        self.stream.reset()
-
-    def snapshot(self) -> Any:
-        return self.stream.snapshot()
-
-    def restore(self, state: Any) -> None:
-        self.stream.restore(state)
-
-
-def faces(chunks: list[PoseChunk]) -> np.ndarray:
-    return np.concatenate([np.zeros((0, 51), np.float32), *(chunk.face for chunk in chunks)])
-
-
 def whole(bundle: Bundle, samples: np.ndarray = SOUND, **options: Any) -> np.ndarray:
     stream = GestureStream(bundle, **options)
     stream.feed_audio(samples)
@@ -169,16 +146,16 @@ def whole(bundle: Bundle, samples: np.ndarray = SOUND, **options: Any) -> np.nda
 
 @pytest.mark.parametrize("schedule", [Schedule(24, 16, 4), Schedule(24, 8, 2, lookahead=3)])
 def test_any_split_gives_the_same_lids(schedule: Schedule) -> None:
-    face = laws.split_law(Fed(schedule=schedule), SOUND[:24000])
+    face = laws.split_law(Fed(blinking(), faces, schedule=schedule), SOUND[:24000])
     assert face[:, LID].max() == 1.0, "the law was tried on no blink"
 
 
 def test_a_restored_snapshot_gives_the_same_lids() -> None:
-    laws.snapshot_law(Fed(), SOUND[:32000], [0, 9000, 17000])
+    laws.snapshot_law(Fed(blinking(), faces), SOUND[:32000], [0, 9000, 17000])
 
 
 def test_a_reset_stream_blinks_as_a_new_one() -> None:
-    fed = Fed()
+    fed = Fed(blinking(), faces)
     expected = fed.feed(SOUND)
     fed.reset()
     np.testing.assert_array_equal(fed.feed(SOUND), expected)

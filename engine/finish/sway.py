@@ -1,0 +1,147 @@
+"""Nobody stands still: chest and head drift, more while one speaks, and one breathes.
+
+That is chance, of which a network that learns a mean keeps nothing: its trunk stands like a post
+below moving hands. What is drawn depends on the seed and the frame alone, and how much of it is
+shown on the voice so far.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from engine.finish.chance import Purpose, chance
+from engine.mapping import require
+from engine.pose import FloatArray, FrameFlag, PoseChunk
+from engine.rotation import exp, multiply, normalize
+from engine.skeleton import SMPLX_55
+
+MOST: Final = 2.0
+_SPINE: Final = {"spine1": 0.45, "spine2": 0.35, "spine3": 0.2}
+_HEAD: Final = {"neck": 0.5, "head": 0.5}
+_LEVEL: Final = 0.65  # of the chest's turn that the head makes good: eyes keep their horizon
+_QUIET: Final = 0.2  # how much of it is left in silence
+_WAKES_S, _CALMS_S = 0.4, 1.5
+_BREATHS_HZ: Final = 0.26
+_BREATH: Final = 0.017  # radians by which a breath lifts the chest
+_UNEVEN: Final = 1.5  # radians of phase by which breaths come early or late
+_GOALS_KEPT: Final = 16
+
+
+@dataclass(frozen=True)
+class SwayConfig:
+    """amount: 1 is a lively speaker, 0 breathes only."""
+
+    amount: float = 1.0
+
+    def __post_init__(self) -> None:
+        fits = 0.0 <= self.amount <= MOST
+        require(fits, "amount", f"0 to {MOST:g}", self.amount)
+
+
+class Drift:
+    """Slow chance `[n, C]`, most of it within -1..1: a cubic B-spline through drawn goals.
+
+    every: frames from one goal to the next. It is smooth to its second derivative, and what it is
+    in a frame depends on nothing but that frame.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose, channels: int, every: float) -> None:
+        self._seed, self._purpose, self._channels = seed, purpose, channels
+        self._every = every
+        self._goals: dict[int, np.ndarray] = {}  # drawn again whenever they are missing
+        self._begin = float(chance(seed, purpose, -1).random())
+
+    def at(self, frames: np.ndarray) -> np.ndarray:
+        """Its values in `frames` `[n]`."""
+        place = frames / self._every + self._begin
+        first = np.floor(place).astype(int)
+        u = (place - first)[:, None]
+        weights = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
+        goals = [np.stack([self._goal(k + i) for k in first]) for i in range(4)]
+        return np.asarray(sum(w * g for w, g in zip(weights, goals, strict=True)) / 6)
+
+    def _goal(self, number: int) -> np.ndarray:
+        if number not in self._goals:
+            if len(self._goals) >= _GOALS_KEPT:
+                self._goals.clear()
+            rng = chance(self._seed, self._purpose, number)
+            self._goals[number] = np.clip(0.8 * rng.standard_normal(self._channels), -1.5, 1.5)
+        return self._goals[number]
+
+
+class Sway:
+    """The sway of one stream; remembers how awake its voice is. frame_rate: frames a second."""
+
+    def __init__(self, config: SwayConfig, seed: int, frame_rate: float) -> None:
+        def drift(purpose: Purpose, seconds: float, sizes: tuple[float, ...]) -> "_Sized":
+            return _Sized(Drift(seed, purpose, 3, seconds * frame_rate), np.array(sizes))
+
+        # Pitch, yaw, roll in radians: a trunk leans and tilts more than it turns, a head tilts.
+        self._chest = (
+            drift(Purpose.CHEST, 1.4, (0.13, 0.04, 0.14)),
+            drift(Purpose.CHEST_QUICK, 0.75, (0.04, 0.02, 0.04)),
+        )
+        self._head = (
+            drift(Purpose.HEAD, 1.6, (0.07, 0.08, 0.19)),
+            drift(Purpose.HEAD_QUICK, 0.6, (0.06, 0.07, 0.08)),
+        )
+        self._breath = Drift(seed, Purpose.BREATH, 1, 6.0 * frame_rate)
+        self._amount = config.amount
+        self._rate = frame_rate
+        self._awake = 0.0
+
+    def _wake(self, flags: tuple[FrameFlag, ...], count: int) -> np.ndarray:
+        """How much a voice is heard `[n]`, 0..1, as it swells and fades."""
+        found = []
+        for flag in flags or (FrameFlag.NONE,) * count:
+            voiced = float(not flag & FrameFlag.IDLE)
+            seconds = _WAKES_S if voiced > self._awake else _CALMS_S
+            self._awake += (voiced - self._awake) / (1.0 + seconds * self._rate)
+            found.append(self._awake)
+        return np.array(found)
+
+    def _breathing(self, frames: np.ndarray) -> np.ndarray:
+        """How far the chest is lifted `[n]`, -1..1; nobody breathes like a clock."""
+        turns = frames * (2 * np.pi * _BREATHS_HZ / self._rate)
+        return np.asarray(np.sin(turns + _UNEVEN * self._breath.at(frames)[:, 0]))
+
+    def over(self, chunk: PoseChunk) -> PoseChunk:
+        """The chunk with spine, neck and head turned; chunks come in order."""
+        if not len(chunk):
+            return chunk
+        frames = chunk.first + np.arange(len(chunk))
+        awake = self._wake(chunk.flags, len(chunk))
+        size = (self._amount * (_QUIET + (1.0 - _QUIET) * awake))[:, None]
+        chest, head = (
+            size * sum(each.at(frames) for each in drifts) for drifts in (self._chest, self._head)
+        )
+        chest[:, 0] -= _BREATH * self._breathing(frames)
+        rotations = chunk.rotations.copy()
+        for name, share in _SPINE.items():
+            turned(rotations, name, share * chest, outside=True)
+        for name, share in _HEAD.items():
+            turned(rotations, name, share * (head - _LEVEL * chest))
+        return replace(chunk, rotations=rotations)
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """A drift in radians: sizes `[C]`."""
+
+    drift: Drift
+    sizes: np.ndarray
+
+    def at(self, frames: np.ndarray) -> np.ndarray:
+        return np.asarray(self.drift.at(frames) * self.sizes)
+
+
+def turned(
+    rotations: FloatArray, joint: str, vectors: np.ndarray, *, outside: bool = False
+) -> None:
+    """Turn a joint of `[T, J, 4]` in place by rotation vectors `[T, 3]`: about its own axes, or
+    outside, about its parent's.
+    """
+    index = SMPLX_55.index(joint)
+    own, turn = rotations[:, index].astype(np.float64), exp(np.asarray(vectors, np.float64))
+    rotations[:, index] = normalize(multiply(turn, own) if outside else multiply(own, turn))
