@@ -14,6 +14,7 @@ _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
 _LEAST_MARGIN_S: Final = 0.014
 _MOST_MARGIN_S: Final = 0.020
+_SLOW_MARGIN_S: Final = 0.032  # of hops that take longer than that themselves
 
 
 def margin_s(cost_s: float) -> float:
@@ -21,7 +22,8 @@ def margin_s(cost_s: float) -> float:
 
     The longer a hop takes, the more other work can delay it.
     """
-    return min(max(2 * cost_s, _LEAST_MARGIN_S), _MOST_MARGIN_S)
+    most = max(_MOST_MARGIN_S, min(cost_s, _SLOW_MARGIN_S))
+    return min(max(2 * cost_s, _LEAST_MARGIN_S), most)
 
 
 class Pace:

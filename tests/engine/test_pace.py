@@ -83,6 +83,8 @@ def test_silence_that_stood_in_is_not_missed_again() -> None:
     assert pace.missing(1.0) == 0
 
 
-@pytest.mark.parametrize(("cost_ms", "reserve_ms"), [(1, 14), (7, 14), (8, 16), (10, 20), (60, 20)])
-def test_quick_hops_need_less_reserve(cost_ms: float, reserve_ms: float) -> None:
+@pytest.mark.parametrize(
+    ("cost_ms", "reserve_ms"), [(1, 14), (7, 14), (8, 16), (10, 20), (20, 20), (28, 28), (60, 32)]
+)
+def test_quick_hops_need_less_reserve_and_slow_ones_more(cost_ms: float, reserve_ms: float) -> None:
     assert margin_s(cost_ms / 1000) * 1000 == pytest.approx(reserve_ms)
