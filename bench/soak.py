@@ -29,8 +29,9 @@ from engine.stream import GestureStream
 from exporters.address import Address
 from exporters.commands.common import load_for_use, say
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import give_back_memory, leave_cores_to, spared
+from exporters.commands.kernels import leave_cores_to, spared
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.memory import give_back_memory
 from exporters.commands.steps import ready_networks
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from engine.decoder import OVERLAP, Decoded, Decoder, PoseDecoder
 from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
-from engine.kernels.parity import ParityError, made_anew, relative_error
+from engine.kernels.parity import ParityError, relative_error
+from engine.kernels.proof import admitted
 from engine.rotation import to_sixd
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
@@ -67,13 +68,13 @@ def graph_decoder(
     module = DecodeNetwork(decoder, last).eval()
     graph = Graph(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
 
-    def made(_: bool) -> GraphDecoder:
-        ready = GraphDecoder(decoder, backend.prepare(graph, settings), graph, last)
+    def compare(run: Run) -> list[Tensors]:
         for codes in draws:
-            _require_parity(decoder, ready, codes, last)
-        return ready
+            _require_parity(decoder, GraphDecoder(decoder, run, graph, last), codes, last)
+        return [(codes,) for codes in draws]
 
-    return made_anew(made, graph, settings, backend.name)
+    run = admitted(lambda: backend.prepare(graph, settings), compare, graph, settings, backend.name)
+    return GraphDecoder(decoder, run, graph, last)
 
 
 def _require_parity(decoder: Decoder, ready: Decoder, codes: Tensor, last: int) -> None:

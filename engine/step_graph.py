@@ -19,7 +19,8 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import FlatWindow, WindowShape, draw_window, window_outputs
 from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
 from engine.kernels.padded import Sizes, filled
-from engine.kernels.parity import TOLERANCES, ParityError, made_anew, relative_error
+from engine.kernels.parity import TOLERANCES, ParityError, relative_error
+from engine.kernels.proof import admitted
 from engine.sampling import gumbel
 from engine.skeleton import BodyPart
 from engine.statistics import Stage, Watch
@@ -153,13 +154,13 @@ def graph_step(
     inputs = [network.draw(shape, generator) for _ in range(count)]
     graph = _graph(network, inputs[0])
 
-    def made(known: bool) -> GraphStep:
-        run = backend.prepare(graph, settings)
-        tried = inputs[:_LEAST] if known else [*inputs, *real()]
+    def compare(run: Run) -> list[Tensors]:
+        tried = [*inputs, *real()]
         _require([_compared(network, run, one) for one in tried], backend)
-        return GraphStep(run, graph)
+        return [one.flat for one in inputs]
 
-    return made_anew(made, graph, settings, backend.name)
+    run = admitted(lambda: backend.prepare(graph, settings), compare, graph, settings, backend.name)
+    return GraphStep(run, graph)
 
 
 def _graph(network: StepNetwork, example: HopInputs) -> Graph:

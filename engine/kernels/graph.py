@@ -4,7 +4,6 @@ A graph may be the gesture transformer or anything else without memory; backends
 know neither bundles nor streams, only where their files may lie and how many threads are theirs.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import Final, Protocol
 from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
-_PROOF: Final = ".proof.json"
+PROOF: Final = ".proof.safetensors"
+"""How a file about a match ends; see `engine.kernels.proof`."""
 Run = Callable[[Tensors], Tensors]
 """A graph made ready: tensors of the graph's shapes in, new tensors out, nothing remembered."""
 
@@ -78,35 +78,8 @@ class Settings:
         return self.folder / "_".join((graph.name, graph.signature, *marks))
 
     def files(self, graph: Graph) -> list[Path]:
-        """The files that are kept of `graph`, but for those about comparisons."""
-        return [p for p in self._all(graph) if p.is_file() and not p.name.endswith(_PROOF)]
-
-    def proved(self, graph: Graph, backend: str) -> bool:
-        """Whether these very files have matched here before, by this backend."""
-        path = self._proof(graph, backend)
-        try:
-            return path is not None and json.loads(path.read_text("utf-8")) == self._stamp(graph)
-        except (OSError, ValueError):
-            return False
-
-    def prove(self, graph: Graph, backend: str) -> None:
-        """Remember that what is kept of `graph` has matched, if anything is."""
-        path = self._proof(graph, backend)
-        if path is None or not self.files(graph):
-            return
-        try:
-            path.write_text(json.dumps(self._stamp(graph)), "utf-8")
-        except OSError:
-            return  # the next start compares again
-
-    def _proof(self, graph: Graph, backend: str) -> Path | None:
-        return self.kept(graph, f"{backend}{_PROOF}") if self.machine else None
-
-    def _stamp(self, graph: Graph) -> dict[str, object]:
-        """What a comparison depends on: the machine, and each file by size and time of writing."""
-        states = [(path.name, path.stat()) for path in self.files(graph)]
-        files = {name: [state.st_size, state.st_mtime_ns] for name, state in states}
-        return {"machine": self.machine, "threads": self.threads, "files": files}
+        """The files that are kept of `graph`, but for those about matches."""
+        return [p for p in self._all(graph) if p.is_file() and not p.name.endswith(PROOF)]
 
     def _all(self, graph: Graph) -> list[Path]:
         kept = self.kept(graph)

@@ -4,18 +4,16 @@ On inputs drawn anew, and twice: a recorded graph that replays its old buffers p
 time. Knows nothing of how kernels are made.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from engine.errors import KernelError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
-from engine.kernels.graph import Graph, Precision, Settings
-
-_Made = TypeVar("_Made")
+from engine.kernels.graph import Precision
 
 
 class ParityError(KernelError):
@@ -94,23 +92,3 @@ def require_parity(
         f"(at most {allowed.error:g} for {precision}), codes {found.codes:.1%} equal (at least "
         f"{allowed.codes:.1%}); use another kernel"
     )
-
-
-def made_anew(
-    make: Callable[[bool], _Made], graph: Graph, settings: Settings, backend: str
-) -> _Made:
-    """What `make` makes of `graph` and checks; where it does not match, without what was kept.
-
-    That may be damaged, or of an older version of this program. make: is told whether these very
-    files have matched on this machine before, so that a short look is enough.
-    """
-    kept, known = settings.files(graph), settings.proved(graph, backend)
-    try:
-        made = make(known)
-    except ParityError:
-        if settings.files(graph) != kept or not settings.forget(graph):
-            raise
-        made, known = make(False), False
-    if not known:
-        settings.prove(graph, backend)
-    return made

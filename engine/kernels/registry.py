@@ -13,10 +13,11 @@ from engine.kernels.compiled import CompileBackend
 from engine.kernels.cudagraph import CudaGraphBackend
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import GraphKernel, WindowShape, draw_window, window_graph
-from engine.kernels.graph import Backend, Graph, Precision, Settings
+from engine.kernels.graph import Backend, Precision, Run, Settings, Tensors
 from engine.kernels.onnx import OnnxBackend
 from engine.kernels.openvino import OpenVinoBackend
-from engine.kernels.parity import made_anew, require_parity
+from engine.kernels.parity import require_parity
+from engine.kernels.proof import admitted
 from engine.kernels.tensorrt import TensorRtBackend
 
 BACKEND_NAMES: Final = (
@@ -25,7 +26,6 @@ BACKEND_NAMES: Final = (
 )
 KERNEL_NAMES: Final = (EagerKernel.name, *BACKEND_NAMES)
 _COMPARED: Final = 4  # one in so many real windows; the others say how far values reach
-_FEWER: Final = 3  # times fewer windows where all of them have matched before
 _DRAWS: Final = 3  # of which the second and third would show old buffers played again
 
 
@@ -56,7 +56,7 @@ def backend(name: str) -> Backend:
 
 
 def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> Kernel:
-    """The kernel called `name` for `model`, which has shown that it matches the eager one.
+    """The kernel called `name` for `model`, which has shown here that it matches the eager one.
 
     request: needed by all kernels but eager. Raises KernelError for an unknown kernel, one that
     cannot run here (MissingBackendError for want of its library), or one that does not match.
@@ -70,28 +70,28 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     graph = window_graph(model, request.shape)
     graph = replace(graph, samples=lambda: [tuple(x) for x in _to_calibrate(request.samples())])
 
-    def made(known: bool) -> Kernel:
-        return _checked(chosen, graph, request, eager, known)
+    def kernel(run: Run) -> GraphKernel:
+        return GraphKernel(chosen.name, run, graph, None if request.fixed else eager)
 
-    return made_anew(made, graph, request.settings, chosen.name)
+    def compare(run: Run) -> list[Tensors]:
+        windows = _windows(chosen, request)
+        require_parity(kernel(run), eager, windows, chosen.precision)
+        return [tuple(window) for window in windows]
 
-
-def _checked(chosen: Backend, graph: Graph, request: Request, eager: Kernel, known: bool) -> Kernel:
-    other = None if request.fixed else eager
-    kernel = GraphKernel(chosen.name, chosen.prepare(graph, request.settings), graph, other)
-    require_parity(kernel, eager, _windows(chosen, request, known), chosen.precision)
-    return kernel
+    settings = request.settings
+    return kernel(
+        admitted(lambda: chosen.prepare(graph, settings), compare, graph, settings, chosen.name)
+    )
 
 
 def _to_calibrate(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
     return [window for i, window in enumerate(windows) if i % _COMPARED != 1]
 
 
-def _windows(chosen: Backend, request: Request, known: bool) -> Sequence[WindowInputs]:
+def _windows(chosen: Backend, request: Request) -> Sequence[WindowInputs]:
     """Random ones, every time anew; speech for what is calibrated and holds for speech only."""
     if chosen.precision is Precision.INT8:
-        compared = request.samples()[1::_COMPARED]
-        return compared[::_FEWER] if known else compared
+        return request.samples()[1::_COMPARED]
     generator = torch.Generator()
     generator.seed()
     return [draw_window(request.shape, generator) for _ in range(_DRAWS)]

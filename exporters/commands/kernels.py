@@ -9,13 +9,12 @@ chose on which machine with which versions. All of it may be deleted; what canno
 anew.
 """
 
-import ctypes
 import hashlib
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -44,6 +43,7 @@ from engine.model.lean import lean
 from engine.schedule import Schedule
 from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words
+from exporters.commands.memory import PageOut
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
@@ -116,16 +116,19 @@ def cache_root() -> Path:
 
 
 def model_folder(bundle: Bundle) -> Path:
-    """The folder of what is kept of `bundle`."""
-    digest = hashlib.sha256(json.dumps(to_mapping(bundle.config), sort_keys=True).encode())
+    """The folder of what is kept of `bundle`; what is laid over its poses changes no graph."""
+    config = replace(bundle.config, steady=None, sway=None, glances=None, blinks=None)
+    digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
     around = (decoder_module, flat, rotation, sampling, step, step_graph)
     for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
+    page_out = PageOut()
     for key, module in bundle.modules().items():
         for name, tensor in module.state_dict().items():
             digest.update(f"{key}.{name}".encode())
             digest.update(tensor.contiguous().numpy().data)
+            page_out(tensor)
     return cache_root() / digest.hexdigest()[:16]
 
 
@@ -208,17 +211,6 @@ def made_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kern
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
     """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
     return bundle if kernel.name == EagerKernel.name else without_network(bundle)
-
-
-def give_back_memory() -> None:
-    """What converting, comparing and loading have freed goes back to the system.
-
-    The C library of Linux would keep it for later allocations, which a running stream hardly makes.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; musl has none
-        if trim is not None:
-            trim(0)
 
 
 def leave_cores_to(kernel: Kernel) -> None:

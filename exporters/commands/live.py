@@ -29,7 +29,8 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import give_back_memory, leave_cores_to, spared
+from exporters.commands.kernels import leave_cores_to, spared
+from exporters.commands.memory import give_back_memory
 from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
