@@ -14,7 +14,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.face import FaceBasis
 from engine.finish.chance import Purpose, chance
-from engine.finish.sway import turned
+from engine.finish.sway import HEAD, turned
 from engine.mapping import require
 from engine.pose import FrameFlag, PoseChunk
 
@@ -127,6 +127,5 @@ class Glances:
         for column, way in zip(self._columns, ways, strict=True):
             face[:, column] = np.clip(way / EYE_RADIANS, 0.0, 1.0)
         vectors = np.stack([head[:, 1], head[:, 0], 0.0 * head[:, 0]], 1)
-        for joint in ("neck", "head"):
-            turned(rotations, joint, 0.5 * vectors)
+        turned(rotations, HEAD, 0.5 * vectors[:, None])
         return replace(chunk, face=face, rotations=rotations)

@@ -5,6 +5,7 @@ below moving hands. What is drawn depends on the seed and the frame alone, and h
 shown on the voice so far.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,8 +18,10 @@ from engine.rotation import exp, multiply, normalize
 from engine.skeleton import SMPLX_55
 
 MOST: Final = 2.0
-_SPINE: Final = {"spine1": 0.45, "spine2": 0.35, "spine3": 0.2}
-_HEAD: Final = {"neck": 0.5, "head": 0.5}
+_SPINE: Final = tuple(SMPLX_55.index(name) for name in ("spine1", "spine2", "spine3"))
+_SHARES: Final = np.array([[0.45], [0.35], [0.2]])  # of the chest's turn
+HEAD: Final = (SMPLX_55.index("neck"), SMPLX_55.index("head"))
+"""They share its turns evenly."""
 _LEVEL: Final = 0.65  # of the chest's turn that the head makes good: eyes keep their horizon
 _QUIET: Final = 0.2  # how much of it is left in silence
 _WAKES_S, _CALMS_S = 0.4, 1.5
@@ -118,10 +121,8 @@ class Sway:
         )
         chest[:, 0] -= _BREATH * self._breathing(frames)
         rotations = chunk.rotations.copy()
-        for name, share in _SPINE.items():
-            turned(rotations, name, share * chest, outside=True)
-        for name, share in _HEAD.items():
-            turned(rotations, name, share * (head - _LEVEL * chest))
+        turned(rotations, _SPINE, _SHARES * chest[:, None], outside=True)
+        turned(rotations, HEAD, 0.5 * (head - _LEVEL * chest)[:, None])
         return replace(chunk, rotations=rotations)
 
 
@@ -137,11 +138,12 @@ class _Sized:
 
 
 def turned(
-    rotations: FloatArray, joint: str, vectors: np.ndarray, *, outside: bool = False
+    rotations: FloatArray, joints: Sequence[int], vectors: np.ndarray, *, outside: bool = False
 ) -> None:
-    """Turn a joint of `[T, J, 4]` in place by rotation vectors `[T, 3]`: about its own axes, or
-    outside, about its parent's.
+    """Turn K joints of `[T, J, 4]` in place by rotation vectors `[T, K or 1, 3]`.
+
+    Each about its own axes; outside: about its parent's.
     """
-    index = SMPLX_55.index(joint)
-    own, turn = rotations[:, index].astype(np.float64), exp(np.asarray(vectors, np.float64))
-    rotations[:, index] = normalize(multiply(turn, own) if outside else multiply(own, turn))
+    chosen = list(joints)
+    own, turn = rotations[:, chosen].astype(np.float64), exp(vectors)
+    rotations[:, chosen] = normalize(multiply(turn, own) if outside else multiply(own, turn))
