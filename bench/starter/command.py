@@ -27,7 +27,7 @@ from engine.stream import GestureStream
 from exporters.commands.common import load_for_use, say
 from exporters.commands.steps import add_kernel_option, ready_networks
 
-QUICK = Extent(110.0, 60.0, 40.0, rounds=300, utterances=16, composed=False)
+QUICK = Extent(110.0, 60.0, 40.0, one_voice_s=0.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
 
 

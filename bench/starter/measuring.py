@@ -3,6 +3,7 @@
 Knows in which order things are measured and what each of them needs; not how the bundle is run.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from training.composer.blend import Clip
 from training.composer.compose import load_clips
 from training.composer.library import ClipLibrary
 
+ONE_VOICE_LEAST_S = 60.0
 Numbers = dict[str, float]
 Note = Callable[[str], None]
 NETWORK, WORDLESS, SYNTHETIC, COMPOSER, TAKE, CLIPS = (
@@ -49,14 +51,16 @@ class Perform(Protocol):
 class Extent:
     """Seconds of speech heard live, without words, offline and of synthetic voices.
 
-    rounds: of tests by chance. utterances: of each reader, at most. composed: whether the composer
-    moves to all of it, too.
+    one_voice_s: of the longest voice with words alone, again and again: who talks evenly must move
+    evenly. rounds: of tests by chance. utterances: of each reader, at most. composed: whether the
+    composer moves to all of it, too.
     """
 
     live_s: float = 620.0
     wordless_s: float = 300.0
     offline_s: float = 180.0
     synthetic_s: float = 0.0
+    one_voice_s: float = 600.0
     rounds: int = 2000
     utterances: int = 1000
     composed: bool = True
@@ -107,6 +111,7 @@ def measure(
         easier = perform(limited(synthetic_parts(extent.synthetic_s), extent.synthetic_s))
         found.columns[SYNTHETIC] = rhythm(easier, means, extent.rounds) | mouth_numbers(easier)
     found.columns[NETWORK] |= {"core seconds a second": took / length, **stability(whole(scenes))}
+    found.columns[NETWORK] |= _one_voice(perform, parts, extent.one_voice_s)
     if sources.clips is not None:
         clips = real_clips(sources.clips)
         few = limited([scene.part for scene in scenes], extent.offline_s)
@@ -116,6 +121,16 @@ def measure(
         few = limited([scene.part for scene in told(scenes)], extent.wordless_s)
         found.scenes[WORDLESS] = perform(few, with_words=False) if few else []
         _meanings(found, clips, extent.rounds)
+
+
+def _one_voice(perform: Perform, parts: list[Part], seconds: float) -> Numbers:
+    """How even the longest voice with words is, if it is to be heard for a minute or more."""
+    known = [part for part in parts if part.told]
+    if seconds < ONE_VOICE_LEAST_S or not known:
+        return {}
+    longest = max(known, key=lambda part: part.speech.duration)
+    scenes = perform([longest] * math.ceil(seconds / longest.speech.duration))
+    return {f"one voice: {name}": value for name, value in stability(whole(scenes)).items()}
 
 
 def spoken(scenes: list[Scene], means: Floats | None, rounds: int) -> Numbers:

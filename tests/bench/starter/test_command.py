@@ -19,7 +19,7 @@ def test_the_command_measures_prints_and_ends_with_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
-    monkeypatch.setattr(command, "QUICK", Extent(6.0, 2.0, 2.0, rounds=5))
+    monkeypatch.setattr(command, "QUICK", Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=5))
     save_bundle(tiny_bundle(), tmp_path / "bundle")
     save_clips(tmp_path / "real")
     arguments = ["starter", "--model", str(tmp_path / "bundle"), "--clips", str(tmp_path / "real")]

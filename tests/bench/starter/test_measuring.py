@@ -31,7 +31,7 @@ def measured(*arguments: Any) -> Findings:
     return found
 
 
-FEW = Extent(6.0, 2.0, 2.0, rounds=3)
+FEW = Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=3)
 
 
 class Waver:
@@ -70,6 +70,19 @@ def test_with_clips_all_is_measured(tmp_path: Path) -> None:
     assert own["words that ask, without words"] >= 0
     assert COMPOSER in found.columns
     assert any("heard 6 s" in line for line in told)
+
+
+def test_one_voice_is_heard_again_and_again() -> None:
+    waver = Waver()
+    own = [*voices(), replace(voices()[0], name="unknown", told=False)]
+    extent = replace(FEW, one_voice_s=100.0)
+    found = measured(waver, own, extent, Sources(), lambda text: None)
+    longest = max(part.speech.duration for part in voices())
+    (repeats, _, _) = waver.asked[1]
+    assert repeats == np.ceil(100.0 / longest)
+    numbers = found.columns[NETWORK]
+    assert numbers["one voice: minutes"] == pytest.approx(repeats * longest / 60, rel=0.02)
+    assert "one voice: wrist variance of a minute, farthest from the mean" in numbers
 
 
 def test_fidgets_and_what_is_held_out_are_not_mixed(tmp_path: Path) -> None:
