@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.kernels import in_turn
+from bench.kernels import as_live, in_turn
 from bench.latency import read_speech
 from bench.official import write_random_audio_layout
 from engine.bundle import Bundle
 from engine.errors import ConfigError
-from engine.kernels.base import Kernel, WindowInputs
+from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
 from engine.layout import MOTION
 from engine.pose import concatenate
@@ -34,7 +34,6 @@ from engine.sampling import CodeChoice
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import leave_cores_to
 from exporters.commands.live import DEMO_SOUND
 from exporters.commands.steps import ready_networks
 
@@ -246,22 +245,8 @@ def live_calls(
         stream = GestureStream(bundle, **networks, schedule=schedule)
         stream.feed_audio(samples)
         kernel = networks["kernel"]
-        calls[kernel.name] = _as_live(kernel, stream.next_chunk)
+        calls[kernel.name] = as_live(kernel, stream.next_chunk)
     return calls
-
-
-def _as_live(kernel: Kernel, step: Callable[[], object]) -> Callable[[], object]:
-    """`step` with the threads that it has in emage-live, and not those of its neighbours here."""
-    threads = torch.get_num_threads()
-
-    def call() -> object:
-        leave_cores_to(kernel)
-        try:
-            return step()
-        finally:
-            torch.set_num_threads(threads)
-
-    return call
 
 
 def step_rows(times: Mapping[str, Sequence[float]]) -> list[LiveStep]:

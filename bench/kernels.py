@@ -39,6 +39,7 @@ from exporters.commands.kernels import (
     CLIP,
     batched,
     kernel_request,
+    leave_cores_to,
     real_windows,
 )
 from exporters.commands.steps import networks_of
@@ -198,7 +199,7 @@ def _steps(
         networks = networks_of(kernel, bundle, schedule, say)
         stream = GestureStream(bundle, **networks, schedule=schedule)
         stream.feed_audio(sound)
-        calls[name] = stream.next_chunk
+        calls[name] = as_live(kernel, stream.next_chunk)
     plain, decoder = EagerKernel(bundle.gesture), pose_decoder(bundle)
     turn = cycle(windows)
 
@@ -209,6 +210,20 @@ def _steps(
 
     calls[_WHOLE] = whole
     return calls
+
+
+def as_live(kernel: Kernel, step: Callable[[], object]) -> Callable[[], object]:
+    """`step` with the threads that it has in emage-live, and not those of its neighbours here."""
+    threads = torch.get_num_threads()
+
+    def call() -> object:
+        leave_cores_to(kernel)
+        try:
+            return step()
+        finally:
+            torch.set_num_threads(threads)
+
+    return call
 
 
 def in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
