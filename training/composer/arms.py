@@ -23,8 +23,8 @@ from training.composer.style import Style
 JOINTS = (*TORSO, *ARM["left"], *ARM["right"])
 """What the gestures move."""
 _WRISTS = (20, 21)
-_LANDING_S = (0.11, 0.18)  # after the onset of the vowel: sooner is hardly to be heard in time
-_STROKE_S = (0.21, 0.28)
+_LANDING_S = (0.15, 0.22)  # after the onset of the vowel
+_STROKE_S = (0.22, 0.3)
 _WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
 _STILLER = 0.8  # how much less far the waiting hands of somebody all habit wander
@@ -106,7 +106,7 @@ class Hands:
         helping = self._helping(gesture, unit)
         for number, stress in enumerate(unit.strokes):
             struck = self._struck(gesture, unit, stress, number, helping)
-            landing = stress.time + self._between(*_LANDING_S)
+            landing = stress.time + self._between(*_LANDING_S) - self._style.sooner_s
             if self.raised:
                 done = self._strike(struck, landing, stress)
             else:

@@ -5,7 +5,8 @@ format of `training.data.takes` and `corpus.json` last.
 
 Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
 utterances (see `training.voices.utterances`), which speak in recorded_share of the takes; habit:
-how much alike the same words are gestured each time, 0..1 (`training.composer.habit`).
+how much alike the same words are gestured each time, 0..1 (`training.composer.habit`); sooner_s:
+seconds by which strokes land sooner, for networks that are late by as much.
 """
 
 import json
@@ -41,6 +42,7 @@ from training.voices.speech import RATE, Phone, Speech
 from training.voices.talk import recorded, synthetic
 from training.voices.utterances import Recorded, align_all, read_list
 
+MOST_SOONER_S = 0.15
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
 KINDS = tuple(FAMILIES)
@@ -56,6 +58,7 @@ class Material:
     recorded: Sequence[Recorded] = ()
     recorded_share: float = 0.0
     habit: float = 0.0
+    sooner_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -202,18 +205,20 @@ _shared: dict[str, Material] = {}
 
 
 def _start_worker(
-    clips: Path, sentences: Path, spoken: Sequence[Recorded], share: float, habit: float
+    clips: Path, sentences: Path, spoken: Sequence[Recorded], chosen: tuple[float, float, float]
 ) -> None:
     loaded = load_clips(clips)
     libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
-    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, share, habit)
+    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, *chosen)
 
 
 def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
     material = _shared["material"]
-    style = replace(on_a_day(draw_style(rng), rng), habit=material.habit)
+    style = replace(
+        on_a_day(draw_style(rng), rng), habit=material.habit, sooner_s=material.sooner_s
+    )
     if index % 16 == 15:
         take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
     else:
@@ -263,17 +268,25 @@ def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
     return jobs
 
 
+def _chosen(config: dict[str, Any]) -> tuple[float, float, float]:
+    """recorded_share, habit and sooner_s; ConfigError for what is out of range."""
+    share = float(config.get("recorded_share", 0.3))
+    habit, sooner = float(config.get("habit", 0.0)), float(config.get("sooner_s", 0.0))
+    if not 0.0 <= habit < 1.0:
+        raise ConfigError(f"expected habit of 0 or more and below 1, got {habit}")
+    if not 0.0 <= sooner <= MOST_SOONER_S:
+        raise ConfigError(f"expected sooner_s of 0 to {MOST_SOONER_S}, got {sooner}")
+    return share, habit, sooner
+
+
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
     """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
     if "sentences" not in config:
         raise ConfigError("expected the key sentences (a text file, one sentence a line)")
+    chosen = _chosen(config)
     spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
     jobs, workers = _jobs(config, out), int(config.get("workers", 2))
-    share = float(config.get("recorded_share", 0.3))
-    habit = float(config.get("habit", 0.0))
-    if not 0.0 <= habit < 1.0:
-        raise ConfigError(f"expected habit of 0 or more and below 1, got {habit}")
-    arguments = (data, Path(config["sentences"]), spoken, share, habit)
+    arguments = (data, Path(config["sentences"]), spoken, chosen)
     (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
     begin = time.perf_counter()
     entries: list[dict[str, Any]] = []

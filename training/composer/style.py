@@ -20,7 +20,8 @@ class Style:
     metres. sway, head, torso: factors. lean: radians forward. away: share of looks that leave the
     listener. brows, smile: factors and mean weight. blinks: a minute. listens: to the speech of
     somebody else, so it neither gestures nor speaks. habit: how much alike the same words are
-    gestured each time, 0..1 (`training.composer.habit`).
+    gestured each time, 0..1 (`training.composer.habit`). sooner_s: seconds by which strokes land
+    sooner after the stressed vowel than one who must hear it first can manage at ease.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Style:
     blinks: float = 16.0
     listens: bool = False
     habit: float = 0.0
+    sooner_s: float = 0.0
 
 
 LIVELY = Style("lively", 0.62, smile=0.4)

@@ -39,11 +39,18 @@ def test_strokes_peak_on_the_stressed_vowels(seed: int) -> None:
     rates = speed(made)
     assert [landing.stress for landing in made.landings] == list(STRESSES)
     for landing in made.landings:
-        assert -0.19 < landing.begin - landing.stress.time < 0.02
-        assert 0.1 < landing.time - landing.stress.time < 0.31
+        assert -0.15 < landing.begin - landing.stress.time < 0.06
+        assert 0.12 < landing.time - landing.stress.time < 0.35
         around = slice(int((landing.begin - 0.1) * FPS), int((landing.time + 0.1) * FPS))
         assert rates[around].max() > 0.5
     assert rates.max() < 4.0
+
+
+def test_strokes_may_land_sooner() -> None:
+    style = replace(LIVELY, sooner_s=0.1)
+    early = lay_arms((UNIT,), [], LIBRARY, style, 300, np.random.default_rng(0)).landings
+    for before, after in zip(early, laid(0).landings, strict=True):
+        assert after.time - before.time == pytest.approx(0.1, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
