@@ -29,7 +29,7 @@ from engine.config import (
 from engine.errors import BundleError, ConfigError
 from engine.face import face_basis
 from engine.finish.blinks import BlinkConfig
-from engine.finish.finish import FinishConfig
+from engine.finish.finish import Finish, FinishConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
@@ -121,11 +121,17 @@ class BundleConfig:
         require(gates, "gated", "false for a network that hears samples", self.gated)
         basis = face_basis(self.face)
         self.finish.require_face(basis)
+        strangers = [] if self.sway is None else [*{*self.sway.speakers} - {*self.speakers}]
+        require(not strangers, "sway.speakers", f"of {', '.join(self.speakers)}", strangers)
 
     @property
     def finish(self) -> FinishConfig:
         """What is done to poses as they go out."""
         return FinishConfig(self.steady, self.sway, self.glances, self.blinks)
+
+    def new_finish(self, speaker: int, seed: int) -> Finish:
+        """The same for a new stream of one of the speakers."""
+        return Finish(self.finish, self.pose_format, seed, self.speakers[speaker])
 
     @property
     def pose_format(self) -> PoseFormat:

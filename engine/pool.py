@@ -95,7 +95,7 @@ class StreamPool:
         self._seats[slot] = _Seat(
             self._new_listener(),
             number,
-            Finish(self._config.finish, self._config.pose_format, seed),
+            self._config.new_finish(number, seed),
         )
         self._rest.noise[0] = self._runner.noise(seed)
         self._state.put([slot], self._rest)

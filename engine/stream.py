@@ -16,7 +16,6 @@ from engine.audio.front import FrontEndStream
 from engine.bundle import Bundle
 from engine.decoder import Decoder, PoseDecoder
 from engine.events import EventCounter
-from engine.finish.finish import Finish
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.layout import LOCAL_MOTION
@@ -117,7 +116,8 @@ class GestureStream:
         self.clock = config.clock
         self.schedule = schedule or config.schedule
         self._start = None if start is None else torch.from_numpy(start)
-        self._speaker = torch.tensor([speaker_index(config.speakers, speaker)])
+        self._number = speaker_index(config.speakers, speaker)
+        self._speaker = torch.tensor([self._number])
         self._config = config
         self._seed = seed
         self._watch: Watch = unwatched
@@ -126,7 +126,7 @@ class GestureStream:
         front = self._listener.front
         self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)
-        self._finish = Finish(config.finish, config.pose_format, seed)
+        self._finish = config.new_finish(self._number, seed)
 
     @property
     def latency(self) -> Latency:
@@ -223,7 +223,7 @@ class GestureStream:
         """Forget everything: the next sample is sample 0."""
         self._listener.reset()
         self._state = self._runner.fresh([self._seed], self._start)
-        self._finish = Finish(self._config.finish, self._config.pose_format, self._seed)
+        self._finish = self._config.new_finish(self._number, self._seed)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""

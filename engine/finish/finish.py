@@ -41,16 +41,21 @@ class Layer(Protocol):
 
 
 class Finish:
-    """What is asked for, of one stream of poses; chunks come in order. seed: the stream's."""
+    """What is asked for, of one stream of poses; chunks come in order.
 
-    def __init__(self, config: FinishConfig, format_: PoseFormat, seed: int) -> None:
+    seed, speaker: the stream's, the latter by name.
+    """
+
+    def __init__(
+        self, config: FinishConfig, format_: PoseFormat, seed: int, speaker: str = ""
+    ) -> None:
         rate, face = format_.clock.frame_rate, format_.face
         # What is steadied and enlarged is the network's alone; lids are over all that eyes do.
         self._layers: list[Layer] = []
         if config.steady is not None:
             self._layers.append(Steadier(config.steady, rate))
         if config.sway is not None:
-            self._layers.append(Sway(config.sway, seed, rate))
+            self._layers.append(Sway(config.sway, seed, rate, speaker))
         if config.glances is not None:
             self._layers.append(Glances(config.glances, seed, face, rate))
         if config.blinks is not None:

@@ -6,7 +6,7 @@ shown on the voice so far.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -33,13 +33,14 @@ _GOALS_KEPT: Final = 16
 
 @dataclass(frozen=True)
 class SwayConfig:
-    """amount: 1 is a lively speaker, 0 breathes only."""
+    """amount: 1 is a lively speaker, 0 breathes only. speakers: amounts of some, by their names."""
 
     amount: float = 1.0
+    speakers: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fits = 0.0 <= self.amount <= MOST
-        require(fits, "amount", f"0 to {MOST:g}", self.amount)
+        for name, amount in (("amount", self.amount), *self.speakers.items()):
+            require(0.0 <= amount <= MOST, name, f"0 to {MOST:g}", amount)
 
 
 class Drift:
@@ -74,9 +75,12 @@ class Drift:
 
 
 class Sway:
-    """The sway of one stream; remembers how awake its voice is. frame_rate: frames a second."""
+    """The sway of one stream; remembers how awake its voice is. frame_rate: frames a second.
 
-    def __init__(self, config: SwayConfig, seed: int, frame_rate: float) -> None:
+    speaker: by name.
+    """
+
+    def __init__(self, config: SwayConfig, seed: int, frame_rate: float, speaker: str = "") -> None:
         def drift(purpose: Purpose, seconds: float, sizes: tuple[float, ...]) -> "_Sized":
             return _Sized(Drift(seed, purpose, 3, seconds * frame_rate), np.array(sizes))
 
@@ -90,7 +94,7 @@ class Sway:
             drift(Purpose.HEAD_QUICK, 0.6, (0.06, 0.07, 0.08)),
         )
         self._breath = Drift(seed, Purpose.BREATH, 1, 6.0 * frame_rate)
-        self._amount = config.amount
+        self._amount = config.speakers.get(speaker, config.amount)
         self._rate = frame_rate
         self._awake = 0.0
 

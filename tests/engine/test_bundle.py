@@ -203,7 +203,11 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
 
 def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    steady, sway, glances = SteadyConfig(2.5, 0.5), SwayConfig(0.4), GlanceConfig(0.2)
+    steady, sway, glances = (
+        SteadyConfig(2.5, 0.5),
+        SwayConfig(0.4, {"default": 0.2}),
+        GlanceConfig(0.2),
+    )
     config = dataclasses.replace(
         bundle.config, blinks=BlinkConfig(12.5), glances=glances, sway=sway, steady=steady
     )
@@ -222,6 +226,12 @@ def test_blinks_need_a_face_with_lids(damaged: Path) -> None:
 def test_glances_need_a_face_with_directions(damaged: Path) -> None:
     edit_json(lambda m: m.update(face="flame100", glances={"away": 0.3}))(damaged)
     with pytest.raises(BundleError, match=r"glances need a face with directions.*flame100 has no"):
+        load_bundle(damaged)
+
+
+def test_only_speakers_of_the_bundle_sway_their_own_way(damaged: Path) -> None:
+    edit_json(lambda m: m.update(sway={"amount": 1, "speakers": {"nobody": 0.5}}))(damaged)
+    with pytest.raises(BundleError, match=r"sway.speakers must be of .*nobody"):
         load_bundle(damaged)
 
 

@@ -122,7 +122,18 @@ def test_any_split_and_any_snapshot_sway_alike() -> None:
     laws.snapshot_law(Fed(swaying(), upper_bodies), sound, [0, 9000, 17000])
 
 
+def test_speakers_may_have_amounts_of_their_own() -> None:
+    config = SwayConfig(1.0, {"calm": 0.5})
+    lively, calm = (
+        Sway(config, 0, FPS, name).over(still(600)).rotations for name in ("lively", "calm")
+    )
+    np.testing.assert_array_equal(lively, Sway(SwayConfig(1.0), 0, FPS).over(still(600)).rotations)
+    np.testing.assert_array_equal(calm, Sway(SwayConfig(0.5), 0, FPS).over(still(600)).rotations)
+
+
 @pytest.mark.parametrize("amount", [-0.1, 2.5, float("nan")])
 def test_amounts_out_of_range_are_refused(amount: float) -> None:
     with pytest.raises(ConfigError, match="amount must be 0 to 2"):
         SwayConfig(amount)
+    with pytest.raises(ConfigError, match="calm must be 0 to 2"):
+        SwayConfig(1.0, {"calm": amount})
