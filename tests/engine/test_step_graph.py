@@ -26,7 +26,7 @@ from engine.statistics import Stage, StageTimings, unwatched
 from engine.step import Draw, Stepped
 from engine.step_graph import GraphStep, HopInputs, Outcome, PaddedStep, graph_step
 from engine.stream import GestureStream, step_network
-from tests.engine.kernels.graphs import SHAPE
+from tests.engine.kernels.graphs import SHAPE, kept_error
 from tests.engine.kernels.tape import Tape, record
 from tests.models import tiny_bundle
 from tests.sounds import babble
@@ -306,11 +306,7 @@ class Keeping(Plain):
     """Keeps a file, and is off by what stands in it."""
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
-        path = settings.kept(graph, "error")
-        assert path is not None
-        if not path.is_file():
-            path.write_text("0.0")
-        error = float(path.read_text())
+        error = kept_error(graph, settings)
         self._change = lambda _, tensor: tensor + error if tensor.is_floating_point() else tensor
         return super().prepare(graph, settings)
 

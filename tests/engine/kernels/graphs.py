@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.kernels.flat import WindowShape, draw_window, window_graph
-from engine.kernels.graph import Graph
+from engine.kernels.graph import Graph, Settings
 from tests.models import tiny_bundle
 
 SHAPE = WindowShape(
@@ -40,3 +40,12 @@ def tiny_graph(samples: int = 0) -> Graph:
     windows = [tuple(draw_window(SHAPE, generator)) for _ in range(samples)]
     graph = window_graph(tiny_bundle().gesture, SHAPE)
     return dataclasses.replace(graph, samples=lambda: windows)
+
+
+def kept_error(graph: Graph, settings: Settings) -> float:
+    """What stands in the one file that is kept of a graph; 0, written down, where there is none."""
+    path = settings.kept(graph, "error")
+    assert path is not None
+    if not path.is_file():
+        path.write_text("0.0")
+    return float(path.read_text())

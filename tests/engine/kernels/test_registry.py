@@ -8,7 +8,7 @@ from engine.kernels import registry
 from engine.kernels.base import WindowInputs
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
-from tests.engine.kernels.graphs import SHAPE, tiny_graph
+from tests.engine.kernels.graphs import SHAPE, kept_error, tiny_graph
 from tests.models import tiny_bundle
 
 
@@ -38,11 +38,7 @@ class Kept:
     precision = Precision.FP32
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
-        path = settings.kept(graph, "error")
-        assert path is not None
-        if not path.is_file():
-            path.write_text("0.0")
-        error = float(path.read_text())
+        error = kept_error(graph, settings)
 
         def run(tensors: Tensors) -> Tensors:
             return tuple(x + error for x in graph.module(*tensors))
