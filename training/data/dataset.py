@@ -230,6 +230,15 @@ def since_stress(take: TakeData) -> np.ndarray:
     return since
 
 
+def until_stress(take: TakeData) -> np.ndarray:
+    """Frames `[T]` until the onset of the next stressed vowel, at most NO_STRESS."""
+    until = np.full(len(take.motion), NO_STRESS, np.int64)
+    for at in take.stressed:
+        onset = min(take.motion.format.clock.frame_at_time(at), len(until))
+        until[:onset] = np.minimum(until[:onset], np.arange(onset, 0, -1))
+    return until
+
+
 def kinds_asked(take: TakeData) -> np.ndarray:
     """The kind of gesture `[T]` of the last stress; 0 where there was none, or none is known."""
     kinds = np.zeros(len(take.motion), np.int64)
@@ -242,7 +251,7 @@ class Batch(NamedTuple):
     """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
     latents `[B, T, P, D]`, since `[B, T]` frames since the last stress, known `[B, T, P]` bool:
     parts that were recorded and are to be learned, speaker `[B, T]` its number, kind `[B, T]` of
-    the gesture of the last stress.
+    the gesture of the last stress, until `[B, T]` frames until the next stress.
     """
 
     audio: Tensor
@@ -254,6 +263,7 @@ class Batch(NamedTuple):
     known: Tensor
     speaker: Tensor
     kind: Tensor
+    until: Tensor
 
 
 def known_parts(take: TakeData) -> Tensor:
@@ -276,6 +286,7 @@ def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.n
         "known": known_parts(take).numpy(),
         "speaker": np.full(len(take.motion), take.speaker, np.int64),
         "kind": kinds_asked(take),
+        "until": until_stress(take),
     }
 
 
@@ -312,7 +323,7 @@ class GestureWindows:
         self._motion, self._codes = rows.kinds["motion"], rows.kinds["codes"]
         self._latents, self._since = rows.kinds["latents"], rows.kinds["since"]
         self._known, self._speaker = rows.kinds["known"], rows.kinds["speaker"]
-        self._kind = rows.kinds["kind"]
+        self._kind, self._until = rows.kinds["kind"], rows.kinds["until"]
         self._window = window
         self._starts, self._quiet = (
             _window_starts(rows, window, label) for label in (_SPOKEN, _SILENT)
@@ -370,4 +381,5 @@ class GestureWindows:
             self._known[index],
             self._speaker[index],
             self._kind[index],
+            self._until[index],
         )

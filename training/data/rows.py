@@ -24,7 +24,7 @@ from training.data.clips import write_json
 
 Arrays = Mapping[str, np.ndarray]
 INDEX = "rows.json"
-_VERSION = 3  # of what is kept: rows of another one are made anew
+_VERSION = 4  # of what is kept: rows of another one are made anew
 
 
 @dataclass(frozen=True)

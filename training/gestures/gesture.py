@@ -139,22 +139,32 @@ def losses(
     return torch.stack(latent_error).mean(), torch.stack(class_error).mean(), torch.stack(right)
 
 
-def face_error(
-    vae: PartVae, outputs: WindowOutputs, lesson: Lesson, closure_weight: float = 0.0
-) -> Tensor:
-    """Absolute error of the decoded face's coefficients, an average over frames by their weight.
+class FaceTruth(NamedTuple):
+    """The face to be made: vectors `[B, T, C]`, and the weight `[B, T]` of each frame's error."""
 
-    An error of latents makes a face that is right on average, whose lips hardly meet; where they
-    do in truth, it counts by `closure_weight` more.
-    """
-    face = list(BodyPart).index(BodyPart.FACE)
-    with torch.no_grad():
-        true = vae.decode(lesson.latents[:, :, face])
-    error = (vae.decode(outputs.latents[face]) - true).abs().mean(-1)
-    weight = lesson.weight * lesson.known[..., face]
+    vectors: Tensor
+    weight: Tensor
+
+    def error(self, made: Tensor) -> Tensor:
+        """Absolute error of face vectors, an average over frames by their weight.
+
+        An error of latents alone makes a face that is right on average, whose lips hardly meet.
+        """
+        error = (made - self.vectors).abs().mean(-1)
+        return (error * self.weight).sum() / self.weight.numel()
+
+
+_FACE = list(BodyPart).index(BodyPart.FACE)
+
+
+@torch.no_grad()
+def face_truth(vae: PartVae, lesson: Lesson, closure_weight: float = 0.0) -> FaceTruth:
+    """The decoded face of a lesson; where lips meet an error counts by `closure_weight` more."""
+    true = vae.decode(lesson.latents[:, :, _FACE])
+    weight = lesson.weight * lesson.known[..., _FACE]
     if closure_weight:
         weight = weight * (1.0 + closure_weight * closures(true))
-    return (error * weight).sum() / weight.numel()
+    return FaceTruth(true, weight)
 
 
 def reconstruction(outputs: WindowOutputs, latents: Tensor, scale: Tensor) -> Tensor:
@@ -201,13 +211,20 @@ class GestureObjective(nn.Module):
         super().__init__()
         self.model = model
         self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
-        self.ear = SpeechEar(materials[0].config.audio.width)
+        channels = self.face_channels(materials[0]) if settings.lips_weight else 0
+        self.ear = SpeechEar(materials[0].config.audio.width, channels)
         self.scales: Tensor  # [K, P]
         scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
         self.register_buffer("scales", scales, persistent=False)
         self._settings, self._own = settings, [each.own for each in materials]
-        self._heard: list[Tensor] = []
-        model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1][1]))
+        self._heard: list[tuple[Tensor, Tensor]] = []
+        model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1]))
+
+    @staticmethod
+    def face_channels(material: Material) -> int:
+        """Of the vectors that the face's autoencoder makes."""
+        vae = material.own.face
+        return int(vae.decode(torch.zeros(1, 1, vae.code_dim)).shape[-1])
 
     def network(self, source: int) -> nn.Module:
         """The model with the heads of a data set."""
@@ -223,18 +240,21 @@ class GestureObjective(nn.Module):
             inputs = inputs._replace(motion=made)
         self._heard.clear()
         outputs = self._outputs(model, inputs)
-        heard = self._heard.pop().float()
-        ear = self.ear.stresses(heard, lesson.since)
+        heard_face, heard = (features.float() for features in self._heard.pop())
+        ear = self.ear.stresses(heard, lesson.since, lesson.until)
         kind = self.ear.meanings(heard, lesson.since, lesson.kind)
         latent, entropy, right = losses(outputs, lesson, self.scales[source], settings.smoothing)
         total = settings.latent_weight * latent + entropy
         total = total + settings.ear_weight * ear + settings.kind_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
-        if settings.face_weight:
-            shown["face"] = face_error(
-                self._own[source].face, outputs, lesson, settings.closure_weight
-            )
+        if settings.face_weight or settings.lips_weight:
+            vae = self._own[source].face
+            truth = face_truth(vae, lesson, settings.closure_weight)
+            shown["face"] = truth.error(vae.decode(outputs.latents[_FACE]))
             total = total + settings.face_weight * shown["face"]
+        if settings.lips_weight:
+            shown["lips"] = truth.error(self.ear.faces(heard_face))
+            total = total + settings.lips_weight * shown["lips"]
         if settings.reconstruct_weight:
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]

@@ -35,8 +35,9 @@ class GestureTraining:
     frames that are not in the hidden end. minutes: stop there, to go on another time; the rate
     goes by steps alone. path: of the paper's design. reconstruct_weight: of gestures made
     of hints without sound (`MaskingConfig`). ear_weight, kind_weight: of telling stresses, and
-    kinds of gestures, from what is heard. face_weight: of the face as it is decoded, by
-    1 + closure_weight where lips meet within speech (ARKit faces only). rollout:
+    kinds of gestures, from what is heard; lips_weight: of telling the face from it. face_weight: of
+    the face as it is decoded. Errors of both count by 1 + closure_weight where lips meet within
+    speech (ARKit faces only). rollout:
     histories of the model's own making. sets: learned together in the place of corpus and vq, each
     with heads of its own. mapped: keep what windows are cut from in files of OUT, for corpora that
     do not fit into memory.
@@ -64,6 +65,7 @@ class GestureTraining:
     kind_weight: float = 0.0
     face_weight: float = 0.0
     closure_weight: float = 0.0
+    lips_weight: float = 0.0
     reconstruct_weight: float = 0.0
     silence: float = 0.12
     wordless: float = 0.5

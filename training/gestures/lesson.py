@@ -27,10 +27,11 @@ class Lesson(NamedTuple):
     """What the model is shown of a batch, and what it is to find.
 
     weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
-    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since, known
-    and kind as in `Batch`. Both weights have a mean of 1 over the whole batch, so that however it
-    is shared out, errors count the same. task: the histories that the model is still to make, if
-    any. source `[B]`: the number of the data set, the same for all, where there are several.
+    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since, known,
+    kind and until as in `Batch`. Both weights have a mean of 1 over the whole batch, so that
+    however it is shared out, errors count the same. task: the histories that the model is still to
+    make, if any. source `[B]`: the number of the data set, the same for all, where there are
+    several.
     """
 
     inputs: WindowInputs
@@ -42,6 +43,7 @@ class Lesson(NamedTuple):
     since: Tensor
     known: Tensor
     kind: Tensor
+    until: Tensor
     task: RolloutTask | tuple[()] = ()
     source: Tensor | tuple[()] = ()
 
@@ -84,7 +86,7 @@ class Lessons:
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return Lesson(
             inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
-            batch.since, batch.known, batch.kind, task,
+            batch.since, batch.known, batch.kind, batch.until, task,
         )  # fmt: skip
 
     def _draw(self, draws: torch.Generator) -> Batch:

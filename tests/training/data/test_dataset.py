@@ -27,6 +27,7 @@ from training.data.dataset import (
     known_parts,
     load_takes,
     since_stress,
+    until_stress,
 )
 from training.data.takes import Missing, TakeFile, write_take
 from training.sources.resample import resampled
@@ -139,6 +140,12 @@ def test_frames_since_the_last_stress_are_counted() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
     since = since_stress(spoken)
     assert since.tolist() == [NO_STRESS] * 30 + list(range(30)) + list(range(FRAMES - 60))
+
+
+def test_frames_until_the_next_stress_are_counted() -> None:
+    spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
+    after = [NO_STRESS] * (FRAMES - 60)
+    assert until_stress(spoken).tolist() == [*range(30, 0, -1), *range(30, 0, -1), *after]
 
 
 def test_the_kind_of_a_stress_lasts_until_the_next() -> None:

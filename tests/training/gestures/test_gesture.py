@@ -36,7 +36,7 @@ from training.gestures.gesture import (
     SCHEDULES,
     Material,
     course_of,
-    face_error,
+    face_truth,
     gesture_learner,
     losses,
     model_config,
@@ -69,7 +69,9 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     weight = torch.tensor([[2.0, 0.0]])
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
-    lesson = Lesson(nothing, weight, nothing, nothing, codes, wrong, nothing, known, nothing)
+    lesson = Lesson(
+        nothing, weight, nothing, nothing, codes, wrong, nothing, known, nothing, nothing
+    )
     error, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(error) == 0.0
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
@@ -84,7 +86,16 @@ def test_parts_that_were_not_recorded_count_nothing() -> None:
     known[..., 0] = 0.0
     nothing, codes = torch.zeros(1), torch.zeros(1, 2, 4, dtype=torch.int64)
     lesson = Lesson(
-        nothing, torch.ones(1, 2), nothing, nothing, codes, latents, nothing, known, nothing
+        nothing,
+        torch.ones(1, 2),
+        nothing,
+        nothing,
+        codes,
+        latents,
+        nothing,
+        known,
+        nothing,
+        nothing,
     )
     error, entropy, right = losses(WindowOutputs(made, logits), lesson, torch.ones(4), 0.0)
     (error + entropy).backward()
@@ -134,15 +145,15 @@ def test_a_decoded_face_is_judged_where_it_counts(parts: dict[BodyPart, PartVae]
     true = torch.randn(1, 6, 4, vae.code_dim)
     made = true[:, :, 0].clone()
     made[:, 4:] += 1.0
-    logits = tuple(torch.zeros(1, 6, 3) for _ in range(4))
-    outputs = WindowOutputs((made, *(true[:, :, p] for p in (1, 2, 3))), logits)
     nothing, known = torch.zeros(1), torch.ones(1, 6, 4)
     early = torch.tensor([[1.0, 1, 1, 1, 0, 0]])
 
     def error(weight: torch.Tensor) -> float:
         codes = torch.zeros(1, 6, 4)
-        lesson = Lesson(nothing, weight, nothing, nothing, codes, true, nothing, known, nothing)
-        return float(face_error(vae, outputs, lesson))
+        lesson = Lesson(
+            nothing, weight, nothing, nothing, codes, true, nothing, known, nothing, nothing
+        )
+        return float(face_truth(vae, lesson).error(vae.decode(made)))
 
     assert error(early) == 0.0, "the decoder is causal"
     assert error(1 - early) > 1e-3
@@ -159,13 +170,13 @@ def test_a_mouth_that_stays_open_is_judged_harder_where_lips_meet() -> None:
     true[:, [0, 1, 2, 6, 7, 8], 0, jaw] = 0.5
     nothing, known, codes = torch.zeros(1), torch.ones(1, 9, 4), torch.zeros(1, 9, 4)
     even = torch.ones(1, 9)
-    lesson = Lesson(nothing, even, nothing, nothing, codes, true, nothing, known, nothing)
+    lesson = Lesson(nothing, even, nothing, nothing, codes, true, nothing, known, nothing, nothing)
 
     def error(frame: int, closure_weight: float) -> float:
         made = true[:, :, 0].clone()
         made[:, frame, jaw] += 0.3
-        outputs = WindowOutputs((made,), ())
-        return float(face_error(Itself(), outputs, lesson, closure_weight))  # type: ignore[arg-type]
+        truth = face_truth(Itself(), lesson, closure_weight)  # type: ignore[arg-type]
+        return float(truth.error(made))
 
     assert error(4, 3.0) == pytest.approx(4 * error(4, 0.0), rel=1e-3)
     assert error(1, 3.0) == pytest.approx(error(1, 0.0), rel=1e-3)
@@ -317,7 +328,7 @@ def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
     lesson = Lesson(
-        nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing
+        nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing, nothing
     )
     _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
