@@ -29,7 +29,8 @@ from training.data.contacts import foot_contacts
 LOWER_JOINTS = (0, 1, 2, 4, 5, 7, 8, 10, 11)
 _HIPS, _KNEES, _ANKLES, _BALLS = (1, 2), (4, 5), (7, 8), (10, 11)
 _FLOOR_M = 0.015  # of the ball joint of a standing foot
-_STRETCH, _SINK_M = 0.985, 0.006  # of the leg's length: knees are never quite straight
+_STRETCH, _SINK_M = 0.997, 0.004  # of the leg's length: knees are never quite straight
+_DIP, _DEEPEST_M = 0.5, 0.03  # of the sway: who stands talks with knees all but straight
 _WIDTH_M, _TOE_OUT = 0.22, 0.25
 _HEAVY_S = 0.22
 _SIDE = (1.0, -1.0)  # left and right along x
@@ -176,7 +177,7 @@ def lower_body(energy: np.ndarray, style: Style, rng: np.random.Generator) -> Lo
     # The hip over the free leg drops.
     roll = 0.3 * (feet.weight.values - 0.5) + turns[:, 2]
     pelvis = _euler(yaw, pitch, roll)
-    sunk = np.clip(_SINK_M + 1.8 * moved[:, 1], 0.0, 0.08)
+    sunk = np.clip(_SINK_M + _DIP * moved[:, 1], 0.0, _DEEPEST_M)
     return _assemble(pelvis, hips, ankles, foot_turn, sunk)
 
 

@@ -20,6 +20,9 @@ from training.composer.style import Style
 _SPINE = {3: 0.45, 6: 0.35, 9: 0.2}
 _CURVE = {3: 1.0, 6: -0.6, 9: -0.4}
 _NECK, _HEAD = 12, 15
+_FORWARD, _RAISED = 0.08, 0.15
+"""Radians by which the chest leans forward and the head is held up in speech: raised hands lean
+the trunk back and nods go down alone, and on average a speaker does neither."""
 _WRISTS = (20, 21)
 
 
@@ -132,7 +135,7 @@ def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.G
     chance = _chance(cues.energy, style, rng)
     nods = _nods(times, cues, style, rng)
     chest = _after_hands(rotations, style) + chance[:, :3] + 0.18 * nods
-    chest[:, 0] += -0.017 * _breath(times, rng)
+    chest[:, 0] += -0.017 * _breath(times, rng) + _FORWARD * cues.energy
     # The trunk makes good most of what the hips tilt, and the eyes want a level horizon.
     chest -= tilt * (0.8, 0.0, 0.85)
     curve = _curve(cues.energy, style, rng)
@@ -142,7 +145,7 @@ def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.G
     above = _world(rotations, pelvis, (3, 6, 9))
     wanted = nods + chance[:, 3:]
     wanted[:, 1] += cues.gaze.head[:, 0]
-    wanted[:, 0] += cues.gaze.head[:, 1]
+    wanted[:, 0] += cues.gaze.head[:, 1] - _RAISED * cues.energy
     # A head also goes along with the chest: it is held up, not nailed to the world.
     along = exp(0.35 * log(multiply(inverse(heading), above)))
     goal = multiply(multiply(heading, along), exp(wanted))
