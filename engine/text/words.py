@@ -170,7 +170,8 @@ class Transcript:
         while high < len(self._words) and _meets(self._words[high], word):
             kept.extend(_shortened(self._words[high], word))
             high += 1
-        merged = sorted([*kept, word], key=lambda known: known.start_s)
+        # A word of no length lies before what begins where it does.
+        merged = sorted([*kept, word], key=lambda known: (known.start_s, known.end_s))
         self._words[low:high] = merged
         self._starts[low:high] = [known.start_s for known in merged]
 

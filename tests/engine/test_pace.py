@@ -84,7 +84,11 @@ def test_silence_that_stood_in_is_not_missed_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost_ms", "reserve_ms"), [(1, 14), (7, 14), (8, 16), (10, 20), (20, 20), (28, 28), (60, 32)]
+    ("cost_ms", "reserve_ms"),
+    [
+        *((1, 14), (7, 14), (8, 16), (10, 20), (20, 20), (28, 28)),
+        *((38, 38), (42, 40), (48, 36), (60, 32)),
+    ],
 )
 def test_quick_hops_need_less_reserve_and_slow_ones_more(cost_ms: float, reserve_ms: float) -> None:
     assert margin_s(cost_ms / 1000) * 1000 == pytest.approx(reserve_ms)

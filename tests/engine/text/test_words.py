@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.clock import FrameClock
@@ -115,6 +115,7 @@ batches = st.lists(st.lists(st.tuples(times, times), max_size=4), max_size=6)
 
 @settings(max_examples=150, deadline=None)
 @given(batches)
+@example([[(0.0, 1.0)], [(0.03, 0.03)]])
 def test_a_transcript_stays_in_order_and_keeps_the_newest(
     messages: list[list[tuple[float, float]]],
 ) -> None:
