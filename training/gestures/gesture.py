@@ -199,6 +199,21 @@ class Material:
     share: float = 1.0
 
 
+def face_channels(materials: Sequence[Material]) -> int:
+    """Of the vectors that the face autoencoders make; ConfigError where data sets differ in it."""
+    found = set()
+    for each in materials:
+        vae = each.own.face
+        device = next(vae.parameters()).device
+        found.add(vae.decode(torch.zeros(1, 1, vae.code_dim, device=device)).shape[-1])
+    if len(found) != 1:
+        raise ConfigError(
+            f"lips_weight needs data sets with one kind of face, got {sorted(found)} channels: set "
+            "it to 0"
+        )
+    return int(found.pop())
+
+
 class GestureObjective(nn.Module):
     """Learns the model, and beside it the ear.
 
@@ -211,7 +226,7 @@ class GestureObjective(nn.Module):
         super().__init__()
         self.model = model
         self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
-        channels = self.face_channels(materials[0]) if settings.lips_weight else 0
+        channels = face_channels(materials) if settings.lips_weight else 0
         self.ear = SpeechEar(materials[0].config.audio.width, channels)
         self.scales: Tensor  # [K, P]
         scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
@@ -219,12 +234,6 @@ class GestureObjective(nn.Module):
         self._settings, self._own = settings, [each.own for each in materials]
         self._heard: list[tuple[Tensor, Tensor]] = []
         model.speech.register_forward_hook(lambda *passed: self._heard.append(passed[-1]))
-
-    @staticmethod
-    def face_channels(material: Material) -> int:
-        """Of the vectors that the face's autoencoder makes."""
-        vae = material.own.face
-        return int(vae.decode(torch.zeros(1, 1, vae.code_dim)).shape[-1])
 
     def network(self, source: int) -> nn.Module:
         """The model with the heads of a data set."""

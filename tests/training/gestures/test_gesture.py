@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,8 +35,10 @@ from training.data.dataset import GestureWindows
 from training.data.windows import generator
 from training.gestures.gesture import (
     SCHEDULES,
+    GestureObjective,
     Material,
     course_of,
+    face_channels,
     face_truth,
     gesture_learner,
     losses,
@@ -395,3 +398,44 @@ def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
         assert (out / name / SCHEDULES).is_file()
     with pytest.raises(ConfigError, match="named, each differently"):
         run({"sets": [sets[0], sets[0]]}, tmp_path, out)
+
+
+def material_of(
+    settings: GestureTraining, own_parts: dict[BodyPart, PartVae], folder: Path
+) -> Material:
+    windows = GestureWindows([take(False, 1), take(False, 3)], own_parts, 32)
+    own = own_output(settings, windows, own_parts, torch.device("cpu"))
+    lessons = Lessons(settings, windows, own_parts)
+    return Material(model_config(settings, own_parts, 10), lessons, own, folder)
+
+
+def test_the_speech_encoder_learns_to_tell_the_face(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, lips_weight=5.0)
+    learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
+    lesson = learner.draw(generator(1), 0)
+    objective = learner.objective
+    assert isinstance(objective, GestureObjective)
+    terms = objective(lesson, 0, generator(0))
+    assert float(terms.shown["lips"].detach()) > 0.0
+    (asked,) = torch.autograd.grad(
+        terms.shown["lips"], [objective.model.speech.face.audio.weight], retain_graph=True
+    )
+    assert float(asked.abs().max()) > 0.0, "what is heard is told by"
+    with torch.no_grad():
+        objective.ear.face.bias.add_(1.0)  # type: ignore[union-attr, operator]
+        worse = objective(lesson, 0, generator(0))
+    more = float(worse.shown["lips"] - terms.shown["lips"].detach())
+    assert float(worse.total - terms.total.detach()) == pytest.approx(5.0 * more, rel=1e-3)
+
+
+def test_faces_of_several_kinds_are_told_to_be_none_of_the_ear(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    ours = material_of(SETTINGS, parts, tmp_path)
+    wider = build_part_vae(PartVaeConfig(106, 16, 8, 12, 1, causal=True))
+    other = replace(ours, own=SimpleNamespace(face=wider))  # type: ignore[arg-type]
+    assert face_channels([ours, ours]) == part_layout(BodyPart.FACE, ARKIT_51.width).width
+    with pytest.raises(ConfigError, match="one kind of face"):
+        face_channels([ours, other])
