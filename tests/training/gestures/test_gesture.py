@@ -35,22 +35,24 @@ from training.data.dataset import GestureWindows
 from training.data.windows import generator
 from training.gestures.gesture import (
     SCHEDULES,
-    GestureObjective,
-    Material,
     course_of,
-    face_channels,
-    face_truth,
     gesture_learner,
-    losses,
     model_config,
     own_output,
-    reconstruction,
     run,
 )
 from training.gestures.gesture_settings import Design, GestureTraining
 from training.gestures.hints import HintShape
 from training.gestures.lesson import Lesson, Lessons
 from training.gestures.masking import MaskingConfig, schedules
+from training.gestures.objective import (
+    GestureObjective,
+    Material,
+    face_channels,
+    face_truth,
+    losses,
+    reconstruction,
+)
 from training.gestures.own_output import RolloutConfig
 from training.store import load_config, load_weights
 from training.trainer.checkpoint import read_log
