@@ -137,6 +137,29 @@ class WordConfig:
         require(layers in (1, 2), "attention_layers", "1 or 2", layers)
 
 
+@dataclass(frozen=True)
+class CueConfig:
+    """When hands set out for a stroke, decided from speech alone (`engine.model.cue`).
+
+    lead: frames from setting out to the stressed vowel, which has to be foreseen. threshold: the
+    score (a logit) from which on they set out: the lower, the more strokes. sharpness: of that
+    decision, by score. apart: frames in which they set out but once. memory: frames for which the
+    body is told that they did.
+    """
+
+    lead: int = 3
+    threshold: float = 0.0
+    sharpness: float = 8.0
+    apart: int = 12
+    memory: int = 16
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "memory")
+        require(self.apart >= 2, "apart", "at least 2", self.apart)
+        require(self.lead >= 0, "lead", "0 or more", self.lead)
+        require(self.sharpness > 0.0, "sharpness", "above 0", self.sharpness)
+
+
 class MotionKind(StrEnum):
     """How a masked gesture becomes one vector a frame."""
 
@@ -180,6 +203,8 @@ class GestureConfig:
     of the attention weights. self_feed_forward: of the self-attention over time. path: PARTS alone
     has query_speaker, refine_position, aligned (see `engine.model.gesture`), and hints and speakers
     of their own for face and body. refine_layers: of what follows the fusion with the audio.
+    speech_dilations: one causal convolution each over speech features once sound and words are
+    joined. cue: strokes are decided upon before the body moves; None leaves them to the codes.
     """
 
     audio: AudioEncoderConfig
@@ -204,6 +229,8 @@ class GestureConfig:
     aligned: bool = False
     path: ForwardPath = ForwardPath.PARTS
     self_feed_forward: bool = True
+    speech_dilations: tuple[int, ...] = ()
+    cue: CueConfig | None = None
 
     def __post_init__(self) -> None:
         _at_least_one(self, "width", "speakers", "codes", "code_dim", "heads", "feed_forward")
@@ -214,6 +241,8 @@ class GestureConfig:
         require(fits, "motion.width", "a multiple of heads", self.motion.width)
         plain = self.path is ForwardPath.PARTS or not self.aligned
         require(plain, "aligned", "false on a path of the paper", self.aligned)
+        ahead = all(d >= 1 for d in self.speech_dilations)
+        require(ahead, "speech_dilations", "1 or more", self.speech_dilations)
         for name in ("dropout", "attention_dropout"):
             require(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
 
@@ -273,6 +302,8 @@ def live_config(
     code_dim: int = 64,
     channels: int = 337,
     word_width: int = 32,
+    speech_dilations: tuple[int, ...] = (),
+    cue: CueConfig | None = None,
 ) -> GestureConfig:
     """Design L: our own, small enough for one CPU core, causal from sound to audio feature.
 
@@ -293,4 +324,6 @@ def live_config(
         attention_dropout=0.0,  # half of a training step on a CPU, for little
         refine_position=True,
         aligned=True,
+        speech_dilations=speech_dilations,
+        cue=cue,
     )

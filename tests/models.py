@@ -3,10 +3,12 @@
 import dataclasses
 
 import torch
+from torch import nn
 
 from engine.audio.features import FeatureConfig
 from engine.bundle import Bundle, BundleConfig, Provenance, SeedMotion, new_bundle
 from engine.config import (
+    CueConfig,
     FrontEnd,
     GlobalMotionConfig,
     PartVaeConfig,
@@ -28,7 +30,15 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
     features = FeatureConfig()
     return BundleConfig(
         name="tiny",
-        gesture=live_config(features.width, 4 + len(WORDS), width=16, codes=24, code_dim=8),
+        gesture=live_config(
+            features.width,
+            4 + len(WORDS),
+            width=16,
+            codes=24,
+            code_dim=8,
+            speech_dilations=(1, 2),
+            cue=CueConfig(apart=3, memory=4),
+        ),
         parts={
             part: PartVaeConfig(
                 part_layout(part, ARKIT_51.width).width, 12, 8, 24, layers=2, causal=causal
@@ -75,11 +85,20 @@ def tiny_published_bundle(kind: FrontEnd) -> Bundle:
     return _lively(tiny_published_config(kind))
 
 
+@torch.no_grad()
+def stir(network: nn.Module) -> None:
+    """Let what begins with nothing matter too."""
+    for parameter in network.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            parameter.normal_(std=0.2)
+
+
 def _lively(config: BundleConfig) -> Bundle:
     torch.manual_seed(0)
     bundle = new_bundle(config)
     for module in bundle.parts.values():
         module.quantizer.embedding.weight.normal_()
+    stir(bundle.gesture)
     for parameter in bundle.gesture.parameters():
         parameter.mul_(1.5)
     return dataclasses.replace(bundle, rest_codes=torch.tensor([1, 2, 3, 4]))

@@ -14,9 +14,10 @@ from engine.config import (
     WordConfig,
 )
 from engine.layout import MOTION_TOKENS
-from engine.model.audio_encoder import FeatureEncoder, WaveEncoder
+from engine.model.audio_encoder import DilatedTaps, FeatureEncoder, WaveEncoder
 from engine.model.conv import ConvDecoder, ConvEncoder
 from engine.model.cra import ContentRhythmAttention, SpeechBranch, SpeechEncoder
+from engine.model.cue import StrokeCue
 from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel, PartRefiner
 from engine.model.global_motion import GlobalMotion
 from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
@@ -38,6 +39,7 @@ NO_WORD = 0
 """Index of the word table's row for silence: zeros, and never trained."""
 
 
+_TAPS = 3  # frames that a convolution over speech features sees
 PARTS_OF_BODY = (BodyPart.UPPER, BodyPart.HANDS, BodyPart.LOWER)
 
 
@@ -94,26 +96,43 @@ def _table(config: WordConfig) -> nn.Embedding:
     return nn.Embedding(config.vocabulary, config.width, padding_idx=NO_WORD)
 
 
-def _branch(audio: AudioEncoderConfig, words: WordConfig | None, slope: float) -> SpeechBranch:
+def _branch(config: GestureConfig) -> SpeechBranch:
+    audio, words, slope = config.audio, config.words, config.slope
     width = audio.width
     encoder = nn.Linear(width, width) if audio.shared else _audio(audio)
+    after = [DilatedTaps(width, _TAPS, dilation) for dilation in config.speech_dilations]
     if words is None:
-        return SpeechBranch(encoder)
+        return SpeechBranch(encoder, after=after)
     content: nn.Module = nn.Linear(words.width, width)
     if not words.shared:
         content = nn.Sequential(_table(words), content)
     score: nn.Module = nn.Linear(2 * width, 2 * width)
     if words.attention_layers == 2:
         score = Mlp(2 * width, width, 2 * width, slope)
-    return SpeechBranch(encoder, content, ContentRhythmAttention(score))
+    return SpeechBranch(encoder, content, ContentRhythmAttention(score), after)
 
 
-def _speech(audio: AudioEncoderConfig, words: WordConfig | None, slope: float) -> SpeechEncoder:
+def _speech(config: GestureConfig) -> SpeechEncoder:
+    audio, words = config.audio, config.words
     return SpeechEncoder(
         trunk=_audio(audio) if audio.shared else nn.Identity(),
         table=_table(words) if words is not None and words.shared else nn.Identity(),
-        face=_branch(audio, words, slope),
-        body=_branch(audio, words, slope),
+        face=_branch(config),
+        body=_branch(config),
+    )
+
+
+def _cue(config: GestureConfig) -> StrokeCue | None:
+    cue, width = config.cue, config.audio.width
+    if cue is None:
+        return None
+    return StrokeCue(
+        Mlp(width, width, 1, config.slope),
+        nn.Embedding(config.speakers, width),
+        nn.Conv1d(1, width, cue.memory),
+        threshold=cue.threshold,
+        sharpness=cue.sharpness,
+        apart=cue.apart,
     )
 
 
@@ -222,7 +241,7 @@ def build_gesture_model(config: GestureConfig) -> GestureModel:
     """The gesture transformer of any design, with fresh weights."""
     apart = config.path is ForwardPath.PARTS
     return GestureModel(
-        speech=_speech(config.audio, config.words, config.slope),
+        speech=_speech(config),
         motion=_motion(config),
         hints=(_hint(config), _hint(config)) if apart else (None, nn.Identity()),
         positions=PeriodicPositions(config.width, config.period),
@@ -230,4 +249,5 @@ def build_gesture_model(config: GestureConfig) -> GestureModel:
         face=_face(config),
         body=_body(config) if apart else _path_body(config),
         classifiers=[_classifier(config) for _ in BodyPart],
+        cue=_cue(config),
     )

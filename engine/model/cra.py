@@ -3,10 +3,13 @@
 The face and the body hear separately, each through its own branch.
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.model.audio_encoder import fit_frames
+from engine.model.audio_encoder import FEATURE_SLOPE, fit_frames
 
 
 class ContentRhythmAttention(nn.Module):
@@ -35,6 +38,7 @@ class SpeechBranch(nn.Module):
 
     audio: from what the speech encoder's trunk gives to `[B, T', D]`. content and attention: from
     what its word table gives to `[B, T, D]`, and how the two are fused; None for audio alone.
+    after: what follows over time, each `[B, T, D] -> [B, T, D]` and added; they begin with nothing.
     """
 
     def __init__(
@@ -42,17 +46,23 @@ class SpeechBranch(nn.Module):
         audio: nn.Module,
         content: nn.Module | None = None,
         attention: ContentRhythmAttention | None = None,
+        after: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.audio = audio
         self.content = content
         self.attention = attention
+        self.after = nn.ModuleList(after)
+        for parameter in self.after.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, audio: Tensor, words: Tensor, frames: int) -> Tensor:
-        rhythm = fit_frames(self.audio(audio), frames)
-        if self.content is None or self.attention is None:
-            return rhythm
-        return self.attention(self.content(words), rhythm)
+        x = fit_frames(self.audio(audio), frames)
+        if self.content is not None and self.attention is not None:
+            x = self.attention(self.content(words), x)
+        for layer in self.after:
+            x = x + F.leaky_relu(layer(x), FEATURE_SLOPE)
+        return x
 
 
 class SpeechEncoder(nn.Module):

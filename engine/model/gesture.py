@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.cue import StrokeCue
 from engine.model.layers import EVERY, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
 from engine.model.paths import PathBody
 
@@ -145,7 +146,8 @@ class GestureModel(nn.Module):
 
     speech: (audio, words) to face and body features. motion: (motion, mask) to hints. hints and
     speakers: of face and body; None for the face where it has the body's, as in the paper: h and
-    p_t of eq. 6 are also those of eq. 10. classifiers: one a part, in the order of BodyPart.
+    p_t of eq. 6 are also those of eq. 10. classifiers: one a part, in the order of BodyPart. cue:
+    decides upon strokes from the body's speech features.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class GestureModel(nn.Module):
         face: FaceDecoder,
         body: BodyDecoder | PathBody,
         classifiers: list[Mlp],
+        cue: StrokeCue | None = None,
     ) -> None:
         super().__init__()
         self.speech = speech
@@ -168,17 +171,27 @@ class GestureModel(nn.Module):
         self.face = face
         self.body = body
         self.classifiers = nn.ModuleList(classifiers)
+        self.cue = cue
 
     def forward(
-        self, inputs: WindowInputs, *, listen: bool = True, newest: int | None = None
+        self,
+        inputs: WindowInputs,
+        *,
+        listen: bool = True,
+        newest: int | None = None,
+        begun: Tensor | None = None,
     ) -> WindowOutputs:
         """Forward over T frames; parts in the order of BodyPart.
 
         newest: give only so many of the newest frames, the same to rounding; all unless given.
         listen: False is masked gesture reconstruction (eq. 7): the body is made of the visible
         motion alone. The face always hears, in the published training too.
+        begun `[B, T]`: 1 where hands set out for a stroke, for a model with a cue; unless given it
+        decides.
         """
         heard_face, heard_body = self.speech(inputs.audio, inputs.words)
+        if self.cue is not None:
+            heard_body = self.cue(heard_body, inputs.speaker, begun)
         hint = self.motion(inputs.motion, inputs.mask)
         position = self.positions(hint.shape[1])
         speaker = self.body_speaker(inputs.speaker)[:, None]

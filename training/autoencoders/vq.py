@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.config import PartVaeConfig, QuantizerKind, from_mapping, to_mapping
+from engine.bundle import load_bundle
+from engine.config import PartVaeConfig, QuantizerKind, from_mapping, require, to_mapping
 from engine.errors import ConfigError
 from engine.face import ARKIT_51
 from engine.layout import part_layout
@@ -26,6 +27,7 @@ from engine.skeleton import BodyPart
 from training.autoencoders.losses import LossWeights, PartLoss
 from training.autoencoders.quantizing import CodeUse, QuantizerTrainer, code_use
 from training.data.windows import Source, WindowSampler, generator, load_sources
+from training.reopening import kept_part
 from training.store import save_module
 from training.trainer.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
 from training.trainer.rates import RateSchedule
@@ -54,7 +56,9 @@ class PartTraining:
 class VqTraining:
     """Settings of the stage. warm_up: the share of the steps without quantising.
 
-    workers: parts trained at the same time, each with `threads` threads.
+    workers: parts trained at the same time, each with `threads` threads. bundle: a folder with a
+    bundle, whose codes and decoders are kept, so that only the encoders are learned, which bundles
+    leave out; the sizes are then the bundle's, and its global motion is written too.
     """
 
     parts: dict[BodyPart, PartTraining]
@@ -73,6 +77,7 @@ class VqTraining:
     clip_norm: float = 1.0
     schedule: RateSchedule = field(default_factory=RateSchedule)
     loop: LoopSettings = field(default_factory=LoopSettings)
+    bundle: str | None = None
 
 
 def face_width(part: BodyPart, channels: int) -> int:
@@ -119,7 +124,9 @@ class PartObjective(nn.Module):
         self.quantizer = QuantizerTrainer(vae.quantizer, kind)
         self._compare = compare.to(team.device)
         self._config, self._team = config, team
-        self._start = 0 if self.quantizer.rounds_at_once else int(config.warm_up * steps)
+        self._learns_codes = config.bundle is None
+        at_once = self.quantizer.rounds_at_once or not self._learns_codes
+        self._start = 0 if at_once else int(config.warm_up * steps)
         # Restarts end early enough for new codes to settle.
         self._last_restart = 0.8 * steps
 
@@ -144,11 +151,12 @@ class PartObjective(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Vectors `[b, T, D]` of latents and terms, of the codebooks as before this step."""
         every = self._team.gather(latents).flatten(0, 1)
-        if step == self._start:
+        if step == self._start and self._learns_codes:
             self.quantizer.start(every, draws)
         quantized = self.vae.quantize(latents)
         terms = self.quantizer.terms(latents, quantized.codes, self._config.commitment)
-        self.quantizer.step(every, draws, restart=step < self._last_restart)
+        if self._learns_codes:
+            self.quantizer.step(every, draws, restart=step < self._last_restart)
         return quantized.vectors, terms
 
 
@@ -164,11 +172,19 @@ def part_learner(
         channels, own.width, own.code_dim, math.prod(own.levels) if own.levels else own.codes,
         own.layers, settings.causal, settings.commitment, own.quantizer, own.stages, own.levels,
     )  # fmt: skip
+    kept = None if settings.bundle is None else load_bundle(Path(settings.bundle))
+    if kept is not None:
+        vae_config = kept.config.parts[part]
+        require(
+            vae_config.channels == channels, "bundle", f"{part} of {channels} channels", "other"
+        )
     vae = build_part_vae(vae_config)
     assert vae.encoder is not None  # built with it
     start_from_statistics(vae.encoder, vae.decoder, sample, sample)
+    if kept is not None:
+        vae = kept_part(kept, part, vae)
     compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
-    objective = PartObjective(vae, own.quantizer, compare, settings, own.steps, team)
+    objective = PartObjective(vae, vae_config.quantizer, compare, settings, own.steps, team)
     trained = [p for p in vae.parameters() if p.requires_grad]
     return Learner(
         name=str(part),
@@ -178,7 +194,8 @@ def part_learner(
         draw=lambda draws, step: sampler.draw(settings.batch, draws),
         export=lambda: save_module(out / part, vae_config, vae),
         networks=(vae.encoder, vae.decoder),
-        partial=any(p.requires_grad for p in vae.quantizer.parameters()),  # not in the warm-up
+        # Not in the warm-up, and of a bundle's the way in alone.
+        partial=any(p.requires_grad for p in vae.quantizer.parameters()),
     )
 
 
@@ -221,6 +238,9 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
     settings = from_mapping(VqTraining, config)
     if not settings.parts:
         raise ConfigError("vq: expected at least one part in [parts], such as [parts.upper]")
+    if settings.bundle is not None and (team is None or team.leads):
+        kept = load_bundle(Path(settings.bundle))
+        save_module(out / "global", kept.config.global_motion, kept.global_motion)
     if settings.workers == 1 or (team is not None and team.size > 1):
         for part in settings.parts:
             print(train_part(config, part, data, out, team), flush=True)

@@ -61,6 +61,13 @@ def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
     return result
 
 
+@torch.no_grad()
+def unfolded(model: GestureModel, scaling: Scaling) -> GestureModel:
+    """A copy that does with standardised motion what `model` does with motion."""
+    mean, deviation = scaling.mean, scaling.deviation
+    return folded(model, Scaling(-mean / deviation, 1.0 / deviation))
+
+
 def _fold(layer: nn.Module, mean: Tensor, deviation: Tensor) -> None:
     """Build scales of the first channels into a linear layer; the others may be a mask."""
     assert isinstance(layer, nn.Linear)

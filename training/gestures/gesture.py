@@ -32,7 +32,7 @@ from engine.text.words import Vocabulary
 from training.data.clips import write_json
 from training.data.dataset import GestureWindows, Takes, find_speakers, find_takes
 from training.data.rows import key_of
-from training.data.scaling import awaken, folded
+from training.data.scaling import Scaling, awaken, folded
 from training.data.windows import generator
 from training.gestures.gesture_settings import DataSet, Design, GestureTraining
 from training.gestures.heads import whole
@@ -40,6 +40,7 @@ from training.gestures.lesson import Lesson, Lessons
 from training.gestures.masking import schedules
 from training.gestures.objective import GestureObjective, Material
 from training.gestures.own_output import OwnOutput, seed_decoder
+from training.reopening import is_bundle, known_weights, take_over
 from training.store import load_config, load_weights, save_module
 from training.trainer.checkpoint import read_objective
 from training.trainer.loop import Course, Learner, Loop
@@ -82,13 +83,16 @@ def read_names(corpora: Sequence[Path]) -> Names:
     return Names(words, tuple(dict.fromkeys(moving)) or ("default",))
 
 
-def adopt(folder: Path, model: nn.Module) -> None:
-    """Take over all weights of another training that have the same name and shape."""
-    own = model.state_dict()
-    found = read_objective(folder, "model")
-    fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict(own | fitting)
-    print(f"{len(fitting)} of {len(own)} tensors taken from {folder}", flush=True)
+def adopt(folder: Path, model: nn.Module, names: Names, scaling: Scaling) -> None:
+    """Take over all weights of a bundle, or of another training, that have the same name and shape.
+
+    The other training must have had the same words and speakers; a bundle's are found by name.
+    """
+    if is_bundle(folder):
+        found = known_weights(folder, names.vocabulary, names.speakers, scaling)
+    else:
+        found = read_objective(folder, "model")
+    take_over(model, found, folder)
 
 
 def model_config(
@@ -102,7 +106,10 @@ def model_config(
     width = settings.width
     sizes_of = {"codes": codes, "code_dim": code_dim, "word_width": settings.word_width}
     if settings.design is Design.LIVE:
-        config = live_config(DEFAULT_FEATURES.width, words, speakers, width, **sizes_of)
+        config = live_config(
+            DEFAULT_FEATURES.width, words, speakers, width, **sizes_of,
+            speech_dilations=settings.speech_dilations, cue=settings.cue,
+        )  # fmt: skip
     else:
         halves = {"audio_width": width // 2, "motion_width": width // 2}
         config = paper_config(
@@ -119,7 +126,8 @@ def own_output(
 ) -> OwnOutput:
     """What rolls the model out on `device`; the parts themselves stay where they are."""
     near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
-    return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device))
+    lead = None if settings.cue is None else settings.cue.lead
+    return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device), lead)
 
 
 def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> Lesson:
@@ -215,7 +223,8 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
     materials = [load_material(settings, each, names, data, out, team) for each in sets]
     learner = gesture_learner(settings, materials)
     if settings.start_from is not None:
-        adopt(data / settings.start_from, learner.objective.get_submodule("model"))
+        model = learner.objective.get_submodule("model")
+        adopt(data / settings.start_from, model, names, materials[0].lessons.windows.scaling)
     if team.leads:
         known = schedules(settings.masking, settings.window)
         for each in materials:

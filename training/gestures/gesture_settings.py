@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from engine.config import ForwardPath, require
+from engine.config import CueConfig, ForwardPath, require
 from training.gestures.masking import MaskingConfig
 from training.gestures.own_output import RolloutConfig
 from training.trainer.loop import LoopSettings
@@ -40,7 +40,9 @@ class GestureTraining:
     speech (ARKit faces only). rollout:
     histories of the model's own making. sets: learned together in the place of corpus and vq, each
     with heads of its own. mapped: keep what windows are cut from in files of OUT, for corpora that
-    do not fit into memory.
+    do not fit into memory. start_from: another training, or a bundle, whose weights are taken over
+    where they fit. speech_dilations, cue: of the live design, see `GestureConfig`; cue_weight: of
+    telling when hands set out.
     """
 
     sets: tuple[DataSet, ...] = ()
@@ -66,6 +68,7 @@ class GestureTraining:
     face_weight: float = 0.0
     closure_weight: float = 0.0
     lips_weight: float = 0.0
+    cue_weight: float = 4.0
     reconstruct_weight: float = 0.0
     silence: float = 0.12
     wordless: float = 0.5
@@ -82,6 +85,8 @@ class GestureTraining:
     takes: int | None = None
     mapped: bool = False
     start_from: str | None = None
+    speech_dilations: tuple[int, ...] = ()
+    cue: CueConfig | None = None
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.sets]

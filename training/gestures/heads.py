@@ -45,10 +45,15 @@ class Headed(nn.Module):
         self.heads = heads
 
     def forward(
-        self, inputs: WindowInputs, *, listen: bool = True, newest: int | None = None
+        self,
+        inputs: WindowInputs,
+        *,
+        listen: bool = True,
+        newest: int | None = None,
+        begun: Tensor | None = None,
     ) -> WindowOutputs:
         """As the trunk."""
-        passed = {"listen": listen, "newest": newest}
+        passed = {"listen": listen, "newest": newest, "begun": begun}
         outputs: WindowOutputs = functional_call(self.trunk, self.heads.named(), (inputs,), passed)
         return outputs
 

@@ -24,6 +24,7 @@ from training.gestures.gesture_settings import GestureTraining
 from training.gestures.heads import Headed, Heads
 from training.gestures.lesson import Lesson, Lessons
 from training.gestures.own_output import OwnOutput
+from training.gestures.setting_out import beginnings, cue_error
 from training.trainer.loop import Terms, autocast
 
 
@@ -161,7 +162,8 @@ class GestureObjective(nn.Module):
             made = self._own[source].into(model, inputs.motion, lesson.task)
             inputs = inputs._replace(motion=made)
         self._heard.clear()
-        outputs = self._outputs(model, inputs)
+        begun = self._begun(lesson)
+        outputs = self._outputs(model, inputs, begun=begun)
         heard_face, heard = (features.float() for features in self._heard.pop())
         ear = self.ear.stresses(heard, lesson.since, lesson.until)
         kind = self.ear.meanings(heard, lesson.since, lesson.kind)
@@ -169,6 +171,9 @@ class GestureObjective(nn.Module):
         total = settings.latent_weight * latent + entropy
         total = total + settings.ear_weight * ear + settings.kind_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
+        if self.model.cue is not None and begun is not None:
+            shown["cue"] = cue_error(self.model.cue.scores(heard, inputs.speaker), begun)
+            total = total + settings.cue_weight * shown["cue"]
         if settings.face_weight or settings.lips_weight:
             vae = self._own[source].face
             truth = face_truth(vae, lesson, settings.closure_weight)
@@ -183,11 +188,21 @@ class GestureObjective(nn.Module):
         shown |= {f"hit_{part}": hit for part, hit in zip(BodyPart, right, strict=True)}
         return Terms(total, shown | {"next_upper": next_hit(outputs, lesson)})
 
+    def _begun(self, lesson: Lesson) -> Tensor | None:
+        """When hands truly set out: what the body makes of it is learned apart from when."""
+        cue = self._settings.cue
+        return None if cue is None else beginnings(lesson.until, cue.lead)
+
     def _outputs(
-        self, model: nn.Module, inputs: WindowInputs, *, listen: bool = True
+        self,
+        model: nn.Module,
+        inputs: WindowInputs,
+        *,
+        listen: bool = True,
+        begun: Tensor | None = None,
     ) -> WindowOutputs:
         with autocast(self._settings.loop, inputs.motion.device):
-            outputs = model(inputs, listen=listen)
+            outputs = model(inputs, listen=listen, begun=begun)
         return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
 
     def _reconstruct(self, model: nn.Module, lesson: Lesson, scale: Tensor) -> Tensor:

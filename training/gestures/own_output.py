@@ -22,6 +22,7 @@ from engine.sampling import CodeChoice, SamplingConfig, choose_codes, gumbel
 from engine.skeleton import BodyPart
 from training.data.dataset import Batch
 from training.data.scaling import Scaling
+from training.gestures.setting_out import beginnings
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class OwnOutput:
     """Rolls a model out over the windows of a batch, as the Runner does live.
 
     decoder: see `seed_decoder`. scaling: of the motion that the model in training is shown.
+    lead: of its cue, if it has one.
     """
 
     def __init__(
@@ -104,8 +106,9 @@ class OwnOutput:
         parts: Mapping[BodyPart, PartVae],
         decoder: PoseDecoder,
         scaling: Scaling,
+        lead: int | None = None,
     ) -> None:
-        self._config = config
+        self._config, self._lead = config, lead
         self._sampling = SamplingConfig(config.temperature, radius=config.radius)
         self._parts = parts
         self._decoder, self._context = decoder, seed_context(parts)
@@ -144,12 +147,19 @@ class OwnOutput:
             window = slice(first + hop - frames, first + hop)
             shown = self._inputs(batch, motion, window, hop)
             new = slice(first, first + hop)
-            codes[:, :, new] = self._choose(model(shown, newest=hop), hop, noise)
+            made = model(shown, newest=hop, begun=self._begun(batch, window))
+            codes[:, :, new] = self._choose(made, hop, noise)
             past = max(0, first - self._context)
             decoded = self._decoder.decode(codes[:, :, past : new.stop], hop)
             motion[:, new] = decoded.motion
         model.train(training)
         return motion
+
+    def _begun(self, batch: Batch, window: slice) -> Tensor | None:
+        """When hands truly set out: of a model with a cue, the body alone is rolled out."""
+        if self._lead is None:
+            return None
+        return beginnings(batch.until[:, window], self._lead)
 
     def _inputs(self, batch: Batch, motion: Tensor, window: slice, hop: int) -> WindowInputs:
         seen = self._scaling.apply(motion[:, window])

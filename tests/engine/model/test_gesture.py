@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from engine.config import (
+    CueConfig,
     ForwardPath,
     GestureConfig,
     live_config,
@@ -14,11 +15,15 @@ from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.paper import paper_config
 from engine.skeleton import BodyPart
+from tests.models import stir
 
 SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
 FRAMES = 12
 CONFIGS = {
     "live": live_config(5, 9, channels=11, word_width=4, **SIZES),
+    "cued": live_config(
+        5, 9, channels=11, word_width=4, speech_dilations=(1, 2), cue=CueConfig(), **SIZES
+    ),
     "audio": published_audio_config(audio_width=8, motion_width=8, **SIZES),
     "text": published_text_config(9, audio_width=8, motion_width=8, **SIZES),
     **{
@@ -51,7 +56,9 @@ def window(config: GestureConfig, frames: int = FRAMES, batch: int = 2) -> Windo
 
 def model(name: str) -> GestureModel:
     torch.manual_seed(0)
-    return build_gesture_model(CONFIGS[name]).eval()
+    network = build_gesture_model(CONFIGS[name]).eval()
+    stir(network)
+    return network
 
 
 def same(a: WindowOutputs, b: WindowOutputs) -> list[bool]:

@@ -1,0 +1,97 @@
+"""When hands set out: once for each rise of the score, from what was heard before, and told on."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.config import CueConfig, live_config
+from engine.errors import ConfigError
+from engine.model.builders import build_gesture_model
+from engine.model.cue import StrokeCue
+from engine.model.layers import Mlp
+
+APART, MEMORY = 4, 3
+
+
+def cue(threshold: float = 1.0, sharpness: float = 20.0) -> StrokeCue:
+    torch.manual_seed(0)
+    made = StrokeCue(
+        Mlp(5, 5, 1, 0.1),
+        nn.Embedding(2, 5),
+        nn.Conv1d(1, 5, MEMORY),
+        threshold=threshold,
+        sharpness=sharpness,
+        apart=APART,
+    )
+    nn.init.normal_(made.tell.weight)
+    return made.requires_grad_(False)
+
+
+def begun(*scores: float) -> list[int]:
+    found = cue().beginnings(torch.tensor([scores]))[0]
+    assert torch.allclose(found, found.round(), atol=1e-6)
+    return torch.nonzero(found.round()).flatten().tolist()
+
+
+def test_hands_set_out_where_the_score_rises_above_the_threshold() -> None:
+    assert begun(-3, -3, 0, 5, 6, 5, 0, -3) == [3]
+    assert begun(-3, 0, 0, -1) == []
+    assert begun(5, 5, -3, -3) == [0]
+
+
+def test_they_do_so_but_once_in_a_while() -> None:
+    assert begun(-3, 5, -3, -3, 5, -3, -3, -3, -3) == [1]
+    assert begun(-3, 5, -3, -3, -3, -3, 5, -3) == [1, 6]
+
+
+def test_it_is_no_hard_step() -> None:
+    """A kernel that rounds otherwise must not decide otherwise all at once."""
+    near = torch.tensor([[-3.0, 1.0, -3.0]])
+    soft = cue(sharpness=8.0)
+    assert 0.4 < float(soft.beginnings(near)[0, 1]) < 0.6
+    moved = (soft.beginnings(near + 1e-3) - soft.beginnings(near)).abs().max()
+    assert 0 < float(moved) < 0.01
+
+
+def test_the_body_is_told_for_some_frames() -> None:
+    heard = torch.zeros(1, 8, 5)
+    made, known = cue(), torch.zeros(1, 8)
+    nothing = made(heard, torch.tensor([0]), known)
+    known[0, 2] = 1.0
+    told = (made(heard, torch.tensor([0]), known) - nothing).abs().sum(-1)[0]
+    assert torch.nonzero(told).flatten().tolist() == [2, 3, 4]
+
+
+def test_a_new_cue_changes_nothing() -> None:
+    made = StrokeCue(
+        Mlp(5, 5, 1, 0.1), nn.Embedding(2, 5), nn.Conv1d(1, 5, MEMORY),
+        threshold=0.0, sharpness=8.0, apart=APART,
+    )  # fmt: skip
+    heard = torch.randn(2, 9, 5)
+    assert torch.equal(made(heard, torch.tensor([0, 1])), heard)
+
+
+def test_nothing_is_decided_by_what_comes_later() -> None:
+    made = cue(threshold=0.0)
+    heard = torch.randn(1, 20, 5, requires_grad=True)
+    made(heard, torch.tensor([1]))[0, 9].sum().backward()
+    assert heard.grad is not None
+    assert not heard.grad[0, 10:].any()
+    assert heard.grad[0, :9].any()
+
+
+def test_speakers_set_out_as_they_are_used_to() -> None:
+    made = cue(threshold=0.0)
+    heard: Tensor = torch.randn(1, 20, 5).expand(2, -1, -1)
+    one, other = made.scores(heard, torch.tensor([0, 1]))
+    assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("wrong", [{"apart": 1}, {"memory": 0}, {"lead": -1}, {"sharpness": 0.0}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        CueConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_a_cue_the_network_is_as_it_was() -> None:
+    assert build_gesture_model(live_config(5, 9, width=16)).cue is None
