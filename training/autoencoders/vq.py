@@ -125,6 +125,8 @@ class PartObjective(nn.Module):
         self._compare = compare.to(team.device)
         self._config, self._team = config, team
         self._learns_codes = config.bundle is None
+        if not self._learns_codes:
+            vae.quantizer.requires_grad_(False)
         at_once = self.quantizer.rounds_at_once or not self._learns_codes
         self._start = 0 if at_once else int(config.warm_up * steps)
         # Restarts end early enough for new codes to settle.

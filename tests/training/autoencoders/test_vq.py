@@ -1,6 +1,7 @@
 """The stages vq, global and floors on a handful of tiny clips."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from engine import rotation as rot
+from engine.bundle import new_bundle, save_bundle
 from engine.config import GlobalMotionConfig, PartVaeConfig
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae
 from engine.skeleton import SMPLX_55, BodyPart
+from tests.models import tiny_config
 from training.autoencoders import floors, global_motion, vq
 from training.autoencoders.global_motion import LOWER, SAMPLE, hide_translation, samples
 from training.autoencoders.losses import FootLoss
@@ -148,6 +151,46 @@ def test_other_quantizers_learn_too(kind, data, tmp_path):
             vq.usage(vae, clips, torch.device("cpu")), vae.quantizer.sizes, strict=True
         )
     )
+
+
+def _bundled(trained, folder):
+    """A bundle whose autoencoders are trained ones."""
+    config = tiny_config()
+    parts = {part: load_config(trained / part, PartVaeConfig) for part in BodyPart}
+    bundle = new_bundle(replace(config, parts=parts))
+    for part, vae in bundle.parts.items():
+        load_weights(trained / part, vae)
+    save_bundle(bundle, folder, half=False)
+    return bundle
+
+
+def test_a_bundles_codes_are_kept_and_its_encoders_learned_anew(data, trained, tmp_path):
+    bundle = _bundled(trained, tmp_path / "bundle")
+    settings = _settings(40) | {"bundle": str(tmp_path / "bundle")}
+    vq.run(settings, data, tmp_path / "vq")
+    travel = load_config(tmp_path / "vq" / "global", GlobalMotionConfig)
+    assert travel == bundle.config.global_motion
+    for part in BodyPart:
+        assert load_config(tmp_path / "vq" / part, PartVaeConfig) == bundle.config.parts[part]
+        vae = build_part_vae(bundle.config.parts[part])
+        load_weights(tmp_path / "vq" / part, vae)
+        codes = torch.arange(32)[None]
+        assert torch.equal(vae.decode_codes(codes), bundle.parts[part].decode_codes(codes))
+        losses = [entry["loss"] for entry in read_log(tmp_path / "vq" / part)]
+        assert np.mean(losses[-5:]) < 0.7 * losses[0]
+
+
+def test_a_bundle_for_other_faces_is_refused(data, tmp_path):
+    save_bundle(new_bundle(narrow_faces()), tmp_path / "bundle")
+    settings = _settings(2) | {"bundle": str(tmp_path / "bundle")}
+    with pytest.raises(ConfigError, match="face of 57 channels"):
+        vq.train_part(settings, BodyPart.FACE, data, tmp_path / "vq")
+
+
+def narrow_faces():
+    config = tiny_config()
+    face = replace(config.parts[BodyPart.FACE], channels=30)
+    return replace(config, parts=config.parts | {BodyPart.FACE: face})
 
 
 def test_quantising_begins_after_the_warm_up(trained):

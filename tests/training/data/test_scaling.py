@@ -7,7 +7,7 @@ from engine.config import live_config
 from engine.kernels.base import WindowInputs
 from engine.model.builders import build_gesture_model
 from engine.model.paper import paper_config
-from training.data.scaling import awaken, folded, scaling_of
+from training.data.scaling import awaken, folded, scaling_of, unfolded
 
 
 def test_standardised_motion_has_mean_zero_and_deviation_one() -> None:
@@ -45,6 +45,16 @@ def test_folding_changes_nothing(name: str) -> None:
     plain = model(WindowInputs(motion, mask, audio, words, speaker))
     shipped = folded(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
     assert not torch.allclose(plain.logits[1], shipped.logits[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_unfolding_undoes_folding(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_gesture_model(CONFIGS[name]).eval()
+    scaling = scaling_of(0.3 * torch.randn(50, 337) + torch.rand(337))
+    again = unfolded(folded(model, scaling), scaling).state_dict()
+    for weight, value in model.state_dict().items():
+        torch.testing.assert_close(again[weight], value, atol=1e-5, rtol=1e-4)
 
 
 def test_an_awakened_model_hears_and_sees() -> None:
