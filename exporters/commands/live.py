@@ -31,6 +31,7 @@ from exporters.commands.common import (
 from exporters.commands.control import SessionControl
 from exporters.commands.kernels import leave_cores_to, spared
 from exporters.commands.memory import give_back_memory
+from exporters.commands.priority import go_first
 from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -180,6 +181,8 @@ def _live(options: argparse.Namespace) -> int:
             stack.enter_context(Viewer(server.port))
         _words(options, session, events, stack)
         control.session = session
+        if options.speed == "realtime":
+            go_first()
         summary = session.run()
         _report(summary, player, sinks, options.json)
     return 0

@@ -1,0 +1,56 @@
+"""A live session asks to be first, and goes on where that is not allowed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporters.commands import priority
+
+SHOW = """
+import os, threading
+from exporters.commands.priority import go_first
+allowed, found, wait = None, [], threading.Barrier(2)
+def other():
+    wait.wait(); wait.wait()
+    found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+running = threading.Thread(target=other)
+running.start(); wait.wait(); allowed = go_first(); wait.wait(); running.join()
+later = threading.Thread(
+    target=lambda: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+)
+later.start(); later.join()
+print(allowed, *found)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux alone has threads' own")
+def test_all_threads_go_first_where_it_is_allowed() -> None:
+    """In a process of its own: what was asked for cannot always be given back."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW], capture_output=True, text=True, check=True, timeout=60
+    )
+    allowed, *found = done.stdout.split()
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    wanted = priority.NICENESS if allowed == "True" else now
+    assert list(map(int, found)) == [wanted, wanted]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "allowed"), [(PermissionError, False), (ProcessLookupError, True)]
+)
+def test_who_may_not_goes_on(
+    refusal: type[OSError], allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise refusal("no")
+
+    monkeypatch.setattr(os, "setpriority", refuse, raising=False)
+    assert priority.go_first() is allowed
+
+
+def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "setpriority", raising=False)
+    assert not priority.go_first()
