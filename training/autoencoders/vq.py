@@ -56,8 +56,8 @@ class PartTraining:
 class VqTraining:
     """Settings of the stage. warm_up: the share of the steps without quantising.
 
-    workers: parts trained at the same time, each with `threads` threads. bundle: a folder with a
-    bundle, whose codes and decoders are kept, so that only the encoders are learned, which bundles
+    workers: parts trained at the same time, each with `threads` threads. bundle: a folder in DATA
+    with a bundle, whose codes and decoders are kept, so that only the encoders are learned, which bundles
     leave out; the sizes are then the bundle's, and its global motion is written too.
     """
 
@@ -213,6 +213,8 @@ def train_part(
 ) -> str:
     """Train one part of a configuration; gives a line that says how it went."""
     settings, team = from_mapping(VqTraining, config), team or Team()
+    if settings.bundle is not None:
+        settings = replace(settings, bundle=str(data / settings.bundle))
     torch.set_num_threads(settings.threads)
     began = time.monotonic()
     clips = load_sources(data, list(settings.sources), part)
@@ -241,7 +243,7 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None)
     if not settings.parts:
         raise ConfigError("vq: expected at least one part in [parts], such as [parts.upper]")
     if settings.bundle is not None and (team is None or team.leads):
-        kept = load_bundle(Path(settings.bundle))
+        kept = load_bundle(data / settings.bundle)
         save_module(out / "global", kept.config.global_motion, kept.global_motion)
     if settings.workers == 1 or (team is not None and team.size > 1):
         for part in settings.parts:

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from engine.audio.features import DEFAULT_FEATURES
+from engine.bundle import save_bundle
 from engine.config import (
+    CueConfig,
     ForwardPath,
     GestureConfig,
     MotionKind,
@@ -28,6 +30,7 @@ from engine.model.part_vae import PartVae
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from tests.material import save_corpus, save_parts
+from tests.models import stir, tiny_bundle
 from tests.takes import take
 from training.__main__ import read_config
 from training.data.clips import write_json
@@ -441,3 +444,52 @@ def test_faces_of_several_kinds_are_told_to_be_none_of_the_ear(
     assert face_channels([ours, ours]) == part_layout(BodyPart.FACE, ARKIT_51.width).width
     with pytest.raises(ConfigError, match="one kind of face"):
         face_channels([ours, other])
+
+
+def test_when_to_set_out_and_what_follows_are_learned_apart(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, cue=CueConfig(lead=2, memory=4), speech_dilations=(1, 2))
+    learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
+    objective = learner.objective
+    assert isinstance(objective, GestureObjective)
+    cue = objective.model.cue
+    assert cue is not None
+    stir(cue)
+    terms = objective(learner.draw(generator(1), 0), 0, generator(0))
+    told, scored = cue.tell.weight, cue.score.second.weight
+    of_codes = torch.autograd.grad(
+        terms.shown["nll"], [told, scored], allow_unused=True, retain_graph=True
+    )
+    assert float(of_codes[0].abs().max()) > 0.0, "the body learns from what it is told"
+    assert of_codes[1] is None, "it is told the truth, whatever the scores"
+    (of_scores,) = torch.autograd.grad(terms.shown["cue"], [scored])
+    assert float(of_scores.abs().max()) > 0.0
+
+
+def test_a_training_goes_on_from_a_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_parts(tmp_path / "vq")
+    save_corpus(tmp_path / "corpus")
+    save_bundle(tiny_bundle(), tmp_path / "known")
+    out = tmp_path / "gesture"
+    out.mkdir()
+    cue = {"lead": 2, "apart": 3, "memory": 4}
+    settings = {
+        "window": 32, "width": 16, "batch": 3, "steps": 1, "rate": 1e-9, "variants": 1,
+        "cue": cue, "speech_dilations": [1, 2], "start_from": "known",
+    }  # fmt: skip
+    run(settings, tmp_path, out)
+    assert "tensors taken from" in capsys.readouterr().out
+    learned = load_config(out, GestureConfig)
+    model = build_gesture_model(learned)
+    load_weights(out, model)
+    # A step of almost no size changes almost nothing.
+    known = tiny_bundle().gesture.cue
+    assert known is not None
+    assert model.cue is not None
+    assert learned.cue == CueConfig(**cue)
+    torch.testing.assert_close(
+        model.cue.score.first.weight, known.score.first.weight, atol=1e-3, rtol=0
+    )
