@@ -56,7 +56,7 @@ def description(
         "parts": [str(part) for part in BodyPart],
         "codebooks": [bundle.parts[part].codes for part in BodyPart],
         "rest_codes": bundle.rest_codes.tolist(),
-        "temperature": config.sampling.temperature,
+        "temperature": {str(p): config.sampling.of(p).temperature for p in BodyPart},
         "vocabulary": len(config.vocabulary),
         "speakers": list(config.speakers),
         "face": config.face,

@@ -73,10 +73,10 @@ class Runner:
         seed_motion: SeedMotion = SeedMotion.RAW,
         step: HopStep | None = None,
     ) -> None:
-        if schedule.files is not None and sampling.temperature > 0:
+        if schedule.files is not None and sampling.draws:
             raise ConfigError(
                 "published windows predict their seeds twice and take the likeliest code: set the "
-                f"sampling temperature to 0, not {sampling.temperature:g}"
+                f"sampling temperature to 0, not {sampling.temperature:g}, for all parts"
             )
         self.schedule = schedule
         self.watch: Watch = unwatched

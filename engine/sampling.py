@@ -5,7 +5,7 @@ once made is kept for some frames instead of flickering. The noise of a frame de
 and the frame index alone: no split of the audio and no restart changes it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ConfigError
+from engine.skeleton import BodyPart
 
 
 class CodeChoice(StrEnum):
@@ -29,11 +30,13 @@ class SamplingConfig:
 
     radius: a drawn class gives way to the mean of the likely ones so near to it, in steps from one
     entry of a codebook to the next; 0 keeps it. Without, motion jerks from code to like code.
+    temperatures: of single parts, in the place of temperature.
     """
 
     temperature: float = 0.0
     persistence: float = 0.9
     radius: float = 0.0
+    temperatures: dict[BodyPart, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 <= self.persistence < 1 or self.radius < 0:
@@ -41,6 +44,18 @@ class SamplingConfig:
                 "sampling needs temperature >= 0, 0 <= persistence < 1 and radius >= 0, got "
                 f"{self.temperature}, {self.persistence} and {self.radius}"
             )
+        if any(value < 0 for value in self.temperatures.values()):
+            raise ConfigError(f"sampling needs temperatures >= 0, got {self.temperatures}")
+
+    def of(self, part: BodyPart) -> "SamplingConfig":
+        """What holds for one part."""
+        own = self.temperatures.get(part, self.temperature)
+        return replace(self, temperature=own, temperatures={})
+
+    @property
+    def draws(self) -> bool:
+        """Whether any part's codes are drawn."""
+        return any(self.of(part).temperature > 0 for part in BodyPart)
 
 
 class CodeNoise:

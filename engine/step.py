@@ -35,12 +35,12 @@ class Chooser:
         choices: Mapping[BodyPart, CodeChoice],
         sampling: SamplingConfig,
     ) -> None:
-        self.samples = sampling.temperature > 0
+        self.samples = sampling.draws
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
         self.widths = [vae.code_dim for vae in self._parts]
         self._choices = [choices.get(part, CodeChoice.CLASS) for part in BodyPart]
-        self._sampling = sampling
+        self._sampling = [sampling.of(part) for part in BodyPart]
 
     def __call__(self, outputs: WindowOutputs, noise: Tensor | None, count: int) -> Tensor:
         """Codes `[B, P, count]` of the newest frames; noise `[B, P, count, V]` to sample with.
@@ -57,7 +57,7 @@ class Chooser:
             logits = outputs.logits[p][:, given - count :]
             own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
             latents = outputs.latents[p][:, given - count :]
-            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling))
+            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling[p]))
         return torch.stack(chosen, 1)
 
 

@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from engine.errors import ConfigError
+from engine.mapping import from_mapping, to_mapping
 from engine.model.vector_quantizer import VectorQuantizer
 from engine.sampling import (
     CodeChoice,
@@ -12,6 +15,7 @@ from engine.sampling import (
     gumbel,
     gumbel_choice,
 )
+from engine.skeleton import BodyPart
 
 
 def run(noise: CodeNoise, frames: range) -> np.ndarray:
@@ -98,3 +102,18 @@ def test_codes_are_chosen_as_the_bundle_says() -> None:
 def test_a_radius_below_zero_is_refused() -> None:
     with pytest.raises(ConfigError, match="radius >= 0"):
         SamplingConfig(radius=-1.0)
+
+
+def test_a_part_may_have_a_temperature_of_its_own() -> None:
+    warm = SamplingConfig(0.0, 0.5, 1.5, {BodyPart.LOWER: 0.8})
+    assert warm.draws
+    assert warm.of(BodyPart.LOWER) == SamplingConfig(0.8, 0.5, 1.5)
+    assert warm.of(BodyPart.UPPER) == SamplingConfig(0.0, 0.5, 1.5)
+    assert not SamplingConfig(0.0, temperatures={BodyPart.LOWER: 0.0}).draws
+    with pytest.raises(ConfigError, match="temperatures >= 0"):
+        SamplingConfig(temperatures={BodyPart.LOWER: -1.0})
+
+
+def test_temperatures_are_written_by_the_names_of_parts() -> None:
+    warm = SamplingConfig(0.5, temperatures={BodyPart.LOWER: 0.8})
+    assert from_mapping(SamplingConfig, json.loads(json.dumps(to_mapping(warm)))) == warm

@@ -71,3 +71,13 @@ def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
     expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
     assert torch.equal(step.codes(window(), lambda: None, unwatched, 2), codes)
+
+
+def test_a_cold_part_takes_its_best_classes_and_a_warm_one_draws() -> None:
+    parts = tiny_bundle().parts
+    found, drawn = outputs(4), noise(4)
+    best = Chooser(parts, {}, SamplingConfig())(found, None, 4)
+    mixed = SamplingConfig(0.0, temperatures={BodyPart.LOWER: 5.0})
+    codes = Chooser(parts, {}, mixed)(found, drawn, 4)
+    assert torch.equal(codes[:, :3], best[:, :3])
+    assert not torch.equal(codes[:, 3], best[:, 3])

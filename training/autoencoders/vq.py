@@ -57,8 +57,8 @@ class VqTraining:
     """Settings of the stage. warm_up: the share of the steps without quantising.
 
     workers: parts trained at the same time, each with `threads` threads. bundle: a folder in DATA
-    with a bundle, whose codes and decoders are kept, so that only the encoders are learned, which bundles
-    leave out; the sizes are then the bundle's, and its global motion is written too.
+    with a bundle, whose codes and decoders are kept, so that only the encoders are learned, which
+    bundles leave out; sizes are then the bundle's, and its global motion is written too.
     """
 
     parts: dict[BodyPart, PartTraining]

@@ -41,8 +41,8 @@ class GestureTraining:
     histories of the model's own making. sets: learned together in the place of corpus and vq, each
     with heads of its own. mapped: keep what windows are cut from in files of OUT, for corpora that
     do not fit into memory. start_from: another training, or a bundle, in DATA, whose weights are
-    taken over where they fit. speech_dilations, cue: of the live design, see `GestureConfig`; cue_weight: of
-    telling when hands set out.
+    taken over where they fit. speech_dilations, cue: of the live design, see `GestureConfig`;
+    cue_weight: of telling when hands set out.
     """
 
     sets: tuple[DataSet, ...] = ()
