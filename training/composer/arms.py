@@ -28,6 +28,7 @@ _STROKE_S = (0.22, 0.3)
 _WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
 _STILLER = 0.8  # how much less far the waiting hands of somebody all habit wander
+_SLOWER_BACK = 2.2  # by which share more time somebody all habit takes to draw back
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,11 @@ class Hands:
     def _draw_back(self, struck: FloatArray, gesture: Gesture, stress: Stress) -> None:
         hold = self._between(0.04, 0.15) + (0.08 if not gesture.beats else 0.0)
         start = self.moves[-1].end + hold
-        slower = 1.0 + self._style.habit  # so that the strokes stand out
+        slower = 1.0 + _SLOWER_BACK * self._style.habit  # so that the strokes stand out
         seconds = slower * self._between(0.42, 0.75) / self._style.tempo
         # After a weak stroke they rather drop to the hips and come from there to the next one.
-        low = self._rng.random() < 0.9 - 0.8 * stress.strength
+        dropping = 1.0 - 0.5 * self._style.habit
+        low = self._rng.random() < dropping * (0.9 - 0.8 * stress.strength)
         share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
         ready = self._ready(struck, 0.0 if low else stress.strength, share)
         self._go(start, start + seconds * (1.2 if low else 1.0), ready)
@@ -255,7 +257,8 @@ class Hands:
                 low = poses.towards(low, self.rest, way, side)
                 poses.varied(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
-            seconds = (2.0 - calm) * self._between(0.42, 0.62) / self._style.tempo
+            slower = (1.0 + self._style.habit) * (2.0 - calm)
+            seconds = slower * self._between(0.42, 0.62) / self._style.tempo
             self._go(start, start + seconds, low)
 
     def _after(self, unit: GestureUnit) -> None:
@@ -268,7 +271,8 @@ class Hands:
             start = unit.end + patience
             if self.landings:
                 start = max(start, self.landings[-1].time + 0.15)
-            self._go(start, start + self._between(0.75, 1.15) / self._style.tempo, self.rest)
+            slower = (1.0 + self._style.habit) / self._style.tempo
+            self._go(start, start + slower * self._between(0.75, 1.15), self.rest)
             self.raised = False
 
     def fidget(self, start: float, end: float) -> None:

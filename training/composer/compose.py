@@ -6,7 +6,8 @@ format of `training.data.takes` and `corpus.json` last.
 Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
 utterances (see `training.voices.utterances`), which speak in recorded_share of the takes; habit:
 how much alike the same words are gestured each time, 0..1 (`training.composer.habit`); sooner_s:
-seconds by which strokes land sooner, for networks that are late by as much.
+seconds by which strokes land sooner, for networks that are late by as much; amplitude: by what
+factor hands go farther.
 """
 
 import json
@@ -43,6 +44,7 @@ from training.voices.talk import recorded, synthetic
 from training.voices.utterances import Recorded, align_all, read_list
 
 MOST_SOONER_S = 0.15
+MOST_AMPLITUDE = 1.5
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
 KINDS = tuple(FAMILIES)
@@ -59,6 +61,7 @@ class Material:
     recorded_share: float = 0.0
     habit: float = 0.0
     sooner_s: float = 0.0
+    amplitude: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ _shared: dict[str, Material] = {}
 
 
 def _start_worker(
-    clips: Path, sentences: Path, spoken: Sequence[Recorded], chosen: tuple[float, float, float]
+    clips: Path, sentences: Path, spoken: Sequence[Recorded], chosen: tuple[float, ...]
 ) -> None:
     loaded = load_clips(clips)
     libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
@@ -216,8 +219,12 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
     material = _shared["material"]
+    someone = on_a_day(draw_style(rng), rng)
     style = replace(
-        on_a_day(draw_style(rng), rng), habit=material.habit, sooner_s=material.sooner_s
+        someone,
+        habit=material.habit,
+        sooner_s=material.sooner_s,
+        amplitude=material.amplitude * someone.amplitude,
     )
     if index % 16 == 15:
         take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
@@ -268,15 +275,18 @@ def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
     return jobs
 
 
-def _chosen(config: dict[str, Any]) -> tuple[float, float, float]:
-    """recorded_share, habit and sooner_s; ConfigError for what is out of range."""
+def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
+    """recorded_share, habit, sooner_s and amplitude; ConfigError for what is out of range."""
     share = float(config.get("recorded_share", 0.3))
     habit, sooner = float(config.get("habit", 0.0)), float(config.get("sooner_s", 0.0))
     if not 0.0 <= habit < 1.0:
         raise ConfigError(f"expected habit of 0 or more and below 1, got {habit}")
     if not 0.0 <= sooner <= MOST_SOONER_S:
         raise ConfigError(f"expected sooner_s of 0 to {MOST_SOONER_S}, got {sooner}")
-    return share, habit, sooner
+    amplitude = float(config.get("amplitude", 1.0))
+    if not 0.0 < amplitude <= MOST_AMPLITUDE:
+        raise ConfigError(f"expected amplitude above 0, to {MOST_AMPLITUDE}, got {amplitude}")
+    return share, habit, sooner, amplitude
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:

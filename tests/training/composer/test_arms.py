@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.strokes import wrist_speed
+from bench.strokes import stroke_times, wrist_speed
 from engine.rotation import exp, forward_kinematics, identity, multiply
 from engine.skeleton import SMPLX_55
 from tests.figures import small_library
@@ -51,6 +51,25 @@ def test_strokes_may_land_sooner() -> None:
     early = lay_arms((UNIT,), [], LIBRARY, style, 300, np.random.default_rng(0)).landings
     for before, after in zip(early, laid(0).landings, strict=True):
         assert after.time - before.time == pytest.approx(0.1, abs=1e-6)
+
+
+def test_of_people_with_habits_nothing_but_strokes_is_fast() -> None:
+    """What draws back or sinks as fast as a stroke looks like one, and is learned as one."""
+    fast = []
+    for habit in (0.0, 0.65):
+        away = []
+        for seed in range(8):
+            made = lay_arms(
+                (UNIT,), [], LIBRARY, replace(LIVELY, habit=habit), 300, np.random.default_rng(seed)
+            )
+            strokes = [(landing.begin, landing.time) for landing in made.landings]
+            away += [
+                t
+                for t in stroke_times(speed(made), FPS)
+                if t > strokes[0][0] and not any(a - 0.1 < t < b + 0.1 for a, b in strokes)
+            ]
+        fast.append(len(away))
+    assert fast[1] < 0.6 * fast[0]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -108,12 +108,15 @@ def test_clips_must_be_there(tmp_path: Path) -> None:
         compose.run({}, tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"habit": 1.0}, {"habit": -0.1}, {"sooner_s": 0.2}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"habit": 1.0}, {"habit": -0.1}, {"sooner_s": 0.2}, {"amplitude": 0.0}, {"amplitude": 2.0}],
+)
 def test_what_is_out_of_range_is_refused_before_any_work(
     tmp_path: Path, wrong: dict[str, float]
 ) -> None:
     missing = {"sentences": "nowhere.txt", "speech": str(tmp_path / "nowhere")}
-    with pytest.raises(ConfigError, match=f"expected {next(iter(wrong))} of 0"):
+    with pytest.raises(ConfigError, match=f"expected {next(iter(wrong))} (of|above) 0"):
         compose.run(missing | wrong, tmp_path, tmp_path)
 
 
