@@ -347,6 +347,12 @@ class GestureWindows:
         return scaling_of(self._motion[:: max(1, len(self._motion) // 20000), 1].float())
 
     @cached_property
+    def audio_spread(self) -> Tensor:
+        """Standard deviation `[F]` of each speech feature."""
+        every = slice(None, None, max(1, len(self._audio) // 20000))
+        return self._audio[every, 0].float().std(0).clamp(min=1e-3)
+
+    @cached_property
     def latent_scale(self) -> Tensor:
         """Mean square `[P]` of each part's latents about their mean: to weigh errors evenly."""
         every = slice(None, None, max(1, len(self._latents) // 20000))

@@ -42,7 +42,8 @@ class GestureTraining:
     with heads of its own. mapped: keep what windows are cut from in files of OUT, for corpora that
     do not fit into memory. start_from: another training, or a bundle, in DATA, whose weights are
     taken over where they fit. speech_dilations, cue: of the live design, see `GestureConfig`;
-    cue_weight: of telling when hands set out.
+    cue_weight: of telling when hands set out. hearing_noise: up to which share of their own spread
+    speech features are disturbed, so that the same sentence never sounds the same.
     """
 
     sets: tuple[DataSet, ...] = ()
@@ -70,6 +71,7 @@ class GestureTraining:
     lips_weight: float = 0.0
     cue_weight: float = 4.0
     reconstruct_weight: float = 0.0
+    hearing_noise: float = 0.0
     silence: float = 0.12
     wordless: float = 0.5
     true_motion: float = 0.25

@@ -82,12 +82,21 @@ class Lessons:
         masks = self._masks(task, hop, step, draws)
         motion = self._worn(batch, masks, draws)
         speaker = batch.speaker[:, 0]
-        inputs = WindowInputs(motion, masks.mask, batch.audio, batch.words, speaker)
+        inputs = WindowInputs(
+            motion, masks.mask, self._heard(batch.audio, draws), batch.words, speaker
+        )
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return Lesson(
             inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
             batch.since, batch.known, batch.kind, batch.until, task,
         )  # fmt: skip
+
+    def _heard(self, audio: Tensor, draws: torch.Generator) -> Tensor:
+        """Features as other throats and rooms would have them: no two times the same."""
+        if not self.settings.hearing_noise:
+            return audio
+        spread = self.windows.audio_spread
+        return spread * disturb(self.settings.hearing_noise, audio / spread, draws)
 
     def _draw(self, draws: torch.Generator) -> Batch:
         settings = self.settings
@@ -146,7 +155,7 @@ class Lessons:
                     self._decoder, self._context, motion[rows], codes[rows], visible
                 )
         clean = self.windows.scaling.apply(motion)
-        noisy = disturb(masking, clean, draws)
+        noisy = disturb(masking.noise, clean, draws)
         return torch.where(masks.hinted[:, None, None], clean, noisy)
 
     def _weight(self, batch: Batch, masks: _Masks) -> Tensor:

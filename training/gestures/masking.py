@@ -92,13 +92,15 @@ def hint_masks(
     return Hints(hinted, hidden_channels(config.shapes, rows, frames, ratio, generator).float())
 
 
-def disturb(config: MaskingConfig, motion: Tensor, generator: torch.Generator) -> Tensor:
-    """Motion `[B, T, C]` with noise, half of it constant over the window, half new each frame."""
-    rows, frames, channels = motion.shape
-    size = config.noise * torch.rand(rows, 1, 1, generator=generator)
+def disturb(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`x [B, T, C]` with noise, half of it constant over the window, half new each frame; of a
+    standard deviation of up to `most`.
+    """
+    rows, frames, channels = x.shape
+    size = most * torch.rand(rows, 1, 1, generator=generator)
     steady = torch.randn(rows, 1, channels, generator=generator)
     quick = torch.randn(rows, frames, channels, generator=generator)
-    return motion + size * (0.7 * steady + 0.7 * quick)
+    return x + size * (0.7 * steady + 0.7 * quick)
 
 
 LIVE_HOPS = (1, 2, 4, 8, 16, 30, 60)

@@ -98,3 +98,13 @@ def test_without_rollout_nothing_is_left_to_do(draw) -> None:  # type: ignore[no
     lesson = draw(SETTINGS)
     assert lesson.task == ()
     assert lesson.inputs.motion.shape[:2] == (64, 32)
+
+
+def test_the_same_sentence_never_sounds_the_same(draw, windows: GestureWindows) -> None:  # type: ignore[no-untyped-def]
+    plain = draw(replace(SETTINGS, masking=CLEAN)).inputs
+    noisy = draw(replace(SETTINGS, masking=CLEAN, hearing_noise=0.5)).inputs
+    assert torch.equal(noisy.words, plain.words)
+    away = (noisy.audio - plain.audio) / windows.audio_spread
+    assert 0.1 < float(away.std()) < 0.5
+    heard = away.mean(1)
+    assert float(heard.abs().max()) > 0.1, "other for a whole window, as another microphone is"

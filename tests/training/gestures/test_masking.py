@@ -61,8 +61,8 @@ def test_frames_are_dropped_at_the_wanted_rate() -> None:
 
 def test_noise_is_bounded_and_can_be_none() -> None:
     motion = torch.zeros(50, 16, 10)
-    assert torch.equal(disturb(MaskingConfig(noise=0.0), motion, generator()), motion)
-    noisy = disturb(MaskingConfig(noise=0.05), motion, generator())
+    assert torch.equal(disturb(0.0, motion, generator()), motion)
+    noisy = disturb(0.05, motion, generator())
     assert 0.01 < float(noisy.std()) < 0.05
 
 
