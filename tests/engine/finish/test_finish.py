@@ -70,7 +70,7 @@ def test_steadied_motion_is_calmer_and_fed_back_as_it_was() -> None:
     legs = [1, 2, 4, 5, 7, 8, 10, 11]
     np.testing.assert_array_equal(steady[:, legs], plain[:, legs])
     quick = [np.abs(np.diff(x[:, 3:22], 3, axis=0)).mean() for x in (steady, plain)]
-    assert quick[0] < 0.8 * quick[1]
+    assert quick[0] < 0.9 * quick[1]
 
 
 def test_a_pool_finishes_as_a_stream_does() -> None:
