@@ -142,13 +142,15 @@ class CueConfig:
     """When hands set out for a stroke, decided from speech alone (`engine.model.cue`).
 
     lead: frames from setting out to the stressed vowel, which has to be foreseen. threshold: the
-    score (a logit) from which on they set out: the lower, the more strokes. sharpness: of that
+    score (a logit) from which on they set out: the lower, the more strokes. wordless: the same
+    while no words are known, when scores are lower; as threshold unless given. sharpness: of that
     decision, by score. apart: frames in which they set out but once. memory: frames for which the
     body is told that they did.
     """
 
     lead: int = 3
     threshold: float = 0.0
+    wordless: float | None = None
     sharpness: float = 8.0
     apart: int = 12
     memory: int = 16

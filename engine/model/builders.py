@@ -131,6 +131,7 @@ def _cue(config: GestureConfig) -> StrokeCue | None:
         nn.Embedding(config.speakers, width),
         nn.Conv1d(1, width, cue.memory),
         threshold=cue.threshold,
+        wordless=cue.threshold if cue.wordless is None else cue.wordless,
         sharpness=cue.sharpness,
         apart=cue.apart,
     )

@@ -23,7 +23,7 @@ class StrokeCue(nn.Module):
     """Adds to speech features `[B, T, D]` what the body is to know of the beginnings of strokes.
 
     score: features to one logit a frame. speakers: who sets out how readily. tell: over time, from
-    one channel to D; begins with nothing. threshold, sharpness, apart: see `CueConfig`.
+    one channel to D; begins with nothing. threshold, wordless, sharpness, apart: see `CueConfig`.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class StrokeCue(nn.Module):
         tell: nn.Conv1d,
         *,
         threshold: float,
+        wordless: float,
         sharpness: float,
         apart: int,
     ) -> None:
@@ -40,7 +41,8 @@ class StrokeCue(nn.Module):
         self.score = score
         self.speakers = speakers
         self.tell = tell
-        self._threshold, self._sharpness, self._apart = threshold, sharpness, apart
+        self._threshold, self._wordless = threshold, wordless
+        self._sharpness, self._apart = sharpness, apart
         nn.init.zeros_(tell.weight)
         assert tell.bias is not None
         nn.init.zeros_(tell.bias)
@@ -49,21 +51,25 @@ class StrokeCue(nn.Module):
         """How likely hands are to set out `[B, T]`, logits; speaker `[B]` int64."""
         return self.score(heard + self.speakers(speaker)[:, None])[..., 0]
 
-    def beginnings(self, scores: Tensor) -> Tensor:
-        """`[B, T]`, all but 1 where hands set out, all but 0 elsewhere.
+    def beginnings(self, scores: Tensor, words: Tensor) -> Tensor:
+        """`[B, T]`, all but 1 where hands set out, all but 0 elsewhere; words `[B, T]` int64.
 
         They do where the score rises above the threshold, if it has not in the `apart` frames
         before. Not a hard step: a kernel that rounds otherwise must come out nearly the same.
         """
-        above = torch.sigmoid(self._sharpness * (scores - self._threshold))
+        said = (words != 0).to(scores.dtype).amax(1, keepdim=True)
+        threshold = self._wordless + (self._threshold - self._wordless) * said
+        above = torch.sigmoid(self._sharpness * (scores - threshold))
         rising = above * (1.0 - before(above, 1))
         risen = rising.cumsum(1)
         lately = before(risen, 2) - before(risen, self._apart + 1)
         return rising * (1.0 - lately).clamp(min=0.0)
 
-    def forward(self, heard: Tensor, speaker: Tensor, begun: Tensor | None = None) -> Tensor:
+    def forward(
+        self, heard: Tensor, words: Tensor, speaker: Tensor, begun: Tensor | None = None
+    ) -> Tensor:
         """The features with what is told; begun `[B, T]`: in the place of what is decided here."""
         if begun is None:
-            begun = self.beginnings(self.scores(heard, speaker))
+            begun = self.beginnings(self.scores(heard, speaker), words)
         past = F.pad(begun[:, None], (self.tell.kernel_size[0] - 1, 0))
         return heard + self.tell(past).transpose(1, 2)

@@ -191,7 +191,7 @@ class GestureModel(nn.Module):
         """
         heard_face, heard_body = self.speech(inputs.audio, inputs.words)
         if self.cue is not None:
-            heard_body = self.cue(heard_body, inputs.speaker, begun)
+            heard_body = self.cue(heard_body, inputs.words, inputs.speaker, begun)
         hint = self.motion(inputs.motion, inputs.mask)
         position = self.positions(hint.shape[1])
         speaker = self.body_speaker(inputs.speaker)[:, None]

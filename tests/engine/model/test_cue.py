@@ -20,6 +20,7 @@ def cue(threshold: float = 1.0, sharpness: float = 20.0) -> StrokeCue:
         nn.Embedding(2, 5),
         nn.Conv1d(1, 5, MEMORY),
         threshold=threshold,
+        wordless=threshold - 2.0,
         sharpness=sharpness,
         apart=APART,
     )
@@ -27,8 +28,9 @@ def cue(threshold: float = 1.0, sharpness: float = 20.0) -> StrokeCue:
     return made.requires_grad_(False)
 
 
-def begun(*scores: float) -> list[int]:
-    found = cue().beginnings(torch.tensor([scores]))[0]
+def begun(*scores: float, words: bool = True) -> list[int]:
+    said = torch.full((1, len(scores)), int(words))
+    found = cue().beginnings(torch.tensor([scores]), said)[0]
     assert torch.allclose(found, found.round(), atol=1e-6)
     return torch.nonzero(found.round()).flatten().tolist()
 
@@ -37,6 +39,14 @@ def test_hands_set_out_where_the_score_rises_above_the_threshold() -> None:
     assert begun(-3, -3, 0, 5, 6, 5, 0, -3) == [3]
     assert begun(-3, 0, 0, -1) == []
     assert begun(5, 5, -3, -3) == [0]
+
+
+def test_less_is_asked_for_while_no_words_are_known() -> None:
+    rise = (-3.0, -3.0, 0.0, -3.0)
+    assert begun(*rise) == []
+    assert begun(*rise, words=False) == [2]
+    both = cue().beginnings(torch.tensor([rise, rise]), torch.tensor([[0, 7, 0, 0], [0] * 4]))
+    assert both.round().tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
 
 
 def test_they_do_so_but_once_in_a_while() -> None:
@@ -48,33 +58,36 @@ def test_it_is_no_hard_step() -> None:
     """A kernel that rounds otherwise must not decide otherwise all at once."""
     near = torch.tensor([[-3.0, 1.0, -3.0]])
     soft = cue(sharpness=8.0)
-    assert 0.4 < float(soft.beginnings(near)[0, 1]) < 0.6
-    moved = (soft.beginnings(near + 1e-3) - soft.beginnings(near)).abs().max()
+    assert 0.4 < float(soft.beginnings(near, torch.ones(1, 3, dtype=torch.int64))[0, 1]) < 0.6
+    said = torch.ones(1, 3, dtype=torch.int64)
+    moved = (soft.beginnings(near + 1e-3, said) - soft.beginnings(near, said)).abs().max()
     assert 0 < float(moved) < 0.01
 
 
 def test_the_body_is_told_for_some_frames() -> None:
     heard = torch.zeros(1, 8, 5)
     made, known = cue(), torch.zeros(1, 8)
-    nothing = made(heard, torch.tensor([0]), known)
+    words = torch.zeros(1, 8, dtype=torch.int64)
+    nothing = made(heard, words, torch.tensor([0]), known)
     known[0, 2] = 1.0
-    told = (made(heard, torch.tensor([0]), known) - nothing).abs().sum(-1)[0]
+    told = (made(heard, words, torch.tensor([0]), known) - nothing).abs().sum(-1)[0]
     assert torch.nonzero(told).flatten().tolist() == [2, 3, 4]
 
 
 def test_a_new_cue_changes_nothing() -> None:
     made = StrokeCue(
         Mlp(5, 5, 1, 0.1), nn.Embedding(2, 5), nn.Conv1d(1, 5, MEMORY),
-        threshold=0.0, sharpness=8.0, apart=APART,
+        threshold=0.0, wordless=0.0, sharpness=8.0, apart=APART,
     )  # fmt: skip
     heard = torch.randn(2, 9, 5)
-    assert torch.equal(made(heard, torch.tensor([0, 1])), heard)
+    words = torch.zeros(2, 9, dtype=torch.int64)
+    assert torch.equal(made(heard, words, torch.tensor([0, 1])), heard)
 
 
 def test_nothing_is_decided_by_what_comes_later() -> None:
     made = cue(threshold=0.0)
     heard = torch.randn(1, 20, 5, requires_grad=True)
-    made(heard, torch.tensor([1]))[0, 9].sum().backward()
+    made(heard, torch.ones(1, 20, dtype=torch.int64), torch.tensor([1]))[0, 9].sum().backward()
     assert heard.grad is not None
     assert not heard.grad[0, 10:].any()
     assert heard.grad[0, :9].any()
