@@ -45,7 +45,8 @@ class SamplingConfig:
                 f"{self.temperature}, {self.persistence} and {self.radius}"
             )
         if any(value < 0 for value in self.temperatures.values()):
-            raise ConfigError(f"sampling needs temperatures >= 0, got {self.temperatures}")
+            got = ", ".join(f"{part} {value:g}" for part, value in self.temperatures.items())
+            raise ConfigError(f"sampling needs temperatures >= 0, got {got}")
 
     def of(self, part: BodyPart) -> "SamplingConfig":
         """What holds for one part."""

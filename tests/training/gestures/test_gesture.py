@@ -59,7 +59,6 @@ from training.trainer.loop import Loop
 from training.trainer.rates import RateSchedule
 from training.trainer.team import Team
 
-FRAMES = 96
 SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
 
 

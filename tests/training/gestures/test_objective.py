@@ -39,7 +39,6 @@ from training.gestures.objective import (
     reconstruction,
 )
 
-FRAMES = 96
 SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
 HINTS = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
 PAPER = replace(
