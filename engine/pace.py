@@ -13,7 +13,6 @@ _FOLLOW: Final = 0.005  # of the difference, a block: two seconds at 10 ms a blo
 _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
 _LEAST_MARGIN_S: Final = 0.014
-_MOST_MARGIN_S: Final = 0.020
 _SLOW_MARGIN_S: Final = 0.032  # of hops that take longer than that themselves
 _SLOW_MOST_S: Final = 0.040  # of these, where cost and reserve together stay below _SOON_S
 _SOON_S: Final = 0.084
@@ -25,8 +24,7 @@ def margin_s(cost_s: float) -> float:
     The longer a hop takes, the more other work can delay it.
     """
     slow = max(_SLOW_MARGIN_S, min(_SLOW_MOST_S, _SOON_S - cost_s))
-    most = max(_MOST_MARGIN_S, min(cost_s, slow))
-    return min(max(2 * cost_s, _LEAST_MARGIN_S), most)
+    return max(_LEAST_MARGIN_S, min(cost_s, slow))
 
 
 class Pace:

@@ -35,7 +35,8 @@ class Graph:
 
     name: of its files. example: one input each, of the shapes that all later ones have. inputs,
     outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
-    they are asked for. robust: patterns found in the names of what bears 8-bit numbers.
+    they are asked for. robust: patterns found in the names of what bears 8-bit numbers;
+    rounded: of the other linear maps that a backend in 8 bits may multiply in bfloat16.
     halved: names of the submodules that a backend in half precision may compute so; all of it
     unless given.
     """
@@ -47,6 +48,7 @@ class Graph:
     outputs: tuple[str, ...]
     samples: Callable[[], Sequence[Tensors]] = tuple
     robust: tuple[str, ...] = ()
+    rounded: tuple[str, ...] = ()
     halved: tuple[str, ...] = ("",)
 
     @property

@@ -1,7 +1,8 @@
 """The openvino kernels: a graph converted once, run on the CPU in fp32, bf16 or int8.
 
-int8 is post-training quantisation by nncf, calibrated on real inputs. What was converted is kept
-as OpenVINO's own files where there is a folder for it. OpenVINO and nncf are imported here only.
+int8 is post-training quantisation by nncf, calibrated on real inputs; linear maps that do not bear
+it multiply in bfloat16, where the processor can. What was converted is kept as OpenVINO's own files
+where there is a folder for it. OpenVINO and nncf are imported here only.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 
 _HINT: Final = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
+_BEYOND: Final = 3e38
 _GET: Final = "pip install 'emage-live[cpu]'"
 
 
@@ -35,7 +37,9 @@ class OpenVinoBackend:
         openvino = _openvino()
         version = f"openvino{openvino.__version__.split('-')[0]}"
         int8 = self.precision is Precision.INT8
-        kept = settings.kept(graph, version, "int8" if int8 else "fp32")
+        rounds = int8 and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        numbers = ("int8-bf16" if rounds else "int8") if int8 else "fp32"
+        kept = settings.kept(graph, version, numbers)
         path = None if kept is None else kept.with_name(f"{kept.name}.xml")
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
@@ -47,6 +51,8 @@ class OpenVinoBackend:
         compiled = None if path is None else _kept(core, path, options)
         if compiled is None:
             model = self._make(openvino, graph, settings)
+            if rounds:
+                _round(openvino, model, graph)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 openvino.save_model(model, path, compress_to_fp16=False)
@@ -147,6 +153,30 @@ def _delicate(model: Any, robust: Sequence[str]) -> list[str]:
         if not any(re.search(pattern, name) for pattern in robust)
         or not any(kind in name for kind in weighted)
     ]
+
+
+def _round(openvino: Any, model: Any, graph: Graph) -> None:
+    """Let linear maps of `graph.rounded` multiply in bfloat16, but for those that have 8 bits."""
+    ops = openvino.opset15
+    for op in model.get_ops():
+        name, weights = op.get_friendly_name(), None
+        if op.get_type_name() == "MatMul" and any(re.search(p, name) for p in graph.rounded):
+            weights = op.input_value(1).get_node()
+        # What has 8 bits, and products of two activations, have no plain numbers there.
+        if weights is None or weights.get_type_name() != "Constant":
+            continue
+        turned = op.get_attributes()
+        product = ops.matmul(
+            ops.convert(op.input_value(0), "bf16"),
+            ops.constant(weights.data, openvino.Type.bf16),
+            turned["transpose_a"],
+            turned["transpose_b"],
+        )
+        # The bound is beyond all values: bare, a conversion from fewer bits is taken for the end of
+        # 8-bit numbers and moved to where a product of both kinds cannot be.
+        whole = ops.minimum(ops.convert(product, "f32"), ops.constant(np.float32(_BEYOND)))
+        whole.set_friendly_name(name)
+        op.output(0).replace(whole.output(0))
 
 
 class _Request:
