@@ -86,7 +86,7 @@ def test_silence_that_stood_in_is_not_missed_again() -> None:
 @pytest.mark.parametrize(
     ("cost_ms", "reserve_ms"),
     [
-        *((1, 14), (7, 14), (10, 14), (16, 16), (20, 20), (28, 28)),
+        *((1, 11), (7, 11), (10, 11), (16, 16), (20, 20), (28, 28)),
         *((38, 38), (42, 40), (48, 36), (60, 32)),
     ],
 )
