@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -251,17 +252,37 @@ def test_an_unknown_host_is_an_error_of_open(fmt, events):
         VmcSink(Address("127.0.0.1", 0), events=events)
 
 
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))  # free at every address: that is where oscdump listens
+        return int(probe.getsockname()[1])
+
+
 class OscDump:
     """The program `oscdump` on a free port, read line by line."""
 
     def __init__(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen(
-            ["stdbuf", "-oL", "oscdump", str(self.port)], stdout=subprocess.PIPE
-        )
-        self.text = b""
+        for _ in range(10):  # between the look for a free port and its use, another may take it
+            self.port = free_port()
+            self.process = subprocess.Popen(
+                ["stdbuf", "-oL", "oscdump", str(self.port)], stdout=subprocess.PIPE
+            )
+            self.text = b""
+            if self.hears():
+                return
+            self.close()
+        raise AssertionError("oscdump found none of ten ports free")
+
+    def hears(self) -> bool:
+        """Whether the program prints what comes; False once it has ended."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(400):
+                with suppress(ConnectionError):  # nobody listens there yet
+                    sender.sendto(message("/hello").dgram, ("127.0.0.1", self.port))
+                if select.select([self.process.stdout], [], [], 0.05)[0]:
+                    self.text += self.process.stdout.read1(1 << 16)
+                    return self.text != b""
+        return False
 
     def until(self, pattern: str, send) -> list[str]:
         """Lines until one matches, calling `send` whenever nothing comes for a while."""
