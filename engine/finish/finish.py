@@ -1,4 +1,4 @@
-"""What is done to poses as they go out, and no network sees: steadying, sway, glances, blinks.
+"""What is done to poses as they go out, and no network sees: one layer after the other.
 
 What is shown to the network of its past stays its own, as it was trained.
 """
@@ -10,6 +10,7 @@ from typing import Protocol
 from engine.face import FaceBasis
 from engine.finish.blinks import BlinkConfig, Blinks, lids_of
 from engine.finish.glances import GlanceConfig, Glances, looks_of
+from engine.finish.posture import Posture, PostureConfig
 from engine.finish.steadying import Steadier, SteadyConfig
 from engine.finish.sway import Sway, SwayConfig
 from engine.pose import PoseChunk, PoseFormat
@@ -23,6 +24,7 @@ class FinishConfig:
     sway: SwayConfig | None = None
     glances: GlanceConfig | None = None
     blinks: BlinkConfig | None = None
+    posture: PostureConfig | None = None
 
     def require_face(self, basis: FaceBasis) -> None:
         """ConfigError for a face that lacks what is to be laid over it."""
@@ -54,6 +56,8 @@ class Finish:
         self._layers: list[Layer] = []
         if config.steady is not None:
             self._layers.append(Steadier(config.steady, rate))
+        if config.posture is not None:
+            self._layers.append(Posture(config.posture))
         if config.sway is not None:
             self._layers.append(Sway(config.sway, seed, rate, speaker))
         if config.glances is not None:

@@ -114,6 +114,8 @@ def _laid(config: BundleConfig) -> str:
         found.append(f"glances, {config.glances.away:.0%} of them away")
     if config.sway is not None:
         found.append(f"{config.sway.amount:g} x a speaker's sway")
+    if config.posture is not None:
+        found.append(f"posture of {', '.join(config.posture.turns)}")
     return ", ".join(found) or "nothing"
 
 

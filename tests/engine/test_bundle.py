@@ -25,6 +25,7 @@ from engine.config import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
 from engine.finish.blinks import BlinkConfig
 from engine.finish.glances import GlanceConfig
+from engine.finish.posture import PostureConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.pose import concatenate
@@ -208,12 +209,12 @@ def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: P
         SwayConfig(0.4, {"default": 0.2}),
         GlanceConfig(0.2),
     )
-    config = dataclasses.replace(
-        bundle.config, blinks=BlinkConfig(12.5), glances=glances, sway=sway, steady=steady
-    )
+    posture = PostureConfig({"head": (-6.0, 0.0, 1.5)})
+    layers = {"glances": glances, "sway": sway, "steady": steady, "posture": posture}
+    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5), **layers)
     save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
     assert load_config(tmp_path) == config
-    edit_json(lambda m: [m.pop(name) for name in ("blinks", "glances", "sway", "steady")])(tmp_path)
+    edit_json(lambda m: [m.pop(name) for name in ("blinks", *layers)])(tmp_path)
     assert load_config(tmp_path) == bundle.config
 
 

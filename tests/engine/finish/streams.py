@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from engine.bundle import Bundle
-from engine.pose import PoseChunk
+from engine.pose import FrameFlag, PoseChunk
+from engine.rotation import identity
 from engine.stream import GestureStream
 
 Shown = Callable[[list[PoseChunk]], np.ndarray]
@@ -21,6 +22,18 @@ def upper_bodies(chunks: list[PoseChunk]) -> np.ndarray:
     """Rotations `[T, 19, 4]` of all above the hips but hands."""
     made = (chunk.rotations[:, 3:22] for chunk in chunks)
     return np.concatenate([np.zeros((0, 19, 4), np.float32), *made])
+
+
+def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -> PoseChunk:
+    """Frames of the rest pose."""
+    return PoseChunk(
+        first,
+        np.asarray(identity(frames, 55), np.float32),
+        np.zeros((frames, 3), np.float32),
+        np.zeros((frames, 4), np.float32),
+        np.zeros((frames, 51), np.float32),
+        (flag,) * frames,
+    )
 
 
 class Fed:

@@ -8,6 +8,7 @@ from engine.bundle import Bundle
 from engine.finish.blinks import BlinkConfig
 from engine.finish.finish import Finish
 from engine.finish.glances import GlanceConfig
+from engine.finish.posture import PostureConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.pool import StreamPool
@@ -30,6 +31,7 @@ def finished() -> Bundle:
         glances=GlanceConfig(0.5),
         sway=SwayConfig(1.0),
         steady=SteadyConfig(emphasis=0.2),
+        posture=PostureConfig({"spine1": (4.0, 0.0, 0.0), "head": (-8.0, 2.0, 0.0)}),
     )
     return replace(bundle, config=config)
 

@@ -15,8 +15,7 @@ from engine.rotation import log
 from engine.skeleton import SMPLX_55
 from engine.stream import GestureStream
 from tests import laws
-from tests.engine.finish.streams import Fed, faces
-from tests.engine.finish.test_sway import still
+from tests.engine.finish.streams import Fed, faces, still_chunk
 from tests.models import tiny_bundle
 from tests.sounds import babble
 
@@ -75,7 +74,7 @@ def test_the_past_is_not_changed_by_what_is_said_later() -> None:
 
 @pytest.mark.parametrize("basis", [ARKIT_51, ARKIT_52], ids=lambda basis: basis.name)
 def test_both_eyes_look_the_same_way_and_nothing_else_of_the_face_changes(basis: Any) -> None:
-    chunk = still(600)
+    chunk = still_chunk(600)
     chunk = replace(chunk, face=np.full((600, basis.width), 0.25, np.float32))
     made = Glances(GlanceConfig(0.8), 5, basis, FPS).over(chunk)
     at = {name: made.face[:, i] for i, name in enumerate(basis.coefficients)}
@@ -93,7 +92,7 @@ def test_both_eyes_look_the_same_way_and_nothing_else_of_the_face_changes(basis:
 def test_eyes_and_head_turn_to_the_side_that_is_looked_at() -> None:
     source = Glances(GlanceConfig(0.8), 5, ARKIT_51, FPS)
     wanted = np.array([source.next(f, voiced=True) for f in range(900)])
-    made = Glances(GlanceConfig(0.8), 5, ARKIT_51, FPS).over(still(900))
+    made = Glances(GlanceConfig(0.8), 5, ARKIT_51, FPS).over(still_chunk(900))
     joints = [SMPLX_55.index("neck"), SMPLX_55.index("head")]
     turned = np.asarray(log(made.rotations[:, joints].astype(float))).sum(1)
     np.testing.assert_allclose(turned[:, 1], wanted[:, 1, 0], atol=1e-4)  # about +y: to the left
@@ -102,7 +101,7 @@ def test_eyes_and_head_turn_to_the_side_that_is_looked_at() -> None:
     left = made.face[:, NAMES.index("eyeLookOutLeft")] * EYE_RADIANS
     np.testing.assert_allclose(left, np.maximum(wanted[:, 0, 0], 0.0), atol=1e-6)
     others = [joint for joint in range(55) if joint not in joints]
-    np.testing.assert_array_equal(made.rotations[:, others], still(900).rotations[:, others])
+    np.testing.assert_array_equal(made.rotations[:, others], still_chunk(900).rotations[:, others])
 
 
 def glancing() -> Bundle:

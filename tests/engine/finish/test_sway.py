@@ -9,12 +9,12 @@ from engine.bundle import Bundle
 from engine.errors import ConfigError
 from engine.finish.chance import Purpose
 from engine.finish.sway import Drift, Sway, SwayConfig
-from engine.pose import FrameFlag, PoseChunk
+from engine.pose import FrameFlag
 from engine.rotation import identity, log, multiply
 from engine.schedule import Schedule
 from engine.skeleton import SMPLX_55
 from tests import laws
-from tests.engine.finish.streams import Fed, upper_bodies
+from tests.engine.finish.streams import Fed, still_chunk, upper_bodies
 from tests.models import tiny_bundle
 from tests.sounds import babble
 
@@ -22,22 +22,11 @@ FPS = 30
 TRUNK = tuple(SMPLX_55.index(n) for n in ("spine1", "spine2", "spine3", "neck", "head"))
 
 
-def still(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -> PoseChunk:
-    return PoseChunk(
-        first,
-        np.asarray(identity(frames, 55), np.float32),
-        np.zeros((frames, 3), np.float32),
-        np.zeros((frames, 4), np.float32),
-        np.zeros((frames, 51), np.float32),
-        (flag,) * frames,
-    )
-
-
 def turns(
     seconds: float, *, amount: float = 1.0, seed: int = 0, flag: FrameFlag = FrameFlag.NONE
 ) -> np.ndarray:
     """Turns `[T, 5, 3]` of the trunk of somebody who would stand like a post."""
-    made = Sway(SwayConfig(amount), seed, FPS).over(still(int(seconds * FPS), flag=flag))
+    made = Sway(SwayConfig(amount), seed, FPS).over(still_chunk(int(seconds * FPS), flag=flag))
     return np.asarray(log(made.rotations[:, TRUNK].astype(float)))
 
 
@@ -72,8 +61,8 @@ def test_who_is_silent_hardly_sways_but_breathes() -> None:
 
 def test_it_swells_with_the_voice_and_fades_after_it() -> None:
     sway = Sway(SwayConfig(), 0, FPS)
-    spoken = sway.over(still(60))
-    after = sway.over(still(120, 60, FrameFlag.IDLE))
+    spoken = sway.over(still_chunk(60))
+    after = sway.over(still_chunk(120, 60, FrameFlag.IDLE))
     jump = log(multiply(spoken.rotations[-1:, TRUNK] * (1, -1, -1, -1), after.rotations[:1, TRUNK]))
     assert np.abs(np.asarray(jump)).max() < 0.02
 
@@ -85,7 +74,7 @@ def test_the_head_keeps_its_level_above_the_chest() -> None:
 
 
 def test_legs_arms_and_hands_stay_and_so_does_the_chunk_that_came() -> None:
-    chunk = still(90)
+    chunk = still_chunk(90)
     made = Sway(SwayConfig(2.0), 3, FPS).over(chunk)
     others = [joint for joint in range(55) if joint not in TRUNK]
     np.testing.assert_array_equal(made.rotations[:, others], chunk.rotations[:, others])
@@ -107,7 +96,7 @@ def test_a_drift_is_a_matter_of_the_frame_alone() -> None:
 
 
 def test_an_empty_chunk_stays_empty() -> None:
-    assert len(Sway(SwayConfig(), 0, FPS).over(still(0))) == 0
+    assert len(Sway(SwayConfig(), 0, FPS).over(still_chunk(0))) == 0
 
 
 def swaying() -> Bundle:
@@ -125,10 +114,14 @@ def test_any_split_and_any_snapshot_sway_alike() -> None:
 def test_speakers_may_have_amounts_of_their_own() -> None:
     config = SwayConfig(1.0, {"calm": 0.5})
     lively, calm = (
-        Sway(config, 0, FPS, name).over(still(600)).rotations for name in ("lively", "calm")
+        Sway(config, 0, FPS, name).over(still_chunk(600)).rotations for name in ("lively", "calm")
     )
-    np.testing.assert_array_equal(lively, Sway(SwayConfig(1.0), 0, FPS).over(still(600)).rotations)
-    np.testing.assert_array_equal(calm, Sway(SwayConfig(0.5), 0, FPS).over(still(600)).rotations)
+    np.testing.assert_array_equal(
+        lively, Sway(SwayConfig(1.0), 0, FPS).over(still_chunk(600)).rotations
+    )
+    np.testing.assert_array_equal(
+        calm, Sway(SwayConfig(0.5), 0, FPS).over(still_chunk(600)).rotations
+    )
 
 
 @pytest.mark.parametrize("amount", [-0.1, 2.5, float("nan")])
