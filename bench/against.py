@@ -160,7 +160,7 @@ def _import(checkout: Path) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"the published program does not start ({error}); install what it needs, at least: "
-            "pip install transformers omegaconf"
+            "pip install 'transformers<5' omegaconf"
         ) from error
 
 
@@ -171,6 +171,8 @@ class Ours:
         self._bundle = bundle
         self._kernel = EagerKernel(bundle.gesture)
         self._decoder = pose_decoder(bundle)
+        # Made once, as the published model is: making it lean takes as long as a window.
+        self._stream = GestureStream(bundle, schedule=bundle.config.offline)
 
     def window(self, audio: Tensor, motion: Tensor, mask: Tensor) -> np.ndarray:
         """One forward pass over a window and its decoding; rotations `[T, J, 4]`."""
@@ -187,9 +189,9 @@ class Ours:
 
     def file(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """A whole file: rotations `[T, J, 4]`, positions `[T, 3]`."""
-        stream = GestureStream(self._bundle, schedule=self._bundle.config.offline)
-        stream.feed_audio(audio[0].numpy())
-        poses = concatenate(stream.flush())
+        self._stream.reset()
+        self._stream.feed_audio(audio[0].numpy())
+        poses = concatenate(self._stream.flush())
         return poses.rotations, poses.translation
 
 
