@@ -14,7 +14,8 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.face import FaceBasis
 from engine.finish.chance import Purpose, chance
-from engine.finish.sway import HEAD, turned
+from engine.finish.sway import HEAD
+from engine.finish.turning import turned
 from engine.mapping import require
 from engine.pose import FrameFlag, PoseChunk
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.finish.sway import turned
+from engine.finish.turning import turned
 from engine.mapping import require
 from engine.pose import PoseChunk
 from engine.skeleton import SMPLX_55

@@ -5,16 +5,15 @@ below moving hands. What is drawn depends on the seed and the frame alone, and h
 shown on the voice so far.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from engine.finish.chance import Purpose, chance
+from engine.finish.turning import turned
 from engine.mapping import require
-from engine.pose import FloatArray, FrameFlag, PoseChunk
-from engine.rotation import exp, multiply, normalize
+from engine.pose import FrameFlag, PoseChunk
 from engine.skeleton import SMPLX_55
 
 MOST: Final = 2.0
@@ -139,15 +138,3 @@ class _Sized:
 
     def at(self, frames: np.ndarray) -> np.ndarray:
         return np.asarray(self.drift.at(frames) * self.sizes)
-
-
-def turned(
-    rotations: FloatArray, joints: Sequence[int], vectors: np.ndarray, *, outside: bool = False
-) -> None:
-    """Turn K joints of `[T, J, 4]` in place by rotation vectors `[T, K or 1, 3]`.
-
-    Each about its own axes; outside: about its parent's.
-    """
-    chosen = list(joints)
-    own, turn = rotations[:, chosen].astype(np.float64), exp(vectors)
-    rotations[:, chosen] = normalize(multiply(turn, own) if outside else multiply(own, turn))
