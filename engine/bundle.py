@@ -32,6 +32,7 @@ from engine.finish.blinks import BlinkConfig
 from engine.finish.finish import Finish, FinishConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
+from engine.finish.stance import StanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
@@ -82,7 +83,8 @@ class BundleConfig:
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
     trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
     that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands;
-    posture: turns of trunk and head. Nothing is done to what the network makes unless one is given.
+    posture: turns of trunk and head; stance: of
+    legs. Nothing is done to what the network makes unless one is given.
     """
 
     name: str
@@ -114,6 +116,7 @@ class BundleConfig:
     sway: SwayConfig | None = None
     steady: SteadyConfig | None = None
     posture: PostureConfig | None = None
+    stance: StanceConfig | None = None
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
@@ -129,7 +132,9 @@ class BundleConfig:
     @property
     def finish(self) -> FinishConfig:
         """What is done to poses as they go out."""
-        return FinishConfig(self.steady, self.sway, self.glances, self.blinks, self.posture)
+        return FinishConfig(
+            *(self.steady, self.sway, self.glances, self.blinks, self.posture, self.stance)
+        )
 
     def new_finish(self, speaker: int, seed: int) -> Finish:
         """The same for a new stream of one of the speakers."""

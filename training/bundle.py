@@ -22,6 +22,7 @@ from engine.face import ARKIT_51
 from engine.finish.blinks import BlinkConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
+from engine.finish.stance import StanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.model.builders import build_part_vae
@@ -44,7 +45,7 @@ class BundleSettings:
     stage gesture wrote down, unless given; speakers likewise.
 
     face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks, glances, sway:
-    for networks that learned none; steady, posture: for all; see `engine.finish`.
+    for networks that learned none; steady, posture, stance: for all; see `engine.finish`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class BundleSettings:
     sway: SwayConfig | None = None
     steady: SteadyConfig | None = None
     posture: PostureConfig | None = None
+    stance: StanceConfig | None = None
     most_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
@@ -117,6 +119,7 @@ def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleCo
         sway=settings.sway,
         steady=settings.steady,
         posture=settings.posture,
+        stance=settings.stance,
     )
 
 

@@ -11,6 +11,7 @@ from engine.face import FaceBasis
 from engine.finish.blinks import BlinkConfig, Blinks, lids_of
 from engine.finish.glances import GlanceConfig, Glances, looks_of
 from engine.finish.posture import Posture, PostureConfig
+from engine.finish.stance import Stance, StanceConfig
 from engine.finish.steadying import Steadier, SteadyConfig
 from engine.finish.sway import Sway, SwayConfig
 from engine.pose import PoseChunk, PoseFormat
@@ -25,6 +26,7 @@ class FinishConfig:
     glances: GlanceConfig | None = None
     blinks: BlinkConfig | None = None
     posture: PostureConfig | None = None
+    stance: StanceConfig | None = None
 
     def require_face(self, basis: FaceBasis) -> None:
         """ConfigError for a face that lacks what is to be laid over it."""
@@ -58,6 +60,8 @@ class Finish:
             self._layers.append(Steadier(config.steady, rate))
         if config.posture is not None:
             self._layers.append(Posture(config.posture))
+        if config.stance is not None:
+            self._layers.append(Stance(config.stance, rate))
         if config.sway is not None:
             self._layers.append(Sway(config.sway, seed, rate, speaker))
         if config.glances is not None:

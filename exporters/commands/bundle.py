@@ -116,6 +116,8 @@ def _laid(config: BundleConfig) -> str:
         found.append(f"{config.sway.amount:g} x a speaker's sway")
     if config.posture is not None:
         found.append(f"posture of {', '.join(config.posture.turns)}")
+    if config.stance is not None:
+        found.append(f"feet {config.stance.aside:g} m aside, hips {config.stance.lift:g} m up")
     return ", ".join(found) or "nothing"
 
 

@@ -117,7 +117,8 @@ def cache_root() -> Path:
 
 def model_folder(bundle: Bundle) -> Path:
     """The folder of what is kept of `bundle`; what is laid over its poses changes no graph."""
-    config = replace(bundle.config, steady=None, posture=None, sway=None, glances=None, blinks=None)
+    config = replace(bundle.config, steady=None, posture=None, stance=None)
+    config = replace(config, sway=None, glances=None, blinks=None)
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
     around = (decoder_module, flat, rotation, sampling, step, step_graph)

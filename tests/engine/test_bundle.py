@@ -26,6 +26,7 @@ from engine.errors import BundleError, ConfigError, GestureError
 from engine.finish.blinks import BlinkConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
+from engine.finish.stance import StanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.pose import concatenate
@@ -211,6 +212,7 @@ def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: P
     )
     posture = PostureConfig({"head": (-6.0, 0.0, 1.5)})
     layers = {"glances": glances, "sway": sway, "steady": steady, "posture": posture}
+    layers["stance"] = StanceConfig(0.04, 0.005)
     config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5), **layers)
     save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
     assert load_config(tmp_path) == config

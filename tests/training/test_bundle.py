@@ -12,6 +12,7 @@ from engine.errors import ConfigError
 from engine.finish.blinks import BlinkConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
+from engine.finish.stance import StanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.model.builders import build_gesture_model
@@ -68,12 +69,14 @@ def test_motion_is_finished_where_the_settings_say_so(made, data):
     assert made.config.sway is None
     assert made.config.steady is None
     assert made.config.posture is None
+    assert made.config.stance is None
     asked = {
         "blinks": {"per_minute": 17},
         "glances": {"away": 0.2},
         "sway": {"amount": 0.8},
         "steady": {"cutoff_hz": 2.5, "lift": 1},
         "posture": {"turns": {"neck": [-5, 0, 0]}},
+        "stance": {"aside": 0.05},
     }
     settings = from_mapping(BundleSettings, {**CONFIG, **asked})
     config = bundle.bundle_config(settings, data / "vq", data / "gesture")
@@ -81,6 +84,7 @@ def test_motion_is_finished_where_the_settings_say_so(made, data):
     assert config.glances == GlanceConfig(0.2)
     assert config.sway == SwayConfig(0.8)
     assert config.steady == SteadyConfig(2.5, 1.0)
+    assert config.stance == StanceConfig(0.05)
     assert config.posture == PostureConfig({"neck": (-5.0, 0.0, 0.0)})
 
 

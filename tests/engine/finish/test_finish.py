@@ -9,6 +9,7 @@ from engine.finish.blinks import BlinkConfig
 from engine.finish.finish import Finish
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
+from engine.finish.stance import StanceConfig
 from engine.finish.steadying import SteadyConfig
 from engine.finish.sway import SwayConfig
 from engine.pool import StreamPool
@@ -31,6 +32,7 @@ def finished() -> Bundle:
         glances=GlanceConfig(0.5),
         sway=SwayConfig(1.0),
         steady=SteadyConfig(emphasis=0.2),
+        stance=StanceConfig(0.05, 0.006),
         posture=PostureConfig({"spine1": (4.0, 0.0, 0.0), "head": (-8.0, 2.0, 0.0)}),
     )
     return replace(bundle, config=config)
