@@ -65,7 +65,7 @@ class Stance:
         reach[..., 1] -= rise[:, None]
         upper = _bent(bones[:, 0], reach)
         reached = np.stack([upper, reach - upper], 1)
-        legs = multiply(between(normalize(bones), normalize(reached)), legs)
+        legs = multiply(between(bones, reached), legs)
         above = np.concatenate([pelvis[:, None].repeat(2, 2), legs], 1)
         below = np.concatenate([legs, feet[:, None]], 1)
         rotations[:, _LEGS] = multiply(inverse(above), below)
@@ -74,13 +74,14 @@ class Stance:
 
     def _outwards(self, pelvis: np.ndarray) -> np.ndarray:
         """Level unit vectors `[T, 2, 3]` away from the other foot, by the hips' slow heading."""
-        lefts = []
-        for left in rotate(pelvis, np.array([1.0, 0.0, 0.0])) * (1.0, 0.0, 1.0):
+        w, x, y, z = pelvis.T
+        lefts = np.zeros((len(pelvis), 3))
+        lefts[:, 0], lefts[:, 2] = 1.0 - 2.0 * (y * y + z * z), 2.0 * (x * z - w * y)
+        for left in lefts:
             old = left if self._left is None else self._left
-            self._left = normalize(old + self._share * (left - old))
-            lefts.append(self._left)
-        outwards = np.stack(lefts)
-        return np.stack([outwards, -outwards], 1)
+            left[:] = normalize(old + self._share * (left - old))
+            self._left = left.copy()
+        return np.stack([lefts, -lefts], 1)
 
     def _rise(self, reach: np.ndarray) -> np.ndarray:
         """How far the hips rise `[T]` with ankles `reach` `[T, 2, 3]` from them: softly bounded."""
