@@ -18,6 +18,11 @@ import numpy as np
 Array: TypeAlias = Any
 
 _EPSILON = 1e-8
+_FEW = 4096
+"""Numbers up to which gathering is faster than one operation for each component; same bits."""
+_FACTORS = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
+_SIGNS = np.array([[1, 1, 1, 1], [-1, 1, -1, 1], [-1, 1, 1, -1], [-1, -1, 1, 1]], np.int8)
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 
 def namespace(x: Array) -> Any:
@@ -56,6 +61,10 @@ def inverse(q: Array) -> Array:
 
 def multiply(a: Array, b: Array) -> Array:
     """Hamilton product `[..., 4]`: first rotate by `b`, then by `a`."""
+    if namespace(b) is np and b.size <= _FEW:
+        turned = b[..., _FACTORS] * _SIGNS
+        w, x, y, z = (a[..., i : i + 1] * turned[..., i, :] for i in range(4))
+        return w + x + y + z
     aw, ax, ay, az = (a[..., i] for i in range(4))
     bw, bx, by, bz = (b[..., i] for i in range(4))
     return namespace(a).stack(
@@ -71,6 +80,8 @@ def multiply(a: Array, b: Array) -> Array:
 
 def cross(a: Array, b: Array) -> Array:
     """Cross product of vectors `[..., 3]`."""
+    if namespace(b) is np and b.size <= _FEW:
+        return a[..., _NEXT] * b[..., _LAST] - a[..., _LAST] * b[..., _NEXT]
     ax, ay, az = (a[..., i] for i in range(3))
     bx, by, bz = (b[..., i] for i in range(3))
     return namespace(a).stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)

@@ -86,6 +86,20 @@ def test_matrices_are_rotations_that_turn_vectors_alike() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_and_many_have_the_same_bits(dtype) -> None:
+    """However many come at once; torch has the same as numpy."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.normal(size=(3000, 4)).astype(dtype) for _ in range(2))
+    for verb, width in ((R.multiply, 4), (R.cross, 3)):
+        many = verb(a[:, :width], b[:, :width])
+        few = [verb(a[k : k + 5, :width], b[k : k + 5, :width]) for k in range(0, 3000, 5)]
+        assert many.dtype == few[0].dtype == dtype
+        np.testing.assert_array_equal(np.concatenate(few), many)
+        torches = verb(torch.from_numpy(a[:5, :width]), torch.from_numpy(b[:5, :width]))
+        np.testing.assert_allclose(torches.numpy(), few[0], atol=1e-5)
+
+
 def test_multiplying_applies_the_right_hand_one_first() -> None:
     product = R.to_matrix(R.multiply(QUATERNIONS, OTHERS))
     np.testing.assert_allclose(product, R.to_matrix(QUATERNIONS) @ R.to_matrix(OTHERS), atol=1e-12)
