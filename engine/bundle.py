@@ -83,8 +83,8 @@ class BundleConfig:
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
     trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
     that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands;
-    posture: turns of trunk and head; stance: of
-    legs. Nothing is done to what the network makes unless one is given.
+    posture: turns of trunk and head; stance: how wide and how high one stands. Nothing is done to
+    what the network makes unless one is given.
     """
 
     name: str

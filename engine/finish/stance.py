@@ -60,10 +60,11 @@ class Stance:
         feet = multiply(shins, own[:, _ANKLES])
         legs = np.stack([thighs, shins], 1)
         bones = rotate(legs, _BONES)  # [T, thigh and shin, left and right, 3]
-        reach = bones.sum(1) + self._config.aside * self._outwards(pelvis[:, 0])
+        leg = bones.sum(1)
+        reach = leg + self._config.aside * self._outwards(pelvis[:, 0])
         rise = self._rise(reach)
         reach[..., 1] -= rise[:, None]
-        upper = _bent(bones[:, 0], reach)
+        upper = _bent(_ahead(bones[:, 0], leg, pelvis), reach)
         reached = np.stack([upper, reach - upper], 1)
         legs = multiply(between(bones, reached), legs)
         above = np.concatenate([pelvis[:, None].repeat(2, 2), legs], 1)
@@ -93,10 +94,21 @@ class Stance:
         return np.asarray(lowest - _SOFT_M * np.log(past))
 
 
-def _bent(thigh: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Thighs `[T, 2, 3]` of legs that reach so far, with knees on the side where they are."""
+def _across(vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """What of vectors `[T, 2, 3]` is at right angles to unit vectors."""
+    return np.asarray(vectors - (vectors * along).sum(-1, keepdims=True) * along)
+
+
+def _ahead(thigh: np.ndarray, leg: np.ndarray, pelvis: np.ndarray) -> np.ndarray:
+    """Where knees stand out `[T, 2, 3]`, in metres; those of straight legs go before the hips."""
+    hips = rotate(pelvis, np.array([0.0, 0.0, 1.0]))
+    return _across(thigh, normalize(leg)) + 1e-3 * hips
+
+
+def _bent(ahead: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Thighs `[T, 2, 3]` of legs that reach so far, with knees that stand out `ahead`."""
     length = np.linalg.norm(reach, axis=-1, keepdims=True)
     along = reach / length
-    ahead = normalize(thigh - (thigh * along).sum(-1, keepdims=True) * along)
+    ahead = normalize(_across(ahead, along))
     shift = (_THIGH**2 - _SHIN**2 + length**2) / (2.0 * length)
     return np.asarray(along * shift + ahead * np.sqrt(np.clip(_THIGH**2 - shift**2, 0.0, None)))

@@ -60,6 +60,18 @@ def test_feet_go_aside_and_hips_up_over_legs_that_straighten() -> None:
     assert (new[:, KNEES, 2] > new[:, ANKLES, 2]).all()  # forward, as knees go
 
 
+@pytest.mark.parametrize("bend", [0.0, 0.1, 0.35])
+def test_knees_stay_over_the_line_from_hip_to_foot(bend: float) -> None:
+    """Seen from the front: legs that spread do not knock their knees."""
+    away = []
+    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).over(before)):
+        places, _ = world(chunk)
+        hip, knee, ankle = (places[0, joints] for joints in (HIPS, KNEES, ANKLES))
+        share = (hip - knee)[:, 1:2] / (hip - ankle)[:, 1:2]
+        away.append((knee - hip - share * (ankle - hip))[:, 0])
+    np.testing.assert_allclose(away[1], away[0], atol=6e-3)
+
+
 def test_nothing_but_legs_and_height_changes() -> None:
     before = standing(5, sway=0.05)
     kept = before.rotations.copy()
