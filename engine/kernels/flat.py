@@ -18,13 +18,13 @@ PARTS: Final = ("face", "upper", "hands", "lower")
 OUTPUTS: Final = (*(f"latents_{part}" for part in PARTS), *(f"logits_{part}" for part in PARTS))
 
 ROBUST: Final = (
-    r"body\.cross_attention\.",
-    r"model\.face\..*(self_attn|feed_forward)",
+    r"body\.(self|cross)_attention\.",
+    r"model\.face\..*(self_attn|feed_forward|key_value)",
     r"audio\.blocks\.(?!0\.(outer|around)\b)",
 )
-"""The body's cross-attention, waveform encoders, of the face's decoder what does not look at
-speech: most of the work. The body's self-attention and its refiners lose the most codes; what reads
-the one channel of a waveform is no faster by it."""
+"""The body's attention, waveform encoders, of the face's decoder what does not look at speech:
+most of the work. What the face asks speech and finds there, the body's perceptrons and its refiners
+lose the most codes; what reads the one channel of a waveform is no faster by it."""
 
 ROUNDED: Final = (r"_attn", r"feed_forward", r"mlps")
 """Attention and feed-forward. The linear maps at the ends, of motion and mask, hints, speech,

@@ -1,8 +1,9 @@
 """Lean models: the same function of a window, to rounding, in fewer products. For running only.
 
 Two linear maps one after the other are one: a memory that is made wide and then projected to keys
-and values by every layer is projected from where it was narrow, and normalisation by fixed moments
-is part of the convolution before it. What depends on weights alone is computed once. Weights that
+and values by every layer is projected from where it was narrow, where few frames ask they are
+projected and the memory is not, and normalisation by fixed moments is part of the convolution
+before it. What depends on weights alone is computed once. Weights that
 stay as they are are shared with the model, not copied; a model that is trained or moved to another
 device afterwards needs a new one.
 """
@@ -33,7 +34,7 @@ def lean(model: GestureModel) -> GestureModel:
         place = model.positions(model.positions.table.shape[0])
         face = BegunFace(twin.face, model.face_speaker, place)
         twin = _with(twin, face=face, face_speaker=nn.Identity())
-    return twin
+    return _attending(twin)
 
 
 def _with(module: _Module, **children: nn.Module) -> _Module:
@@ -43,25 +44,74 @@ def _with(module: _Module, **children: nn.Module) -> _Module:
     return twin
 
 
+def _attending(module: _Module) -> _Module:
+    """A twin of `module` whose attention is lean, all of it."""
+    children: dict[str, nn.Module] = {}
+    for name, child in module.named_children():
+        if isinstance(child, Attention):
+            children[name] = LeanAttention(child)
+        elif not isinstance(child, LeanAttention):
+            children[name] = _attending(child)
+    return _with(module, **children)
+
+
 # -- memories --------------------------------------------------------------------------------------
 
 
-class NarrowAttention(nn.Module):
-    """`attention` on a memory `[B, T', N]` that `widen` has not widened."""
+class LeanAttention(nn.Module):
+    """`attention` on memories `[B, T', N]`, or on itself, in as few products as the shapes allow.
 
-    def __init__(self, attention: Attention, widen: nn.Linear) -> None:
+    widen: a map of the memory `[.., N] -> [.., D]` that is left out before it, if there is one.
+    """
+
+    def __init__(self, attention: Attention, widen: nn.Linear | None = None) -> None:
         super().__init__()
         self.attention = attention
         width = attention.out_proj.in_features
         weight, bias = attention.in_proj.weight[width:], attention.in_proj.bias[width:]
-        self.key_value = nn.Linear(widen.in_features, 2 * width, device=weight.device)
-        # In twice the precision, so that one rounding takes the place of two.
-        joined = weight.double() @ widen.weight.double()
-        self.key_value.weight.copy_(joined)
-        self.key_value.bias.copy_(weight.double() @ widen.bias.double() + bias)
+        if widen is not None:
+            # In twice the precision, so that one rounding takes the place of two.
+            joined = weight.double() @ widen.weight.double()
+            bias = (weight.double() @ widen.bias.double() + bias).float()
+            weight = joined.float()
+        self.key_value = nn.Linear(1, 1, device="meta")
+        self.key_value.weight, self.key_value.bias = nn.Parameter(weight), nn.Parameter(bias)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        """`[B, n, D]`, as `Attention` gives it."""
+        if memory is None:
+            return self.attention(x)
+        if self._few(x.shape[1], memory.shape[1]):
+            return self._asked(x, memory)
         return self.attention.attend(x, self.key_value(memory))
+
+    def _few(self, asking: int, remembered: int) -> bool:
+        """Whether so few ask that the memory is better left as it is."""
+        twice, narrow = self.key_value.weight.shape
+        projected = remembered * (narrow + asking) * twice
+        left = 2 * asking * narrow * (twice // 2 + self.attention.heads * remembered)
+        return left < projected
+
+    def _asked(self, x: Tensor, memory: Tensor) -> Tensor:
+        """Keys and values are linear in the memory, so that what asks and what is found can be
+        projected in their place.
+
+        A key's bias raises all scores of a query by the same and does nothing; that of a value is
+        found whole, as weights add up to one.
+        """
+        attention, heads = self.attention, self.attention.heads
+        (batch, asking, width), narrow = x.shape, memory.shape[-1]
+        each = width // heads
+        key, value = self.key_value.weight.view(2, heads, each, narrow)
+        query = F.linear(x, attention.in_proj.weight[:width], attention.in_proj.bias[:width])
+        query = (query * each**-0.5).view(batch * asking, heads, each).transpose(0, 1)
+        rows = (query @ key).view(heads, batch, asking, narrow).transpose(0, 1)
+        rows = rows.reshape(batch, heads * asking, narrow)
+        found = (rows @ memory.transpose(-1, -2)).softmax(-1) @ memory
+        found = found.view(batch, heads, asking, narrow).transpose(0, 1)
+        mixed = found.reshape(heads, batch * asking, narrow) @ value.transpose(-1, -2)
+        mixed = mixed.transpose(0, 1).reshape(batch, asking, width)
+        return attention.out_proj(mixed + self.key_value.bias[width:])
 
 
 def _pays(widen: nn.Linear, aligned: bool) -> bool:
@@ -71,7 +121,7 @@ def _pays(widen: nn.Linear, aligned: bool) -> bool:
 
 def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
     layers = [
-        _with(layer, cross_attn=NarrowAttention(cast(Attention, layer.cross_attn), widen))
+        _with(layer, cross_attn=LeanAttention(cast(Attention, layer.cross_attn), widen))
         for layer in stack.layers
     ]
     return _with(stack, layers=nn.ModuleList(layers))

@@ -9,7 +9,7 @@ from engine.model.audio_encoder import WaveBlock
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.layers import Attention
-from engine.model.lean import LeanWaveBlock, NarrowAttention, lean
+from engine.model.lean import LeanAttention, LeanWaveBlock, lean
 from tests.engine.model.test_gesture import CONFIGS, model, window
 
 PERIOD = 64
@@ -71,13 +71,31 @@ def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
     assert twin.face.begun.shape[0] == config.speakers == 3
 
 
-def test_attention_on_a_memory_that_nobody_widened() -> None:
+@pytest.mark.parametrize(("asking", "few"), [(1, True), (2, True), (40, False)])
+@pytest.mark.parametrize("narrow", [None, 6])
+def test_attention_of_few_and_of_many(asking: int, few: bool, narrow: int | None) -> None:
     torch.manual_seed(0)
-    attention, widen = Attention(16, 4, 0.0).eval(), nn.Linear(6, 16)
+    attention = Attention(16, 4, 0.0).eval()
+    torch.nn.init.normal_(attention.in_proj.bias)
+    widen = None if narrow is None else nn.Linear(narrow, 16)
     with torch.no_grad():
-        narrow = NarrowAttention(attention, widen)
-        x, memory = torch.randn(2, 3, 16), torch.randn(2, 5, 6)
-        torch.testing.assert_close(narrow(x, memory), attention(x, widen(memory)))
+        twin = LeanAttention(attention, widen)
+        x, memory = torch.randn(3, asking, 16), torch.randn(3, 40, narrow or 16)
+        expected = attention(x, memory if widen is None else widen(memory))
+        torch.testing.assert_close(twin(x, memory), expected, atol=1e-5, rtol=1e-5)
+    assert twin._few(asking, 40) is few
+
+
+def test_few_that_ask_leave_a_memory_unprojected() -> None:
+    torch.manual_seed(0)
+    twin = LeanAttention(Attention(16, 4, 0.0).eval())
+    called: list[int] = []
+    twin.key_value.register_forward_hook(lambda *_: called.append(1))
+    with torch.no_grad():
+        twin(torch.randn(1, 2, 16), torch.randn(1, 40, 16))
+        assert not called
+        twin(torch.randn(1, 40, 16), torch.randn(1, 40, 16))
+        assert called
 
 
 @pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 5, 160), (8, 1, 7), (4, 6, 0)])
