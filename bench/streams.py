@@ -8,6 +8,7 @@ of the speakers, so that many cores, or one graphics card with many cores beside
 import argparse
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ from typing import Any
 from bench.crowd import BUDGET_S, Crowd, CrowdRun, joined
 from bench.latency import read_speech
 from engine.bundle import DEFAULT_BUNDLE, Bundle, placed
+from engine.errors import ConfigError
 from engine.kernels.base import Kernel
 from engine.kernels.eager import EagerKernel
 from engine.kernels.padded import PaddedKernel, batch_sizes
@@ -44,7 +46,7 @@ class Setting:
     hop: int | None
     seconds: float
     processes: int = 1
-    threads: int | None = None
+    threads: int = 1
     device: str = "cpu"
     kernel: str = EagerKernel.name
 
@@ -60,24 +62,22 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each trial")
     parser.add_argument("--max", type=int, default=4096, metavar="N", help="streams at most")
     parser.add_argument("--only", type=int, metavar="N", help="one trial with N streams, no search")
-    parser.add_argument("--processes", type=int, default=1, metavar="P", help="share the streams")
-    parser.add_argument("--threads", type=int, metavar="T", help="of PyTorch in each process")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="P",
+        help="share the streams (default: one for each core; one with a graphics card)",
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="T", help="of each process (default: its share of the cores)"
+    )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu (default) or cuda")
     parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
 
 
 def streams_command(options: argparse.Namespace) -> int:
     """Print a line a trial, and one line of JSON."""
-    setting = Setting(
-        options.model,
-        options.wav,
-        options.hop,
-        options.seconds,
-        options.processes,
-        options.threads,
-        options.device,
-        options.kernel,
-    )
+    setting = setting_of(options, os.cpu_count() or 1)
     say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")
     rows: list[dict[str, object]] = []
 
@@ -95,6 +95,28 @@ def streams_command(options: argparse.Namespace) -> int:
     shown = {key: getattr(setting, key) for key in ("hop", "processes", "device", "kernel")}
     print(json.dumps({"streams": found, **shown, "trials": rows}))
     return 0
+
+
+def setting_of(options: argparse.Namespace, cores: int) -> Setting:
+    """What the options ask for on a machine with so many cores; ConfigError for no number.
+
+    Processes wait for each other nowhere, so that one for each core moves the most avatars; a
+    graphics card wants all of them in one batch.
+    """
+    for name in ("processes", "threads"):
+        if (number := getattr(options, name)) is not None and number < 1:
+            raise ConfigError(f"--{name} takes a number from 1 on, got {number}")
+    processes = options.processes or (cores if options.device == "cpu" else 1)
+    return Setting(
+        options.model,
+        options.wav,
+        options.hop,
+        options.seconds,
+        processes,
+        options.threads or max(1, cores // processes),
+        options.device,
+        options.kernel,
+    )
 
 
 def largest(passes: Callable[[int], bool], most: int) -> int:
@@ -156,8 +178,8 @@ def _work(
     import torch
 
     bundle = load_for_use(setting.model)
-    if setting.threads is not None:
-        torch.set_num_threads(setting.threads)
+    # Matrices of small bundles are too small for more than one, which loading has set.
+    torch.set_num_threads(min(setting.threads, torch.get_num_threads()))
     schedule = bundle.config.schedule.with_hop(setting.hop, None)
     kernel, step = pool_networks(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)

@@ -8,8 +8,9 @@ import pytest
 
 from bench import streams
 from bench.crowd import Crowd, CrowdRun
-from bench.streams import Setting, largest, line, pool_networks, trial
+from bench.streams import Setting, largest, line, pool_networks, setting_of, trial
 from engine.bundle import save_bundle
+from engine.errors import ConfigError
 from engine.pool import StreamPool
 from exporters.commands import steps
 from exporters.commands.live import DEMO_SOUND
@@ -60,6 +61,31 @@ def test_the_command_searches_and_reports(
     assert report["streams"] == 5
     assert report["hop"] == 4
     assert [row["passed"] for row in report["trials"]].count(False) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "threads"),
+    [
+        ([], 6, 1),
+        (["--device", "cuda"], 1, 6),
+        (["--processes", "2"], 2, 3),
+        (["--processes", "12"], 12, 1),
+        (["--processes", "1", "--threads", "2"], 1, 2),
+    ],
+)
+def test_cores_are_shared_out(given: list[str], processes: int, threads: int) -> None:
+    parser = argparse.ArgumentParser()
+    streams.add_command(parser.add_subparsers())
+    setting = setting_of(parser.parse_args(["streams", *given]), 6)
+    assert (setting.processes, setting.threads) == (processes, threads)
+
+
+@pytest.mark.parametrize("given", ["--processes", "--threads"])
+def test_no_processes_compute_nothing(given: str) -> None:
+    parser = argparse.ArgumentParser()
+    streams.add_command(parser.add_subparsers())
+    with pytest.raises(ConfigError, match=f"{given} takes a number from 1 on, got 0"):
+        setting_of(parser.parse_args(["streams", given, "0"]), 6)
 
 
 @pytest.mark.slow
