@@ -28,7 +28,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
 from engine.kernels.parity import Parity, measure, relative_error
-from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
+from engine.kernels.registry import BACKEND_NAMES, Request
 from engine.model.lean import lean
 from engine.sampling import CodeChoice
 from engine.schedule import Schedule
@@ -40,6 +40,7 @@ from exporters.commands.kernels import (
     batched,
     kernel_request,
     leave_cores_to,
+    live_kernel,
     real_windows,
 )
 from exporters.commands.steps import networks_of
@@ -120,7 +121,7 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     rows = {eager.name: Row(eager.name)}
     for name in options.kernel:
         if name != eager.name:
-            rows[name] = _made(name, bundle, request, real, ready)
+            rows[name] = _made(name, bundle, schedule, request, real, ready)
     calls = {name: _turning(kernel, real) for name, kernel in ready.items()}
     times = in_turn(calls, options.repeats)
     steps = in_turn(_steps(bundle, schedule, ready, real, options), options.repeats)
@@ -133,6 +134,7 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
 def _made(
     name: str,
     bundle: Bundle,
+    schedule: Schedule,
     request: Request,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
@@ -140,7 +142,7 @@ def _made(
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
-        kernel = make_kernel(name, lean(bundle.gesture), request)
+        kernel = live_kernel(name, bundle, schedule, request)
     except KernelError as error:
         return Row(name, reason=str(error))
     made_s = time.perf_counter() - begin

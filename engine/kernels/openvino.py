@@ -172,6 +172,7 @@ def _round(openvino: Any, model: Any, graph: Graph) -> None:
             turned["transpose_a"],
             turned["transpose_b"],
         )
+        product.set_friendly_name(f"{name}/rounded")
         # The bound is beyond all values: bare, a conversion from fewer bits is taken for the end of
         # 8-bit numbers and moved to where a product of both kinds cannot be.
         whole = ops.minimum(ops.convert(product, "f32"), ops.constant(np.float32(_BEYOND)))

@@ -68,7 +68,7 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     if request is None:
         raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
     graph = window_graph(model, request.shape)
-    graph = replace(graph, samples=lambda: [tuple(x) for x in _to_calibrate(request.samples())])
+    graph = replace(graph, samples=lambda: [tuple(x) for x in to_calibrate(request.samples())])
 
     def kernel(run: Run) -> GraphKernel:
         return GraphKernel(chosen.name, run, graph, None if request.fixed else eager)
@@ -84,14 +84,20 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     )
 
 
-def _to_calibrate(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
+def to_calibrate(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
+    """Of real windows those that 8 bits are calibrated on."""
     return [window for i, window in enumerate(windows) if i % _COMPARED != 1]
+
+
+def to_compare(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
+    """The others, on which they must hold."""
+    return list(windows[1::_COMPARED])
 
 
 def _windows(chosen: Backend, request: Request) -> Sequence[WindowInputs]:
     """Random ones, every time anew; speech for what is calibrated and holds for speech only."""
     if chosen.precision is Precision.INT8:
-        return request.samples()[1::_COMPARED]
+        return to_compare(request.samples())
     generator = torch.Generator()
     generator.seed()
     return [draw_window(request.shape, generator) for _ in range(_DRAWS)]

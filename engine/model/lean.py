@@ -27,17 +27,17 @@ _Module = TypeVar("_Module", bound=nn.Module)
 def lean(model: GestureModel) -> GestureModel:
     """The lean form of `model`, in evaluation mode."""
     model.eval()
-    twin = _with(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
+    twin = with_children(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
     if isinstance(model.body, BodyDecoder):
-        twin = _with(twin, body=_lean_body(model.body))
+        twin = with_children(twin, body=_lean_body(model.body))
     if model.face_speaker is not None and not model.face.aligned:
         place = model.positions(model.positions.table.shape[0])
         face = BegunFace(twin.face, model.face_speaker, place)
-        twin = _with(twin, face=face, face_speaker=nn.Identity())
+        twin = with_children(twin, face=face, face_speaker=nn.Identity())
     return _attending(twin)
 
 
-def _with(module: _Module, **children: nn.Module) -> _Module:
+def with_children(module: _Module, **children: nn.Module) -> _Module:
     """A twin of `module` that shares everything with it but these children."""
     twin = copy(module)
     twin._modules = {**module._modules, **children}
@@ -52,7 +52,7 @@ def _attending(module: _Module) -> _Module:
             children[name] = LeanAttention(child)
         elif not isinstance(child, LeanAttention):
             children[name] = _attending(child)
-    return _with(module, **children)
+    return with_children(module, **children)
 
 
 # -- memories --------------------------------------------------------------------------------------
@@ -121,16 +121,16 @@ def _pays(widen: nn.Linear, aligned: bool) -> bool:
 
 def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
     layers = [
-        _with(layer, cross_attn=LeanAttention(cast(Attention, layer.cross_attn), widen))
+        with_children(layer, cross_attn=LeanAttention(cast(Attention, layer.cross_attn), widen))
         for layer in stack.layers
     ]
-    return _with(stack, layers=nn.ModuleList(layers))
+    return with_children(stack, layers=nn.ModuleList(layers))
 
 
 def _lean_face(face: FaceDecoder) -> FaceDecoder:
     if not _pays(face.project, face.aligned):
         return face
-    return _with(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
+    return with_children(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
 
 
 class BegunFace(nn.Module):
@@ -173,7 +173,7 @@ def _lean_body(body: BodyDecoder) -> BodyDecoder:
     if not _pays(widen, body.aligned):
         return body
     stack = _narrow(body.cross_attention, widen)
-    return _with(body, project_audio=nn.Identity(), cross_attention=stack)
+    return with_children(body, project_audio=nn.Identity(), cross_attention=stack)
 
 
 # -- waveforms -------------------------------------------------------------------------------------
@@ -217,14 +217,14 @@ def _lean_wave(encoder: nn.Module) -> nn.Module:
     if not isinstance(encoder, WaveEncoder):
         return encoder
     blocks = [LeanWaveBlock(cast(WaveBlock, block)) for block in encoder.blocks]
-    return _with(encoder, blocks=nn.ModuleList(blocks))
+    return with_children(encoder, blocks=nn.ModuleList(blocks))
 
 
 def _lean_speech(speech: nn.Module) -> nn.Module:
     if not isinstance(speech, SpeechEncoder):
         return speech
     branches = {
-        name: _with(branch, audio=_lean_wave(branch.audio))
+        name: with_children(branch, audio=_lean_wave(branch.audio))
         for name, branch in (("face", speech.face), ("body", speech.body))
     }
-    return _with(speech, trunk=_lean_wave(speech.trunk), **branches)
+    return with_children(speech, trunk=_lean_wave(speech.trunk), **branches)

@@ -32,11 +32,12 @@ from engine.config import to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
 from engine.errors import KernelError
-from engine.kernels import flat
+from engine.kernels import flat, recall
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape
 from engine.kernels.graph import Settings
+from engine.kernels.recall import meeting, recalling_kernel
 from engine.kernels.registry import Request, backend, make_kernel
 from engine.layout import MOTION
 from engine.model.lean import lean
@@ -49,6 +50,8 @@ CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
 CLIP_WORDS: Final = Path(__file__).parent / "assets" / "demo.tsv"
 CALIBRATION_WINDOWS: Final = 128
 _APART: Final = 4  # hops at most between windows, as a large model takes its time for each
+_RECALLING: Final = ("openvino", "openvino-bf16", "openvino-int8", "onnx")
+"""Kernels of processors. On a GPU what is saved is less than another launch takes."""
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
 
 Say = Callable[[str], None]
@@ -121,7 +124,7 @@ def model_folder(bundle: Bundle) -> Path:
     config = replace(config, sway=None, glances=None, blinks=None)
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
-    around = (decoder_module, flat, rotation, sampling, step, step_graph)
+    around = (decoder_module, flat, recall, rotation, sampling, step, step_graph)
     for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
     page_out = PageOut()
@@ -203,10 +206,23 @@ def kept_windows(bundle: Bundle, schedule: Schedule, settings: Settings) -> list
 
 def made_kernel(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Kernel:
     """The kernel called `name`, which matches the eager one; raises as `make_kernel`."""
-    model = lean(bundle.gesture)
     if name == EagerKernel.name:
-        return EagerKernel(model, schedule.newest)
-    return make_kernel(name, model, kernel_request(bundle, schedule, say))
+        return EagerKernel(lean(bundle.gesture), schedule.newest)
+    return live_kernel(name, bundle, schedule, kernel_request(bundle, schedule, say))
+
+
+def live_kernel(name: str, bundle: Bundle, schedule: Schedule, request: Request) -> Kernel:
+    """The kernel called `name` for the windows of one stream: one that does not hear twice, where
+    that is possible and quicker. Raises as `make_kernel`.
+    """
+    model = lean(bundle.gesture)
+    if name in _RECALLING and schedule.files is None:
+        recalling = recalling_kernel(
+            name, model, request, meeting(schedule.hop, bundle.config.clock)
+        )
+        if recalling is not None:
+            return recalling
+    return make_kernel(name, model, request)
 
 
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:

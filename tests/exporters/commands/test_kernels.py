@@ -13,6 +13,8 @@ from engine.errors import BundleError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
+from engine.kernels.recall import RecallingKernel
+from engine.schedule import Schedule
 from engine.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
@@ -20,6 +22,7 @@ from exporters.commands.kernels import (
     batched,
     kernel_request,
     leave_cores_to,
+    made_kernel,
     model_folder,
     real_windows,
     spared,
@@ -146,3 +149,19 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     del bundle, eager, kernel
     gc.collect()
     assert watched() is None
+
+
+def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
+    pytest.importorskip("onnxruntime")
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    told: list[str] = []
+
+    def made(schedule: Schedule) -> Kernel:
+        return made_kernel("onnx", bundle, schedule, told.append)
+
+    kernel = made(Schedule(window=64, seed=60, hop=2))
+    assert isinstance(kernel, RecallingKernel)
+    assert kernel.name == "onnx"
+    assert [name for text in told for name in ("hearing", "window") if name in text]
+    for schedule in (Schedule(window=64, seed=56, hop=8), bundle.config.offline):
+        assert not isinstance(made(schedule), RecallingKernel)

@@ -1,0 +1,244 @@
+"""A kernel that does not hear twice: of sound that an earlier window had too, entries are kept.
+
+The first blocks of waveform encoders (`engine.model.hearing`) are most of their work, and a live
+window is a new hop of sound behind one that was heard before. Entries lie on a grid of STRIDE
+samples and hops do not, so that only every few hops the grids of two windows meet: the window of
+that time ago is looked for, by its samples themselves. Kept entries that belong to other sound are
+never found, so that nothing needs to be told when a stream starts, stops or is taken back.
+
+All entries come from one graph of short stretches of sound, as large as the new part of a window; a
+window that shares nothing is heard in several of them. An entry is thus the same number however it
+was come by, and a window's result does not depend on what was kept.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.clock import FrameClock
+from engine.errors import ShapeError
+from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.kernels.graph import Graph, Precision, Run, Tensors
+from engine.kernels.parity import TOLERANCES, ParityError, relative_error
+from engine.kernels.proof import admitted
+from engine.kernels.registry import Request, backend, make_kernel, to_calibrate, to_compare
+from engine.model.gesture import GestureModel
+from engine.model.hearing import STRIDE, FirstBlocks, entries_of, parted, seen_by_entry
+
+ROBUST: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
+"""What bears 8 bits, see `engine.kernels.flat.ROBUST`."""
+_WORTH: Final = 0.5  # of a window's entries that must come from before
+
+
+class Meeting(NamedTuple):
+    """When the grids of two windows meet: `hops` later, by so many samples of sound."""
+
+    hops: int
+    samples: int
+
+
+def meeting(hop: int, clock: FrameClock) -> Meeting:
+    """The first one of windows that follow each other by `hop` frames."""
+    # A hop lasts hop * sample_rate / frame_rate samples, and times hops that must be whole grids.
+    rate, grid = hop * clock.sample_rate, STRIDE * clock.frame_rate
+    hops = grid // gcd(rate, grid)
+    return Meeting(hops, hops * rate // clock.frame_rate)
+
+
+class Piece(NamedTuple):
+    """One call: samples to hear, entries of it to take, and where they belong."""
+
+    heard: tuple[slice, ...]
+    taken: slice
+    place: slice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the entries of a window are come by.
+
+    samples, entries: of a window; stretch: samples of a call. shift: samples that the sound moves
+    on until grids meet. again: calls for a window that shares all but these with an earlier one,
+    whose entries `kept` then become those in `place`. anew: calls for a window that shares nothing.
+    """
+
+    samples: int
+    entries: int
+    stretch: int
+    shift: int
+    again: tuple[Piece, ...]
+    kept: slice
+    place: slice
+    anew: tuple[Piece, ...]
+
+
+def plan(samples: int, shift: int) -> Plan | None:
+    """For windows of `samples` whose sound moves on by `shift`, a multiple of STRIDE; None where
+    too little of a window stays the same.
+    """
+    entries, (first, last) = entries_of(samples), seen_by_entry()
+    moved = shift // STRIDE
+    # What sees zeros in the place of what came before or after a window is not the same.
+    begin = -(first // STRIDE)
+    end = (samples - last) // STRIDE + 1 - moved
+    if end - begin < _WORTH * entries:
+        return None
+    # The ends of a window, cut together: where they meet entries see what never was.
+    left = max(0, (begin - 1) * STRIDE + last)
+    cut = (end * STRIDE + first - left) // STRIDE
+    stretch = samples - cut * STRIDE
+    heard = (slice(0, left), slice(left + cut * STRIDE, samples))
+    again = (
+        Piece(heard, slice(0, begin), slice(0, begin)),
+        Piece(heard, slice(end - cut, entries - cut), slice(end, entries)),
+    )
+    kept = slice(begin + moved, end + moved)
+    return Plan(
+        *(samples, entries, stretch, shift),
+        *(again, kept, slice(begin, end), _stretches(samples, stretch)),
+    )
+
+
+def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
+    """Calls that cover a window, each with what it sees whole; the last ends with the window."""
+    entries, (first, last) = entries_of(samples), seen_by_entry()
+    begin, end = -(first // STRIDE), (stretch - last) // STRIDE + 1
+    final = (samples - stretch) // STRIDE
+    pieces, done = [], 0
+    while done < entries:
+        start = min(max(0, done - begin), final)
+        until = entries if start == final else start + end
+        heard = (slice(start * STRIDE, start * STRIDE + stretch),)
+        pieces.append(Piece(heard, slice(done - start, until - start), slice(done, until)))
+        done = until
+    return tuple(pieces)
+
+
+class Ear:
+    """Samples `[1, S, 1]` to entries `[1, P, C]` by `run`, as planned; keeps the newest windows.
+
+    most: how many of them, those until grids meet.
+    """
+
+    def __init__(self, run: Run, planned: Plan, most: int) -> None:
+        self._run, self._plan = run, planned
+        self._kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=most)
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        """Entries of a window; ShapeError for another number of samples."""
+        expected = (1, self._plan.samples, 1)
+        if audio.shape != expected:
+            raise ShapeError(f"this kernel was made for sound {expected}, got {tuple(audio.shape)}")
+        before = self._before(audio)
+        calls = self._plan.anew if before is None else self._plan.again
+        entries = self._heard(audio, calls, before)
+        self._kept.append((audio.clone(), entries))
+        return entries
+
+    def _before(self, audio: Tensor) -> Tensor | None:
+        """Entries of the window that this one follows, if it is kept."""
+        shift = self._plan.shift
+        shared = audio[:, :-shift]
+        for samples, entries in self._kept:
+            if torch.equal(samples[:, shift:], shared):
+                return entries
+        return None
+
+    def _heard(self, audio: Tensor, calls: Sequence[Piece], before: Tensor | None) -> Tensor:
+        entries = None
+        heard: tuple[slice, ...] = ()
+        for piece in calls:
+            if piece.heard != heard:
+                heard = piece.heard
+                (found,) = self._run((_cut(audio, heard),))
+            if entries is None:
+                entries = found.new_empty(1, self._plan.entries, found.shape[2])
+            entries[:, piece.place] = found[:, piece.taken]
+        assert entries is not None  # a plan has calls
+        if before is not None:
+            entries[:, self._plan.place] = before[:, self._plan.kept]
+        return entries
+
+
+def _cut(audio: Tensor, heard: Sequence[slice]) -> Tensor:
+    return torch.cat([audio[:, part] for part in heard], 1)
+
+
+class RecallingKernel:
+    """`later`, which takes entries in the place of samples, behind `ear`; for windows of one row.
+
+    What it gives depends on nothing but the window.
+    """
+
+    def __init__(self, ear: Ear, later: Kernel) -> None:
+        self.name = later.name
+        self._ear, self._later = ear, later
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        """Forward over one window."""
+        return self._later(inputs._replace(audio=self._ear(inputs.audio)))
+
+
+def recalling_kernel(
+    name: str, model: GestureModel, request: Request, met: Meeting
+) -> RecallingKernel | None:
+    """The kernel called `name` for the hops of one stream, by a lean `model`; raises as
+    `make_kernel`. None where the model has no such blocks, or windows move on by too much.
+    """
+    planned = plan(request.shape.entries, met.samples)
+    split = parted(model)
+    if split is None or planned is None or request.shape.rows != 1:
+        return None
+    first, later = split
+    ear = Ear(_first_run(name, first, planned, request), planned, met.hops)
+    channels = first(torch.zeros(1, planned.stretch, 1)).shape[2]
+    shape = replace(request.shape, entries=planned.entries, channels=channels)
+
+    recorded = request.samples
+
+    def samples() -> list[WindowInputs]:
+        with torch.inference_mode():
+            return [window._replace(audio=first(window.audio)) for window in recorded()]
+
+    return RecallingKernel(
+        ear, make_kernel(name, later, replace(request, shape=shape, samples=samples))
+    )
+
+
+def _first_run(name: str, first: FirstBlocks, planned: Plan, request: Request) -> Run:
+    """The first blocks on a stretch, which have shown that they match."""
+    chosen, settings = backend(name), request.settings
+    heard = planned.again[0].heard
+
+    def stretches(windows: Sequence[WindowInputs]) -> list[Tensors]:
+        return [(_cut(window.audio, heard),) for window in windows]
+
+    generator = torch.Generator()
+    generator.seed()
+    size = (1, planned.stretch, 1)
+    drawn: list[Tensors] = [(torch.randn(size, generator=generator) * 0.5,) for _ in range(2)]
+    graph = Graph(
+        *("hearing", first, drawn[0], ("audio",), ("entries",)),
+        samples=lambda: stretches(to_calibrate(request.samples())),
+        robust=ROBUST,
+    )
+
+    def compare(run: Run) -> list[Tensors]:
+        real = chosen.precision is Precision.INT8  # calibrated on speech, it holds for speech only
+        inputs = stretches(to_compare(request.samples())) if real else drawn
+        allowed = TOLERANCES[chosen.precision].error
+        with torch.inference_mode():
+            error = max(relative_error(first(*each), run(each)[0]) for each in inputs)
+        if error > allowed:
+            raise ParityError(
+                f"the first blocks of {name} do not match the eager ones: entries {error:.2g} "
+                f"apart (at most {allowed:g}); use another kernel"
+            )
+        return inputs
+
+    return admitted(lambda: chosen.prepare(graph, settings), compare, graph, settings, name)
