@@ -120,7 +120,7 @@ def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
 
 
 class Ear:
-    """Samples `[1, S, 1]` to entries `[1, P, C]` by `run`, as planned; keeps the newest windows.
+    """Samples `[1, S, 1]` to entries `[1, C, P]` by `run`, as planned; keeps the newest windows.
 
     most: how many of them, those until grids meet.
     """
@@ -157,11 +157,11 @@ class Ear:
                 heard = piece.heard
                 (found,) = self._run((_cut(audio, heard),))
             if entries is None:
-                entries = found.new_empty(1, self._plan.entries, found.shape[2])
-            entries[:, piece.place] = found[:, piece.taken]
+                entries = found.new_empty(1, found.shape[1], self._plan.entries)
+            entries[..., piece.place] = found[..., piece.taken]
         assert entries is not None  # a plan has calls
         if before is not None:
-            entries[:, self._plan.place] = before[:, self._plan.kept]
+            entries[..., self._plan.place] = before[..., self._plan.kept]
         return entries
 
 
@@ -196,8 +196,9 @@ def recalling_kernel(
         return None
     first, later = split
     ear = Ear(_first_run(name, first, planned, request), planned, met.hops)
-    channels = first(torch.zeros(1, planned.stretch, 1)).shape[2]
-    shape = replace(request.shape, entries=planned.entries, channels=channels)
+    channels = first(torch.zeros(1, planned.stretch, 1)).shape[1]
+    # Channels first, as the convolutions that follow take them.
+    shape = replace(request.shape, entries=channels, channels=planned.entries)
 
     recorded = request.samples
 

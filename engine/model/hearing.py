@@ -2,7 +2,7 @@
 
 They hold by far the most positions, and each position sees a tenth of a second of sound, so that
 what they made of the sound that two windows share can be used again: see `engine.kernels.recall`.
-Between them and the rest a window's sound is *entries* `[B, P, C]`, one every STRIDE samples.
+Between them and the rest a window's sound is *entries* `[B, C, P]`, one every STRIDE samples.
 """
 
 from collections import OrderedDict
@@ -48,7 +48,7 @@ def _shapes() -> list[tuple[int, int]]:
 
 
 class FirstBlocks(nn.Module):
-    """Samples `[B, S, 1]` to entries `[B, P, C]`: those of all encoders side by side."""
+    """Samples `[B, S, 1]` to entries `[B, C, P]`: those of all encoders side by side."""
 
     def __init__(self, encoders: Mapping[str, WaveEncoder]) -> None:
         super().__init__()
@@ -58,11 +58,11 @@ class FirstBlocks(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         x = audio.transpose(1, 2)
-        return torch.cat([blocks(x) for blocks in self.encoders.values()], 1).transpose(1, 2)
+        return torch.cat([blocks(x) for blocks in self.encoders.values()], 1)
 
 
 class LaterBlocks(nn.Module):
-    """What follows in one encoder: entries `[B, P, C]`, of which `own` are its channels."""
+    """What follows in one encoder: entries `[B, C, P]`, of which `own` are its channels."""
 
     def __init__(self, encoder: WaveEncoder, own: slice) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class LaterBlocks(nn.Module):
         self.own = own
 
     def forward(self, entries: Tensor) -> Tensor:
-        return self.blocks(entries[..., self.own].transpose(1, 2)).transpose(1, 2)
+        return self.blocks(entries[:, self.own]).transpose(1, 2)
 
 
 def parted(model: GestureModel) -> tuple[FirstBlocks, GestureModel] | None:

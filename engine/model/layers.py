@@ -75,10 +75,18 @@ class Attention(nn.Module):
 
     def attend(self, x: Tensor, key_value: Tensor) -> Tensor:
         """Attention of x `[B, T, D]` on keys and values `[B, T', 2 * D]` as they are projected."""
-        weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
-        (query,) = self._split(F.linear(x, weight[:width], bias[:width]), 1)
+        return self.answer(self.ask(x), key_value)
+
+    def ask(self, x: Tensor) -> Tensor:
+        """Queries `[B, T, D]` of x."""
+        width = x.shape[-1]
+        return F.linear(x, self.in_proj.weight[:width], self.in_proj.bias[:width])
+
+    def answer(self, query: Tensor, key_value: Tensor) -> Tensor:
+        """What `attend` gives, of queries `[B, T, D]`."""
+        (asked,) = self._split(query, 1)
         key, value = self._split(key_value, 2)
-        return self._mixed(query, key, value)
+        return self._mixed(asked, key, value)
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Of tensors `[B, heads, T, D / heads]`: `[B, T, D]`."""
@@ -162,7 +170,11 @@ class DecoderLayer(nn.Module):
 
     def heed(self, x: Tensor, memory: Tensor) -> Tensor:
         """What follows self-attention."""
-        x = self.norm2(x + self.dropout(self.cross_attn(x, memory)))
+        return self.digest(x, self.cross_attn(x, memory))
+
+    def digest(self, x: Tensor, found: Tensor) -> Tensor:
+        """What follows attention on a memory: x and what was found there."""
+        x = self.norm2(x + self.dropout(found))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
 

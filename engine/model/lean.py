@@ -30,11 +30,12 @@ def lean(model: GestureModel) -> GestureModel:
     twin = with_children(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
     if isinstance(model.body, BodyDecoder):
         twin = with_children(twin, body=_lean_body(model.body))
+    twin = _attending(twin)
     if model.face_speaker is not None and not model.face.aligned:
         place = model.positions(model.positions.table.shape[0])
         face = BegunFace(twin.face, model.face_speaker, place)
         twin = with_children(twin, face=face, face_speaker=nn.Identity())
-    return _attending(twin)
+    return twin
 
 
 def with_children(module: _Module, **children: nn.Module) -> _Module:
@@ -79,11 +80,17 @@ class LeanAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         """`[B, n, D]`, as `Attention` gives it."""
-        if memory is None:
-            return self.attention(x)
-        if self._few(x.shape[1], memory.shape[1]):
-            return self._asked(x, memory)
-        return self.attention.attend(x, self.key_value(memory))
+        return self.attention(x) if memory is None else self.answer(self.ask(x), memory)
+
+    def ask(self, x: Tensor) -> Tensor:
+        """Queries `[B, n, D]` of x."""
+        return self.attention.ask(x)
+
+    def answer(self, query: Tensor, memory: Tensor) -> Tensor:
+        """`[B, n, D]`: what queries `[B, n, D]` find in a memory."""
+        if self._few(query.shape[1], memory.shape[1]):
+            return self._found(query, memory)
+        return self.attention.answer(query, self.key_value(memory))
 
     def _few(self, asking: int, remembered: int) -> bool:
         """Whether so few ask that the memory is better left as it is."""
@@ -92,26 +99,26 @@ class LeanAttention(nn.Module):
         left = 2 * asking * narrow * (twice // 2 + self.attention.heads * remembered)
         return left < projected
 
-    def _asked(self, x: Tensor, memory: Tensor) -> Tensor:
+    def _found(self, query: Tensor, memory: Tensor) -> Tensor:
         """Keys and values are linear in the memory, so that what asks and what is found can be
         projected in their place.
 
         A key's bias raises all scores of a query by the same and does nothing; that of a value is
         found whole, as weights add up to one.
         """
-        attention, heads = self.attention, self.attention.heads
-        (batch, asking, width), narrow = x.shape, memory.shape[-1]
+        heads = self.attention.heads
+        (batch, asking, width), narrow = query.shape, memory.shape[-1]
         each = width // heads
         key, value = self.key_value.weight.view(2, heads, each, narrow)
-        query = F.linear(x, attention.in_proj.weight[:width], attention.in_proj.bias[:width])
-        query = (query * each**-0.5).view(batch * asking, heads, each).transpose(0, 1)
-        rows = (query @ key).view(heads, batch, asking, narrow).transpose(0, 1)
+        scaled = (query * each**-0.5).reshape(batch * asking, heads, each).transpose(0, 1)
+        rows = (scaled @ key).view(heads, batch, asking, narrow).transpose(0, 1)
         rows = rows.reshape(batch, heads * asking, narrow)
         found = (rows @ memory.transpose(-1, -2)).softmax(-1) @ memory
         found = found.view(batch, heads, asking, narrow).transpose(0, 1)
         mixed = found.reshape(heads, batch * asking, narrow) @ value.transpose(-1, -2)
         mixed = mixed.transpose(0, 1).reshape(batch, asking, width)
-        return attention.out_proj(mixed + self.key_value.bias[width:])
+        out: Tensor = self.attention.out_proj(mixed + self.key_value.bias[width:])
+        return out
 
 
 def _pays(widen: nn.Linear, aligned: bool) -> bool:
@@ -136,11 +143,13 @@ def _lean_face(face: FaceDecoder) -> FaceDecoder:
 class BegunFace(nn.Module):
     """A `FaceDecoder` that asks with positions and speaker alone, and so begins always the same.
 
-    What the self-attention of its first layer makes of them is looked up, for windows of as many
-    frames as `positions [1, T, D]`; others are decoded as ever. Takes numbers of speakers.
+    What the self-attention of its first layer makes of them, and what that asks of speech, is
+    looked up, for windows of as many frames as `positions [1, T, D]`; others are decoded as ever.
+    Takes numbers of speakers.
     """
 
     begun: Tensor
+    asked: Tensor
 
     def __init__(self, face: FaceDecoder, speakers: nn.Embedding, positions: Tensor) -> None:
         super().__init__()
@@ -149,6 +158,8 @@ class BegunFace(nn.Module):
         self.first, self.others = first, DecoderStack(others) if others else None
         begun = first.gather(positions + speakers.weight[:, None])
         self.register_buffer("begun", begun, persistent=False)
+        self.attention = cast(LeanAttention, first.cross_attn)
+        self.register_buffer("asked", self.attention.ask(begun), persistent=False)
 
     def forward(
         self,
@@ -162,10 +173,10 @@ class BegunFace(nn.Module):
         if position.shape[1] != self.begun.shape[1]:
             return self.face(audio, hint, position, self.speakers(speaker), wanted)
         memory = self.face.project(torch.cat((audio, hint), -1))
-        x = self.begun[speaker[:, 0]]
-        if self.others is None:
-            return self.face.out(self.first.heed(x[:, wanted], memory))
-        return self.face.out(self.others(self.first.heed(x, memory), memory, wanted))
+        who, frames = speaker[:, 0], wanted if self.others is None else EVERY
+        found = self.attention.answer(self.asked[who][:, frames], memory)
+        x = self.first.digest(self.begun[who][:, frames], found)
+        return self.face.out(x if self.others is None else self.others(x, memory, wanted))
 
 
 def _lean_body(body: BodyDecoder) -> BodyDecoder:

@@ -28,7 +28,8 @@ def test_both_parts_together_are_the_whole(newest: int | None) -> None:
         expected = network(inputs, newest=newest)
         entries = first(inputs.audio)
         got = later(inputs._replace(audio=entries), newest=newest)
-    assert entries.shape[:2] == (len(inputs.speaker), entries_of(inputs.audio.shape[1]))
+    assert len(entries) == len(inputs.speaker)
+    assert entries.shape[2] == entries_of(inputs.audio.shape[1])
     assert farthest(expected, got) == 0.0
 
 
@@ -44,7 +45,7 @@ def test_an_entry_sees_no_sample_but_those_it_says() -> None:
         for sample in (4000, 4001, 4017, 4029):
             other = sound.clone()
             other[:, sample] += 1.0
-            changed = (first(other) != before).any(-1)[0].nonzero()[:, 0]
+            changed = (first(other) != before).any(1)[0].nonzero()[:, 0]
             # Entry k sees samples from k * STRIDE + begin to before k * STRIDE + end.
             assert int(changed[0]) >= (sample - end) // STRIDE + 1
             assert int(changed[-1]) <= (sample - begin) // STRIDE
