@@ -200,7 +200,7 @@ def compare(
 ) -> list[Comparison]:
     """Time and compare one window and the whole of `samples [S]`, `repeats` times in turn."""
     ours = Ours(bundle)
-    shown = _first_window(bundle, samples)
+    shown = first_window(bundle, samples)
     window = _in_turn(lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats)
     audio = _batch_of_one(samples)
     file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
@@ -208,10 +208,18 @@ def compare(
     return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
 
 
-def _first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Sound, motion and mask of a file's first window, as the published program begins it."""
+def first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Sound, motion and mask of a file's first window, as the published program begins it.
+
+    ConfigError where there is less sound than that.
+    """
     schedule = bundle.config.offline
-    frames = schedule.window
+    frames, needed = schedule.window, bundle.config.clock.time_s(schedule.window)
+    if len(samples) < needed * _RATE:
+        raise ConfigError(
+            f"a window is {needed:.2f} s of sound, got {len(samples) / _RATE:.2f} s; ask for more "
+            "--seconds, or for a longer --wav"
+        )
     motion = torch.zeros(1, frames, MOTION.width)
     MOTION.unpack(motion)["rot6d"][:] = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(55)
     mask = torch.ones_like(motion)
@@ -227,7 +235,7 @@ def _batch_of_one(samples: np.ndarray) -> Tensor:
 def _published_window(
     theirs: Published, bundle: Bundle, samples: np.ndarray
 ) -> Callable[[], object]:
-    shown = _first_window(bundle, samples)
+    shown = first_window(bundle, samples)
     return lambda: theirs.window(*shown)
 
 

@@ -11,6 +11,7 @@ from bench.against import (
     Comparison,
     Ours,
     Published,
+    first_window,
     live_calls,
     step_rows,
     step_table,
@@ -64,6 +65,15 @@ def test_our_half_is_the_engine() -> None:
     assert window.shape == (24, 55, 4)
     # The last frames of the window are decoded without what follows.
     np.testing.assert_allclose(window[:4], rotations[:4], atol=1e-4)
+
+
+def test_sound_shorter_than_a_window_is_refused() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    with pytest.raises(ConfigError, match=r"a window is 0\.80 s of sound, got 0\.50 s"):
+        first_window(bundle, babble(0.5))
+    audio, motion, mask = first_window(bundle, babble(0.9))
+    assert audio.shape[1] == 24 * 533
+    assert motion.shape == mask.shape == (1, 24, 337)
 
 
 def test_the_table() -> None:
