@@ -171,7 +171,7 @@ class Listener:
         return next_frame + self._schedule.algorithmic_frames
 
     def _take(self, end: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        entries = self._queue.take(self.front.end(end) - self._taken)
+        entries = self._queue.take(self.front.cut(end) - self._taken)
         self._taken += len(entries)
         words = self._transcript.ids(self._vocabulary, self.clock, end - frames, frames)
         return entries, words

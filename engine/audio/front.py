@@ -4,6 +4,7 @@ An entry is a frame's features or one sample with its channels. Entries come in 
 sound with the same bits. Knows nothing of networks; `FeatureExtractor` is the front end of our own.
 """
 
+from collections import deque
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,6 +18,10 @@ from engine.config import FrontEnd
 from engine.events import EventCounter
 
 _AMPLITUDE_SPAN: Final = 1024  # samples, a power of two
+WAVE_STEP: Final = 30
+"""Live windows of samples lie on a grid of so many (1.9 ms), that of their encoder's first blocks,
+whose outputs can thus be used again by the next window; see `engine.kernels.recall`. The encoder's
+own frames are 540 samples long and stray from ours by 27 ms in a window."""
 
 
 class FrontEndStream(Protocol):
@@ -44,6 +49,12 @@ class FrontEndStream(Protocol):
 
     def end(self, frame: int) -> int:
         """Entries before frame `frame` begins."""
+        ...
+
+    def cut(self, frame: int) -> int:
+        """Entries before the end of a window that ends before frame `frame`: `end`, or a few less
+        that wait for the next window.
+        """
         ...
 
     def span(self, frames: int) -> int:
@@ -74,27 +85,32 @@ def build_front(
     """The front end of a bundle; truncated: see `engine.schedule.FileRules`."""
     if kind is FrontEnd.FEATURES:
         return FeatureExtractor(features, clock, events)
-    grid = SampleGrid(clock, truncated=truncated)
     if kind is FrontEnd.WAVE:
-        return WaveFront(grid, events)
-    return RhythmFront(grid, events)
+        return WaveFront(SampleGrid(clock, truncated=truncated, step=WAVE_STEP), events)
+    return RhythmFront(SampleGrid(clock, truncated=truncated), events)
 
 
 class SampleGrid:
     """Where frames lie among samples.
 
     truncated: every frame is `sample_rate // frame_rate` samples long, as in the published
-    programs, instead of where the clock says.
+    programs, instead of where the clock says. step: live windows end with multiples of so many.
     """
 
-    def __init__(self, clock: FrameClock, *, truncated: bool) -> None:
+    def __init__(self, clock: FrameClock, *, truncated: bool, step: int = 1) -> None:
         self._clock = clock
         self._truncated = truncated
+        self._step = step
         self._whole = clock.sample_rate // clock.frame_rate
 
     def end(self, frame: int) -> int:
         """Samples before frame `frame` begins."""
         return frame * self._whole if self._truncated else self._clock.first_sample(frame)
+
+    def cut(self, frame: int) -> int:
+        """Samples before a window ends that ends before frame `frame`."""
+        end = self.end(frame)
+        return end if self._truncated else end // self._step * self._step
 
     def span(self, frames: int) -> int:
         """Samples in a window of `frames` frames."""
@@ -109,7 +125,7 @@ class WaveFront:
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(1, np.float32)
-        self.end, self.span = grid.end, grid.span
+        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
         self._events = events
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
@@ -144,7 +160,7 @@ class RhythmFront:
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(2, np.float32)
-        self.end, self.span = grid.end, grid.span
+        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
         self._events = events
         self._picker = OnsetPicker()
         self.reset()
@@ -215,8 +231,8 @@ class EntryQueue:
     """Entries that wait to be computed."""
 
     def __init__(self, width: int) -> None:
-        self._width = width
-        self._waiting: list[NDArray[np.float32]] = []
+        self._none = np.zeros((0, width), np.float32)
+        self._waiting: deque[NDArray[np.float32]] = deque()
         self._count = 0
 
     def __len__(self) -> int:
@@ -229,12 +245,18 @@ class EntryQueue:
             self._count += len(entries)
 
     def take(self, count: int) -> NDArray[np.float32]:
-        """The oldest `count` entries `[count, width]`."""
-        joined = np.concatenate([np.zeros((0, self._width), np.float32), *self._waiting])
-        self._waiting = [joined[count:]]
-        self._count -= count
-        return joined[:count]
+        """The oldest `count` entries `[count, width]`; all of them where there are fewer."""
+        taken, missing = [self._none], count
+        while missing > 0 and self._waiting:
+            oldest = self._waiting.popleft()
+            if len(oldest) > missing:
+                self._waiting.appendleft(oldest[missing:])
+            taken.append(oldest[:missing])
+            missing -= len(taken[-1])
+        entries = np.concatenate(taken)
+        self._count -= len(entries)
+        return entries
 
     def silence(self, entry: NDArray[np.float32]) -> None:
         """Turn everything that waits into `entry`."""
-        self._waiting = [np.tile(entry, (self._count, 1))]
+        self._waiting = deque([np.tile(entry, (self._count, 1))])

@@ -1,26 +1,24 @@
 """A kernel that does not hear twice: of sound that an earlier window had too, entries are kept.
 
 The first blocks of waveform encoders (`engine.model.hearing`) are most of their work, and a live
-window is a new hop of sound behind one that was heard before. Entries lie on a grid of STRIDE
-samples and hops do not, so that only every few hops the grids of two windows meet: the window of
-that time ago is looked for, by its samples themselves. Kept entries that belong to other sound are
-never found, so that nothing needs to be told when a stream starts, stops or is taken back.
+window is a new hop of sound behind one that was heard before. The window before is known by its
+samples themselves: kept entries that belong to other sound are never used, so that nothing needs to
+be told when a stream starts, stops or is taken back. Windows must lie on the grid of entries, see
+`engine.audio.front.WAVE_STEP`.
 
 All entries come from one graph of short stretches of sound, as large as the new part of a window; a
-window that shares nothing is heard in several of them. An entry is thus the same number however it
-was come by, and a window's result does not depend on what was kept.
+window that shares nothing is heard in many of them. An entry is thus the same number however it was
+come by, and a window's result does not depend on what was kept.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import gcd
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
-from engine.clock import FrameClock
 from engine.errors import ShapeError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.graph import Graph, Precision, Run, Tensors
@@ -32,22 +30,17 @@ from engine.model.hearing import STRIDE, FirstBlocks, entries_of, parted, seen_b
 
 ROBUST: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
 """What bears 8 bits, see `engine.kernels.flat.ROBUST`."""
+_HOPS: Final = 64  # of which one moves on by the most, and one by the least
 _WORTH: Final = 0.5  # of a window's entries that must come from before
 
 
-class Meeting(NamedTuple):
-    """When the grids of two windows meet: `hops` later, by so many samples of sound."""
+def shifts(hop: int, cut: Callable[[int], int]) -> tuple[int, ...]:
+    """By how many samples windows move on that follow each other by `hop` frames.
 
-    hops: int
-    samples: int
-
-
-def meeting(hop: int, clock: FrameClock) -> Meeting:
-    """The first one of windows that follow each other by `hop` frames."""
-    # A hop lasts hop * sample_rate / frame_rate samples, and times hops that must be whole grids.
-    rate, grid = hop * clock.sample_rate, STRIDE * clock.frame_rate
-    hops = grid // gcd(rate, grid)
-    return Meeting(hops, hops * rate // clock.frame_rate)
+    cut: where a live front end cuts them, see `engine.audio.front.FrontEndStream`.
+    """
+    ends = [cut(number * hop) for number in range(_HOPS)]
+    return tuple(sorted({later - earlier for earlier, later in pairwise(ends)}))
 
 
 class Piece(NamedTuple):
@@ -62,30 +55,30 @@ class Piece(NamedTuple):
 class Plan:
     """How the entries of a window are come by.
 
-    samples, entries: of a window; stretch: samples of a call. shift: samples that the sound moves
-    on until grids meet. again: calls for a window that shares all but these with an earlier one,
-    whose entries `kept` then become those in `place`. anew: calls for a window that shares nothing.
+    samples, entries: of a window; stretch: samples of a call. shifts: by how many samples it may
+    have moved on. again: calls for a window that follows another, whose entries in `place` are
+    those that the other has as many places later as it moved on. anew: calls for any window.
     """
 
     samples: int
     entries: int
     stretch: int
-    shift: int
+    shifts: tuple[int, ...]
     again: tuple[Piece, ...]
-    kept: slice
     place: slice
     anew: tuple[Piece, ...]
 
 
-def plan(samples: int, shift: int) -> Plan | None:
-    """For windows of `samples` whose sound moves on by `shift`, a multiple of STRIDE; None where
-    too little of a window stays the same.
+def plan(samples: int, shifts: Sequence[int]) -> Plan | None:
+    """For windows of `samples` that move on by any of `shifts`; None where too little of a window
+    stays the same, or entries would not lie on one grid.
     """
+    if any(shift % STRIDE for shift in shifts):
+        return None
     entries, (first, last) = entries_of(samples), seen_by_entry()
-    moved = shift // STRIDE
     # What sees zeros in the place of what came before or after a window is not the same.
     begin = -(first // STRIDE)
-    end = (samples - last) // STRIDE + 1 - moved
+    end = (samples - last) // STRIDE + 1 - max(shifts) // STRIDE
     if end - begin < _WORTH * entries:
         return None
     # The ends of a window, cut together: where they meet entries see what never was.
@@ -97,10 +90,9 @@ def plan(samples: int, shift: int) -> Plan | None:
         Piece(heard, slice(0, begin), slice(0, begin)),
         Piece(heard, slice(end - cut, entries - cut), slice(end, entries)),
     )
-    kept = slice(begin + moved, end + moved)
     return Plan(
-        *(samples, entries, stretch, shift),
-        *(again, kept, slice(begin, end), _stretches(samples, stretch)),
+        *(samples, entries, stretch, tuple(shifts)),
+        *(again, slice(begin, end), _stretches(samples, stretch)),
     )
 
 
@@ -120,36 +112,37 @@ def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
 
 
 class Ear:
-    """Samples `[1, S, 1]` to entries `[1, C, P]` by `run`, as planned; keeps the newest windows.
+    """Samples `[1, S, 1]` to entries `[1, C, P]` by `run`, as planned; keeps the newest window."""
 
-    most: how many of them, those until grids meet.
-    """
-
-    def __init__(self, run: Run, planned: Plan, most: int) -> None:
+    def __init__(self, run: Run, planned: Plan) -> None:
         self._run, self._plan = run, planned
-        self._kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=most)
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Entries of a window; ShapeError for another number of samples."""
         expected = (1, self._plan.samples, 1)
         if audio.shape != expected:
             raise ShapeError(f"this kernel was made for sound {expected}, got {tuple(audio.shape)}")
-        before = self._before(audio)
-        calls = self._plan.anew if before is None else self._plan.again
-        entries = self._heard(audio, calls, before)
-        self._kept.append((audio.clone(), entries))
+        known = self._known(audio)
+        entries = self._heard(audio, self._plan.anew if known is None else self._plan.again)
+        if known is not None:
+            entries[..., self._plan.place] = known
+        self._kept = audio.clone(), entries
         return entries
 
-    def _before(self, audio: Tensor) -> Tensor | None:
-        """Entries of the window that this one follows, if it is kept."""
-        shift = self._plan.shift
-        shared = audio[:, :-shift]
-        for samples, entries in self._kept:
-            if torch.equal(samples[:, shift:], shared):
-                return entries
+    def _known(self, audio: Tensor) -> Tensor | None:
+        """Entries that the window before had too, if this one follows it."""
+        if self._kept is None:
+            return None
+        samples, entries = self._kept
+        for shift in self._plan.shifts:
+            if torch.equal(samples[:, shift:], audio[:, :-shift]):
+                moved, place = shift // STRIDE, self._plan.place
+                return entries[..., place.start + moved : place.stop + moved]
         return None
 
-    def _heard(self, audio: Tensor, calls: Sequence[Piece], before: Tensor | None) -> Tensor:
+    def _heard(self, audio: Tensor, calls: Sequence[Piece]) -> Tensor:
+        """Room for all entries, those of `calls` in their places."""
         entries = None
         heard: tuple[slice, ...] = ()
         for piece in calls:
@@ -160,8 +153,6 @@ class Ear:
                 entries = found.new_empty(1, found.shape[1], self._plan.entries)
             entries[..., piece.place] = found[..., piece.taken]
         assert entries is not None  # a plan has calls
-        if before is not None:
-            entries[..., self._plan.place] = before[..., self._plan.kept]
         return entries
 
 
@@ -185,17 +176,19 @@ class RecallingKernel:
 
 
 def recalling_kernel(
-    name: str, model: GestureModel, request: Request, met: Meeting
+    name: str, model: GestureModel, request: Request, moved: Sequence[int]
 ) -> RecallingKernel | None:
     """The kernel called `name` for the hops of one stream, by a lean `model`; raises as
     `make_kernel`. None where the model has no such blocks, or windows move on by too much.
+
+    moved: see `shifts`.
     """
-    planned = plan(request.shape.entries, met.samples)
+    planned = plan(request.shape.entries, moved)
     split = parted(model)
     if split is None or planned is None or request.shape.rows != 1:
         return None
     first, later = split
-    ear = Ear(_first_run(name, first, planned, request), planned, met.hops)
+    ear = Ear(_first_run(name, first, planned, request), planned)
     channels = first(torch.zeros(1, planned.stretch, 1)).shape[1]
     # Channels first, as the convolutions that follow take them.
     shape = replace(request.shape, entries=channels, channels=planned.entries)

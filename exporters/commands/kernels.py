@@ -37,7 +37,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape
 from engine.kernels.graph import Settings
-from engine.kernels.recall import meeting, recalling_kernel
+from engine.kernels.recall import recalling_kernel, shifts
 from engine.kernels.registry import Request, backend, make_kernel
 from engine.layout import MOTION
 from engine.model.lean import lean
@@ -217,9 +217,9 @@ def live_kernel(name: str, bundle: Bundle, schedule: Schedule, request: Request)
     """
     model = lean(bundle.gesture)
     if name in _RECALLING and schedule.files is None:
-        recalling = recalling_kernel(
-            name, model, request, meeting(schedule.hop, bundle.config.clock)
-        )
+        config = bundle.config
+        front = build_front(config.front_end, config.features, config.clock)
+        recalling = recalling_kernel(name, model, request, shifts(schedule.hop, front.cut))
         if recalling is not None:
             return recalling
     return make_kernel(name, model, request)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.audio.front import EntryQueue, SampleGrid, build_front, sliding_maximum
+from engine.audio.front import WAVE_STEP, EntryQueue, SampleGrid, build_front, sliding_maximum
 from engine.clock import FrameClock
 from engine.config import FrontEnd
 from tests.laws import reset_law, snapshot_law, split_law
@@ -41,6 +41,16 @@ def test_frames_lie_where_the_clock_says_or_are_truncated() -> None:
     assert [grid.end(f) for f in (0, 1, 3, 30)] == [0, 533, 1600, 16000]
     assert [cut.end(f) for f in (0, 1, 3, 30)] == [0, 533, 1599, 15990]
     assert grid.span(64) == cut.span(64) == 34112
+
+
+def test_live_windows_of_samples_end_on_their_grid() -> None:
+    live, whole = front(FrontEnd.WAVE), SampleGrid(CLOCK, truncated=True, step=WAVE_STEP)
+    frames = (0, 1, 2, 3, 30)
+    assert [live.end(f) for f in frames] == [0, 533, 1066, 1600, 16000]
+    assert [live.cut(f) for f in frames] == [0, 510, 1050, 1590, 15990]
+    assert [whole.cut(f) for f in frames] == [whole.end(f) for f in frames]
+    for kind in (FrontEnd.FEATURES, FrontEnd.RHYTHM):
+        assert [front(kind).cut(f) for f in frames] == [front(kind).end(f) for f in frames]
 
 
 def test_amplitude_is_the_largest_of_the_next_samples() -> None:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.audio.features import FeatureConfig
+from engine.audio.front import WAVE_STEP, build_front
 from engine.clock import FrameClock
 from engine.config import FrontEnd
 from engine.errors import ShapeError
@@ -14,7 +16,7 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape, draw_window
 from engine.kernels.graph import Tensors
 from engine.kernels.parity import measure
-from engine.kernels.recall import Ear, Plan, meeting, plan, recalling_kernel
+from engine.kernels.recall import Ear, Plan, plan, recalling_kernel, shifts
 from engine.kernels.registry import Request
 from engine.layout import MOTION
 from engine.model.gesture import GestureModel
@@ -26,11 +28,18 @@ from tests.models import tiny_published_bundle
 CLOCK = FrameClock()
 SAMPLES = 64 * 533
 HOP = 2
-MET = meeting(HOP, CLOCK)
+
+
+def cut(frame: int) -> int:
+    """Where a live front end cuts windows."""
+    return build_front(FrontEnd.WAVE, FeatureConfig(), CLOCK).cut(frame)
+
+
+MOVED = shifts(HOP, cut)
 
 
 def planned() -> Plan:
-    found = plan(SAMPLES, MET.samples)
+    found = plan(SAMPLES, MOVED)
     assert found is not None
     return found
 
@@ -54,100 +63,104 @@ class Counted:
 
 
 def windows(hops: int, seed: int = 0) -> list[Tensor]:
-    """Those of a live stream, cut where the clock says."""
+    """Those of a live stream, cut where its front end says."""
     torch.manual_seed(seed)
-    ends = [SAMPLES + CLOCK.first_sample(HOP * hop) for hop in range(hops)]
+    ends = [SAMPLES + cut(HOP * hop) for hop in range(hops)]
     sound = torch.randn(1, ends[-1], 1) * 0.3
-    return [sound[:, end - SAMPLES : end] for end in ends]
+    return [sound[:, last - SAMPLES : last] for last in ends]
 
 
 @pytest.mark.parametrize("hop", [1, 2, 3, 4, 5, 8])
-def test_grids_meet_where_they_say_from_any_hop_on(hop: int) -> None:
-    met = meeting(hop, CLOCK)
-    assert met.samples % STRIDE == 0
-    for start in range(0, 200, hop):
-        moved = CLOCK.first_sample(start + met.hops * hop) - CLOCK.first_sample(start)
-        assert moved == met.samples
-    earlier = (n * hop * CLOCK.sample_rate / CLOCK.frame_rate for n in range(1, met.hops))
-    assert all(moved % STRIDE for moved in earlier)
+def test_windows_move_on_by_whole_entries(hop: int) -> None:
+    moved = shifts(hop, cut)
+    assert len(moved) <= 2
+    assert all(shift % STRIDE == 0 for shift in moved)
+    for frame in range(0, 999, hop):
+        assert cut(frame + hop) - cut(frame) in moved
+        assert 0 <= CLOCK.first_sample(frame) - cut(frame) < STRIDE
 
 
-@pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 1), (SAMPLES, 2), (34130, 2), (51200, 4)])
+@pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 1), (SAMPLES, 8), (34130, 2), (51200, 4)])
 def test_every_entry_comes_from_one_place(samples: int, hop: int) -> None:
-    found = plan(samples, meeting(hop, CLOCK).samples)
+    found = plan(samples, shifts(hop, cut))
     assert found is not None
     anew = [i for piece in found.anew for i in range(samples)[piece.place]]
     assert anew == list(range(entries_of(samples)))
     again = [i for piece in found.again for i in range(samples)[piece.place]]
     kept = range(samples)[found.place]
     assert sorted((*again, *kept)) == anew
-    assert len(range(samples)[found.kept]) == len(kept)
     for piece in (*found.anew, *found.again):
         assert sum(len(range(samples)[part]) for part in piece.heard) == found.stretch
         assert len(range(samples)[piece.taken]) == len(range(samples)[piece.place])
 
 
-@pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 4), (SAMPLES, 8), (8000, 1), (500, 1)])
+@pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 32), (8000, 8), (500, 1)])
 def test_where_too_little_stays_nothing_is_planned(samples: int, hop: int) -> None:
-    assert plan(samples, meeting(hop, CLOCK).samples) is None
+    assert plan(samples, shifts(hop, cut)) is None
+
+
+def test_front_ends_and_encoders_have_one_grid() -> None:
+    assert WAVE_STEP == STRIDE
+
+
+def test_off_the_grid_nothing_is_planned() -> None:
+    assert plan(SAMPLES, shifts(HOP, CLOCK.first_sample)) is None
 
 
 def test_a_stream_is_heard_once() -> None:
     first = first_blocks()
     run = Counted(first)
-    ear = Ear(run, planned(), MET.hops)
+    ear = Ear(run, planned())
     for number, audio in enumerate(windows(24)):
         before = run.calls
         entries = ear(audio)
         with torch.inference_mode():
             torch.testing.assert_close(entries, first(audio), atol=1e-6, rtol=1e-5)
-        expected = len(planned().anew) if number < MET.hops else 1
-        assert run.calls - before == expected, number
+        assert run.calls - before == (1 if number else len(planned().anew)), number
 
 
-def test_a_hop_that_was_passed_over_costs_one_hop() -> None:
+def test_a_hop_that_was_passed_over_costs_one() -> None:
     run = Counted(first_blocks())
-    ear = Ear(run, planned(), MET.hops)
-    stream = windows(32)
-    for audio in (*stream[:12], *stream[13:21]):
+    ear = Ear(run, planned())
+    stream = windows(8)
+    for audio in stream[:4]:
         ear(audio)
     before = run.calls
-    ear(stream[21])  # follows the one that was passed over
+    ear(stream[5])
     assert run.calls - before == len(planned().anew)
-    ear(stream[22])
+    ear(stream[6])
     assert run.calls - before == len(planned().anew) + 1
 
 
 def test_what_is_kept_changes_nothing() -> None:
     run = Counted(first_blocks())
-    old = Ear(run, planned(), MET.hops)
-    for audio in (*windows(11, seed=1), torch.zeros(1, SAMPLES, 1), *windows(11)[:-1]):
+    old = Ear(run, planned())
+    for audio in (*windows(3, seed=1), torch.zeros(1, SAMPLES, 1), *windows(9)[:-1]):
         old(audio)
-    audio = windows(11)[-1]
+    audio = windows(9)[-1]
     before = run.calls
     again = old(audio)
     assert run.calls == before + 1
-    torch.testing.assert_close(again, Ear(run, planned(), MET.hops)(audio), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(again, Ear(run, planned())(audio), atol=1e-6, rtol=1e-6)
 
 
 def test_sound_that_is_alike_but_for_a_sample_is_heard() -> None:
     first = first_blocks()
     run = Counted(first)
-    ear = Ear(run, planned(), MET.hops)
-    stream = windows(MET.hops + 1)
-    for audio in stream[:-1]:
-        ear(audio)
-    audio = stream[-1].clone()
+    ear = Ear(run, planned())
+    before, audio = windows(2)
+    ear(before)
+    calls = run.calls
+    audio = audio.clone()
     audio[:, SAMPLES // 3] += 0.1
-    before = run.calls
     entries = ear(audio)
-    assert run.calls - before == len(planned().anew)
+    assert run.calls - calls == len(planned().anew)
     with torch.inference_mode():
         torch.testing.assert_close(entries, first(audio), atol=1e-6, rtol=1e-5)
 
 
 def test_windows_of_another_length_are_refused() -> None:
-    ear = Ear(Counted(first_blocks()), planned(), MET.hops)
+    ear = Ear(Counted(first_blocks()), planned())
     with pytest.raises(ShapeError, match=r"made for sound \(1, 34112, 1\), got \(1, 34000, 1\)"):
         ear(torch.zeros(1, 34000, 1))
 
@@ -171,7 +184,7 @@ def made(name: str, hops: int) -> tuple[Kernel, EagerKernel, list[WindowInputs]]
     model = lean(model)
     stream = live_windows(shape, hops)
     request = Request(shape, samples=lambda: live_windows(shape, 8), fixed=True)
-    kernel = recalling_kernel(name, model, request, MET)
+    kernel = recalling_kernel(name, model, request, MOVED)
     assert kernel is not None
     assert kernel.name == name
     return kernel, EagerKernel(model, shape.newest), stream
@@ -187,7 +200,7 @@ def made(name: str, hops: int) -> tuple[Kernel, EagerKernel, list[WindowInputs]]
 )
 def test_a_kernel_that_recalls_is_the_kernel(name: str, library: str, error: float) -> None:
     pytest.importorskip(library)
-    kernel, eager, stream = made(name, MET.hops + 1)
+    kernel, eager, stream = made(name, 4)
     anew = kernel(stream[-1])
     assert measure(kernel, eager, stream).error < error
     # Heard before in the meantime, but for the newest: 8 bits do not tell either.
@@ -199,8 +212,8 @@ def test_a_kernel_that_recalls_is_the_kernel(name: str, library: str, error: flo
 def test_no_kernel_recalls_what_it_cannot() -> None:
     model, shape = small()
     model = lean(model)
-    for rows, met in ((2, MET), (1, meeting(8, CLOCK))):
+    for rows, moved in ((2, MOVED), (1, shifts(32, cut))):
         request = Request(dataclasses.replace(shape, rows=rows))
-        assert recalling_kernel("onnx", model, request, met) is None
+        assert recalling_kernel("onnx", model, request, moved) is None
     other = lean(shaken("live"))
-    assert recalling_kernel("onnx", other, Request(shape), MET) is None
+    assert recalling_kernel("onnx", other, Request(shape), MOVED) is None
