@@ -13,9 +13,9 @@ _FOLLOW: Final = 0.005  # of the difference, a block: two seconds at 10 ms a blo
 _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
 _LEAST_MARGIN_S: Final = 0.011
-_SLOW_MARGIN_S: Final = 0.032  # of hops that take longer than that themselves
+_SLOW_MARGIN_S: Final = 0.030  # of hops that take longer than that themselves
 _SLOW_MOST_S: Final = 0.040  # of these, where cost and reserve together stay below _SOON_S
-_SOON_S: Final = 0.084
+_SOON_S: Final = 0.081
 
 
 def margin_s(cost_s: float) -> float:
