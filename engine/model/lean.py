@@ -9,7 +9,7 @@ device afterwards needs a new one.
 """
 
 from copy import copy
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,9 @@ from engine.model.cra import SpeechEncoder
 from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel
 from engine.model.layers import EVERY, Attention, DecoderLayer, DecoderStack
 
+WORTH: Final = 4_000_000
+"""Products of a window that must be saved for a memory to be left unprojected: a small network
+gains nothing by fewer, and its graphs are 4 MB larger by the kernels of other shapes."""
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -65,6 +68,8 @@ class LeanAttention(nn.Module):
     widen: a map of the memory `[.., N] -> [.., D]` that is left out before it, if there is one.
     """
 
+    own: Tensor
+
     def __init__(self, attention: Attention, widen: nn.Linear | None = None) -> None:
         super().__init__()
         self.attention = attention
@@ -75,6 +80,9 @@ class LeanAttention(nn.Module):
             joined = weight.double() @ widen.weight.double()
             bias = (weight.double() @ widen.bias.double() + bias).float()
             weight = joined.float()
+        heads = torch.eye(attention.heads, device=weight.device)
+        own = heads.repeat_interleave(width // attention.heads, 1)
+        self.register_buffer("own", own, persistent=False)
         self.key_value = nn.Linear(1, 1, device="meta")
         self.key_value.weight, self.key_value.bias = nn.Parameter(weight), nn.Parameter(bias)
 
@@ -93,31 +101,28 @@ class LeanAttention(nn.Module):
         return self.attention.answer(query, self.key_value(memory))
 
     def _few(self, asking: int, remembered: int) -> bool:
-        """Whether so few ask that the memory is better left as it is."""
+        """Whether so few ask, of so much, that the memory is better left as it is."""
         twice, narrow = self.key_value.weight.shape
         projected = remembered * (narrow + asking) * twice
-        left = 2 * asking * narrow * (twice // 2 + self.attention.heads * remembered)
-        return left < projected
+        left = asking * self.attention.heads * narrow * (twice + 2 * remembered)
+        return projected - left > WORTH
 
     def _found(self, query: Tensor, memory: Tensor) -> Tensor:
         """Keys and values are linear in the memory, so that what asks and what is found can be
         projected in their place.
 
         A key's bias raises all scores of a query by the same and does nothing; that of a value is
-        found whole, as weights add up to one.
+        found whole, as weights add up to one. Heads are rows that are zero but for their own
+        channels: whole products of few rows are quicker than parts of them, one a head.
         """
-        heads = self.attention.heads
-        (batch, asking, width), narrow = query.shape, memory.shape[-1]
-        each = width // heads
-        key, value = self.key_value.weight.view(2, heads, each, narrow)
-        scaled = (query * each**-0.5).reshape(batch * asking, heads, each).transpose(0, 1)
-        rows = (scaled @ key).view(heads, batch, asking, narrow).transpose(0, 1)
-        rows = rows.reshape(batch, heads * asking, narrow)
+        (batch, asking, width), heads = query.shape, len(self.own)
+        key, value = self.key_value.weight[:width], self.key_value.weight[width:]
+        scaled = query * (width // heads) ** -0.5
+        rows = (scaled[:, :, None] * self.own).view(batch, asking * heads, width) @ key
         found = (rows @ memory.transpose(-1, -2)).softmax(-1) @ memory
-        found = found.view(batch, heads, asking, narrow).transpose(0, 1)
-        mixed = found.reshape(heads, batch * asking, narrow) @ value.transpose(-1, -2)
-        mixed = mixed.transpose(0, 1).reshape(batch, asking, width)
-        out: Tensor = self.attention.out_proj(mixed + self.key_value.bias[width:])
+        values = F.linear(found, value).view(batch, asking, heads, width)
+        mixed = (values * self.own).sum(2) + self.key_value.bias[width:]
+        out: Tensor = self.attention.out_proj(mixed)
         return out
 
 
@@ -158,8 +163,8 @@ class BegunFace(nn.Module):
         self.first, self.others = first, DecoderStack(others) if others else None
         begun = first.gather(positions + speakers.weight[:, None])
         self.register_buffer("begun", begun, persistent=False)
-        self.attention = cast(LeanAttention, first.cross_attn)
-        self.register_buffer("asked", self.attention.ask(begun), persistent=False)
+        asked = cast(LeanAttention, first.cross_attn).ask(begun)
+        self.register_buffer("asked", asked, persistent=False)
 
     def forward(
         self,
@@ -174,7 +179,8 @@ class BegunFace(nn.Module):
             return self.face(audio, hint, position, self.speakers(speaker), wanted)
         memory = self.face.project(torch.cat((audio, hint), -1))
         who, frames = speaker[:, 0], wanted if self.others is None else EVERY
-        found = self.attention.answer(self.asked[who][:, frames], memory)
+        attention = cast(LeanAttention, self.first.cross_attn)
+        found = attention.answer(self.asked[who][:, frames], memory)
         x = self.first.digest(self.begun[who][:, frames], found)
         return self.face.out(x if self.others is None else self.others(x, memory, wanted))
 

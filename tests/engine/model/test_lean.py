@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from engine.kernels.base import WindowOutputs
+from engine.model import lean as lean_module
 from engine.model.audio_encoder import WaveBlock
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
@@ -33,6 +34,13 @@ def farthest(a: WindowOutputs, b: WindowOutputs) -> float:
     return max(float((x - y).abs().max()) for x, y in pairs)
 
 
+@pytest.fixture(params=[0, lean_module.WORTH])
+def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks as large ones too, which leave more out."""
+    monkeypatch.setattr(lean_module, "WORTH", request.param)
+
+
+@pytest.mark.usefixtures("_worth")
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("newest", [None, 2])
 @pytest.mark.parametrize("frames", [12, PERIOD])
@@ -57,6 +65,7 @@ def test_the_model_itself_stays_as_it_was(name: str) -> None:
     assert len(shared) > 0.7 * len(list(network.parameters()))
 
 
+@pytest.mark.usefixtures("_worth")
 @pytest.mark.parametrize("layers", [1, 3])
 def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
     config = dataclasses.replace(CONFIGS["audio"], face_layers=layers)
@@ -73,7 +82,10 @@ def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
 
 @pytest.mark.parametrize(("asking", "few"), [(1, True), (2, True), (40, False)])
 @pytest.mark.parametrize("narrow", [None, 6])
-def test_attention_of_few_and_of_many(asking: int, few: bool, narrow: int | None) -> None:
+def test_attention_of_few_and_of_many(
+    asking: int, few: bool, narrow: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lean_module, "WORTH", 0)
     torch.manual_seed(0)
     attention = Attention(16, 4, 0.0).eval()
     torch.nn.init.normal_(attention.in_proj.bias)
@@ -86,16 +98,15 @@ def test_attention_of_few_and_of_many(asking: int, few: bool, narrow: int | None
     assert twin._few(asking, 40) is few
 
 
-def test_few_that_ask_leave_a_memory_unprojected() -> None:
+@pytest.mark.parametrize(("width", "asking", "calls"), [(256, 2, 0), (256, 80, 1), (16, 2, 1)])
+def test_few_that_ask_much_leave_it_unprojected(width: int, asking: int, calls: int) -> None:
     torch.manual_seed(0)
-    twin = LeanAttention(Attention(16, 4, 0.0).eval())
+    twin = LeanAttention(Attention(width, 4, 0.0).eval())
     called: list[int] = []
     twin.key_value.register_forward_hook(lambda *_: called.append(1))
     with torch.no_grad():
-        twin(torch.randn(1, 2, 16), torch.randn(1, 40, 16))
-        assert not called
-        twin(torch.randn(1, 40, 16), torch.randn(1, 40, 16))
-        assert called
+        twin(torch.randn(1, asking, width), torch.randn(1, 80, width))
+    assert len(called) == calls
 
 
 @pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 5, 160), (8, 1, 7), (4, 6, 0)])
