@@ -28,7 +28,7 @@ from engine import rotation, sampling, step, step_graph
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle, without_network
-from engine.config import to_mapping
+from engine.config import FrontEnd, to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
 from engine.errors import KernelError
@@ -37,7 +37,7 @@ from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape
 from engine.kernels.graph import Settings
-from engine.kernels.recall import recalling_kernel, shifts
+from engine.kernels.recall import plan, recalling_kernel, shifts
 from engine.kernels.registry import Request, backend, make_kernel
 from engine.layout import MOTION
 from engine.model.lean import lean
@@ -216,13 +216,26 @@ def live_kernel(name: str, bundle: Bundle, schedule: Schedule, request: Request)
     that is possible and quicker. Raises as `make_kernel`.
     """
     model = lean(bundle.gesture)
-    if name in _RECALLING and schedule.files is None:
-        config = bundle.config
-        front = build_front(config.front_end, config.features, config.clock)
-        recalling = recalling_kernel(name, model, request, shifts(schedule.hop, front.cut))
+    if recalls(name, bundle, schedule):
+        recalling = recalling_kernel(name, model, request, _moved(bundle, schedule))
         if recalling is not None:
             return recalling
     return make_kernel(name, model, request)
+
+
+def recalls(name: str, bundle: Bundle, schedule: Schedule) -> bool:
+    """Whether kernels of this name keep what they heard, with windows of this schedule."""
+    hears = bundle.config.front_end is FrontEnd.WAVE and schedule.files is None
+    if name not in _RECALLING or not hears:
+        return False
+    entries = window_shape(bundle, schedule).entries
+    return plan(entries, _moved(bundle, schedule)) is not None
+
+
+def _moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
+    config = bundle.config
+    front = build_front(config.front_end, config.features, config.clock)
+    return shifts(schedule.hop, front.cut)
 
 
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:

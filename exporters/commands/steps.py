@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.decoder import Decoder
@@ -40,6 +41,7 @@ from exporters.commands.kernels import (
     graph_settings,
     made_kernel,
     ready_decoder,
+    recalls,
     window_shape,
 )
 
@@ -182,7 +184,7 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
     there are two, and one line says why.
     """
     refused = ""
-    if name in WHOLE and schedule.files is None:
+    if _better_whole(name, bundle, schedule):
         try:
             return _as_one(name, bundle, schedule, say)
         except MissingBackendError:
@@ -197,12 +199,17 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
 
 def networks_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
     """The same for a kernel that is there."""
-    if kernel.name in WHOLE and schedule.files is None:
+    if _better_whole(kernel.name, bundle, schedule):
         try:
             return _as_one(kernel.name, bundle, schedule, say)
         except KernelError as error:
             say(f"note: {error}; hops are computed in pieces")
     return _in_pieces(kernel, bundle, schedule, say)
+
+
+def _better_whole(name: str, bundle: Bundle, schedule: Schedule) -> bool:
+    """Whether one graph is better: to hear no sound twice saves more than to be called once."""
+    return name in WHOLE and schedule.files is None and not recalls(name, bundle, schedule)
 
 
 def _as_one(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
@@ -274,10 +281,27 @@ def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Ca
         step = PiecewiseStep(kernel, network.chooser, decoder, network.newest)
     shape, generator = window_shape(bundle, schedule), torch.Generator().manual_seed(1)
     hops = [network.draw(shape, generator) for _ in range(_CALLS)]
+    if recalls(kernel.name, bundle, schedule):
+        hops = _following(hops[0], bundle, schedule, generator)
     return [
         partial(step, hop.window, hop.history, partial(_given, hop.noise), unwatched)
         for hop in hops
     ]
+
+
+def _following(
+    hop: HopInputs, bundle: Bundle, schedule: Schedule, generator: torch.Generator
+) -> list[HopInputs]:
+    """Hops whose sound goes on from one to the next, as a kernel that keeps what it heard finds it;
+    as many as are timed.
+    """
+    config = bundle.config
+    front = build_front(config.front_end, config.features, config.clock)
+    starts = [front.cut(number * schedule.hop) for number in range(_TIMED + 2)]
+    span = hop.window.audio.shape[1]
+    sound = torch.randn(1, starts[-1] + span, 1, generator=generator) * 0.5
+    windows = [hop.window._replace(audio=sound[:, start : start + span]) for start in starts]
+    return [hop._replace(window=window) for window in windows]
 
 
 def _given(noise: Tensor | None) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Hops as one graph for the kernels that record, in pieces for all others."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
+from engine.kernels.recall import Ear, RecallingKernel
 from engine.pose import concatenate
+from engine.schedule import Schedule
 from engine.step import Stepped
 from engine.stream import GestureStream
 from exporters.commands import steps
@@ -213,6 +216,39 @@ def test_openvino_computes_whole_hops() -> None:
     assert networks["step"] is not None
     assert told == ["converting step-newest2 for openvino ..."]
     np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
+
+
+def hearing_bundle() -> Bundle:
+    """Windows of samples as long as those of a published checkpoint."""
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    schedule = Schedule(window=64, seed=60, hop=2)
+    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
+
+
+def test_openvino_hears_nothing_twice_in_place_of_whole_hops() -> None:
+    pytest.importorskip("openvino")
+    bundle, told = hearing_bundle(), list[str]()
+    networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
+    assert networks["step"] is None
+    assert isinstance(networks["kernel"], RecallingKernel)
+    np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
+
+
+def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    bundle, known = hearing_bundle(), list[bool]()
+    networks = ready_networks("onnx", bundle, bundle.config.schedule, lambda _: None)
+    heard = Ear._known
+
+    def noted(ear: Ear, audio: torch.Tensor) -> torch.Tensor | None:
+        found = heard(ear, audio)
+        known.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Ear, "_known", noted)
+    median_s(hop_calls(networks, bundle, bundle.config.schedule))
+    assert known == [False] + [True] * (len(known) - 1)
+    assert len(known) > 10
 
 
 def test_real_hops_are_those_of_a_stream() -> None:
