@@ -30,7 +30,7 @@ LAYERS = (
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),
-    ("official", "decode_graph", "step"),
+    ("official", "decode_graph", "recall", "step"),
     ("step_graph",),
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),

@@ -20,7 +20,7 @@ from engine.events import EventCounter
 _AMPLITUDE_SPAN: Final = 1024  # samples, a power of two
 WAVE_STEP: Final = 30
 """Live windows of samples lie on a grid of so many (1.9 ms), that of their encoder's first blocks,
-whose outputs can thus be used again by the next window; see `engine.kernels.recall`. The encoder's
+whose outputs can thus be used again by the next window; see `engine.recall`. The encoder's
 own frames are 540 samples long and stray from ours by 27 ms in a window."""
 
 

@@ -1,7 +1,7 @@
 """The Kernel protocol: one stateless forward pass over one window, shapes fixed by the bundle.
 
 No call depends on an earlier one; all memory lies in the runner's StreamState. (What a kernel keeps
-to save work, as `engine.kernels.recall` does, changes no result.)
+to save work, as `engine.recall` does, changes no result.)
 """
 
 from typing import NamedTuple, Protocol

@@ -1,7 +1,7 @@
 """The first blocks of waveform encoders apart from what follows them.
 
 They hold by far the most positions, and each position sees a tenth of a second of sound, so that
-what they made of the sound that two windows share can be used again: see `engine.kernels.recall`.
+what they made of the sound that two windows share can be used again: see `engine.recall`.
 Between them and the rest a window's sound is *entries* `[B, C, P]`, one every STRIDE samples.
 """
 

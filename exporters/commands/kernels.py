@@ -24,7 +24,7 @@ import torch
 
 from engine import decoder as decoder_module
 from engine import model as model_package
-from engine import rotation, sampling, step, step_graph
+from engine import recall, rotation, sampling, step, step_graph
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle, without_network
@@ -32,15 +32,15 @@ from engine.config import FrontEnd, to_mapping
 from engine.decode_graph import graph_decoder
 from engine.decoder import Decoder
 from engine.errors import KernelError
-from engine.kernels import flat, recall
+from engine.kernels import flat
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape
 from engine.kernels.graph import Settings
-from engine.kernels.recall import plan, recalling_kernel, shifts
 from engine.kernels.registry import Request, backend, make_kernel
 from engine.layout import MOTION
 from engine.model.lean import lean
+from engine.recall import plan, recalling_kernel, shifts
 from engine.schedule import Schedule
 from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words

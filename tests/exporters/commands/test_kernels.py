@@ -13,7 +13,7 @@ from engine.errors import BundleError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
-from engine.kernels.recall import RecallingKernel
+from engine.recall import RecallingKernel
 from engine.schedule import Schedule
 from engine.stream import GestureStream
 from exporters.commands import kernels

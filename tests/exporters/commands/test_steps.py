@@ -13,8 +13,8 @@ from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
-from engine.kernels.recall import Ear, RecallingKernel
 from engine.pose import concatenate
+from engine.recall import Ear, RecallingKernel
 from engine.schedule import Schedule
 from engine.step import Stepped
 from engine.stream import GestureStream

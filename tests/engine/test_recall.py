@@ -16,12 +16,12 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import WindowShape, draw_window
 from engine.kernels.graph import Tensors
 from engine.kernels.parity import measure
-from engine.kernels.recall import Ear, Plan, plan, recalling_kernel, shifts
 from engine.kernels.registry import Request
 from engine.layout import MOTION
 from engine.model.gesture import GestureModel
 from engine.model.hearing import STRIDE, FirstBlocks, entries_of, parted
 from engine.model.lean import lean
+from engine.recall import Ear, Plan, plan, recalling_kernel, shifts
 from tests.engine.model.test_lean import shaken
 from tests.models import tiny_published_bundle
 
