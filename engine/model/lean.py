@@ -83,7 +83,8 @@ class LeanAttention(nn.Module):
         heads = torch.eye(attention.heads, device=weight.device)
         own = heads.repeat_interleave(width // attention.heads, 1)
         self.register_buffer("own", own, persistent=False)
-        self.key_value = nn.Linear(1, 1, device="meta")
+        # On no device until it has its weights: those of the attention are shared.
+        self.key_value = nn.Linear(weight.shape[1], 2 * width, device="meta")
         self.key_value.weight, self.key_value.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
