@@ -93,13 +93,22 @@ class Recorder:
 
 
 def real_windows(
-    bundle: Bundle, schedule: Schedule, count: int, sound: Path = CLIP, words: Path = CLIP_WORDS
+    bundle: Bundle,
+    schedule: Schedule,
+    count: int,
+    sound: Path = CLIP,
+    words: Path = CLIP_WORDS,
+    *,
+    apart: int = _APART,
 ) -> list[WindowInputs]:
-    """`count` windows at most of a clip of real speech, as the live stream shows them."""
+    """`count` windows at most of a clip of real speech, as the live stream shows them.
+
+    apart: hops at most from one to the next.
+    """
     samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
     config = bundle.config
     hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
-    every = min(max(1, hops // count), _APART)
+    every = min(max(1, hops // count), apart)
     recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), every)
     stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
     stream.feed_words(read_words(words))
