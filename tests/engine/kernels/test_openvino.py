@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.flat import ROBUST
-from engine.kernels.graph import Graph, Precision, Settings
-from engine.kernels.openvino import OpenVinoBackend, _delicate
+from engine.kernels.graph import Precision, Settings
+from engine.kernels.openvino import OpenVinoBackend
 from engine.kernels.parity import relative_error
 from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
 
@@ -86,36 +85,6 @@ def test_int8_wants_real_inputs() -> None:
         OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())
 
 
-class Op:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_friendly_name(self) -> str:
-        return self.name
-
-
-class Model:
-    def get_ops(self) -> list[Op]:
-        module = "__module.model"
-        return [
-            Op(f"{module}.motion.embed/aten::linear/MatMul"),
-            Op(f"{module}.body.cross_attention.layers.0.cross_attn/aten::linear/MatMul_1"),
-            Op(f"{module}.body.cross_attention.layers.0.cross_attn/aten::matmul/MatMul"),
-            Op(f"{module}.face.first.feed_forward.linear1/aten::linear/MatMul_1"),
-            Op(f"{module}.face.first.cross_attn/aten::linear/MatMul"),
-            Op(f"{module}.body.refiners.0.decoder.layers.0.self_attn/aten::linear/MatMul"),
-            Op(f"{module}.speech.face.audio.blocks.0.conv1/aten::_convolution/Convolution"),
-            Op(f"{module}.classifiers.0.first/aten::linear/MatMul"),
-            Op("Add_1"),
-        ]
-
-
-def test_8_bits_are_for_the_linear_maps_of_robust_modules() -> None:
-    delicate = _delicate(Model(), ROBUST)
-    assert len(delicate) == 6
-    assert not any("aten::linear/MatMul_1" in name or "Convolution" in name for name in delicate)
-
-
 @pytest.mark.slow
 def test_int8_is_near(tmp_path: Path) -> None:
     pytest.importorskip("nncf")
@@ -127,40 +96,3 @@ def test_int8_is_near(tmp_path: Path) -> None:
         assert 0 < relative_error(expected, got) < 0.1
     (kept,) = tmp_path.glob("*_int8*.xml")
     assert "FakeQuantize" in kept.read_text()
-
-
-class Attending(nn.Module):
-    """Scores of keys, of which some linear maps have 8 bits, some bfloat16 and one neither."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.robust, self.self_attn, self.out = (nn.Linear(16, n) for n in (16, 32, 16))
-
-    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor]:
-        queries, keys = self.self_attn(self.robust(frames)).chunk(2, -1)
-        return (self.out((queries @ keys.transpose(1, 2)).softmax(-1) @ frames),)
-
-
-@pytest.mark.slow
-def test_what_does_not_bear_8_bits_may_multiply_in_bfloat16(tmp_path: Path) -> None:
-    openvino = pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this processor does not multiply in bfloat16")
-    torch.manual_seed(0)
-    samples = [(torch.randn(1, 8, 16),) for _ in range(6)]
-    module = Attending().eval()
-    graph = Graph(
-        "attending", module, samples[0], ("frames",), ("seen",), lambda: samples, ("robust",)
-    )
-    settings, backend = Settings(folder=tmp_path), OpenVinoBackend(Precision.INT8)
-    (plain,) = backend.prepare(graph, settings)(samples[0])
-    settings.forget(graph)
-    rounded = dataclasses.replace(graph, rounded=("_attn", "robust"))
-    (got,) = backend.prepare(rounded, settings)(samples[0])
-    with torch.no_grad():
-        (expected,) = module(*samples[0])
-    assert 0 < relative_error(plain, got) < 0.02
-    assert relative_error(expected, got) < 0.1
-    (kept,) = tmp_path.glob("*_int8-bf16.xml")
-    assert kept.read_text().count('destination_type="bf16"') == 1, "but for what has 8 bits"
