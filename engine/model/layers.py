@@ -64,12 +64,8 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
         """`[B, T, pieces * D]` to `pieces` tensors `[B, heads, T, D / heads]`."""
-        # Each turned by itself, which graphs take into their products; all at once they do not.
         batch, frames, _ = x.shape
-        return tuple(
-            piece.view(batch, frames, self.heads, -1).transpose(1, 2)
-            for piece in x.chunk(pieces, -1)
-        )
+        return tuple(x.view(batch, frames, pieces, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0))
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         if memory is None:
