@@ -183,6 +183,28 @@ def recalling_kernel(
 
     moved: see `shifts`.
     """
+    found = heard_apart(name, model, request, moved)
+    if found is None:
+        return None
+    return RecallingKernel(found.ear, make_kernel(name, found.later, found.request))
+
+
+class HeardApart(NamedTuple):
+    """An ear, the model that follows it, and what there is to know of the windows behind it.
+
+    first: what the ear computes, of sound `[B, S, 1]`.
+    """
+
+    ear: Ear
+    first: FirstBlocks
+    later: GestureModel
+    request: Request
+
+
+def heard_apart(
+    name: str, model: GestureModel, request: Request, moved: Sequence[int]
+) -> HeardApart | None:
+    """The parts of a kernel or step that recalls; see `recalling_kernel`."""
     planned = plan(request.shape.entries, moved)
     split = parted(model)
     if split is None or planned is None or request.shape.rows != 1:
@@ -199,9 +221,7 @@ def recalling_kernel(
         with torch.inference_mode():
             return [window._replace(audio=first(window.audio)) for window in recorded()]
 
-    return RecallingKernel(
-        ear, make_kernel(name, later, replace(request, shape=shape, samples=samples))
-    )
+    return HeardApart(ear, first, later, replace(request, shape=shape, samples=samples))
 
 
 def _first_run(name: str, first: FirstBlocks, planned: Plan, request: Request) -> Run:

@@ -6,6 +6,7 @@ depends on values. Let in by parity, as kernels are. Knows no backend.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import torch
@@ -16,11 +17,19 @@ from engine.decoder import OVERLAP, Decoded, PoseDecoder
 from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import FlatWindow, WindowShape, draw_window, window_outputs
-from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
+from engine.kernels.flat import (
+    ROBUST,
+    ROUNDED,
+    FlatWindow,
+    WindowShape,
+    draw_window,
+    window_outputs,
+)
+from engine.kernels.graph import Backend, Graph, Precision, Run, Settings, Tensors
 from engine.kernels.padded import Sizes, filled
 from engine.kernels.parity import TOLERANCES, ParityError, relative_error
 from engine.kernels.proof import admitted
+from engine.kernels.registry import to_calibrate, to_compare
 from engine.sampling import gumbel
 from engine.skeleton import BodyPart
 from engine.statistics import Stage, Watch
@@ -141,7 +150,8 @@ def graph_step(
 ) -> GraphStep:
     """The hop of `network` for windows of one shape, which has shown that it matches it.
 
-    real: inputs that a stream has had, to compare on beside random ones; not asked for where what
+    real: inputs that a stream has had, to compare on beside random ones; in 8 bits, which are
+    calibrated on some of them and hold for speech only, in their place. Not asked for where what
     was kept has matched here before. Raises what the backend raises, and ParityError, with the
     figures, for a graph that computes otherwise.
     """
@@ -153,11 +163,13 @@ def graph_step(
     count = max(_LEAST, -(-_DRAWS // shape.rows))
     inputs = [network.draw(shape, generator) for _ in range(count)]
     graph = _graph(network, inputs[0])
+    graph = replace(graph, samples=lambda: [hop.flat for hop in to_calibrate(real())])
 
     def compare(run: Run) -> list[Tensors]:
-        tried = [*inputs, *real()]
+        speech_only = backend.precision is Precision.INT8
+        tried = to_compare(real()) if speech_only else [*inputs, *real()]
         _require([_compared(network, run, one) for one in tried], backend)
-        return [one.flat for one in inputs]
+        return [one.flat for one in tried]
 
     run = admitted(lambda: backend.prepare(graph, settings), compare, graph, settings, backend.name)
     return GraphStep(run, graph)
@@ -171,7 +183,10 @@ def _graph(network: StepNetwork, example: HopInputs) -> Graph:
         example.flat,
         names[: len(example.flat)],
         ("codes", "latents", *Decoded._fields),
-        halved=("window",),  # a code or a pose is soon another one in half precision
+        # None of it beyond the window: a code or a pose is soon another one in fewer bits.
+        robust=ROBUST,
+        rounded=ROUNDED,
+        halved=("window",),
     )
 
 

@@ -32,6 +32,7 @@ LAYERS = (
     ("bundle", "decoder"),
     ("official", "decode_graph", "recall", "step"),
     ("step_graph",),
+    ("recall_step",),
     ("runner", "playout", "reader", "listener", "batching"),
     ("stream",),
     ("live", "pool"),

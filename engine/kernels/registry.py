@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ BACKEND_NAMES: Final = (
 )
 KERNEL_NAMES: Final = (EagerKernel.name, *BACKEND_NAMES)
 _COMPARED: Final = 4  # one in so many real windows; the others say how far values reach
+_Input = TypeVar("_Input")
 _DRAWS: Final = 3  # of which the second and third would show old buffers played again
 
 
@@ -84,14 +85,14 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     )
 
 
-def to_calibrate(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
-    """Of real windows those that 8 bits are calibrated on."""
-    return [window for i, window in enumerate(windows) if i % _COMPARED != 1]
+def to_calibrate(real: Sequence[_Input]) -> list[_Input]:
+    """Of real windows or hops those that 8 bits are calibrated on."""
+    return [one for i, one in enumerate(real) if i % _COMPARED != 1]
 
 
-def to_compare(windows: Sequence[WindowInputs]) -> list[WindowInputs]:
+def to_compare(real: Sequence[_Input]) -> list[_Input]:
     """The others, on which they must hold."""
-    return list(windows[1::_COMPARED])
+    return list(real[1::_COMPARED])
 
 
 def _windows(chosen: Backend, request: Request) -> Sequence[WindowInputs]:

@@ -24,7 +24,7 @@ import torch
 
 from engine import decoder as decoder_module
 from engine import model as model_package
-from engine import recall, rotation, sampling, step, step_graph
+from engine import recall, recall_step, rotation, sampling, step, step_graph
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle, without_network
@@ -133,7 +133,7 @@ def model_folder(bundle: Bundle) -> Path:
     config = replace(config, sway=None, glances=None, blinks=None)
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
-    around = (decoder_module, flat, recall, rotation, sampling, step, step_graph)
+    around = (decoder_module, flat, recall, recall_step, rotation, sampling, step, step_graph)
     for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
     page_out = PageOut()
@@ -226,7 +226,7 @@ def live_kernel(name: str, bundle: Bundle, schedule: Schedule, request: Request)
     """
     model = lean(bundle.gesture)
     if recalls(name, bundle, schedule):
-        recalling = recalling_kernel(name, model, request, _moved(bundle, schedule))
+        recalling = recalling_kernel(name, model, request, moved(bundle, schedule))
         if recalling is not None:
             return recalling
     return make_kernel(name, model, request)
@@ -238,10 +238,11 @@ def recalls(name: str, bundle: Bundle, schedule: Schedule) -> bool:
     if name not in _RECALLING or not hears:
         return False
     entries = window_shape(bundle, schedule).entries
-    return plan(entries, _moved(bundle, schedule)) is not None
+    return plan(entries, moved(bundle, schedule)) is not None
 
 
-def _moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
+def moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
+    """By how many samples the windows of hops that follow each other move on."""
     config = bundle.config
     front = build_front(config.front_end, config.features, config.clock)
     return shifts(schedule.hop, front.cut)

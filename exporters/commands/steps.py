@@ -23,14 +23,16 @@ from engine.errors import KernelError, MissingBackendError
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import draw_window
+from engine.kernels.graph import Precision
 from engine.kernels.parity import measure
-from engine.kernels.registry import KERNEL_NAMES, backend
+from engine.kernels.registry import KERNEL_NAMES, Request, backend
 from engine.model.lean import lean
 from engine.pose import FloatArray
+from engine.recall_step import recalling_step
 from engine.schedule import Schedule
 from engine.statistics import Watch, unwatched
 from engine.step import Draw, HopStep, PiecewiseStep, Stepped
-from engine.step_graph import HopInputs, graph_step
+from engine.step_graph import HopInputs, StepNetwork, graph_step
 from engine.stream import GestureStream, step_network
 from engine.text.files import read_words
 from exporters.commands.automatic import CANDIDATES, chosen_before, remember
@@ -38,17 +40,18 @@ from exporters.commands.kernels import (
     CLIP,
     CLIP_WORDS,
     Say,
-    graph_settings,
+    kernel_request,
     made_kernel,
+    moved,
     ready_decoder,
     recalls,
     window_shape,
 )
 
-WHOLE: Final = ("cudagraph", "cudagraph-fp16", "openvino")
+WHOLE: Final = ("cudagraph", "cudagraph-fp16", "openvino", "openvino-int8")
 """Kernels that are better off with one graph. Between two recordings a GPU waits for launches;
-OpenVINO takes a tenth less for a hop of a small bundle. Its coarser precisions are left out:
-they would hold for codes and poses too."""
+OpenVINO takes a tenth less for a hop of a small bundle. Its bf16 is left out: it would hold for
+codes and poses too."""
 AUTO: Final = "auto"
 _REAL_HOPS: Final = 4
 _APART: Final = 4  # hops from one that is kept to the next
@@ -141,14 +144,33 @@ def _joined(hops: Sequence[HopInputs]) -> HopInputs:
 def make_step(
     kernel: str, bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1
 ) -> HopStep:
-    """A hop of a live schedule as one graph of that kernel's backend; raises as `graph_step`."""
-    return graph_step(
+    """A hop of a live schedule as one graph of that kernel's backend, which hears nothing twice
+    where that is possible; raises as `graph_step`.
+    """
+    network, request = (
         step_network(bundle, schedule),
-        window_shape(bundle, schedule, rows),
-        backend(kernel),
-        graph_settings(bundle, say),
-        lambda: in_rows(real_hops(bundle, schedule, _REAL_HOPS), rows)[: -(-_REAL_HOPS // rows)],
+        kernel_request(bundle, schedule, say, rows=rows),
     )
+
+    def real() -> list[HopInputs]:
+        if backend(kernel).precision is Precision.INT8:  # calibrated, which takes many
+            return spoken_hops(network, request)
+        return in_rows(real_hops(bundle, schedule, _REAL_HOPS), rows)[: -(-_REAL_HOPS // rows)]
+
+    if rows == 1 and recalls(kernel, bundle, schedule):
+        step = recalling_step(kernel, network, request, moved(bundle, schedule), real)
+        if step is not None:
+            return step
+    return graph_step(network, request.shape, backend(kernel), request.settings, real)
+
+
+def spoken_hops(network: StepNetwork, request: Request) -> list[HopInputs]:
+    """Hops of the windows of speech that are kept for 8 bits, with random codes before them."""
+    generator = torch.Generator().manual_seed(0)
+    return [
+        network.draw(request.shape, generator)._replace(window=window)
+        for window in request.samples()
+    ]
 
 
 def add_kernel_option(parser: argparse.ArgumentParser) -> None:
@@ -184,7 +206,7 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
     there are two, and one line says why.
     """
     refused = ""
-    if _better_whole(name, bundle, schedule):
+    if _better_whole(name, schedule):
         try:
             return _as_one(name, bundle, schedule, say)
         except MissingBackendError:
@@ -199,7 +221,7 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
 
 def networks_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
     """The same for a kernel that is there."""
-    if _better_whole(kernel.name, bundle, schedule):
+    if _better_whole(kernel.name, schedule):
         try:
             return _as_one(kernel.name, bundle, schedule, say)
         except KernelError as error:
@@ -207,9 +229,8 @@ def networks_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) ->
     return _in_pieces(kernel, bundle, schedule, say)
 
 
-def _better_whole(name: str, bundle: Bundle, schedule: Schedule) -> bool:
-    """Whether one graph is better: to hear no sound twice saves more than to be called once."""
-    return name in WHOLE and schedule.files is None and not recalls(name, bundle, schedule)
+def _better_whole(name: str, schedule: Schedule) -> bool:
+    return name in WHOLE and schedule.files is None
 
 
 def _as_one(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:

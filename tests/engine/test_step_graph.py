@@ -251,6 +251,26 @@ def test_inputs_of_a_stream_are_compared_too() -> None:
         graph_step(network, wrong, Plain(), Settings())
 
 
+def test_8_bits_are_calibrated_on_some_inputs_of_a_stream_and_compared_on_the_others() -> None:
+    real = [drawn(tiny_bundle(), 1, seed) for seed in range(8)]
+
+    shown = list[Tensor]()
+
+    class Coarse(Plain):
+        precision = Precision.INT8
+
+        def prepare(self, graph: Graph, settings: Settings) -> Run:
+            run = super().prepare(graph, settings)
+            return lambda tensors: (shown.append(tensors[0]), run(tensors))[1]
+
+    plain = Coarse()
+    graph_step(step_network(tiny_bundle(), SCHEDULE), shape(), plain, Settings(), lambda: real)
+    places = [id(hop.window.motion) for hop in real]
+    calibrated = [places.index(id(sample[0])) for sample in plain.graphs[0].samples()]
+    assert calibrated == [0, 2, 3, 4, 6, 7]
+    assert {places.index(id(motion)) for motion in shown} == {1, 5}
+
+
 def test_hops_of_other_shapes_are_refused() -> None:
     bundle = tiny_bundle()
     step = step_of(bundle, Plain())

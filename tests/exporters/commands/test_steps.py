@@ -14,7 +14,8 @@ from engine.kernels.base import Kernel, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.pose import concatenate
-from engine.recall import Ear, RecallingKernel
+from engine.recall import Ear
+from engine.recall_step import RecallingStep
 from engine.schedule import Schedule
 from engine.step import Stepped
 from engine.stream import GestureStream
@@ -225,13 +226,23 @@ def hearing_bundle() -> Bundle:
     return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
 
 
-def test_openvino_hears_nothing_twice_in_place_of_whole_hops() -> None:
+def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
     pytest.importorskip("openvino")
     bundle, told = hearing_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
-    assert networks["step"] is None
-    assert isinstance(networks["kernel"], RecallingKernel)
+    assert isinstance(networks["step"], RecallingStep)
+    assert [line.split()[1] for line in told] == ["hearing", "step-newest2"]
     np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
+    pytest.importorskip("nncf")
+    bundle, told = tiny_bundle(), list[str]()
+    networks = ready_networks("openvino-int8", bundle, bundle.config.schedule, told.append)
+    assert networks["step"] is not None
+    assert "quantising step-newest2 on 96 windows ..." in told
+    np.testing.assert_allclose(moved(networks), moved(None), atol=0.2)
 
 
 def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
