@@ -29,7 +29,7 @@ from engine.model.gesture import GestureModel
 from engine.model.hearing import STRIDE, FirstBlocks, entries_of, parted, seen_by_entry
 
 ROBUST: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
-"""What bears 8 bits, see `engine.kernels.flat.ROBUST`."""
+"""What bears 8 bits, see `Graph`."""
 _HOPS: Final = 64  # of which one moves on by the most, and one by the least
 _WORTH: Final = 0.5  # of a window's entries that must come from before
 

@@ -18,11 +18,11 @@ from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import (
-    ROBUST,
     ROUNDED,
     FlatWindow,
     WindowShape,
     draw_window,
+    robust,
     window_outputs,
 )
 from engine.kernels.graph import Backend, Graph, Precision, Run, Settings, Tensors
@@ -184,7 +184,7 @@ def _graph(network: StepNetwork, example: HopInputs) -> Graph:
         names[: len(example.flat)],
         ("codes", "latents", *Decoded._fields),
         # None of it beyond the window: a code or a pose is soon another one in fewer bits.
-        robust=ROBUST,
+        robust=robust(network.window.model),
         rounded=ROUNDED,
         halved=("window",),
     )

@@ -4,6 +4,7 @@ Backends see tensors in and tensors out; the rest of the engine sees windows. Th
 and no backend.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,19 +18,34 @@ from engine.kernels.graph import Graph, Run, Tensors
 PARTS: Final = ("face", "upper", "hands", "lower")
 OUTPUTS: Final = (*(f"latents_{part}" for part in PARTS), *(f"logits_{part}" for part in PARTS))
 
-ROBUST: Final = (
+_ROBUST: Final = (
     r"body\.(self|cross)_attention\.",
-    r"model\.face\..*(self_attn|feed_forward|key_value)",
     r"audio\.blocks\.(?!0\.(outer|around)\b)",
 )
-"""The body's attention, waveform encoders, of the face's decoder what does not look at speech:
-most of the work. What the face asks speech and finds there, the body's perceptrons and its refiners
-lose the most codes; what reads the one channel of a waveform is no faster by it."""
+_FACE_ROBUST: Final = r"(self_attn|feed_forward|key_value)"
 
-ROUNDED: Final = (r"_attn", r"feed_forward", r"mlps")
-"""Attention and feed-forward. The linear maps at the ends, of motion and mask, hints, speech,
-words, scores and latents, are little work and would lose 5 % of the codes by bfloat16; by 8 bits
-that of [motion | mask] alone puts latents 7 % off, as its weights for the two differ in size."""
+
+def robust(model: nn.Module) -> tuple[str, ...]:
+    """Patterns of what bears 8 bits in a gesture transformer, see `Graph`.
+
+    The body's attention, waveform encoders, of the face's decoder what does not look at speech:
+    most of the work. What the face asks speech and finds there, its last layer's keys and values of
+    speech, the body's perceptrons and its refiners lose the most codes; what reads the one channel
+    of a waveform is no faster by it.
+    """
+    named = (name for name, _ in model.named_modules(remove_duplicate=False))
+    looking = [name for name in named if re.search(r"^face\..*cross_attn$", name)]
+    if not looking:
+        return _ROBUST
+    last = re.escape(looking[-1].removeprefix("face."))
+    return (*_ROBUST, rf"model\.face\.(?!{last}\.).*{_FACE_ROBUST}")
+
+
+ROUNDED: Final = (r"_attn", r"feed_forward", r"mlps", r"_hint", r"model\.motion\..*_convolution")
+"""Attention, feed-forward, hints and the convolutions over motion. The linear maps at the ends, of
+motion and mask, speech, words, scores and latents, are little work and would lose 5 % of the codes
+by bfloat16; by 8 bits that of [motion | mask] alone puts latents 7 % off, as its weights for the
+two differ in size."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ def window_graph(model: nn.Module, shape: WindowShape) -> Graph:
     name = "window" if shape.newest is None else f"window-newest{shape.newest}"
     module = FlatWindow(model, shape.newest).eval()
     names = WindowInputs._fields, OUTPUTS
-    return Graph(name, module, tuple(example), *names, robust=ROBUST, rounded=ROUNDED)
+    return Graph(name, module, tuple(example), *names, robust=robust(model), rounded=ROUNDED)
 
 
 class GraphKernel:

@@ -1,9 +1,8 @@
 """What an OpenVINO model multiplies in fewer bits than it came with.
 
-Three ways, the first that a product bears: weights and inputs in 8 bits, by nncf, calibrated on
-real inputs; weights alone in 8 bits where there are few rows of inputs, as it is the reading of the
-weights that takes the time there; bfloat16. Products of two activations, as in attention, stay as
-they are.
+Where there are few rows of inputs, weights alone in 8 bits, as it is the reading of them that takes
+the time there; else weights and inputs in 8 bits, by nncf, calibrated on real inputs, where that is
+borne; else bfloat16. Products of two activations, as in attention, stay as they are.
 """
 
 import contextlib
@@ -45,7 +44,10 @@ def quantized(
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
             # No model type: with TRANSFORMER, nncf 3.4 leaves nothing of this network's body.
-            ignored_scope=nncf.IgnoredScope(delicate(model, graph.robust), validate=False),
+            ignored_scope=nncf.IgnoredScope(
+                [*delicate(model, graph.robust), *_names(_asked_by_few(model, graph))],
+                validate=False,
+            ),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 activations_range_estimator_params=ranges
             ),
@@ -70,21 +72,41 @@ def delicate(model: Any, robust: Sequence[str]) -> list[str]:
     ]
 
 
-def _linear_maps(model: Any, graph: Graph) -> list[Any]:
-    """Products of `graph.rounded` with weights as they came: not those in 8 bits."""
+def _linear_maps(model: Any, patterns: Sequence[str]) -> list[Any]:
+    """Linear maps that are so named, with weights as they came: not those in 8 bits."""
+    found = _weighted(model, "MatMul", patterns)
+    return [op for op in found if not op.get_attributes()["transpose_a"]]
+
+
+def _convolutions(model: Any, patterns: Sequence[str]) -> list[Any]:
+    return _weighted(model, "Convolution", patterns)
+
+
+def _weighted(model: Any, kind: str, patterns: Sequence[str]) -> list[Any]:
     return [
         op
         for op in model.get_ops()
-        if op.get_type_name() == "MatMul"
-        and any(re.search(pattern, op.get_friendly_name()) for pattern in graph.rounded)
+        if op.get_type_name() == kind
+        and any(re.search(pattern, op.get_friendly_name()) for pattern in patterns)
         and op.input_value(1).get_node().get_type_name() == "Constant"
-        and not op.get_attributes()["transpose_a"]
     ]
 
 
+def _asked_by_few(model: Any, graph: Graph) -> list[Any]:
+    """Linear maps of few rows: those that bear 8 bits whole are no quicker by it than by weights
+    of 8 bits, and further off.
+    """
+    maps = _linear_maps(model, (*graph.robust, *graph.rounded))
+    return [op for op in maps if _rows(op) <= ROWS]
+
+
+def _names(ops: Sequence[Any]) -> list[str]:
+    return [op.get_friendly_name() for op in ops]
+
+
 def lighten(openvino: Any, model: Any, graph: Graph, samples: Sequence[Tensors]) -> None:
-    """Let linear maps of `graph.rounded` with few rows of inputs read weights of 8 bits."""
-    found = [op for op in _linear_maps(model, graph) if _rows(op) <= ROWS]
+    """Let linear maps of few rows of inputs read weights of 8 bits."""
+    found = _asked_by_few(model, graph)
     if not found:
         return
     ops, grams = openvino.opset15, _grams(openvino, model, found, _named(graph, samples))
@@ -128,21 +150,24 @@ def _grams(
 
 
 def round_rest(openvino: Any, model: Any, graph: Graph) -> None:
-    """Let linear maps of `graph.rounded` multiply in bfloat16, but for those with 8 bits."""
+    """Let linear maps and convolutions of `graph.rounded` multiply in bfloat16, but for those with
+    8 bits.
+    """
     ops = openvino.opset15
-    for op in _linear_maps(model, graph):
-        name = op.get_friendly_name()
-        product = ops.matmul(
-            ops.convert(op.input_value(0), "bf16"),
-            ops.constant(op.input_value(1).get_node().data, openvino.Type.bf16),
-            False,
-            op.get_attributes()["transpose_b"],
-        )
-        product.set_friendly_name(f"{name}/rounded")
+    for op in [*_linear_maps(model, graph.rounded), *_convolutions(model, graph.rounded)]:
+        name, readers = op.get_friendly_name(), list(op.output(0).get_target_inputs())
+        weights = ops.constant(op.input_value(1).get_node().data, openvino.Type.bf16)
+        op.input(0).replace_source_output(ops.convert(op.input_value(0), "bf16").output(0))
+        op.input(1).replace_source_output(weights.output(0))
+        op.validate_and_infer_types()
+        op.set_friendly_name(f"{name}/rounded")
         # The bound is beyond all values: bare, a conversion from fewer bits is taken for the end of
         # 8-bit numbers and moved to where a product of both kinds cannot be.
         bound = ops.constant(np.float32(_BEYOND))
-        _take_place(op, ops.minimum(ops.convert(product, "f32"), bound))
+        whole = ops.minimum(ops.convert(op, "f32"), bound)
+        whole.set_friendly_name(name)
+        for reader in readers:
+            reader.replace_source_output(whole.output(0))
 
 
 def _take_place(op: Any, other: Any) -> None:

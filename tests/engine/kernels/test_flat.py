@@ -1,13 +1,17 @@
+import re
+
 import pytest
 import torch
 
+from engine.config import FrontEnd
 from engine.errors import ShapeError
 from engine.kernels.base import WindowInputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.flat import OUTPUTS, GraphKernel, draw_window, window_graph
 from engine.kernels.graph import Tensors
+from engine.model.lean import lean
 from tests.engine.kernels.graphs import SHAPE
-from tests.models import tiny_bundle
+from tests.models import tiny_bundle, tiny_published_bundle
 
 
 def test_the_graph_is_the_model_unpacked() -> None:
@@ -23,6 +27,22 @@ def test_the_graph_is_the_model_unpacked() -> None:
 def test_graphs_that_give_other_frames_have_other_names() -> None:
     model = tiny_bundle().gesture
     assert window_graph(model, SHAPE).name == "window-newest2"
+
+
+def test_what_the_face_finds_of_speech_at_last_does_not_bear_8_bits() -> None:
+    model = lean(tiny_published_bundle(FrontEnd.WAVE).gesture)
+    graph = window_graph(model, SHAPE)
+    names = [f"__module.{name}/" for name, _ in graph.module.named_modules(remove_duplicate=False)]
+
+    def bearing(end: str) -> tuple[list[str], list[str]]:
+        ends = [name for name in names if ".face." in name and name.endswith(end)]
+        return [n for n in ends if any(re.search(p, n) for p in graph.robust)], ends
+
+    heard, every = bearing("cross_attn.key_value/")
+    assert heard == every[:-1]
+    assert len(every) > 1
+    attended, every = bearing("self_attn.attention.in_proj/")
+    assert attended == every
 
 
 def test_drawn_windows_differ_and_look_like_live_ones() -> None:
