@@ -35,6 +35,8 @@ def quantized(
     except ImportError as error:
         raise MissingBackendError(f"nncf is not installed; get it by {_GET}") from error
     say(f"quantising {graph.name} on {len(samples)} windows ...")
+    left = delicate(model, graph.robust)
+    few = [op.get_friendly_name() for op in _asked_by_few(model, graph)]
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # nncf draws bars
@@ -44,10 +46,7 @@ def quantized(
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
             # No model type: with TRANSFORMER, nncf 3.4 leaves nothing of this network's body.
-            ignored_scope=nncf.IgnoredScope(
-                [*delicate(model, graph.robust), *_names(_asked_by_few(model, graph))],
-                validate=False,
-            ),
+            ignored_scope=nncf.IgnoredScope([*left, *few], validate=False),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 activations_range_estimator_params=ranges
             ),
@@ -72,21 +71,12 @@ def delicate(model: Any, robust: Sequence[str]) -> list[str]:
     ]
 
 
-def _linear_maps(model: Any, patterns: Sequence[str]) -> list[Any]:
-    """Linear maps that are so named, with weights as they came: not those in 8 bits."""
-    found = _weighted(model, "MatMul", patterns)
-    return [op for op in found if not op.get_attributes()["transpose_a"]]
-
-
-def _convolutions(model: Any, patterns: Sequence[str]) -> list[Any]:
-    return _weighted(model, "Convolution", patterns)
-
-
-def _weighted(model: Any, kind: str, patterns: Sequence[str]) -> list[Any]:
+def _weighted(model: Any, kinds: Sequence[str], patterns: Sequence[str]) -> list[Any]:
+    """Operations of some kinds that are so named, with weights as they came: not in 8 bits."""
     return [
         op
         for op in model.get_ops()
-        if op.get_type_name() == kind
+        if op.get_type_name() in kinds
         and any(re.search(pattern, op.get_friendly_name()) for pattern in patterns)
         and op.input_value(1).get_node().get_type_name() == "Constant"
     ]
@@ -96,12 +86,8 @@ def _asked_by_few(model: Any, graph: Graph) -> list[Any]:
     """Linear maps of few rows: those that bear 8 bits whole are no quicker by it than by weights
     of 8 bits, and further off.
     """
-    maps = _linear_maps(model, (*graph.robust, *graph.rounded))
-    return [op for op in maps if _rows(op) <= ROWS]
-
-
-def _names(ops: Sequence[Any]) -> list[str]:
-    return [op.get_friendly_name() for op in ops]
+    maps = _weighted(model, ("MatMul",), (*graph.robust, *graph.rounded))
+    return [op for op in maps if not op.get_attributes()["transpose_a"] and _rows(op) <= ROWS]
 
 
 def lighten(openvino: Any, model: Any, graph: Graph, samples: Sequence[Tensors]) -> None:
@@ -117,7 +103,9 @@ def lighten(openvino: Any, model: Any, graph: Graph, samples: Sequence[Tensors])
         light = ops.multiply(
             ops.convert(ops.constant(codes.numpy()), "f32"), ops.constant(scales.numpy())
         )
-        _take_place(op, ops.matmul(op.input_value(0), light, False, True))
+        product = ops.matmul(op.input_value(0), light, False, True)
+        product.set_friendly_name(op.get_friendly_name())
+        op.output(0).replace(product.output(0))
 
 
 def _rows(op: Any) -> int:
@@ -154,7 +142,7 @@ def round_rest(openvino: Any, model: Any, graph: Graph) -> None:
     8 bits.
     """
     ops = openvino.opset15
-    for op in [*_linear_maps(model, graph.rounded), *_convolutions(model, graph.rounded)]:
+    for op in _weighted(model, ("MatMul", "Convolution"), graph.rounded):
         name, readers = op.get_friendly_name(), list(op.output(0).get_target_inputs())
         weights = ops.constant(op.input_value(1).get_node().data, openvino.Type.bf16)
         op.input(0).replace_source_output(ops.convert(op.input_value(0), "bf16").output(0))
@@ -168,8 +156,3 @@ def round_rest(openvino: Any, model: Any, graph: Graph) -> None:
         whole.set_friendly_name(name)
         for reader in readers:
             reader.replace_source_output(whole.output(0))
-
-
-def _take_place(op: Any, other: Any) -> None:
-    other.set_friendly_name(op.get_friendly_name())
-    op.output(0).replace(other.output(0))
