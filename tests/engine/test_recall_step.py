@@ -9,13 +9,12 @@ from engine.config import FrontEnd
 from engine.errors import ShapeError
 from engine.kernels.parity import relative_error
 from engine.kernels.registry import Request
-from engine.recall import Ear
 from engine.recall_step import RecallingStep, recalling_step
 from engine.schedule import Schedule
 from engine.statistics import Stage, StageTimings, unwatched
 from engine.step_graph import HopInputs, StepNetwork
 from engine.stream import step_network
-from tests.engine.test_recall import MOVED, live_windows, small
+from tests.engine.test_recall import MOVED, live_windows, noting, small
 from tests.models import tiny_bundle, tiny_published_bundle
 
 SCHEDULE = Schedule(window=64, seed=60, hop=2)
@@ -51,21 +50,14 @@ def test_it_is_its_pieces(
     name: str, library: str, error: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(library)
-    known, heard = list[bool](), Ear._known
-
-    def noted(ear: Ear, audio: torch.Tensor) -> torch.Tensor | None:
-        found = heard(ear, audio)
-        known.append(found is not None)
-        return found
-
     step, pieces, hops = made(name), network().pieces(), live_hops(4)
-    monkeypatch.setattr(Ear, "_known", noted)
+    noted = noting(monkeypatch)
     anew = step(hops[-1].window, hops[-1].history, lambda: None, unwatched)
     for window, history, _ in hops:
         got, expected = (s(window, history, lambda: None, unwatched) for s in (step, pieces))
         assert got.codes.shape == expected.codes.shape
         assert relative_error(expected.decoded.motion, got.decoded.motion) < error
-    assert known == [False, False, True, True, True]
+    assert noted == [False, False, True, True, True]
     assert torch.equal(anew.codes, got.codes)
     torch.testing.assert_close(anew.decoded, got.decoded, atol=1e-5, rtol=1e-4)
 

@@ -14,7 +14,6 @@ from engine.kernels.base import Kernel, WindowOutputs
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.pose import concatenate
-from engine.recall import Ear
 from engine.recall_step import RecallingStep
 from engine.schedule import Schedule
 from engine.step import Stepped
@@ -30,6 +29,7 @@ from exporters.commands.steps import (
     ready_networks,
     real_hops,
 )
+from tests.engine.test_recall import noting
 from tests.engine.test_step_graph import Plain, Taped
 from tests.models import tiny_bundle, tiny_published_bundle
 from tests.sounds import babble
@@ -247,19 +247,12 @@ def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
 
 def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
-    bundle, known = hearing_bundle(), list[bool]()
+    bundle = hearing_bundle()
     networks = ready_networks("onnx", bundle, bundle.config.schedule, lambda _: None)
-    heard = Ear._known
-
-    def noted(ear: Ear, audio: torch.Tensor) -> torch.Tensor | None:
-        found = heard(ear, audio)
-        known.append(found is not None)
-        return found
-
-    monkeypatch.setattr(Ear, "_known", noted)
+    noted = noting(monkeypatch)
     median_s(hop_calls(networks, bundle, bundle.config.schedule))
-    assert known == [False] + [True] * (len(known) - 1)
-    assert len(known) > 10
+    assert noted == [False] + [True] * (len(noted) - 1)
+    assert len(noted) > 10
 
 
 def test_real_hops_are_those_of_a_stream() -> None:
