@@ -1,12 +1,35 @@
-"""Fixtures for all tests, and the skips for what a machine lacks."""
+"""Fixtures for all tests, and the one hook that skips what a machine cannot run."""
 
 from pathlib import Path
 
 import pytest
 
+from tests import capabilities
+
 pytest_plugins = ["tests.fixtures_sound"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--bare", action="store_true", help="run without the optional programs and libraries"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, capability in capabilities.CAPABILITIES.items():
+        config.addinivalue_line("markers", f"{name}: needs {capability.needs}")
+    if config.getoption("--bare"):
+        capabilities.hide()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = [m.name for m in item.iter_markers() if m.name in capabilities.CAPABILITIES]
+        reasons = [reason for name in names if (reason := capabilities.missing(name))]
+        if reasons:
+            item.add_marker(pytest.mark.skip(reason="; ".join(sorted(set(reasons)))))
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +39,5 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """Reference models and recordings beside the checkout; tests that need them skip elsewhere."""
-    directory = ROOT.parent / "shared"
-    if not directory.is_dir():
-        pytest.skip("no reference material in ../shared")
-    return directory
+    """Reference models and recordings beside the checkout; for tests marked `reference`."""
+    return ROOT.parent / "shared"
