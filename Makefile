@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev
 # installed in place, so a change of the sources needs nothing.
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	$(PIP) $(TORCH)
-	$(PIP) -e '.[mic,viewer]'
+	$(PIP) -e '.[mic,openvino,viewer]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

@@ -98,7 +98,7 @@ class LiveSession:
     @property
     def output_format(self) -> PoseFormat:
         """What the sinks are given."""
-        return replace(self._stream.format, clock=self.output)
+        return replace(self._stream.format, clock=self.output, hop=self._stream.schedule.hop)
 
     def heard_s(self, sample: int) -> float:
         """When `sample` was recorded, in monotonic seconds; NaN before the stream has begun."""

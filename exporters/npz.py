@@ -2,7 +2,7 @@
 
 BEAT2's keys are poses (axis-angle), trans, expressions, betas, model, gender, mocap_frame_rate;
 ours add face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
-hand_reference and the skeleton's names, parents and rest offsets. What they mean when read is the
+hand_reference, hop and the skeleton's names, parents and rest offsets. What they mean when read is the
 business of `engine.clip`.
 
 While frames come they go into a spool file beside the target, so memory stays bounded; `close`
@@ -208,7 +208,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 
 def _constants(fmt: PoseFormat, first_frame: int) -> dict[str, Any]:
-    return {
+    hop = {} if fmt.hop is None else {"hop": fmt.hop}
+    return hop | {
         "betas": np.zeros(_BETAS, np.float32),
         "model": "smplx2020",
         "gender": "neutral",

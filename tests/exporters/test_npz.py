@@ -89,6 +89,7 @@ def test_other_formats_survive(make_frame, events, tmp_path):
         clock=FrameClock(24000, 60),
         face=FLAME_100,
         hand_reference=HandReference.SMPLX_MEAN,
+        hop=2,
     )
     record(tmp_path / "clip.npz", [make_frame(0, 100)], events, fmt)
     assert read_npz(tmp_path / "clip.npz").format == fmt
