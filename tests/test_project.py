@@ -61,7 +61,7 @@ def test_console_scripts_exist() -> None:
         assert f"def {function}(" in source
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no executable bit")
+@pytest.mark.posix
 def test_the_ci_script_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert text(".ci/run").rstrip().endswith("exec make test")

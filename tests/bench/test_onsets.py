@@ -21,8 +21,8 @@ def clicks(at: list[float], seconds: float = 8.0) -> np.ndarray:
     return sound
 
 
+@pytest.mark.librosa
 def test_onsets_are_counted_from_the_cut():
-    pytest.importorskip("librosa")
     found = onset_times(clicks([1.0, 3.0, 4.5, 7.0]), 240, CLOCK)
     # Two seconds are cut off at both ends.
     away = np.abs(found[:, None] - np.array([1.0, 2.5]))

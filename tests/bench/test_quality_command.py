@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
 from bench.__main__ import main
 from tests.material import waving
 from training.data.clips import save_clip
@@ -90,9 +89,9 @@ def test_an_archive_is_no_array(folders, tmp_path, capsys) -> None:
     assert "expected an array [55]" in capsys.readouterr().err
 
 
+@pytest.mark.librosa
 @pytest.mark.reference
 def test_the_real_take_against_itself(shared_dir: Path, capsys) -> None:
-    pytest.importorskip("librosa")
     take = shared_dir / "data" / "beat2"
     more = ["--mean-speeds", str(take / "mean_vel_smplxflame_30.npy")]
     assert main(run((take, take), "--json", *more)) == 0

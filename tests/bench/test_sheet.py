@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from bench.__main__ import main
+from bench.sheet import bvh_sheet, clip_sheet, stroke_frames
 from engine import rotation as rot
 from engine.errors import ConfigError
 from engine.pose import Motion, PoseChunk, PoseFormat
@@ -13,10 +15,6 @@ from tests.disguise import disguised
 from training.data.clips import save_clip
 from training.sources.bvh import write_bvh
 from training.sources.bvh_figure import bvh_of
-
-pytest.importorskip("matplotlib")
-from bench.__main__ import main
-from bench.sheet import bvh_sheet, clip_sheet, stroke_frames
 
 
 def raising(frames=90):
