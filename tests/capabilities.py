@@ -169,6 +169,7 @@ CAPABILITIES: dict[str, Capability] = {
     "gpu": Capability("a CUDA device", check=_has_gpu),
     "librosa": Capability("librosa", libraries=("librosa",)),
     "linux": Capability("Linux with /proc", check=Path("/proc/self/task").is_dir),
+    "make": Capability("GNU make", programs=("make",)),
     "matplotlib": Capability("matplotlib", libraries=("matplotlib",)),
     "nncf": Capability("nncf and OpenVINO", libraries=("nncf", "openvino")),
     "no_gpu": Capability("a machine without a CUDA device", check=lambda: not _has_gpu()),
@@ -203,7 +204,7 @@ CAPABILITIES: dict[str, Capability] = {
     "viewer": Capability("viser and trimesh", libraries=("viser", "trimesh")),
 }
 
-NEEDED_TO_BUILD = {"git"}
+NEEDED_TO_BUILD = {"git", "make"}
 OPTIONAL_LIBRARIES = {name for c in CAPABILITIES.values() for name in c.libraries}
 OPTIONAL_PROGRAMS = {name for c in CAPABILITIES.values() for name in (*c.programs, *c.one_of)}
 # ffmpeg is in no test: it is hidden because libraries look for it and go another way without it.

@@ -114,6 +114,17 @@ def test_console_scripts_exist() -> None:
 
 
 @pytest.mark.posix
-def test_the_ci_script_can_be_run() -> None:
+def test_the_ci_script_can_be_run_and_tests_twice() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert text(".ci/run").rstrip().endswith("exec make test")
+    bare, everything = text(".ci/run").splitlines()[-2:]
+    assert bare == """make test PYTEST_ARGS='--bare -m "not slow"'"""
+    assert everything == "exec make test"
+
+
+def test_the_ci_script_installs_what_tests_need_and_extras_there_are() -> None:
+    script = text(".ci/run")
+    packages = "chromium espeak-ng flite git g++ liblo-tools make pulseaudio python3-venv strace"
+    assert set(packages.split()) <= set(script.split())
+    (extras,) = re.findall(r"EXTRAS:-(\S+)}", script)
+    assert set(extras.split(",")) <= set(PROJECT["project"]["optional-dependencies"])
+    assert {"dev", "text"} <= set(extras.split(","))
