@@ -11,17 +11,22 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 HIDDEN = frozenset(os.environ.get("BARE_LIBRARIES", "").split(","))
+INSTALLED = ("site-packages", "dist-packages")
 
 
 class BarePathFinder(PathFinder):
-    """The finder of installed modules, without the hidden ones."""
+    """The finder of modules, which does not see the hidden ones where libraries are installed.
+
+    A stand-in that a test puts elsewhere on the path is found.
+    """
 
     @classmethod
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] in HIDDEN:
-            return None
+            places = sys.path if path is None else path
+            path = [place for place in places if not place.endswith(INSTALLED)]
         return super().find_spec(fullname, path, target)
 
 

@@ -43,6 +43,7 @@ def test_nothing_but_json_when_asked(folders, capsys) -> None:
     assert set(json.loads(line)) >= {"pred", "gt", "both", "notes"}
 
 
+@pytest.mark.matplotlib
 def test_everything_at_once(folders, tmp_path, capsys) -> None:
     np.save(tmp_path / "speeds.npy", np.full(55, 0.2))
     weights = str(tmp_path / "fgd.safetensors")
