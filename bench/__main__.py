@@ -35,6 +35,7 @@ from bench.streams import add_command as add_streams_command
 from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
+from engine.version import version_line
 from exporters.commands.common import guarded, load_for_use
 from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
 
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emage-bench", description=__doc__)
+    parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
     figures = commands.add_parser("figures", help="the pictures in README")

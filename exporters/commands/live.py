@@ -20,6 +20,7 @@ from engine.live import LiveSession, SessionHooks
 from engine.pose import PoseSink
 from engine.statistics import Summary
 from engine.stream import GestureStream
+from engine.version import version_line
 from exporters.address import Address, parse_address
 from exporters.commands.common import (
     add_model_options,
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--list-devices", action="store_true")
     parser.add_argument("--json", action="store_true", help="last line: the summary as JSON")
+    parser.add_argument("--version", action="version", version=version_line())
     return parser
 
 

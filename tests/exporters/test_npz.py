@@ -219,7 +219,7 @@ def test_killed_half_way_leaves_the_earlier_clip(make_frame, events, tmp_path, r
     assert [p.name for p in tmp_path.iterdir()] == ["clip.npz"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+@pytest.mark.posix
 def test_interrupted_gives_a_whole_file(tmp_path, root):
     stopped_by(signal.SIGINT, tmp_path / "clip.npz", root)
     motion = read_npz(tmp_path / "clip.npz")

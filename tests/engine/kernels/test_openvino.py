@@ -24,8 +24,8 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
         OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())
 
 
+@pytest.mark.openvino
 def test_results_follow_the_inputs_and_are_not_written_again() -> None:
-    pytest.importorskip("openvino")
     graph = small_graph()
     run = OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
     first = run(graph.example)
@@ -35,8 +35,8 @@ def test_results_follow_the_inputs_and_are_not_written_again() -> None:
     torch.testing.assert_close(first, graph.module(*graph.example))
 
 
+@pytest.mark.openvino
 def test_what_was_converted_is_kept_and_a_damaged_file_made_anew(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
     graph, told = small_graph(), list[str]()
     settings = Settings(folder=tmp_path / "deep", say=told.append)
     backend = OpenVinoBackend(Precision.FP32)
@@ -55,8 +55,8 @@ def test_what_was_converted_is_kept_and_a_damaged_file_made_anew(tmp_path: Path)
     assert not list((tmp_path / "deep").iterdir())
 
 
+@pytest.mark.openvino
 def test_where_nothing_can_be_kept_compiled_it_runs_all_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
     graph, settings = small_graph(), Settings(folder=tmp_path)
     backend = OpenVinoBackend(Precision.FP32)
     backend.prepare(graph, settings)
@@ -72,22 +72,22 @@ class Broken(nn.Module):
         raise RuntimeError("no such operator\nand more")
 
 
+@pytest.mark.openvino
 def test_what_cannot_be_converted_is_a_kernels_error() -> None:
-    pytest.importorskip("openvino")
     graph = dataclasses.replace(small_graph(), module=Broken())
     with pytest.raises(KernelError, match="OpenVINO cannot convert sums: "):
         OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
 
 
+@pytest.mark.openvino
 def test_int8_wants_real_inputs() -> None:
-    pytest.importorskip("openvino")
     with pytest.raises(KernelError, match="calibrate"):
         OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())
 
 
+@pytest.mark.nncf
 @pytest.mark.slow
 def test_int8_is_near(tmp_path: Path) -> None:
-    pytest.importorskip("nncf")
     graph = tiny_graph(samples=6)
     settings = Settings(folder=tmp_path)
     run = OpenVinoBackend(Precision.INT8).prepare(graph, settings)

@@ -55,12 +55,10 @@ class Attending(nn.Module):
         return (self.out((queries @ keys.transpose(1, 2)).softmax(-1) @ frames),)
 
 
+@pytest.mark.bfloat16
+@pytest.mark.nncf
 @pytest.mark.slow
 def test_what_does_not_bear_8_bits_may_multiply_in_bfloat16(tmp_path: Path) -> None:
-    openvino = pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this processor does not multiply in bfloat16")
     torch.manual_seed(0)
     samples = [(torch.randn(1, 16, 16),) for _ in range(6)]
     module = Attending().eval()
@@ -93,9 +91,9 @@ class Few(nn.Module):
         return self.few(last), self.also(last), self.many(seen)
 
 
+@pytest.mark.nncf
 @pytest.mark.slow
 def test_what_few_rows_ask_reads_weights_of_8_bits(tmp_path: Path) -> None:
-    pytest.importorskip("nncf")
     torch.manual_seed(0)
     mixed = torch.randn(8, 64)  # inputs are related, as those of networks are
     samples = [(torch.randn(1, 8, 8) @ mixed,) for _ in range(24)]

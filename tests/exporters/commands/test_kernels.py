@@ -151,8 +151,8 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     assert watched() is None
 
 
+@pytest.mark.onnx
 def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
-    pytest.importorskip("onnxruntime")
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     told: list[str] = []
 

@@ -152,7 +152,7 @@ def next_frame(client: WebSocketClient) -> PoseFrame:
     return message
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_cleanly(model: Path, tmp_path: Path, name: signal.Signals) -> None:
     speech, out = tmp_path / "long.wav", tmp_path / "out.npz"

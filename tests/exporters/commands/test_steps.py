@@ -181,11 +181,9 @@ def test_auto_takes_no_coarse_kernel_that_is_seen(monkeypatch: pytest.MonkeyPatc
     assert automatic(monkeypatch, Shelf())[0] == "onnx"
 
 
-@pytest.mark.parametrize("name", ["eager", "onnx"])
+@pytest.mark.parametrize("name", ["eager", pytest.param("onnx", marks=pytest.mark.onnx)])
 def test_hops_are_timed_as_they_are_computed(name: str) -> None:
     bundle = tiny_bundle()
-    if name != "eager":
-        pytest.importorskip("onnxruntime")
     networks = ready_networks(name, bundle, bundle.config.schedule, lambda text: None)
     first, second = hop_calls(networks, bundle, bundle.config.schedule)
     stepped, other = first(), second()
@@ -210,8 +208,8 @@ def test_auto_finds_something_here() -> None:
     np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
 
 
+@pytest.mark.openvino
 def test_openvino_computes_whole_hops() -> None:
-    pytest.importorskip("openvino")
     bundle, told = tiny_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
     assert networks["step"] is not None
@@ -226,8 +224,8 @@ def hearing_bundle() -> Bundle:
     return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
 
 
+@pytest.mark.openvino
 def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
-    pytest.importorskip("openvino")
     bundle, told = hearing_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
     assert isinstance(networks["step"], RecallingStep)
@@ -235,9 +233,9 @@ def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
     np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
 
 
+@pytest.mark.nncf
 @pytest.mark.slow
 def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
-    pytest.importorskip("nncf")
     bundle, told = tiny_bundle(), list[str]()
     networks = ready_networks("openvino-int8", bundle, bundle.config.schedule, told.append)
     assert networks["step"] is not None
@@ -245,8 +243,8 @@ def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
     np.testing.assert_allclose(moved(networks), moved(None), atol=0.2)
 
 
+@pytest.mark.onnx
 def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime")
     bundle = hearing_bundle()
     networks = ready_networks("onnx", bundle, bundle.config.schedule, lambda _: None)
     noted = noting(monkeypatch)
