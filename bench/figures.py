@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.strokes import wrist_speed
 from engine.pose import Motion
+from engine.privacy import stay_private
 from engine.skeleton import SMPLX_55
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
@@ -21,6 +22,7 @@ _VIEWS = {"front": (0, 1), "side": (2, 1)}
 
 
 def _pyplot() -> Any:
+    stay_private()
     import matplotlib
 
     matplotlib.use("Agg")

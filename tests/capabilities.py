@@ -78,6 +78,7 @@ CAPABILITIES: dict[str, Capability] = {
     "gpu": Capability("a CUDA device", has_gpu),
     "librosa": Capability("librosa", lambda: has_library("librosa")),
     "linux": Capability("Linux", lambda: sys.platform == "linux"),
+    "localedef": Capability("localedef", lambda: has_program("localedef")),
     "matplotlib": Capability("matplotlib", lambda: has_library("matplotlib")),
     "nncf": Capability("nncf", lambda: has_library("nncf", "openvino")),
     "no_gpu": Capability("a machine without a CUDA device", lambda: not has_gpu()),
