@@ -154,7 +154,5 @@ def privacy_command(options: argparse.Namespace) -> int:
             for problem in (*found.contacts, *found.files):
                 say(f"    {problem}")
     if bad:
-        raise GestureError(
-            f"{bad} commands contact other hosts or leave files; see the lines above"
-        )
+        raise GestureError(f"{bad} commands contact other hosts or leave files, see above")
     return 0
