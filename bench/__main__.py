@@ -22,6 +22,8 @@ from bench.latency import add_command as add_latency_command
 from bench.latency import latency_command, read_speech
 from bench.memory import add_command as add_memory_command
 from bench.memory import memory_command
+from bench.privacy import add_command as add_privacy_command
+from bench.privacy import privacy_command
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
+    add_privacy_command(commands)
     figures = commands.add_parser("figures", help="the pictures in README")
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
@@ -126,6 +129,7 @@ _COMMANDS = {
     "streams": streams_command,
     "starter": starter_command,
     "memory": memory_command,
+    "privacy": privacy_command,
     "soak": soak_command,
 }
 

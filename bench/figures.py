@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.strokes import wrist_speed
 from engine.errors import ConfigError
 from engine.pose import Motion
+from engine.privacy import stay_private
 from engine.skeleton import SMPLX_55
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
@@ -23,6 +24,7 @@ _VIEWS = {"front": (0, 1), "side": (2, 1)}
 
 def _pyplot() -> Any:
     """The drawing interface of matplotlib; ConfigError where that is missing."""
+    stay_private()
     try:
         import matplotlib
     except ImportError as error:

@@ -169,6 +169,7 @@ CAPABILITIES: dict[str, Capability] = {
     "gpu": Capability("a CUDA device", check=_has_gpu),
     "librosa": Capability("librosa", libraries=("librosa",)),
     "linux": Capability("Linux with /proc", check=Path("/proc/self/task").is_dir),
+    "localedef": Capability("localedef (locales)", programs=("localedef",)),
     "make": Capability("GNU make", programs=("make",)),
     "matplotlib": Capability("matplotlib", libraries=("matplotlib",)),
     "nncf": Capability("nncf and OpenVINO", libraries=("nncf", "openvino")),

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine import cache
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Settings
 from engine.kernels.onnx import OnnxBackend, open_onnx, write_onnx
@@ -31,6 +32,17 @@ def test_the_export_is_kept(tmp_path: Path) -> None:
         run = OnnxBackend().prepare(graph, settings)
         torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
     assert len(told) == 1
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    for made, damaged in enumerate((whole[:-1], b"", whole[:50] + b"x" + whole[51:]), start=2):
+        kept.write_bytes(damaged)
+        run = OnnxBackend().prepare(graph, settings)
+        torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
+        assert len(told) == made
+    cache.write(kept, b"whole, and no graph", told.append)
+    run = OnnxBackend().prepare(graph, settings)
+    torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
+    assert cache.read(kept) == whole[:-32]
 
 
 @pytest.mark.onnx

@@ -23,6 +23,7 @@ from exporters.commands.automatic import CANDIDATES
 from exporters.commands.kernels import spared
 from exporters.commands.steps import (
     Networks,
+    choose_kernel,
     hop_calls,
     in_rows,
     median_s,
@@ -164,7 +165,28 @@ def test_auto_takes_the_fastest_hop_and_tries_once(monkeypatch: pytest.MonkeyPat
 def test_auto_passes_over_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     name, told = automatic(monkeypatch, Shelf(refused="openvino", missing="cudagraph"))
     assert name == "onnx"
-    assert told[0] == "note: cudagraph is not installed"
+    assert told[0].startswith("kernel auto: timing a hop by each kernel, once")
+    assert told[1:] == [
+        "kernel auto: onnx (eager 3000.0 ms, openvino-bf16 9000.0 ms, onnx 2000.0 ms a hop); "
+        "not timed: cudagraph (is not installed); openvino (refused)"
+    ]
+
+
+def test_auto_says_what_its_time_did_not_suffice_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_BUDGET_S", -1.0)
+    name, told = automatic(monkeypatch, Shelf())
+    assert name == "eager"
+    assert told[1].endswith(f"not timed: {', '.join(CANDIDATES)} (-1 s were over)")
+
+
+def test_what_auto_found_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    automatic(monkeypatch, Shelf(missing="cudagraph"))
+    bundle, told = tiny_bundle(), list[str]()
+    choice = choose_kernel(bundle, bundle.config.schedule, told.append)
+    assert told == []
+    assert choice.kernel == "openvino"
+    assert choice.ms == {"eager": 3000, "openvino": 1000, "openvino-bf16": 9000, "onnx": 2000}
+    assert choice.untried == {"cudagraph": "is not installed"}
 
 
 def test_what_auto_chose_before_and_does_not_run_is_chosen_anew(
