@@ -19,6 +19,7 @@ _SHOWN = ("strokes a minute", "strokes near a stress, over chance", "strokes nea
 
 def late_words(bundle: Bundle, parts: Sequence[Part], late_s: Sequence[float]) -> Rows:
     """The numbers of each way in which words come, by its name."""
+    ways: dict[str, tuple[bool, float | None]]
     ways = {"no words": (False, None), "known ahead": (True, None)}
     ways |= {f"{by:g} s late": (True, by) for by in late_s}
     return {

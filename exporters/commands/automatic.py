@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from engine.bundle import Bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.registry import KERNEL_NAMES
 from engine.schedule import Schedule
+from engine.threads import graph_threads
 from exporters.commands.kernels import Say, machine, model_folder, window_shape
 
 CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
@@ -57,5 +56,6 @@ def remember(bundle: Bundle, schedule: Schedule, times: Mapping[str, float], say
 
 def _file(bundle: Bundle, schedule: Schedule) -> Path:
     shape = window_shape(bundle, schedule)
-    key = hashlib.sha256(f"{machine()} {shape} {torch.get_num_threads()} of hops".encode())
+    threads = graph_threads(bundle.gesture)
+    key = hashlib.sha256(f"{machine()} {shape} {threads} of hops".encode())
     return model_folder(bundle) / f"auto_{key.hexdigest()[:16]}.json"
