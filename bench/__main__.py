@@ -33,7 +33,7 @@ from bench.soak import add_command as add_soak_command
 from bench.soak import soak_command
 from bench.starter.command import add_command as add_starter_command
 from bench.starter.command import starter_command
-from bench.starter.talks import limited, read_parts
+from bench.starter.talks import Part, limited, read_parts, synthetic_parts
 from bench.streams import add_command as add_streams_command
 from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
@@ -98,18 +98,19 @@ def _add_strokes_command(commands: Any) -> None:
         type=float,
         nargs="+",
         metavar="S",
-        help="instead, on the voices of --speech and --beat2: no words, words known ahead, and "
-        "words known so many seconds after their end",
+        help="instead: with no words, words known ahead, and words known so many seconds after "
+        "their end",
     )
-    strokes.add_argument("--speech", type=Path, metavar="DIR", help="with --late: as of starter")
-    strokes.add_argument("--beat2", type=Path, metavar="DIR", help="with --late: as of starter")
+    for name in ("--speech", "--beat2"):
+        strokes.add_argument(
+            name, type=Path, metavar="DIR", help="with --late: the voices of `starter`"
+        )
 
 
 def _strokes(options: argparse.Namespace) -> int:
     bundle = load_for_use(options.model)
     if options.late:
-        parts = read_parts(options.speech, options.beat2, _LATE_UTTERANCES)
-        parts = limited([part for part in parts if part.told], options.minutes * 60)
+        parts = _late_parts(options)
         rows = late_words(bundle, parts, options.late)
         print(late_table(rows))
         seconds = round(sum(part.speech.duration for part in parts), 1)
@@ -118,6 +119,15 @@ def _strokes(options: argparse.Namespace) -> int:
         return 0
     print(json.dumps(stroke_report(bundle, options.minutes * 60, options.seed)))
     return 0
+
+
+def _late_parts(options: argparse.Namespace) -> list[Part]:
+    """Voices with words: those of the folders that are given, else synthetic ones of the test."""
+    seconds = options.minutes * 60
+    if options.speech is None and options.beat2 is None:
+        return limited(synthetic_parts(seconds), seconds)
+    parts = read_parts(options.speech, options.beat2, _LATE_UTTERANCES)
+    return limited([part for part in parts if part.told], seconds)
 
 
 def _figures(options: argparse.Namespace) -> int:

@@ -38,3 +38,13 @@ def test_the_strokes_command_measures_late_words(
     assert asked == [(None, Path("takes"), 8)]
     assert report["speech_s"] == 3.0
     assert [*report["words"]] == ["no words", "known ahead", "0.3 s late"]
+
+
+def test_synthetic_voices_speak_where_no_folder_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "synthetic_parts", lambda seconds: voices()[:1])
+    save_bundle(tiny_bundle(), tmp_path)
+    arguments = ["strokes", "--model", str(tmp_path), "--late", "0.3", "--minutes", "0.025"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["speech_s"] == 1.5
