@@ -143,14 +143,17 @@ class CueConfig:
 
     lead: frames from setting out to the stressed vowel, which has to be foreseen. threshold: the
     score (a logit) from which on they set out: the lower, the more strokes. wordless: the same
-    while no words are known, when scores are lower; as threshold unless given. sharpness: of that
-    decision, by score. apart: frames in which they set out but once. memory: frames for which the
-    body is told that they did.
+    where no words are known, when scores are lower; as threshold unless given. word_reach: frames
+    from a frame to the nearest known word up to which `threshold` holds, and beyond which
+    `wordless` does; None: `threshold` holds in all frames of a window that has a known word.
+    sharpness: of that decision, by score. apart: frames in which they set out but once. memory:
+    frames for which the body is told that they did.
     """
 
     lead: int = 3
     threshold: float = 0.0
     wordless: float | None = None
+    word_reach: int | None = None
     sharpness: float = 8.0
     apart: int = 12
     memory: int = 16
@@ -159,6 +162,8 @@ class CueConfig:
         _at_least_one(self, "memory")
         require(self.apart >= 2, "apart", "at least 2", self.apart)
         require(self.lead >= 0, "lead", "0 or more", self.lead)
+        reach = self.word_reach
+        require(reach is None or reach >= 0, "word_reach", "0 or more", reach)
         require(self.sharpness > 0.0, "sharpness", "above 0", self.sharpness)
 
 

@@ -27,7 +27,7 @@ LAYERS = (
     ("clock", "mapping", "rotation"),
     ("skeleton", "face"),
     ("pose", "layout"),
-    ("clip", "config", "schedule", "sampling", "statistics", "pace", "finish"),
+    ("clip", "config", "schedule", "sampling", "statistics", "pace", "finish", "threads"),
     ("audio", "text", "kernels"),
     ("model", "smoothing", "state"),
     ("bundle", "decoder"),

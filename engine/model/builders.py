@@ -132,6 +132,7 @@ def _cue(config: GestureConfig) -> StrokeCue | None:
         nn.Conv1d(1, width, cue.memory),
         threshold=cue.threshold,
         wordless=cue.threshold if cue.wordless is None else cue.wordless,
+        word_reach=cue.word_reach,
         sharpness=cue.sharpness,
         apart=cue.apart,
     )

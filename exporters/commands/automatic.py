@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from engine import cache
 from engine.bundle import Bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.registry import KERNEL_NAMES
 from engine.schedule import Schedule
+from engine.threads import graph_threads
 from exporters.commands.kernels import Say, machine, model_folder, window_shape
 
 CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
@@ -76,6 +75,6 @@ def remember(bundle: Bundle, schedule: Schedule, choice: Choice, say: Say) -> No
 
 def _file(bundle: Bundle, schedule: Schedule) -> Path | None:
     folder, shape = model_folder(bundle), window_shape(bundle, schedule)
-    key = f"{machine()} {shape} {schedule} {torch.get_num_threads()} of hops"
+    key = f"{machine()} {shape} {schedule} {graph_threads(bundle.gesture)} of hops"
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return None if folder is None else folder / f"auto_{digest}.json"

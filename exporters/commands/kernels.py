@@ -45,6 +45,7 @@ from engine.recall import plan, recalling_kernel, shifts
 from engine.schedule import Schedule
 from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words
+from engine.threads import graph_threads
 from exporters.commands.memory import PageOut
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
@@ -111,7 +112,8 @@ def real_windows(
     hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
     every = min(max(1, hops // count), apart)
     recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), every)
-    stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
+    threads = torch.get_num_threads()  # those of the stream that this is recorded for
+    stream = GestureStream(bundle, schedule=schedule, kernel=recorder, threads=threads)
     stream.feed_words(read_words(words))
     stream.feed_audio(samples)
     while len(recorder.windows) < count and stream.next_chunk() is not None:
@@ -175,15 +177,15 @@ def _processor() -> str:
 
 
 def graph_settings(bundle: Bundle, say: Say) -> Settings:
-    """Where a backend keeps what it makes of `bundle`; threads are those of PyTorch."""
+    """Where a backend keeps what it makes of `bundle`; threads: see `engine.threads`."""
     folder = model_folder(bundle)
     if folder is None:
         cache.note_unkept(None, "no home folder; set XDG_CACHE_HOME", say)
-    return Settings(torch.get_num_threads(), folder, say, machine())
+    return Settings(graph_threads(bundle.gesture), folder, say, machine())
 
 
 def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1) -> Request:
-    """What any backend needs to make a kernel of `bundle`; threads are those of PyTorch."""
+    """What any backend needs to make a kernel of `bundle`; threads: see `engine.threads`."""
     settings = graph_settings(bundle, say)
     return Request(
         window_shape(bundle, schedule, rows),
@@ -258,17 +260,6 @@ def moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
     """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
     return bundle if kernel.name == EagerKernel.name else without_network(bundle)
-
-
-def leave_cores_to(kernel: Kernel) -> None:
-    """Bind PyTorch to one thread where a graph computes with threads of its own.
-
-    What is left to PyTorch in a hop is small, and its other threads, once called, wait for more by
-    spinning on the cores that the graph needs. What torch.compile made runs on PyTorch's threads,
-    and would be compiled again for another number of them.
-    """
-    if kernel.name not in (EagerKernel.name, "compile"):
-        torch.set_num_threads(1)
 
 
 def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Decoder:

@@ -30,7 +30,7 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import leave_cores_to, spared
+from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.priority import go_first
 from exporters.commands.steps import add_kernel_option, ready_networks
@@ -203,7 +203,6 @@ def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureS
         seed=options.seed,
         events=events,
     )
-    leave_cores_to(networks["kernel"])
     return stream, bundle.config.name
 
 

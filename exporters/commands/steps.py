@@ -35,6 +35,7 @@ from engine.step import Draw, HopStep, PiecewiseStep, Stepped
 from engine.step_graph import HopInputs, StepNetwork, graph_step
 from engine.stream import GestureStream, step_network
 from engine.text.files import read_words
+from engine.threads import set_threads
 from exporters.commands.automatic import CANDIDATES, Choice, chosen, remember, remembered
 from exporters.commands.kernels import (
     CLIP,
@@ -104,7 +105,8 @@ def real_hops(
 ) -> list[HopInputs]:
     """`count` hops at most of a clip of real speech, as a live stream computes them."""
     recorder = HopRecorder(step_network(bundle, schedule).eval().pieces(), _APART)
-    stream = GestureStream(bundle, schedule=schedule, step=recorder)
+    threads = torch.get_num_threads()  # those of the stream that this is recorded for
+    stream = GestureStream(bundle, schedule=schedule, step=recorder, threads=threads)
     stream.feed_words(read_words(words))
     # No more of the clip than is needed: this is done at every start.
     frames = (count * _APART + 1) * schedule.hop + schedule.lookahead
@@ -274,6 +276,7 @@ def choose_kernel(bundle: Bundle, schedule: Schedule, say: Say, *, again: bool =
 
 def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> Choice:
     """The times of those that run here and match, until the time is used up."""
+    set_threads(bundle.gesture, EagerKernel.name)
     eager = made_networks(EagerKernel.name, bundle, schedule, say)
     times = {EagerKernel.name: median_s(hop_calls(eager, bundle, schedule))}
     untried: dict[str, str] = {}

@@ -18,10 +18,8 @@ from engine.schedule import Schedule
 from engine.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
-    Recorder,
     batched,
     kernel_request,
-    leave_cores_to,
     made_kernel,
     model_folder,
     real_windows,
@@ -122,19 +120,13 @@ def test_windows_of_batches_have_other_rows() -> None:
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
-def test_only_a_graph_takes_the_cores_of_pytorch() -> None:
-    before = torch.get_num_threads()
-    eager = EagerKernel(torch.nn.Identity())
-    graph = Recorder(eager)
-    graph.name = "openvino"
+def test_recording_windows_leaves_the_threads_as_they_are(tmp_path: Path) -> None:
+    bundle, before = tiny_bundle(), torch.get_num_threads()
     try:
-        torch.set_num_threads(2)
-        for name in ("eager", "compile"):  # which is compiled again for another number
-            eager.name = name
-            leave_cores_to(eager)
-            assert torch.get_num_threads() == 2
-        leave_cores_to(graph)
-        assert torch.get_num_threads() == 1
+        torch.set_num_threads(3)
+        real_windows(bundle, bundle.config.schedule, 1, *clip(tmp_path))
+        assert torch.get_num_threads() == 3
+        assert kernel_request(bundle, bundle.config.schedule, print).settings.threads == 3
     finally:
         torch.set_num_threads(before)
 
