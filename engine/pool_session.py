@@ -50,8 +50,8 @@ class Guest:
 class PoolSession:
     """Runs `pool` from `start` to `stop`. delay_s: by when a frame is wanted after its sound.
 
-    Raises nothing for faults of real time: they are counted in `events`. What a guest's `deliver`
-    raises ends that guest's stream, counted as LOST_DEVICE; what the pool raises ends the session:
+    Raises nothing for faults of real time: they are counted in `events`. What a guest's sound, words
+    or `deliver` raise ends that guest's stream, counted as LOST_DEVICE; what the pool raises ends the session:
     all guests are over, and every later call raises a GestureError.
     """
 
@@ -121,7 +121,20 @@ class PoolSession:
     def _send(self, guest: Guest, act: Callable[[], None]) -> None:
         """Have something done to a guest in its turn, unless it is gone by then."""
         self._check()
-        self._inbox.put(lambda: act() if self._guests.get(guest.slot) is guest else None)
+        self._inbox.put(lambda: self._do(guest, act))
+
+    def _do(self, guest: Guest, act: Callable[[], None]) -> None:
+        if self._guests.get(guest.slot) is guest:
+            try:
+                act()
+            except Exception as error:  # such as sound of the wrong shape
+                self._end(guest, error)
+
+    def _end(self, guest: Guest, error: BaseException) -> None:
+        self._events.count(LOST_DEVICE)
+        guest.error = error
+        self._close(guest)
+        guest.over.set()
 
     def _check(self) -> None:
         if self._error is not None:
@@ -207,10 +220,7 @@ class PoolSession:
             try:
                 guest.deliver(chunk)
             except BaseException as error:
-                self._events.count(LOST_DEVICE)
-                guest.error = error
-                self._close(guest)
-                guest.over.set()
+                self._end(guest, error)
 
     def _see_off(self) -> None:
         for guest in [g for slot, g in self._guests.items() if self._pool.is_over(slot)]:
