@@ -2,19 +2,18 @@
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.audio.player import Player
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource, MicSource, StdinSource, WavSource, list_devices
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ExportError, as_gesture_error
 from engine.events import EventCounter
 from engine.live import LiveSession, SessionHooks
 from engine.pose import PoseSink
@@ -34,6 +33,7 @@ from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.priority import go_first
 from exporters.commands.steps import add_kernel_option, ready_networks
+from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -47,7 +47,9 @@ DEMO_WORDS = ASSETS / "demo.tsv"
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `emage-live`; returns the exit status."""
     options = _parser().parse_args(argv)
-    return guarded(_devices) if options.list_devices else guarded(_live, options)
+    with stoppable() as stopping:
+        return guarded(_devices) if options.list_devices else guarded(_live, options, stopping)
+    return 0  # asked to end before the session began
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,18 +148,19 @@ class DemoSource:
         self._now.close()
 
 
-def _live(options: argparse.Namespace) -> int:
+def _live(options: argparse.Namespace, stopping: Stopping) -> int:
     _check(options)
     events = EventCounter()
     with ExitStack() as stack:
         source, source_name = _source(options, events)
         stack.callback(source.close)
         stream, name = _stream(options, events)
+        stopping.check()
         give_back_memory()
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
-        hooks = SessionHooks()
+        hooks = SessionHooks(notes=[_note])
         session = LiveSession(
             stream,
             source,
@@ -169,9 +172,9 @@ def _live(options: argparse.Namespace) -> int:
             duration_s=options.duration,
             hooks=hooks,
         )
-        _stop_on_signals(session)
         if options.speed == "realtime":
             session.prepare()
+        stopping.tell(session.stop)
         _open_sinks(sinks, session, stack)
         if server is not None:
             hooks.taps.append(server.broadcast_audio)
@@ -185,8 +188,8 @@ def _live(options: argparse.Namespace) -> int:
         control.session = session
         if options.speed == "realtime":
             go_first()
-        summary = session.run()
-        _report(summary, player, sinks, options.json)
+        with _reported(session, player, sinks, options.json):
+            session.run()
     return 0
 
 
@@ -239,7 +242,7 @@ def _sinks(
     if server is not None:
         sinks.append(server)
     if options.out is not None:
-        sinks.append(NpzSink(options.out, events=events))
+        sinks.append(NpzSink(options.out, events=events, tell=_note))
     return sinks
 
 
@@ -272,17 +275,32 @@ def _words(
     if path is None and options.demo:
         path = DEMO_WORDS
     if path is not None:
-        words = WordSource(path, session.push_words, events)
+        words = WordSource(path, session.push_words, events, failed=session.fail)
         stack.callback(words.close)
         words.start()
 
 
-def _stop_on_signals(session: LiveSession) -> None:
-    def stop(*_: object) -> None:
-        session.stop()
+@contextmanager
+def _reported(
+    session: LiveSession, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
+) -> Iterator[None]:
+    """Report what the session did, also where it failed; ExportError for a clip that lacks frames.
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
+    GestureError for anything else.
+    """
+    try:
+        yield
+    except BaseException as error:
+        _report(session.summary(), player, sinks, as_json)
+        raise as_gesture_error(error, "the live session") from error
+    _report(session.summary(), player, sinks, as_json)
+    for sink in sinks:
+        if isinstance(sink, NpzSink) and sink.lost:
+            raise ExportError(str(sink.note))
+
+
+def _note(line: str) -> None:
+    say(f"note: {line}")
 
 
 class Viewer:
@@ -291,6 +309,7 @@ class Viewer:
     def __init__(self, port: int) -> None:
         self._port = port
         self._process: subprocess.Popen[str] | None = None
+        self._closing = False
 
     def __enter__(self) -> "Viewer":
         command = [sys.executable, "-m", "exporters.viewer", "--ws", f"ws://127.0.0.1:{self._port}"]
@@ -299,6 +318,7 @@ class Viewer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing = True
         if self._process is not None:
             self._process.terminate()
             try:
@@ -311,6 +331,9 @@ class Viewer:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             say(line.rstrip())
+        status = self._process.wait()
+        if not self._closing:
+            _note(f"the viewer ended (status {status}); the session goes on without it")
 
 
 def _report(
@@ -322,7 +345,7 @@ def _report(
         say(f"sound after motion: {result['play_offset_ms']} ms")
     for sink in sinks:
         note = getattr(sink, "note", None)
-        if isinstance(sink, NpzSink) and note:
+        if isinstance(sink, NpzSink) and note and not sink.lost:
             say(f"note: {note}")
     if as_json:
         print(json.dumps(result), flush=True)

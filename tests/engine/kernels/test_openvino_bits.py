@@ -59,6 +59,8 @@ class Attending(nn.Module):
 @pytest.mark.nncf
 @pytest.mark.slow
 def test_what_does_not_bear_8_bits_may_multiply_in_bfloat16(tmp_path: Path) -> None:
+    import openvino
+
     torch.manual_seed(0)
     samples = [(torch.randn(1, 16, 16),) for _ in range(6)]
     module = Attending().eval()
@@ -99,6 +101,8 @@ class Few(nn.Module):
 @pytest.mark.nncf
 @pytest.mark.slow
 def test_what_few_rows_ask_reads_weights_of_8_bits(tmp_path: Path) -> None:
+    import openvino
+
     torch.manual_seed(0)
     mixed = torch.randn(8, 64)  # inputs are related, as those of networks are
     samples = [(torch.randn(1, 8, 8) @ mixed,) for _ in range(24)]
