@@ -67,6 +67,7 @@ class Listener:
         self._schedule = schedule
         self._vocabulary = vocabulary
         self._gated = config.gated
+        self._instants = config.instant_words
         self._gate = VoiceGate(config.clock)
         self._begin()
 
@@ -137,7 +138,7 @@ class Listener:
         """Whether the sound of a whole hop waits to be computed."""
         end = self._next_end(next_frame)
         files = self._schedule.files
-        if files is not None and end > self.frames_heard // files.multiple * files.multiple:
+        if files is not None and end > files.frames(self._samples, self.clock):
             return False
         return self.front.end(end) <= self._taken + len(self._queue)
 
@@ -149,7 +150,7 @@ class Listener:
         self, next_frame: int, rules: FileRules
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """The same for the last, shorter window of a file, where the rules want one."""
-        total = self.frames_heard // rules.multiple * rules.multiple
+        total = rules.frames(self._samples, self.clock)
         frames = total - next_frame
         if rules.tail is not Tail.PARTIAL or frames <= 2 * self._schedule.seed:
             return None
@@ -173,8 +174,8 @@ class Listener:
     def _take(self, end: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         entries = self._queue.take(self.front.cut(end) - self._taken)
         self._taken += len(entries)
-        words = self._transcript.ids(self._vocabulary, self.clock, end - frames, frames)
-        return entries, words
+        spoken = self._transcript.at_instants if self._instants else self._transcript.ids
+        return entries, spoken(self._vocabulary, self.clock, end - frames, frames)
 
     # -- what is remembered --------------------------------------------------------------------
 
