@@ -4,6 +4,7 @@ Front end, voice gate, transcript, and what waits of them for the next hop. Know
 is complete and where a sound that ended ends; knows no network, no poses' making and no clock.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.audio.front import EntryQueue, build_front
 from engine.audio.gate import VoiceGate
 from engine.bundle import BundleConfig
-from engine.errors import ConfigError
+from engine.errors import AudioError, ConfigError
 from engine.events import EventCounter
 from engine.pose import FrameFlag, PoseChunk
 from engine.schedule import FileRules, Schedule, Tail
@@ -133,6 +134,19 @@ class Listener:
     def frames_heard(self) -> int:
         """Frames whose own sound is complete."""
         return self.clock.frames_complete(self._samples)
+
+    def require_sound(self) -> None:
+        """Raise AudioError where there was sound that is too short for any pose."""
+        files, fewest = self._schedule.files, self._schedule.fewest
+        count = self.frames_heard if files is None else files.frames(self._samples, self.clock)
+        if self._samples and count < fewest:
+            needed = math.ceil(fewest * self.clock.sample_rate / self.clock.frame_rate)
+            raise AudioError(
+                f"the sound is too short: {self._samples} samples at {self.clock.sample_rate} Hz "
+                f"({self._samples / self.clock.sample_rate:.2f} s) give no poses; this model and "
+                f"schedule need at least {needed} samples ({fewest} frames, "
+                f"{fewest / self.clock.frame_rate:.2f} s)"
+            )
 
     def ready(self, next_frame: int) -> bool:
         """Whether the sound of a whole hop waits to be computed."""

@@ -50,7 +50,7 @@ class LiveSession:
 
     realtime False: as fast as it goes, with the same poses. output_rate: frames a second handed to
     the sinks. host: whose seconds it lives in. Raises nothing for faults of real time: they are
-    counted in `events`.
+    counted in `events`; but not in real time AudioError where the sound is too short for any pose.
     """
 
     def __init__(
@@ -194,6 +194,7 @@ class LiveSession:
                 self._hand_over(chunk)
         self._handle_waiting()
         if not self._stopped.is_set():
+            self._stream.require_sound()
             begin = self._host.now()
             rest = self._stream.flush()
             self._compute_s += self._host.now() - begin

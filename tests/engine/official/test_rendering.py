@@ -266,3 +266,33 @@ def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path
     place[:, 1] = lower[0, :, 55]
     torch.testing.assert_close(shown[1][0, :4, 330:333], place[-4:], atol=CLOSE, rtol=0)
     torch.testing.assert_close(shown[1][0, :4, 333:], lower[0, -4:, 57:], atol=CLOSE, rtol=0)
+
+
+SHORTEST = {
+    "audio": (write_random_audio_layout, 4800, 9),
+    "text": (
+        lambda directory, **sizes: write_random_text_layout(directory, WORDS, **sizes),
+        12800,
+        24,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHORTEST)
+def test_a_file_shorter_than_the_published_windows_is_an_error(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of 2025 raises at eight frames; that of 2024 has no windows but whole ones."""
+    write, enough, frames = SHORTEST[kind]
+    write(tmp_path / "model", **SIZES)
+    sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"
+    command = [str(sound), "-o", str(out), "--schedule", "offline"]
+    command += ["--model", str(tmp_path / "model"), "--overwrite"]
+    soundfile.write(sound, babble(1.0)[: enough - 1], 16000)
+    assert render.main(command) == 2
+    message = capsys.readouterr().err
+    assert f"{enough - 1} samples" in message
+    assert f"at least {enough} samples ({frames} frames" in message
+    soundfile.write(sound, babble(1.0)[:enough], 16000)
+    assert render.main(command) == 0
+    assert len(np.load(out)["poses"]) == frames
