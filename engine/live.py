@@ -48,7 +48,8 @@ class LiveSession:
     the sinks. host: whose seconds it lives in. Raises nothing for faults of real time: they are
     counted in `events`. What a source, sink, hook or the model raises, in whichever thread, ends
     the session: the sinks get all frames of the sound that came before and are closed, then `run`
-    raises a GestureError.
+    raises a GestureError. Sound that ends before it is enough for any pose is such an error where
+    it is not in real time.
     """
 
     def __init__(
@@ -221,6 +222,8 @@ class LiveSession:
     def _hand_over_rest(self) -> None:
         if self._computing:  # that failed: the stream stands between two frames
             return
+        if not self._stopped.is_set():
+            self._stream.require_sound()
         begin = self._host.now()
         rest = self._stream.flush()
         self._figures.computed(self._host.now() - begin, hop=False)

@@ -194,6 +194,10 @@ class GestureStream:
             chunks.append(chunk)
         return chunks
 
+    def require_sound(self) -> None:
+        """Raise AudioError where there was sound and it ends before it is enough for any pose."""
+        self._listener.require_sound()
+
     def flush(self) -> list[PoseChunk]:
         """End the audio: the frames that were still waiting, up to the last complete one.
 

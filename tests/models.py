@@ -72,6 +72,7 @@ def tiny_published_config(kind: FrontEnd) -> BundleConfig:
         still_seeds=True,
         seed_motion=SeedMotion.RAW if late else SeedMotion.PLACED,
         global_orthonormal=not late,
+        instant_words=not late,
     )
 
 
