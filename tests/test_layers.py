@@ -22,7 +22,7 @@ PACKAGES = ("engine", "exporters", "training", "bench")
 # Rooms of the engine from the ground up. A module may import what stands in an earlier line, and
 # within a package its own neighbours; two rooms of one line know nothing of each other.
 LAYERS = (
-    ("errors", "events", "host_time"),
+    ("atomic", "errors", "events", "host_time"),
     ("clock", "mapping", "rotation"),
     ("skeleton", "face"),
     ("pose", "layout"),
