@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "training": {"engine", "training"},
     "bench": {"engine", "exporters", "training", "bench"},
 }
-COMMANDS = "exporters/commands/"
+COMMANDS = ("exporters/commands/", "training/__main__.py", "exporters/viewer/__main__.py")
 
 # Heavy or optional packages, each with the number of files that may import it: a protocol's server
 # and client are two.
