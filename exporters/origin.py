@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
+from exporters.address import host_fault
 
 NULL: Final = "null"
 _USUAL_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -49,10 +50,11 @@ def is_loopback(origin: str) -> bool:
 
 def _host(name: str) -> str:
     """The host in small letters, other scripts in ASCII, IPv6 in brackets."""
-    if any(c.isspace() or c in "*\\" for c in name):
-        raise ValueError(f"{name!r} is not a host name")
-    host = name if name.isascii() else name.encode("idna").decode()
-    return f"[{host}]" if ":" in host else host
+    if ":" in name:
+        return f"[{name}]"
+    if name and (why := host_fault(name)):
+        raise ValueError(why)
+    return name if name.isascii() else name.encode("idna").decode()
 
 
 def _refused(text: str, why: str) -> ConfigError:
