@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from exporters.commands.common import EXIT_ERROR
+from exporters.commands.terminal import EXIT_ERROR, complain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,10 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if find_spec("bench") is None and (checkout / "bench" / "__main__.py").is_file():
         sys.path.append(str(checkout))
     if find_spec("bench") is None:
-        print(
+        complain(
             "error: emage-bench needs a source checkout; clone the repository and install it with "
-            "pip install -e .",
-            file=sys.stderr,
+            "pip install -e ."
         )
         return EXIT_ERROR
     from bench.__main__ import main as bench_main

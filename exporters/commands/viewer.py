@@ -23,7 +23,11 @@ sys.exit(main())"""
 
 def require_viewer() -> None:
     """ConfigError where the viewer's library is not installed."""
-    if find_spec("viser") is None:
+    try:
+        missing = find_spec("viser") is None
+    except (ImportError, ValueError):
+        missing = True
+    if missing:
         raise ConfigError("--view needs viser, which is missing: pip install 'emage-live[viewer]'")
 
 
@@ -73,13 +77,7 @@ class Viewer:
         """Say what the viewer says until it ends."""
         assert self._process is not None
         assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        errors = threading.Thread(
-            target=self._keep_errors,
-            args=(self._process.stderr,),
-            name="viewer-errors",
-            daemon=True,
-        )
+        errors = threading.Thread(target=self._keep_errors, name="viewer-errors", daemon=True)
         errors.start()
         for line in self._process.stdout:
             say(line.decode(errors="replace").rstrip())
