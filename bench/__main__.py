@@ -41,20 +41,20 @@ from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
 from engine.version import version_line
-from exporters.commands.common import guarded, load_for_use
+from exporters.commands.common import load_for_use
 from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
+from exporters.commands.options import CommandParser, run_command, whole
 
 _LATE_UTTERANCES = 8  # of each reader
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(argv)
-    return guarded(_COMMANDS[options.command], options)
+    return run_command(_parser(), lambda options: _COMMANDS[options.command](options), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="emage-bench", description=__doc__)
+    parser = CommandParser(prog="emage-bench", description=__doc__)
     parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     edge.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
-    edge.add_argument("--hop", type=int, nargs="+", default=[1, 2, 4, 8], metavar="N")
+    edge.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
     add_against_command(commands)
     add_quality_commands(commands)
     add_composed_command(commands)

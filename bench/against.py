@@ -35,6 +35,7 @@ from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
 from exporters.commands.common import load_for_use, say
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.options import whole
 from exporters.commands.steps import ready_networks
 
 _RATE = 16000
@@ -77,11 +78,13 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N")
+    parser.add_argument("--repeats", type=whole(1), default=5, metavar="N")
     parser.add_argument(
         "--kernel", nargs="+", default=[], metavar="NAME", help="also: a live step by each of these"
     )
-    parser.add_argument("--hop", type=int, default=2, metavar="N", help="frames of a live step")
+    parser.add_argument(
+        "--hop", type=whole(1), default=2, metavar="N", help="frames of a live step"
+    )
 
 
 def against_command(options: argparse.Namespace) -> int:

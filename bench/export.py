@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.converters import audit
 from bench.export_page import description, page
+from engine.atomic import atomic, write_text
 from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.decode_graph import DecodeNetwork
 from engine.decoder import OVERLAP
@@ -33,6 +34,7 @@ from engine.skeleton import BodyPart
 from engine.stream import pose_decoder
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import window_shape
+from exporters.commands.options import whole
 
 OPSET: Final = 15
 """The newest that every release of Unity's Sentis reads; others read newer ones too."""
@@ -71,9 +73,9 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--onnx", type=Path, metavar="DIR", help="write the files there")
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
-    parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--lookahead", type=int, metavar="N", help="frames of future audio")
-    parser.add_argument("--opset", type=int, default=OPSET, metavar="N")
+    parser.add_argument("--opset", type=whole(1), default=OPSET, metavar="N")
     parser.add_argument(
         "--audit", action="store_true", help="every operator against TensorRT's converters"
     )
@@ -122,12 +124,14 @@ def export(
     for graph in graphs:
         say(f"writing {graph.name}.onnx ...")
         path = folder / f"{graph.name}.onnx"
-        write_onnx(graph, path, opset)
-        errors[graph.name] = check(bundle, schedule, graph, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as part:  # a file that does not match PyTorch must not appear
+            write_onnx(graph, part, opset)
+            errors[graph.name] = check(bundle, schedule, graph, part)
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {errors[graph.name]:.1e} off PyTorch")
     told = description(bundle, schedule, graphs, opset, errors)
-    (folder / "export.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(page(told), encoding="utf-8")
+    write_text(folder / "export.json", json.dumps(told, indent=1) + "\n")
+    write_text(folder / "README.md", page(told))
     return errors
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.strokes import wrist_speed
+from engine.atomic import atomic, write_bytes
 from engine.errors import ConfigError
 from engine.pose import Motion
 from engine.privacy import stay_private
@@ -237,7 +238,7 @@ def film(
     points, fps = motion.world_positions(), motion.format.clock.frame_rate
     writer = PillowWriter(fps=frame_rate)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writer.saving(figure, str(path), _FILM_DPI):
+    with atomic(path) as part, writer.saving(figure, str(part), _FILM_DPI):
         for frame in range(0, len(motion), max(1, round(fps / frame_rate))):
             _film_frame(panels, motion, points[frame], frame)
             second = frame / fps
@@ -308,4 +309,4 @@ def _png(figure: Any) -> bytes:
 
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_png(figure))
+    write_bytes(path, _png(figure))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from engine.atomic import atomic
 from engine.bundle import refuse_pointer
 from engine.errors import ConfigError
 from engine.pose import Motion
@@ -192,7 +193,8 @@ def save_encoder(path: Path, encoder: GestureEncoder, notes: EncoderNotes) -> No
     state = {name: value.half().contiguous() for name, value in encoder.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"design": _DESIGN, "notes": json.dumps(vars(notes))}
-    save_file(state, str(path), metadata)
+    with atomic(path) as part:
+        save_file(state, str(part), metadata)
 
 
 def load_encoder(path: Path) -> tuple[GestureEncoder, dict[str, Any]]:

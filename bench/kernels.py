@@ -43,6 +43,7 @@ from exporters.commands.kernels import (
     live_kernel,
     real_windows,
 )
+from exporters.commands.options import whole
 from exporters.commands.steps import networks_of
 
 _WINDOWS = 64
@@ -87,10 +88,10 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--kernel", nargs="+", default=list(BACKEND_NAMES), metavar="NAME", help="default: all"
     )
-    parser.add_argument("--hop", type=int, metavar="N", help="frames taken of a window")
-    parser.add_argument("--rows", type=int, default=1, metavar="N", help="streams in a batch")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: as when live")
-    parser.add_argument("--repeats", type=int, default=30, metavar="N")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="frames taken of a window")
+    parser.add_argument("--rows", type=whole(1), default=1, metavar="N", help="streams in a batch")
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="default: as when live")
+    parser.add_argument("--repeats", type=whole(1), default=30, metavar="N")
     parser.add_argument("--wav", type=Path, default=CLIP, metavar="FILE", help="real speech")
 
 

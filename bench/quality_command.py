@@ -19,6 +19,7 @@ from bench.quality_page import WHAT, page, shown
 from bench.quality_takes import TakePair, load_pairs
 from bench.strokes import wrist_speed
 from bench.train_features import FeatureTraining, train_from_folder
+from engine.atomic import write_text
 from engine.errors import ConfigError, GestureError
 from exporters.commands.common import load_for_use
 
@@ -73,7 +74,7 @@ def quality_command(options: argparse.Namespace) -> int:
     if options.page is not None:
         title = f"Quality of {options.pred.name} against {options.gt.name}"
         options.page.parent.mkdir(parents=True, exist_ok=True)
-        options.page.write_text(page(title, numbers, pictures(pairs)), encoding="utf-8")
+        write_text(options.page, page(title, numbers, pictures(pairs)))
     if not options.json:
         print(table(numbers))
     print(json.dumps(numbers))

@@ -13,6 +13,7 @@ from bench.latency import RATE
 from bench.motions import read_motion
 from bench.starter.scenes import composed, cut
 from bench.starter.talks import Part
+from engine.atomic import write_bytes
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.pose import Motion, concatenate
@@ -60,7 +61,7 @@ def draw(
         rows.insert(0, ("composer", _composer(clips, samples, words or [])))
     if take is not None:
         rows.append(("recorded", resampled(read_motion(take), fps)))
-    (out / "side_by_side.png").write_bytes(strips(rows, strip_frames(rows, fps)))
+    write_bytes(out / "side_by_side.png", strips(rows, strip_frames(rows, fps)))
 
 
 def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[TimedWord]) -> None:

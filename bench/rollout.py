@@ -19,6 +19,7 @@ from bench.figures import wrists_over_stresses
 from bench.metrics.smoothness import mean_jerk
 from bench.quality import WRISTS
 from bench.strokes import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
+from engine.atomic import write_text
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.config import GestureConfig, GlobalMotionConfig
 from engine.decoder import PoseDecoder
@@ -244,7 +245,7 @@ def main() -> None:
         show(numbers)
         results.append(numbers)
         draw(options.out, spoken, motions, Setting(**entry).label())
-    (options.out / "rollout.json").write_text(json.dumps(results, indent=1))
+    write_text(options.out / "rollout.json", json.dumps(results, indent=1))
 
 
 def draw(out: Path, takes: Sequence[TakeData], motions: Sequence[Motion], label: str) -> None:

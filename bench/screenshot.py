@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.atomic import write_bytes
+
 _ANSWER_S = 60.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
@@ -193,7 +195,7 @@ def main() -> None:
     with browser() as page:
         page.open(args.url, width, height)
         page.wait(args.wait)
-        args.png.write_bytes(page.screenshot())
+        write_bytes(args.png, page.screenshot())
         for line in page.console():
             print(line)
 

@@ -27,11 +27,12 @@ from engine.pose import PoseFormat, PoseFrame, PoseSink
 from engine.statistics import Summary
 from engine.stream import GestureStream
 from exporters.address import Address
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import add_seed_option, load_for_use, say
 from exporters.commands.control import SessionControl
 from exporters.commands.kernels import spared
 from exporters.commands.live import DEMO_SOUND
 from exporters.commands.memory import give_back_memory
+from exporters.commands.options import whole
 from exporters.commands.steps import ready_networks
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
@@ -90,9 +91,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="seconds a second")
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    add_seed_option(parser)
 
 
 def soak_command(options: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ from engine.step_graph import PaddedStep
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import kernel_request
 from exporters.commands.live import DEMO_SOUND
+from exporters.commands.options import whole
 from exporters.commands.steps import WHOLE, make_step
 
 _FINE = 0.04  # of the number found: nearer is within what two runs differ by
@@ -58,10 +59,12 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each trial")
-    parser.add_argument("--max", type=int, default=4096, metavar="N", help="streams at most")
-    parser.add_argument("--only", type=int, metavar="N", help="one trial with N streams, no search")
+    parser.add_argument("--max", type=whole(1), default=4096, metavar="N", help="streams at most")
+    parser.add_argument(
+        "--only", type=whole(1), metavar="N", help="one trial with N streams, no search"
+    )
     parser.add_argument(
         "--processes",
         type=int,
@@ -69,7 +72,10 @@ def add_command(commands: Any) -> None:
         help="share the streams (default: one for each core; one with a graphics card)",
     )
     parser.add_argument(
-        "--threads", type=int, metavar="T", help="of each process (default: its share of the cores)"
+        "--threads",
+        type=whole(1),
+        metavar="T",
+        help="of each process (default: its share of the cores)",
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu (default) or cuda")
     parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from engine.atomic import atomic
 from engine.audio.features import DEFAULT_FEATURES, FeatureConfig
 from engine.clock import FrameClock
 from engine.config import (
@@ -222,18 +223,39 @@ def unfilled_bundle(config: BundleConfig) -> Bundle:
 
 
 def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
-    """Write `directory`; weights as float16 if `half`."""
+    """Write `directory`, a whole bundle or none; weights as float16 if `half`.
+
+    In a folder that is there, a writer that is killed leaves what was there, or no bundle. OSError
+    where it cannot be written.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    if not directory.exists():
+        with atomic(directory) as part:
+            part.mkdir()
+            _write(bundle, part / WEIGHTS_FILE, part / CONFIG_FILE, half)
+        return
+    config = directory / CONFIG_FILE
+    with atomic(config) as config_part, atomic(directory / WEIGHTS_FILE) as weights_part:
+        _write(bundle, weights_part, config_part, half)
+        # An old configuration beside new weights would be taken for a bundle.
+        config.unlink(missing_ok=True)
+
+
+def _write(bundle: Bundle, weights: Path, config: Path, half: bool) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    directory.mkdir(parents=True, exist_ok=True)
     tensors = {REST_CODES: bundle.rest_codes}
     for prefix, module in bundle.modules().items():
         for name, tensor in module.state_dict().items():
             smaller = half and tensor.is_floating_point()
             tensors[f"{prefix}.{name}"] = (tensor.half() if smaller else tensor).contiguous()
-    save_file(tensors, str(directory / WEIGHTS_FILE))
+    try:
+        save_file(tensors, str(weights))
+    except SafetensorError as error:  # a full disk, and whatever else the system refuses
+        raise OSError(str(error)) from error
     text = json.dumps({"format": FORMAT, **to_mapping(bundle.config)}, indent=1)
-    (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    config.write_text(text + "\n", encoding="utf-8")
 
 
 def load_bundle(directory: Path) -> Bundle:

@@ -3,11 +3,17 @@
 Knows no sockets and resolves no names. What names no host means this machine alone.
 """
 
-from typing import NamedTuple
+import ipaddress
+import re
+from typing import Final, NamedTuple
 
 from engine.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+_LABEL: Final = re.compile(
+    r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+)  # RFC 1035, section 2.3.4
+_LONGEST: Final = 253
 
 
 class Address(NamedTuple):
@@ -32,15 +38,60 @@ def parse_address(text: str) -> Address:
 def _split(text: str, original: str) -> tuple[str, str]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        if not bracket or not rest.startswith(":") or ":" not in host:
+        if not bracket or not rest.startswith(":"):
             raise _refused(original, "an IPv6 address in brackets is followed by a colon and port")
+        if not _is_ipv6(host):
+            raise _refused(original, f"{host!r} is not an IPv6 address")
         return host, rest[1:]
     host, colon, port = text.rpartition(":")
     if ":" in host:
         raise _refused(original, "an IPv6 address must stand in brackets")
-    if any(c.isspace() or c in "/[]@" for c in host):
-        raise _refused(original, f"{host!r} is not a host name")
+    if host and (why := host_fault(host)):
+        raise _refused(original, why)
     return (host, port) if colon else ("", text)
+
+
+def parse_host(text: str) -> str:
+    """A host's name or number alone; ConfigError for anything else."""
+    host = text.strip().removeprefix("[").removesuffix("]")
+    if not _is_ipv6(host) and (why := host_fault(host)):
+        raise ConfigError(f"expected a host's name or number, got {text!r}: {why}")
+    return host
+
+
+def host_fault(host: str) -> str | None:
+    """Why `host` cannot be a host's name or IPv4 number; None where it can."""
+    shown = host if len(host) <= 40 else f"{host[:40]}..."
+    try:
+        # A name in another script is looked up as this (RFC 3490), which can be too long as well.
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return f"{shown!r} is not a host name"
+    labels = name.removesuffix(".").split(".")
+    if len(name) > _LONGEST or not all(_LABEL.fullmatch(label) for label in labels):
+        return (
+            f"{shown!r} is not a host name: its parts have 1 to 63 letters, digits or hyphens, "
+            f"all of it at most {_LONGEST}"
+        )
+    if all(label.isdigit() for label in labels) and not _is_ipv4(name):
+        return f"{shown!r} is not an IPv4 address"
+    return None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(text: str, why: str) -> ConfigError:

@@ -26,6 +26,7 @@ from engine.pose import HandReference, PoseFormat, PoseFrame
 from engine.skeleton import SMPLX_55, Skeleton
 from exporters.address import Address
 from exporters.arkit import BLEND_NAMES, blend_map
+from exporters.hosts import look_up
 from exporters.osc import BUNDLE_HEADER, SIZE_BYTES, encode_bundle, encode_message
 
 DEFAULT_PORT: Final = 39539
@@ -247,18 +248,17 @@ class VmcSink:
 def _connected(address: Address) -> socket.socket:
     """A UDP socket that hears the receiver's refusals."""
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+        family, number = look_up(address, socket.SOCK_DGRAM)[0]
     except OSError as error:
         raise ExportError(
             f"cannot find the VMC receiver's host {address.host!r} ({error}); check its name or "
             f"give its number"
         ) from error
-    family, kind, protocol, _, place = found[0]
-    result = socket.socket(family, kind, protocol)
+    result = socket.socket(family, socket.SOCK_DGRAM)
     try:
         result.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         result.setblocking(False)
-        result.connect(place)
+        result.connect((number, address.port))
     except OSError as error:
         result.close()
         raise ExportError(

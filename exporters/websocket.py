@@ -19,7 +19,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
-from urllib.parse import urlsplit
 
 from engine.errors import ExportError, GestureError
 from engine.events import REJECTED_MESSAGE, SLOW_CLIENT, EventCounter
@@ -27,6 +26,8 @@ from engine.pose import FloatArray, PoseFormat, PoseFrame
 from engine.text.words import TimedWord
 from exporters import wire
 from exporters.address import Address
+from exporters.hosts import look_up
+from exporters.origin import is_loopback, parse_origin, same_origin
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Server, ServerConnection
@@ -37,7 +38,6 @@ _Data: TypeAlias = str | bytes
 LARGEST_MESSAGE: Final = 2**20
 MOST_CLIENTS: Final = 64
 _PAGE: Final = Path(__file__).parent / "clients" / "browser" / "index.html"
-_LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 # Bytes the system may hold for a client that does not read: half a second of frames. The usual
 # megabytes would let it fall minutes behind before its queue noticed.
 _SEND_BUFFER: Final = 32 * 1024
@@ -132,7 +132,9 @@ class WebSocketServer:
 
     `port` 0 takes a free one; `self.port` is the real one once the server is open. Pages of other
     sites are refused (Origin is neither loopback nor listed in `allowed_origins`, as in
-    "https://example.org"); programs, which send no Origin, are served.
+    "https://example.org", or "null" for pages that have none; ConfigError for what is no origin);
+    programs, which send no Origin, are served. Where the host's name has addresses of both
+    families, the server listens on IPv4.
     """
 
     def __init__(
@@ -147,7 +149,7 @@ class WebSocketServer:
         self.host, self.port = host, port
         self._control = control
         self._events = events
-        self._allowed = tuple(allowed_origins)
+        self._allowed = frozenset(map(parse_origin, allowed_origins))
         self._clients: set[_Client] = set()  # changed on the loop's thread only
         self._words: deque[TimedWord] = deque(maxlen=_WORDS_KEPT)  # for clients who come later
         self._format = PoseFormat()
@@ -237,9 +239,11 @@ class WebSocketServer:
         from websockets.asyncio.server import serve
 
         try:
+            places = look_up(Address(self.host, self.port), socket.SOCK_STREAM)
+            numbers: Any = [number for _, number in places]  # asyncio takes several, as one
             server = await serve(
                 self._attend,
-                self.host,
+                numbers,
                 self.port,
                 process_request=self._admit,
                 compression=None,
@@ -272,11 +276,12 @@ class WebSocketServer:
         """None to go on with the handshake, or the answer that ends it."""
         if "Upgrade" not in request.headers:
             return _page(connection, request.path)
-        for origin in request.headers.get_all("Origin"):
-            if origin not in self._allowed and not _is_loopback(origin):
+        for sent in request.headers.get_all("Origin"):
+            origin = same_origin(sent) or ""
+            if origin not in self._allowed and not is_loopback(origin):
                 return connection.respond(
                     HTTPStatus.FORBIDDEN,
-                    f"pages of {origin} may not connect: their origin is not in allowed_origins\n",
+                    f"pages of {sent} may not connect: their origin is not in allowed_origins\n",
                 )
         if len(self._clients) >= MOST_CLIENTS:
             return connection.respond(
@@ -340,14 +345,6 @@ class WebSocketServer:
                 self._control.end()
             case wire.Command("ping"):
                 self._share([client], _TEXT, wire.text_message("pong", {}))
-
-
-def _is_loopback(origin: str) -> bool:
-    try:
-        parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and parts.hostname in _LOOPBACK_HOSTS
-    except ValueError:
-        return False
 
 
 def _page(connection: "ServerConnection", path: str) -> "Response":

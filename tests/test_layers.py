@@ -22,7 +22,7 @@ PACKAGES = ("engine", "exporters", "training", "bench")
 # Rooms of the engine from the ground up. A module may import what stands in an earlier line, and
 # within a package its own neighbours; two rooms of one line know nothing of each other.
 LAYERS = (
-    ("errors", "events", "host_time", "version", "cache"),
+    ("atomic", "errors", "events", "host_time", "version", "cache"),
     ("privacy",),
     ("clock", "mapping", "rotation"),
     ("skeleton", "face"),
@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "training": {"engine", "training"},
     "bench": {"engine", "exporters", "training", "bench"},
 }
-COMMANDS = "exporters/commands/"
+COMMANDS = ("exporters/commands/", "training/__main__.py", "exporters/viewer/__main__.py")
 
 # Heavy or optional packages, each with the number of files that may import it: a protocol's server
 # and client are two.

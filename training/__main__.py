@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ConfigError, GestureError
+from engine.errors import ConfigError
 from engine.version import version_line
+from exporters.commands.options import CommandParser, run_command, whole
 
 STAGES = {
     "retarget": "training.sources.retarget",
@@ -41,7 +42,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="emage-train", description="Prepare data and train.")
+    parser = CommandParser(prog="emage-train", description="Prepare data and train.")
     parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument("stage", choices=list(STAGES))
     parser.add_argument("--config", type=Path, help="TOML file with the stage's settings")
@@ -53,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     trained = parser.add_argument_group(f"stages that train ({', '.join(TRAINED)})")
     many = trained.add_mutually_exclusive_group()
-    many.add_argument("--processes", type=int, metavar="N", help="train in N processes here")
-    many.add_argument("--workers", type=int, metavar="N", help="train in N processes by Ray")
+    many.add_argument("--processes", type=whole(1), metavar="N", help="train in N processes here")
+    many.add_argument("--workers", type=whole(1), metavar="N", help="train in N processes by Ray")
     trained.add_argument("--address", help="of the Ray cluster: auto, or HOST:PORT")
     trained.add_argument("--tensorboard", action="store_true", help="write OUT/**/tensorboard")
     return parser
@@ -91,9 +92,6 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"--speech is for the stage compose, not for {options.stage}")
     if options.address and not options.workers:
         raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
-    for name in ("processes", "workers"):
-        if (count := getattr(options, name)) is not None and count < 1:
-            raise ConfigError(f"--{name}: expected at least 1, got {count}")
     if not options.data.is_dir():
         raise ConfigError(
             f"expected a folder at --data {options.data}, there is none: see training/README.md "
@@ -103,21 +101,20 @@ def _check(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; exit code 2 for a mistake in the settings or the data."""
-    options = _parser().parse_args(arguments)
-    try:
-        _check(options)
-        config = read_config(options.config)
-        options.out.mkdir(parents=True, exist_ok=True)
-        if options.stage in TRAINED:
-            _train(options, config)
-        else:
-            stage = importlib.import_module(STAGES[options.stage])
-            given = {"kind": options.kind, "speech": options.speech}
-            config |= {name: value for name, value in given.items() if value}
-            stage.run(config, options.data, options.out)
-    except GestureError as error:
-        print(f"emage-train: {error}", file=sys.stderr)
-        return 2
+    return run_command(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    _check(options)
+    config = read_config(options.config)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.stage in TRAINED:
+        _train(options, config)
+    else:
+        stage = importlib.import_module(STAGES[options.stage])
+        given = {"kind": options.kind, "speech": options.speech}
+        config |= {name: value for name, value in given.items() if value}
+        stage.run(config, options.data, options.out)
     return 0
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from engine.version import version_line
-from exporters.commands.common import EXIT_ERROR
+from exporters.commands.terminal import EXIT_ERROR, complain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,10 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append(str(checkout))
     if find_spec("bench") is None:
         _tell_version(argv)
-        print(
+        complain(
             "error: emage-bench needs a source checkout; clone the repository and install it with "
-            "pip install -e .",
-            file=sys.stderr,
+            "pip install -e ."
         )
         return EXIT_ERROR
     from bench.__main__ import main as bench_main

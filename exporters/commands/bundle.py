@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.atomic import write_text
 from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, BundleConfig, save_bundle
 from engine.errors import ConfigError, ExportError
 from engine.finish.steadying import SteadyConfig
@@ -14,17 +15,17 @@ from engine.official.report import LoadReport
 from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
 from engine.schedule import Schedule
 from engine.version import version_line
-from exporters.commands.common import guarded, say
+from exporters.commands.common import say
+from exporters.commands.options import CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `emage-bundle`; returns the exit status."""
-    options = _parser().parse_args(argv)
-    return guarded(options.run, options)
+    return run_command(_parser(), lambda options: int(options.run(options)), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="emage-bundle", description=__doc__)
+    parser = CommandParser(prog="emage-bundle", description=__doc__)
     parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     convert = commands.add_parser("convert", help="write a published checkpoint as a bundle")
@@ -65,7 +66,7 @@ def _vocab(options: argparse.Namespace) -> int:
     words = unpickle_vocabulary(options.pickle)
     text = json.dumps({BY_INDEX: dict(sorted(words.items()))}, ensure_ascii=False, indent=1)
     try:
-        options.out.write_text(text + "\n", encoding="utf-8")
+        write_text(options.out, text + "\n")
     except OSError as error:
         raise ExportError(f"{options.out} cannot be written ({error})") from error
     say(f"{options.out}: {len(words)} words")

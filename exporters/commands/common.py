@@ -1,34 +1,18 @@
-"""What the command lines share: errors as one line, options with the same meaning."""
+"""What the command lines share: what they say, options with the same meaning, loaded models."""
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from engine.bundle import DEFAULT_BUNDLE, Bundle
-from engine.errors import GestureError
 from engine.kernels.eager import EagerKernel
 from engine.official import load_model
 from engine.schedule import Schedule
 from engine.threads import set_threads
-
-EXIT_ERROR = 2
-
-
-def guarded(run: Callable[..., int], *arguments: object) -> int:
-    """Run; a GestureError becomes one line on standard error and exit status 2."""
-    try:
-        return run(*arguments)
-    except GestureError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except BrokenPipeError:
-        return 0
-
-
-def say(text: str) -> None:
-    """A line of status for the user, visible at once."""
-    print(text, flush=True)
+from exporters.commands.options import SEEDS, number_in, whole
+from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
+from exporters.commands.terminal import complain as complain
+from exporters.commands.terminal import guarded as guarded
+from exporters.commands.terminal import say as say
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +29,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """--seed."""
+    parser.add_argument("--seed", type=whole(0, SEEDS - 1), default=0, metavar="N")
+
+
 def speaker_of(text: str, bundle: Bundle) -> int | str:
     """A name where the model has a speaker of that name, else a number where it is one."""
-    return int(text) if text.isdigit() and text not in bundle.config.speakers else text
+    number = number_in(text)
+    return text if number is None or text in bundle.config.speakers else number
 
 
 def load_for_use(directory: Path) -> Bundle:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,10 +19,10 @@ from engine.pose import PoseSink
 from engine.statistics import Summary
 from engine.stream import GestureStream
 from engine.version import version_line
-from exporters.address import Address, parse_address
+from exporters.address import LOOPBACK, Address
 from exporters.commands.common import (
     add_model_options,
-    guarded,
+    add_seed_option,
     load_for_use,
     say,
     speaker_of,
@@ -31,9 +30,18 @@ from exporters.commands.common import (
 from exporters.commands.control import SessionControl
 from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
+from exporters.commands.options import (
+    CommandParser,
+    address,
+    number_in,
+    origin,
+    run_command,
+    whole,
+)
 from exporters.commands.priority import go_first
 from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.stopping import Stopping, stoppable
+from exporters.commands.viewer import Viewer, require_viewer
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
@@ -46,36 +54,46 @@ DEMO_WORDS = ASSETS / "demo.tsv"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `emage-live`; returns the exit status."""
-    options = _parser().parse_args(argv)
+    return run_command(_parser(), _run, argv)
+
+
+def _run(options: argparse.Namespace) -> int:
     with stoppable() as stopping:
-        return guarded(_devices) if options.list_devices else guarded(_live, options, stopping)
+        return _devices() if options.list_devices else _live(options, stopping)
     return 0  # asked to end before the session began
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emage-live",
         description="Speech in, a moving avatar out, live.",
         epilog="Without a source, sound is taken from WebSocket clients (--ws).",
     )
     _add_sources(parser)
     add_model_options(parser)
-    parser.add_argument("--hop", type=int, metavar="N", help="new frames per step")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--lookahead", type=int, metavar="N", help="frames of future audio")
     add_kernel_option(parser)
-    parser.add_argument("--vmc", action="append", default=[], metavar="HOST:PORT")
+    parser.add_argument("--vmc", action="append", type=address, default=[], metavar="HOST:PORT")
     parser.add_argument("--vmc-split", action="store_true", help="datagrams under 1400 bytes")
-    parser.add_argument("--ws", metavar="[HOST:]PORT", help="serve poses, take sound and words")
     parser.add_argument(
-        "--ws-origin", action="append", default=[], metavar="URL", help="page that may connect"
+        "--ws", type=address, metavar="[HOST:]PORT", help="serve poses, take sound and words"
+    )
+    parser.add_argument(
+        "--ws-origin",
+        action="append",
+        type=origin,
+        default=[],
+        metavar="URL",
+        help="site whose pages may connect, as https://example.org; null: pages without one",
     )
     parser.add_argument("--out", type=Path, metavar="FILE.npz")
     parser.add_argument("--play", action="store_true", help="play the sound in step")
     parser.add_argument("--view", action="store_true", help="open a page that shows the avatar")
-    parser.add_argument("--fps", type=int, metavar="N", help="frames a second handed out")
+    parser.add_argument("--fps", type=whole(1, 240), metavar="N", help="frames a second handed out")
     parser.add_argument("--speed", choices=("realtime", "max"), default="realtime")
     parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds of sound")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    add_seed_option(parser)
     parser.add_argument("--list-devices", action="store_true")
     parser.add_argument("--json", action="store_true", help="last line: the summary as JSON")
     parser.add_argument("--version", action="version", version=version_line())
@@ -104,9 +122,8 @@ def _devices() -> int:
 def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSource, str]:
     """The source and the option that named it."""
     if options.mic is not None:
-        wanted: int | str | None = options.mic or None
-        if isinstance(wanted, str) and wanted.isdigit():
-            wanted = int(wanted)
+        number = number_in(options.mic)
+        wanted = (options.mic or None) if number is None else number
         return MicSource(wanted, events), "--mic"
     if options.stdin:
         return StdinSource(sys.stdin.buffer, options.rate, events), "--stdin"
@@ -210,10 +227,8 @@ def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureS
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.fps is not None and not 1 <= options.fps <= 240:
-        raise ConfigError(f"--fps must be 1 to 240, got {options.fps}")
-    if options.duration is not None and not options.duration > 0:
-        raise ConfigError(f"--duration must be more than 0 seconds, got {options.duration}")
+    if options.view:
+        require_viewer()
     if options.speed == "max" and (options.play or options.mic is not None):
         raise ConfigError("--speed max goes with --wav, --stdin or --demo, without --play")
 
@@ -223,10 +238,10 @@ def _server(
 ) -> WebSocketServer | None:
     if options.ws is None and not options.view:
         return None
-    address = parse_address(options.ws) if options.ws is not None else Address("127.0.0.1", 0)
+    place = options.ws if options.ws is not None else Address(LOOPBACK, 0)
     return WebSocketServer(
-        address.host,
-        address.port,
+        place.host,
+        place.port,
         control=control,
         events=events,
         allowed_origins=options.ws_origin,
@@ -237,7 +252,7 @@ def _sinks(
     options: argparse.Namespace, server: WebSocketServer | None, events: EventCounter
 ) -> list[PoseSink]:
     sinks: list[PoseSink] = [
-        VmcSink(parse_address(text), events=events, split=options.vmc_split) for text in options.vmc
+        VmcSink(place, events=events, split=options.vmc_split) for place in options.vmc
     ]
     if server is not None:
         sinks.append(server)
@@ -303,39 +318,6 @@ def _note(line: str) -> None:
     say(f"note: {line}")
 
 
-class Viewer:
-    """The viewer in a process of its own; its address is printed once it is known."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._process: subprocess.Popen[str] | None = None
-        self._closing = False
-
-    def __enter__(self) -> "Viewer":
-        command = [sys.executable, "-m", "exporters.viewer", "--ws", f"ws://127.0.0.1:{self._port}"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._relay, name="viewer-output", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing = True
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-
-    def _relay(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            say(line.rstrip())
-        status = self._process.wait()
-        if not self._closing:
-            _note(f"the viewer ended (status {status}); the session goes on without it")
-
-
 def _report(
     summary: Summary, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
 ) -> None:
@@ -348,7 +330,7 @@ def _report(
         if isinstance(sink, NpzSink) and note and not sink.lost:
             say(f"note: {note}")
     if as_json:
-        print(json.dumps(result), flush=True)
+        say(json.dumps(result))
         return
     latency = summary.audio_to_pose_ms
     say(

@@ -4,15 +4,17 @@ import argparse
 import json
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.atomic import atomic, write_text
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
-from engine.errors import ConfigError, ExportError, GestureError
+from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.live import LiveSession
 from engine.statistics import Summary
@@ -21,25 +23,29 @@ from engine.version import version_line
 from exporters.commands.common import (
     EXIT_ERROR,
     add_model_options,
-    guarded,
+    add_seed_option,
+    complain,
     load_for_use,
     named_schedule,
     say,
     speaker_of,
 )
-from exporters.commands.steps import add_kernel_option, ready_networks
+from exporters.commands.options import CommandParser, run_command
+from exporters.commands.sounds import find_sounds
+from exporters.commands.steps import Networks, add_kernel_option, ready_networks
+from exporters.commands.terminal import told
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
 
-_SOUNDS: Final = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 _WORDS: Final = (".TextGrid", ".tsv", ".jsonl")
 _SETTINGS: Final = "render.json"
 """What a folder was rendered with, so that going on later cannot mix two things."""
+_MOST_NAMED: Final = 8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `emage-render`; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emage-render",
         description="Render the motion of sound files. Several files, or a folder of them, go into "
         "a folder; what is there already is not rendered again.",
@@ -57,12 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--words", type=Path, metavar="FILE", help="TextGrid, TSV or JSON lines; or a folder"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    add_seed_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="render finished files again")
     add_model_options(parser)
     add_kernel_option(parser)
     parser.add_argument("--version", action="version", version=version_line())
-    return guarded(_render, parser.parse_args(argv))
+    return run_command(parser, _render, argv)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,11 @@ class _Job:
     target: Path
     words: Path | None
 
+    @property
+    def done(self) -> bool:
+        """Whether the target is a finished clip: whatever wrote it, a part does not count."""
+        return self.target.is_file() and zipfile.is_zipfile(self.target)
+
 
 def _render(options: argparse.Namespace) -> int:
     several = len(options.input) > 1 or options.input[0].is_dir()
@@ -78,62 +89,57 @@ def _render(options: argparse.Namespace) -> int:
         raise ConfigError(f"several files need a folder to go to, got {options.out}")
     if options.out.suffix == ".npz":
         job = _Job(options.input[0], options.out, options.words)
-        say(_line(job, _render_one(job, load_for_use(options.model), options)))
+        say(_line(job, _Renderer(options, load_for_use(options.model)).render(job)))
         return 0
     return _render_folder(options)
 
 
 def _render_folder(options: argparse.Namespace) -> int:
     jobs = _jobs(options)
-    todo = [job for job in jobs if options.overwrite or not job.target.is_file()]
+    bundle = load_for_use(options.model)
+    _agree(options, bundle, jobs)
+    todo = [job for job in jobs if options.overwrite or not job.done]
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} files are there already")
-    bundle = load_for_use(options.model)
-    _agree(options, bundle)
-    failed, began = [], time.monotonic()
-    for number, job in enumerate(todo, 1):
-        try:
-            line = _line(job, _render_one(job, bundle, options))
-        except GestureError as error:
-            failed.append(job)
-            line = f"error: {error}"
-        left_s = (time.monotonic() - began) / number * (len(todo) - number)
-        say(f"{number}/{len(todo)} {line}; about {left_s:.0f} s left")
+    failed = _render_all(todo, _Renderer(options, bundle)) if todo else []
     if failed:
-        names = ", ".join(job.sound.name for job in failed)
-        print(
-            f"error: {len(failed)} of {len(todo)} files could not be rendered: {names}; the others "
-            "are complete: mend these and run the command again",
-            file=sys.stderr,
+        names = ", ".join(job.sound.name for job in failed[:_MOST_NAMED])
+        more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+        complain(
+            f"error: {len(failed)} of {len(todo)} files could not be rendered: {names}{more}; the "
+            "others are complete: mend these and run the command again"
         )
     return EXIT_ERROR if failed else 0
 
 
+def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
+    """Render each; those that failed, each told in a line. No file's fault stops the others."""
+    failed, began = [], time.monotonic()
+    for number, job in enumerate(todo, 1):
+        try:
+            line = renderer.line(job)
+        except Exception as error:  # of any kind: libraries that decode sound raise their own
+            failed.append(job)
+            line = "failed"
+            complain(f"error: {job.sound}: {told(error)}")
+        left_s = (time.monotonic() - began) / number * (len(todo) - number)
+        say(f"{number}/{len(todo)} {line}; about {left_s:.0f} s left")
+    return failed
+
+
 def _jobs(options: argparse.Namespace) -> list[_Job]:
     """One job a sound file; ConfigError where two would be written to one place."""
-    sounds: list[Path] = []
-    for path in options.input:
-        if path.is_dir():
-            sounds += sorted(p for p in path.iterdir() if p.suffix.lower() in _SOUNDS)
-        else:
-            sounds.append(path)
-    if not sounds:
-        raise ConfigError(f"no sound files in {options.input[0]}; expected {', '.join(_SOUNDS)}")
+    found = find_sounds(options.input)
     if options.words is not None and not options.words.is_dir():
         raise ConfigError(
             f"several files need a folder of words, got {options.words}; in it, a.TextGrid belongs "
             "to a.wav"
         )
-    stems = [sound.stem for sound in sounds]
-    twice = {stem for stem in stems if stems.count(stem) > 1}
-    if twice:
-        raise ConfigError(
-            f"two of the files are called {min(twice)} and would become one; render them into "
-            "folders of their own"
-        )
+    if note := found.note():
+        say(note)
     return [
         _Job(sound, options.out / f"{sound.stem}.npz", _words_of(sound, options.words))
-        for sound in sounds
+        for sound in found.sounds
     ]
 
 
@@ -144,7 +150,7 @@ def _words_of(sound: Path, folder: Path | None) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def _agree(options: argparse.Namespace, bundle: Bundle) -> None:
+def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) -> None:
     """Make the folder, or see that it was made with the same settings."""
     settings = {
         "bundle": bundle.config.name,
@@ -156,45 +162,84 @@ def _agree(options: argparse.Namespace, bundle: Bundle) -> None:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         found = json.loads(note.read_text()) if note.is_file() else settings
-        if found != settings and not options.overwrite:
-            raise ConfigError(
-                f"{options.out} was rendered with {found}, now {settings} is wanted; choose "
-                "another folder, or --overwrite"
-            )
-        note.write_text(json.dumps(settings) + "\n")
+        if found != settings:
+            if not options.overwrite:
+                raise ConfigError(
+                    f"{options.out} was rendered with {found}, now {settings} is wanted; choose "
+                    "another folder, or --overwrite"
+                )
+            for job in jobs:  # a run that is stopped must not leave them as done with these
+                job.target.unlink(missing_ok=True)
+        write_text(note, json.dumps(settings) + "\n")
     except (OSError, ValueError) as error:
         raise ExportError(
             f"{options.out} cannot be used as a folder of renderings ({error}); choose another"
         ) from error
 
 
-def _render_one(job: _Job, bundle: Bundle, options: argparse.Namespace) -> Summary:
-    events = EventCounter()
-    source = WavSource(job.sound, events=events)
-    schedule = named_schedule(options.schedule, bundle)
-    stream = GestureStream(
-        bundle,
-        **ready_networks(options.kernel, bundle, schedule, say),
-        schedule=schedule,
-        speaker=speaker_of(options.speaker, bundle),
-        seed=options.seed,
-        events=events,
-    )
-    sink = NpzSink(job.target, events=events)
-    session = LiveSession(
-        stream, source, [sink], events=events, bundle_name=bundle.config.name, realtime=False
-    )
-    with ExitStack() as stack:
-        if job.words is not None:
-            words = WordSource(job.words, session.push_words, events)
-            stack.callback(words.close)
-            words.start()
-        sink.open(session.output_format)
-        stack.callback(sink.close)
-        summary = session.run()
-    if sink.note:
-        say(f"note: {sink.note}")
-    return summary
+class _Renderer:
+    """Renders jobs with one model; ConfigError for an option that does not fit it."""
+
+    def __init__(self, options: argparse.Namespace, bundle: Bundle) -> None:
+        self._options, self._bundle = options, bundle
+        self._schedule = named_schedule(options.schedule, bundle)
+        self._networks: Networks = ready_networks(options.kernel, bundle, self._schedule, say)
+        self._stream(EventCounter())
+
+    def line(self, job: _Job) -> str:
+        """Render unless another run has just done so; what happened, in a line."""
+        if job.done and not self._options.overwrite:
+            return f"{job.target}: is there already"
+        return _line(job, self.render(job))
+
+    def render(self, job: _Job) -> Summary:
+        """Render one sound: its target appears when all of it was rendered."""
+        try:
+            with atomic(job.target) as part:
+                return self._write(job, part)
+        except OSError as error:
+            raise ExportError(
+                f"{job.sound} cannot be rendered to {job.target} ({error}); check both"
+            ) from error
+
+    def _write(self, job: _Job, part: Path) -> Summary:
+        events = EventCounter()
+        source = WavSource(job.sound, events=events)
+        sink = NpzSink(part, events=events)
+        session = LiveSession(
+            self._stream(events),
+            source,
+            [sink],
+            events=events,
+            bundle_name=self._bundle.config.name,
+            realtime=False,
+        )
+        with ExitStack() as stack:
+            if job.words is not None:
+                words = WordSource(job.words, session.push_words, events)
+                stack.callback(words.close)
+                words.start()
+            sink.open(session.output_format)
+            stack.callback(sink.close)
+            summary = session.run()
+        if sink.note:
+            why = sink.note.partition(";")[0].replace(str(part), str(job.target))
+            raise ExportError(f"{why}; make room on the disk and run the command again")
+        if not summary.frames:
+            raise AudioError(
+                f"{job.sound} is too short: its {summary.audio_s:.2f} s of sound give no frame"
+            )
+        return summary
+
+    def _stream(self, events: EventCounter) -> GestureStream:
+        return GestureStream(
+            self._bundle,
+            **self._networks,
+            schedule=self._schedule,
+            speaker=speaker_of(self._options.speaker, self._bundle),
+            seed=self._options.seed,
+            events=events,
+        )
 
 
 def _line(job: _Job, summary: Summary) -> str:

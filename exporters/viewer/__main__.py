@@ -11,7 +11,9 @@ import signal
 import sys
 import threading
 
-from engine.errors import GestureError
+from exporters.address import LOOPBACK
+from exporters.commands.options import CommandParser, host, run_command, whole
+from exporters.commands.terminal import say
 from exporters.viewer.follow import Follower
 from exporters.viewer.page import PageServer
 from exporters.viewer.scene import Scene
@@ -20,19 +22,18 @@ from exporters.websocket_client import WebSocketClient
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the viewer; 0 when told to end, 2 if it cannot start."""
-    options = _parser().parse_args(arguments)
+    return run_command(_parser(), _view, arguments)
+
+
+def _view(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), lambda *_: stop.set())
-    try:
-        page = PageServer(options.host, options.port)
-        scene = Scene(options.host, page.port + 1)
-    except GestureError as error:
-        print(f"viewer: {error}", file=sys.stderr)
-        return 2
+    page = PageServer(options.host, options.port)
+    scene = Scene(options.host, page.port + 1)
     page.tell("scene", {"port": scene.port}, keep=True)
     shown = f"[{page.host}]" if ":" in page.host else page.host
-    print(f"viewer: http://{shown}:{page.port}", flush=True)
+    say(f"viewer: http://{shown}:{page.port}")
     parent = os.getppid()
     follower = Follower(
         lambda: WebSocketClient(options.ws), scene, page, next_view=lambda: _take(page.views)
@@ -51,10 +52,14 @@ def _take(views: "queue.SimpleQueue[str]") -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m exporters.viewer", description=__doc__)
+    parser = CommandParser(prog="python -m exporters.viewer", description=__doc__)
     parser.add_argument("--ws", required=True, help="address of the stream, ws://HOST:PORT")
-    parser.add_argument("--port", type=int, default=8080, help="the page's port, or the next free")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 shows it to the network")
+    parser.add_argument(
+        "--port", type=whole(0, 65535), default=8080, help="the page's port, or the next free"
+    )
+    parser.add_argument(
+        "--host", type=host, default=LOOPBACK, help="0.0.0.0 shows it to the network"
+    )
     return parser
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import ConfigError
-from exporters.address import Address, parse_address
+from exporters.address import Address, parse_address, parse_host
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from exporters.address import Address, parse_address
         (" 8765 ", Address("127.0.0.1", 8765)),
         ("0", Address("127.0.0.1", 0)),
         ("[::1]:65535", Address("::1", 65535)),
+        ("[fe80::1%eth0]:1", Address("fe80::1%eth0", 1)),
+        ("my_host-2.local.:1", Address("my_host-2.local.", 1)),
+        ("bücher.example:1", Address("bücher.example", 1)),
     ],
 )
 def test_reads_every_form(text, expected):
@@ -25,12 +28,28 @@ def test_reads_every_form(text, expected):
     [
         *("", ":", "localhost", "localhost:", "host:port", "host:65536", "host:-1", "host:+1"),
         *("1_0", "٣٣", "123456", "::1:80", "[::1]", "[::1]80", "[host]:80", "[::1:80", "a b:80"),
-        *("http://host:80", "user@host:80", "8765.0"),
+        *("http://host:80", "user@host:80", "8765.0", "my..host:80", ".host:80", "-host:80"),
+        *("host-:80", "b" * 64 + ".org:80", "a." * 127 + "org:80", "ü" * 60 + ":80", "host\0:80"),
+        *("999.1.1.1:80", "1.2.3:80", "[::g]:80", "[]:80", "host:²", "²", "host:abc", "h,i:80"),
     ],
 )
 def test_refuses_anything_else_and_says_what_is_expected(text):
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.0.0.0", "0.0.0.0"), ("[::1]", "::1"), ("::", "::"), ("localhost", "localhost")],
+)
+def test_reads_a_host_alone(text, expected):
+    assert parse_host(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "my..host", "b" * 70, "host:80", "256.0.0.1"])
+def test_refuses_what_is_no_host(text):
+    with pytest.raises(ConfigError, match="a host's name or number"):
+        parse_host(text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80"])

@@ -73,7 +73,7 @@ def test_a_missing_data_folder_is_named(tmp_path, capsys):
     ("options", "text"),
     [
         (["rest", "--processes", "2"], "the stage rest does not train"),
-        (["vq", "--processes", "0"], "--processes: expected at least 1, got 0"),
+        (["vq", "--processes", "0"], "--processes: expected a whole number of at least 1"),
         (["vq", "--address", "auto"], "say how many --workers"),
         (["vq", "--kind", "bvh"], "--kind is for the stage import, not for vq"),
         (["vq", "--speech", "x"], "--speech is for the stage compose, not for vq"),

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.atomic import atomic
 from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
 from engine.clock import FrameClock
 from engine.errors import ConfigError
@@ -96,7 +97,8 @@ def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[
     for i, feats in zip(todo, in_order(_features, jobs, workers), strict=True):
         for stale in cache.glob(f"{names[i]}_*.npy"):
             stale.unlink()
-        np.save(stored[i], feats.astype(np.float16))
+        with atomic(stored[i]) as part:
+            np.save(part, feats.astype(np.float16))
     return [np.load(file, mmap_mode="r") for file in stored]
 
 

@@ -1,11 +1,14 @@
 """emage-render: the same poses as the live command, whole files, clear errors."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from engine.audio.source import WavSource
 from engine.bundle import save_bundle
 from exporters.commands import live, render
 from tests.models import tiny_bundle
@@ -123,3 +126,173 @@ def test_folders_that_cannot_be_rendered(model: Path, folder: Path, tmp_path, ca
     (tmp_path / "file").write_text("")
     assert render.main([str(folder), "-o", str(tmp_path / "file"), *out[2:]]) == 2
     assert "cannot be used as a folder" in capsys.readouterr().err
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def damaged_flac(path: Path) -> None:
+    """A sound that opens, and fails in its middle."""
+    soundfile.write(path, babble(4.0), 16000)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(bytes(data))
+
+
+def impossible_rate(path: Path) -> None:
+    """A sound whose header says 100 Hz."""
+    soundfile.write(path, babble(0.5), 16000, format="WAV")
+    data = bytearray(path.read_bytes())
+    data[24:28] = (100).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", [damaged_flac, impossible_rate])
+def test_a_failed_file_is_tried_again_and_leaves_nothing(
+    model: Path, folder: Path, tmp_path: Path, capsys, damage
+) -> None:
+    damage(folder / "b.flac")
+    out = tmp_path / "out"
+    command = [str(folder), "-o", str(out), "--model", str(model)]
+    for _ in range(2):
+        assert render.main(command) == 2
+        assert "b.flac" in capsys.readouterr().err
+        assert names(out) == {"a.npz", "c.npz", "render.json"}
+    soundfile.write(folder / "b.flac", babble(0.5), 16000)
+    assert render.main(command) == 0
+    assert "1/1" in capsys.readouterr().out
+    assert names(out) == {"a.npz", "b.npz", "c.npz", "render.json"}
+
+
+def test_a_failed_rendering_leaves_the_one_before(model: Path, tmp_path: Path, capsys) -> None:
+    speech, out = tmp_path / "a.flac", tmp_path / "a.npz"
+    soundfile.write(speech, babble(0.5), 16000)
+    command = [str(speech), "-o", str(out), "--model", str(model)]
+    assert render.main(command) == 0
+    before = out.read_bytes()
+    damaged_flac(speech)
+    assert render.main(command) == 2
+    assert out.read_bytes() == before
+    assert names(tmp_path) == {"a.flac", "a.npz"}
+
+
+def test_a_library_error_of_any_kind_is_the_error_of_its_file(
+    model: Path, folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_for_b(path: Path, **options: object) -> WavSource:
+        if path.name == "b.flac":
+            raise ZeroDivisionError("inside a library")
+        return WavSource(path, **options)
+
+    monkeypatch.setattr(render, "WavSource", fail_for_b)
+    out = tmp_path / "out"
+    assert render.main([str(folder), "-o", str(out), "--model", str(model)]) == 2
+    assert names(out) == {"a.npz", "c.npz", "render.json"}
+    error = capsys.readouterr().err
+    assert "b.flac: unexpected ZeroDivisionError: inside a library" in error
+
+
+def test_a_sound_that_gives_no_frame_is_an_error(model: Path, tmp_path: Path, capsys) -> None:
+    speech, out = tmp_path / "a.wav", tmp_path / "a.npz"
+    soundfile.write(speech, babble(1.0)[:100], 16000)
+    assert render.main([str(speech), "-o", str(out), "--model", str(model)]) == 2
+    assert "too short" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_unfinished_file_of_another_writer_does_not_count(
+    model: Path, folder: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "out"
+    command = [str(folder), "-o", str(out), "--model", str(model)]
+    assert render.main(command) == 0
+    whole = (out / "a.npz").read_bytes()
+    (out / "a.npz").write_bytes(whole[: len(whole) // 2])
+    assert render.main(command) == 0
+    assert (out / "a.npz").read_bytes() == whole
+
+
+@pytest.mark.posix
+def test_a_killed_run_leaves_no_target_and_the_next_one_cleans_up(
+    model: Path, tmp_path: Path
+) -> None:
+    sounds, out = tmp_path / "sounds", tmp_path / "out"
+    sounds.mkdir()
+    soundfile.write(sounds / "a.wav", babble(1.0), 16000)
+    soundfile.write(sounds / "b.wav", np.tile(babble(10.0), 60), 16000)
+    command = [str(sounds), "-o", str(out), "--model", str(model)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exporters.commands.render", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert next(line for line in process.stdout if line.startswith("1/2"))
+    process.kill()
+    process.communicate()
+    assert {"a.npz", "render.json"} <= names(out)
+    assert "b.npz" not in names(out)
+    soundfile.write(sounds / "b.wav", babble(0.5), 16000)
+    assert render.main(command) == 0
+    assert names(out) == {"a.npz", "b.npz", "render.json"}
+
+
+def test_overwriting_with_other_settings_leaves_no_old_file_as_done(
+    model: Path, folder: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "out"
+    command = [str(folder), "-o", str(out), "--model", str(model)]
+    assert render.main(command) == 0
+    (folder / "b.flac").write_bytes(b"nothing")
+    assert render.main([*command, "--overwrite", "--seed", "1"]) == 2
+    assert names(out) == {"a.npz", "c.npz", "render.json"}
+
+
+@pytest.mark.posix
+def test_two_runs_into_one_folder_both_complete(model: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "exporters.commands.render", str(folder), "-o", str(out)]
+    runs = [
+        subprocess.Popen([*command, "--model", str(model)], stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert names(out) == {"a.npz", "b.npz", "c.npz", "render.json"}
+    for name in ("a", "b", "c"):
+        assert len(np.load(out / f"{name}.npz")["poses"]) > 0
+
+
+def test_what_a_folder_leaves_out_is_said(model: Path, folder: Path, tmp_path, capsys) -> None:
+    soundfile.write(folder / "d.w64", babble(0.5), 16000)
+    (folder / "film.xyz").write_bytes(b"nothing")
+    assert render.main([str(folder), "-o", str(tmp_path / "out"), "--model", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "left out: 1: film.xyz (not a sound)" in said
+    assert "4/4" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-o", "x" * 300 + ".npz"), "cannot be used as a path"),
+        (("-o", "no/such/folder/x.npz"), "cannot be rendered"),
+        (("-o", "x.npz", "--seed", "-1"), "--seed"),
+        (("-o", "x.npz", "--seed", "²"), "--seed"),
+        (("-o", "x.npz", "--speaker", "²"), "unknown speaker"),
+        (("-o", "out", "--speaker", "nobody"), "unknown speaker"),
+        (("-o", "out", "--kernel", "warp"), "unknown kernel"),
+        ((), "required: -o/--out"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(
+    model: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, options, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", babble(0.5), 16000)
+    assert render.main(["a.wav", *options, "--model", str(model)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
