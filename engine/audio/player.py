@@ -24,11 +24,11 @@ _SLACK: Final = RATE // 50  # 20 ms out of step is heard: jump there, and not be
 class Player:
     """Plays samples handed to `take` on the default loudspeaker.
 
-    heard_s: gives the monotonic time at which a sample was recorded. Raises AudioDeviceError where
-    there is no loudspeaker.
+    heard_s: gives the monotonic time at which a sample was recorded. delay_s: gives the seconds
+    from then until its pose is shown. Raises AudioDeviceError where there is no loudspeaker.
     """
 
-    def __init__(self, heard_s: Callable[[int], float], delay_s: float) -> None:
+    def __init__(self, heard_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
         self._heard_s, self._delay_s = heard_s, delay_s
         self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
         self._end = 0
@@ -84,4 +84,4 @@ class Player:
         origin_s = self._heard_s(0)
         if origin_s != origin_s:  # the stream has not begun
             return -RATE
-        return int((sounding_s - origin_s - self._delay_s) * RATE)
+        return int((sounding_s - origin_s - self._delay_s()) * RATE)

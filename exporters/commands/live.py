@@ -277,7 +277,8 @@ def _player(
     if not options.play:
         return None
     # A frame is shown when its last sample is due; the middle of its sound belongs with it.
-    player = Player(session.heard_s, session.delay_s + 0.5 / session.output.frame_rate)
+    half_s = 0.5 / session.output.frame_rate
+    player = Player(session.heard_s, lambda: session.delay_s + half_s)
     stack.callback(player.close)
     hooks.taps.append(player.take)
     return player

@@ -28,7 +28,7 @@ class Card:
 
 def test_sound_is_played_delayed_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=0.1)
+    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=lambda: 0.1)
     sound = babble(1.0)
     player.take(0, sound)
     heard = np.concatenate([card.ask(player, 160) for _ in range(100)])
@@ -42,7 +42,7 @@ def test_sound_is_played_delayed_and_whole(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_jump_of_the_clock_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=0.0)
+    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=lambda: 0.0)
     sound = babble(2.0)
     player.take(0, sound)
     card.ask(player, 160)
@@ -54,5 +54,5 @@ def test_a_jump_of_the_clock_is_followed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_before_the_stream_begins_there_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    player = Player(lambda _: float("nan"), delay_s=0.1)
+    player = Player(lambda _: float("nan"), delay_s=lambda: 0.1)
     assert not card.ask(player, 160).any()
