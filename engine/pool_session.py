@@ -50,9 +50,9 @@ class Guest:
 class PoolSession:
     """Runs `pool` from `start` to `stop`. delay_s: by when a frame is wanted after its sound.
 
-    Raises nothing for faults of real time: they are counted in `events`. What a guest's sound, words
-    or `deliver` raise ends that guest's stream, counted as LOST_DEVICE; what the pool raises ends the session:
-    all guests are over, and every later call raises a GestureError.
+    Raises nothing for faults of real time: they are counted in `events`. What a guest's sound,
+    words or `deliver` raise ends that guest's stream, counted as LOST_DEVICE; what the pool raises
+    ends the session: all guests are over, and every later call raises a GestureError.
     """
 
     def __init__(

@@ -84,10 +84,10 @@ def test_in_another_thread_nothing_is_taken_over() -> None:
     assert done == [True]
 
 
-def program(body: str, root: Path, **options: object) -> "subprocess.Popen[str]":
+def program(body: str, root: Path, stopped: int = 0, **options: object) -> "subprocess.Popen[str]":
     """A process that runs `command` for its life; it prints `ready` where it may be stopped."""
     code = f"import sys, time\nfrom exporters.commands import stopping\n{body}\n"
-    code += "sys.exit(stopping.run_command(command))"
+    code += f"sys.exit(stopping.run_command(command, {stopped}))"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=root,
@@ -138,10 +138,13 @@ def command():
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("body", [WAITING, WRAPPING])
-def test_a_process_that_is_not_ready_ends_with_status_0(body: str, name: str, root: Path) -> None:
-    process = program(body, root)
-    process.send_signal(getattr(signal, name))
-    assert ended(process) == (0, "")
+def test_a_process_that_is_not_ready_ends_with_the_wanted_status(
+    body: str, name: str, root: Path
+) -> None:
+    for status in (0, 130):
+        process = program(body, root, status)
+        process.send_signal(getattr(signal, name))
+        assert ended(process) == (status, "")
 
 
 @pytest.mark.parametrize("name", NAMES)
