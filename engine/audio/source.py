@@ -29,6 +29,7 @@ RATE: Final = 16000
 _READ_BYTES: Final = 1 << 16
 _READ_FRAMES: Final = 8192
 _POLL_S: Final = 0.1  # how soon a source notices that it was closed
+_STOPPED_S: Final = 0.5  # a wait of 0.1 s that took so long
 _SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
 _REOPEN_S: Final = 1.0
 _MIC_BLOCK_S: Final = 0.010
@@ -229,9 +230,12 @@ class MicSource:
             if not self._closed.is_set():
                 self._start()
             while not self._closed.is_set():
+                looked = time.monotonic()
                 try:
                     samples, heard = self._queue.get(timeout=_POLL_S)
                 except Empty:
+                    if time.monotonic() - looked > _STOPPED_S:
+                        self._last = time.monotonic()  # this process was stopped, not the device
                     self._watch()
                     continue
                 self._last = time.monotonic()

@@ -5,6 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 import soundfile
 
 from bench.latency import measure
+from engine.audio.block import PcmBlock
 from engine.bundle import save_bundle
+from engine.clock import FrameClock
 from engine.pose import PoseFrame
 from exporters.commands import live
 from exporters.npz import read_npz
@@ -153,20 +157,168 @@ def next_frame(client: WebSocketClient) -> PoseFrame:
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_cleanly(model: Path, tmp_path: Path, name: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_end_cleanly(model: Path, tmp_path: Path, name: str) -> None:
+    """Three within a moment, as a shell and `timeout` send them together."""
     speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
     soundfile.write(speech, babble(60.0), 16000)
     process = started(model, "--wav", speech, "--out", out)
     with WebSocketClient(address(process)) as client:
         while next_frame(client).index < 20:
             pass
-        process.send_signal(name)
-        output, _ = process.communicate(timeout=10)
+        for _ in range(3):
+            process.send_signal(getattr(signal, name))
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     report = json.loads(output.strip().splitlines()[-1])
-    motion = read_npz(out)
-    assert len(motion) == report["frames"] >= 20
+    assert len(read_npz(out)) == report["frames"] >= 20
+    assert report["frames"] == FrameClock().frames_complete(round(report["audio_s"] * 16000))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.wav", "out.npz"]
+
+
+ENTRY = "import sys; from exporters.commands.start import live; sys.exit(live())"
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("module", ["numpy.linalg", "torch._C", "exporters.commands.live"])
+def test_a_signal_while_it_starts_leaves_nothing(
+    model: Path, tmp_path: Path, root: Path, module: str, name: str
+) -> None:
+    """Python tells each module that it has imported: so far it is when the signals come."""
+    command = [sys.executable, "-X", "importtime", "-c", ENTRY, "--demo", "--json"]
+    process = subprocess.Popen(
+        [*command, "--model", str(model), "--out", str(tmp_path / "out.npz")],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.split("|")[-1].strip() == module:
+            break
+    for _ in range(3):
+        process.send_signal(getattr(signal, name))
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert output == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+def test_signals_at_any_moment_leave_complete_files(
+    model: Path, tmp_path: Path, speed: str
+) -> None:
+    speech = tmp_path / "long.wav"
+    soundfile.write(speech, babble(60.0), 16000)
+    for run_number in range(3):
+        out = tmp_path / f"out{run_number}.npz"
+        process = started(model, "--wav", speech, "--out", out, "--speed", speed)
+        address(process)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            process.send_signal(getattr(signal, name))
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        frames = json.loads(output.strip().splitlines()[-1])["frames"]
+        assert (len(read_npz(out)) if out.is_file() else 0) == frames
+    assert not list(tmp_path.glob(".*"))
+
+
+class Broken:
+    """A source that raises what nobody foresaw after a second of sound."""
+
+    sample_rate = 16000
+    paced = False
+    delay_s = 0.0
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        yield PcmBlock(babble(1.0))
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt()])
+def test_a_session_that_fails_keeps_its_frames_and_says_so(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    speed: str,
+) -> None:
+    monkeypatch.setattr(live, "_source", lambda *_: (Broken(error), "--wav"))
+    out = tmp_path / "out.npz"
+    assert run("--model", model, "--out", out, "--speed", speed, "--json") == 2
+    output, errors = capsys.readouterr()
+    assert json.loads(output.strip().splitlines()[-1])["frames"] == len(read_npz(out)) == 30
+    assert errors.startswith("error: ")
+    assert type(error).__name__ in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.posix
+def test_a_file_is_recorded_by_one_process_and_survives_its_death(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
+    soundfile.write(speech, babble(60.0), 16000)
+    process = started(model, "--wav", speech, "--out", out)
+    with WebSocketClient(address(process)) as client:
+        while next_frame(client).index < 60:
+            pass
+        assert run("--demo", "--model", model, "--out", out, "--speed", "max") == 2
+        assert "another recording is being written" in capsys.readouterr().err
+        process.kill()
+        process.communicate(timeout=30)
+    assert not out.exists()
+    arguments = ("--demo", "--model", model, "--out", out, "--speed", "max", "--duration", "1")
+    assert run(*arguments) == 0
+    assert "note: recovered " in capsys.readouterr().out
+    assert len(read_npz(tmp_path / "out.recovered.npz")) >= 45
+    assert len(read_npz(out)) == 30
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("kind", ["--wav", "--stdin", "--ws"])
+def test_a_process_that_was_stopped_goes_on_from_then(
+    model: Path, tmp_path: Path, kind: str
+) -> None:
+    sound = babble(6.0)
+    soundfile.write(tmp_path / "speech.wav", sound, 16000)
+    source = {"--wav": ("--wav", tmp_path / "speech.wav"), "--stdin": ("--stdin",), "--ws": ()}
+    process = started(model, *source[kind], "--duration", "4")
+    if kind == "--stdin":
+        process.stdin.buffer.write((sound * 32767).astype("<i2").tobytes())  # type: ignore[union-attr]
+        process.stdin.buffer.close()  # type: ignore[union-attr]
+        process.stdin = None
+    with WebSocketClient(address(process)) as client:
+        if kind == "--ws":
+            client.send_audio(sound)
+        indices = [next_frame(client).index]
+        while indices[-1] < 40:
+            indices.append(next_frame(client).index)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)  # not to wait for something: this is the pause
+        process.send_signal(signal.SIGCONT)
+        while indices[-1] < 110:
+            indices.append(next_frame(client).index)
+        output, _ = process.communicate(timeout=30)
+    report = json.loads(output.strip().splitlines()[-1])
+    assert indices == list(range(indices[0], indices[-1] + 1)), "no gap, none twice"
+    assert report["frames"] == 120
+    assert report["events"]["pause"] == 1
+    assert "note: the process was stopped for " in output
 
 
 def test_pcm_on_standard_input_seen_from_outside(model: Path) -> None:
