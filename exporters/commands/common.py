@@ -1,6 +1,7 @@
 """What the command lines share: errors as one line, options with the same meaning."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,10 @@ def guarded(run: Callable[..., int], *arguments: object) -> int:
         return EXIT_ERROR
     except BrokenPipeError:
         return 0
+    finally:
+        # A session that was prepared and did not start left its objects frozen; libraries report
+        # what is not freed at exit.
+        gc.unfreeze()
 
 
 def say(text: str) -> None:

@@ -1,6 +1,9 @@
 """What the command lines share."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,30 @@ def test_an_error_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str])
 
     assert guarded(fail) == 2
     assert capsys.readouterr().err == "error: expected this, got that\n"
+
+
+_START = """
+import gc, sys
+from engine.audio.resample import Resampler
+from engine.errors import ExportError
+from exporters.commands.common import guarded
+
+def start():
+    held = [Resampler(48000, 16000)]
+    held.append(held)
+    gc.collect()
+    gc.freeze()  # as a session does that is prepared
+    raise ExportError("no port")
+
+sys.exit(guarded(start))
+"""
+
+
+def test_libraries_add_nothing_to_the_line_of_a_start_error(root: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", _START], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (2, "error: no port\n")
 
 
 def test_what_is_not_ours_is_not_swallowed() -> None:
