@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.against import add_command as add_against_command
 from bench.against import against_command
@@ -18,10 +19,13 @@ from bench.export import export_command
 from bench.held_out import stroke_report
 from bench.kernels import add_command as add_kernels_command
 from bench.kernels import kernels_command
+from bench.late_words import late_table, late_words
 from bench.latency import add_command as add_latency_command
 from bench.latency import latency_command, read_speech
 from bench.memory import add_command as add_memory_command
 from bench.memory import memory_command
+from bench.privacy import add_command as add_privacy_command
+from bench.privacy import privacy_command
 from bench.quality_command import add_commands as add_quality_commands
 from bench.quality_command import fgd_command, quality_command
 from bench.report import draw
@@ -31,13 +35,17 @@ from bench.soak import add_command as add_soak_command
 from bench.soak import soak_command
 from bench.starter.command import add_command as add_starter_command
 from bench.starter.command import starter_command
+from bench.starter.talks import Part, limited, read_parts, synthetic_parts
 from bench.streams import add_command as add_streams_command
 from bench.streams import streams_command
 from engine.bundle import DEFAULT_BUNDLE, load_bundle
 from engine.text.files import read_words
-from exporters.commands.common import add_seed_option, load_for_use
+from engine.version import version_line
+from exporters.commands.common import load_for_use
 from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
 from exporters.commands.options import CommandParser, run_command, whole
+
+_LATE_UTTERANCES = 8  # of each reader
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-bench", description=__doc__)
+    parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
+    add_privacy_command(commands)
     figures = commands.add_parser("figures", help="the pictures in README")
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
@@ -60,12 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument(
         "--take", type=Path, metavar="FILE", help="motion recorded with --wav: a row of it"
     )
-    strokes = commands.add_parser(
-        "strokes", help="gestures against the stresses of held-out synthetic speech"
-    )
-    strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
-    strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
-    add_seed_option(strokes)
+    _add_strokes_command(commands)
     edge = commands.add_parser(
         "edge", help="what the live edge costs: the newest frames against a known future"
     )
@@ -86,10 +91,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_strokes_command(commands: Any) -> None:
+    strokes = commands.add_parser(
+        "strokes", help="gestures against the stresses of held-out synthetic speech"
+    )
+    strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
+    strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
+    strokes.add_argument("--seed", type=int, default=0, metavar="N")
+    strokes.add_argument(
+        "--late",
+        type=float,
+        nargs="+",
+        metavar="S",
+        help="instead: with no words, words known ahead, and words known so many seconds after "
+        "their end",
+    )
+    for name in ("--speech", "--beat2"):
+        strokes.add_argument(
+            name, type=Path, metavar="DIR", help="with --late: the voices of `starter`"
+        )
+
+
 def _strokes(options: argparse.Namespace) -> int:
     bundle = load_for_use(options.model)
+    if options.late:
+        parts = _late_parts(options)
+        rows = late_words(bundle, parts, options.late)
+        print(late_table(rows))
+        seconds = round(sum(part.speech.duration for part in parts), 1)
+        report = {"bundle": bundle.config.name, "speech_s": seconds, "words": rows}
+        print(json.dumps(report))
+        return 0
     print(json.dumps(stroke_report(bundle, options.minutes * 60, options.seed)))
     return 0
+
+
+def _late_parts(options: argparse.Namespace) -> list[Part]:
+    """Voices with words: those of the folders that are given, else synthetic ones of the test."""
+    seconds = options.minutes * 60
+    if options.speech is None and options.beat2 is None:
+        return limited(synthetic_parts(seconds), seconds)
+    parts = read_parts(options.speech, options.beat2, _LATE_UTTERANCES)
+    return limited([part for part in parts if part.told], seconds)
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -124,6 +167,7 @@ _COMMANDS = {
     "streams": streams_command,
     "starter": starter_command,
     "memory": memory_command,
+    "privacy": privacy_command,
     "soak": soak_command,
 }
 

@@ -253,9 +253,10 @@ def live_calls(
     hops = 2 * (repeats + 20)
     samples = read_speech(sound, hops * hop / bundle.config.clock.frame_rate + 1)
     calls: dict[str, Callable[[], object]] = {}
+    threads = torch.get_num_threads()
     for name in kernels:
         networks = ready_networks(name, bundle, schedule, say)
-        stream = GestureStream(bundle, **networks, schedule=schedule)
+        stream = GestureStream(bundle, **networks, schedule=schedule, threads=threads)
         stream.feed_audio(samples)
         kernel = networks["kernel"]
         calls[kernel.name] = as_live(kernel, stream.next_chunk)

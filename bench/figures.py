@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bench.strokes import wrist_speed
 from engine.atomic import atomic, write_bytes
+from engine.errors import ConfigError
 from engine.pose import Motion
+from engine.privacy import stay_private
 from engine.skeleton import SMPLX_55
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
@@ -22,8 +24,14 @@ _VIEWS = {"front": (0, 1), "side": (2, 1)}
 
 
 def _pyplot() -> Any:
-    import matplotlib
-
+    """The drawing interface of matplotlib; ConfigError where that is missing."""
+    stay_private()
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ConfigError(
+            "figures need matplotlib, which is not installed; run: pip install matplotlib"
+        ) from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -224,9 +232,9 @@ def film(
 
     samples `[S]`, as long as the motion; words: start, end (s) and text of what is said.
     """
+    figure, panels = _film_panels(samples, sample_rate)
     from matplotlib.animation import PillowWriter
 
-    figure, panels = _film_panels(samples, sample_rate)
     points, fps = motion.world_positions(), motion.format.clock.frame_rate
     writer = PillowWriter(fps=frame_rate)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.atomic import atomic
+from engine.bundle import refuse_pointer
 from engine.errors import ConfigError
 from engine.pose import Motion
 from engine.rotation import to_sixd
@@ -200,6 +201,7 @@ def load_encoder(path: Path) -> tuple[GestureEncoder, dict[str, Any]]:
     """An encoder and its notes; ConfigError for a file that holds none."""
     from safetensors import SafetensorError, safe_open
 
+    refuse_pointer(path)
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}

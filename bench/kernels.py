@@ -34,12 +34,12 @@ from engine.sampling import CodeChoice
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
 from engine.stream import GestureStream, pose_decoder
+from engine.threads import computes_outside
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import (
     CLIP,
     batched,
     kernel_request,
-    leave_cores_to,
     live_kernel,
     real_windows,
 )
@@ -202,9 +202,10 @@ def _steps(
     """A live step of each kernel, and the whole window that the published program computes."""
     sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
     calls: dict[str, Callable[[], object]] = {}
+    threads = torch.get_num_threads()
     for name, kernel in ready.items() if options.rows == 1 else ():
         networks = networks_of(kernel, bundle, schedule, say)
-        stream = GestureStream(bundle, **networks, schedule=schedule)
+        stream = GestureStream(bundle, **networks, schedule=schedule, threads=threads)
         stream.feed_audio(sound)
         calls[name] = as_live(kernel, stream.next_chunk)
     plain, decoder = EagerKernel(bundle.gesture), pose_decoder(bundle)
@@ -224,7 +225,8 @@ def as_live(kernel: Kernel, step: Callable[[], object]) -> Callable[[], object]:
     threads = torch.get_num_threads()
 
     def call() -> object:
-        leave_cores_to(kernel)
+        if computes_outside(kernel.name):
+            torch.set_num_threads(1)
         try:
             return step()
         finally:

@@ -8,7 +8,6 @@ browser itself. WebGL runs on the processor; no GPU and no display are used.
 
 import argparse
 import base64
-import fcntl
 import json
 import os
 import select
@@ -141,6 +140,8 @@ class Browser:
 
 def _high_pipe() -> tuple[int, int]:
     """A pipe whose ends are neither 3 nor 4, which the browser will want for itself."""
+    import fcntl  # not on Windows, where the rest of this file can still be imported
+
     ends = os.pipe()
     high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
     for end in ends:

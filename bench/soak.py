@@ -29,7 +29,7 @@ from engine.stream import GestureStream
 from exporters.address import Address
 from exporters.commands.common import add_seed_option, load_for_use, say
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import leave_cores_to, spared
+from exporters.commands.kernels import spared
 from exporters.commands.live import DEMO_SOUND
 from exporters.commands.memory import give_back_memory
 from exporters.commands.options import whole
@@ -107,7 +107,6 @@ def soak_command(options: argparse.Namespace) -> int:
         schedule=schedule,
         events=(events := EventCounter()),
     )
-    leave_cores_to(networks["kernel"])
     give_back_memory()
     seconds = options.minutes * 60
     result = soak(stream, events, options.wav, seconds, options.speed, options.seed)

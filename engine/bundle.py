@@ -51,6 +51,7 @@ WEIGHTS_FILE = "weights.safetensors"
 FORMAT = 1
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "starter"
 REST_CODES = "rest.codes"
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class BundleConfig:
     distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
     it goes. global_zeroed: fields of the lower-body vector that the global motion network was
     trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
+    instant_words: a frame has the word that holds its first instant, as in the program of 2024.
     trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
     that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands;
     posture: turns of trunk and head; stance: how wide and how high one stands. Nothing is done to
@@ -112,6 +114,7 @@ class BundleConfig:
     still_seeds: bool = False
     seed_motion: SeedMotion = SeedMotion.RAW
     global_orthonormal: bool = False
+    instant_words: bool = False
     blinks: BlinkConfig | None = None
     glances: GlanceConfig | None = None
     sway: SwayConfig | None = None
@@ -123,6 +126,8 @@ class BundleConfig:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
         require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
         require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
+        words = len(set(self.vocabulary)) == len(self.vocabulary)
+        require(words, "vocabulary", "words that differ", "one of them twice")
         gates = self.front_end is FrontEnd.FEATURES or not self.gated
         require(gates, "gated", "false for a network that hears samples", self.gated)
         basis = face_basis(self.face)
@@ -279,6 +284,7 @@ def load_config(directory: Path) -> BundleConfig:
             f"{directory} is not a bundle: expected {CONFIG_FILE} and {WEIGHTS_FILE} in it; "
             "give the directory of a model with --model"
         )
+    refuse_pointer(path)
     try:
         mapping: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = mapping.pop("format", None)
@@ -297,12 +303,31 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    refuse_pointer(path)
     try:
         return load_file(str(path))
     except (OSError, SafetensorError) as error:
         raise BundleError(
             f"{path} cannot be read as safetensors ({error}); it may be cut short: copy it again"
         ) from error
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise BundleError where a file is a pointer of Git LFS; any other file is another's business.
+
+    A repository that is cloned without Git LFS has such texts of some 130 bytes in place of its
+    large files.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_POINTER))
+    except OSError:
+        return
+    if begin == _POINTER:
+        raise BundleError(
+            f"{path} is a pointer of Git LFS, not the file itself; fetch it with: git lfs pull, in "
+            "the folder that was cloned, or download the file"
+        )
 
 
 def _take(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:

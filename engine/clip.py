@@ -80,6 +80,7 @@ def _motion(data: Arrays, frames: int) -> Motion:
         clock=FrameClock(int(data.get("sample_rate", 16000)), _frame_rate(data)),
         face=face_basis(str(data.get("face_basis", FLAME_100.name))),
         hand_reference=HandReference(str(data.get("hand_reference", HandReference.SMPLX_MEAN))),
+        hop=int(data["hop"]) if "hop" in data else None,
     )
     poses = PoseChunk(
         first=int(data.get("first_frame", 0)),

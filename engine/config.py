@@ -97,6 +97,8 @@ class AudioEncoderConfig:
     channels: 1 for a waveform, F for features. dilations: one convolution each (features only).
     shared: one network for both with a linear map for each, instead of two networks. heard: the
     only features that reach the network, from the first to before the last; all unless given.
+    crop_body: whether features beyond the window's frames are cropped for the body too. The program
+    of 2025 crops them for the face only: the body attends to one frame more.
     """
 
     kind: AudioKind
@@ -106,6 +108,7 @@ class AudioEncoderConfig:
     kernel: int = 3
     shared: bool = False
     heard: tuple[int, int] | None = None
+    crop_body: bool = True
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "kernel")
@@ -143,14 +146,17 @@ class CueConfig:
 
     lead: frames from setting out to the stressed vowel, which has to be foreseen. threshold: the
     score (a logit) from which on they set out: the lower, the more strokes. wordless: the same
-    while no words are known, when scores are lower; as threshold unless given. sharpness: of that
-    decision, by score. apart: frames in which they set out but once. memory: frames for which the
-    body is told that they did.
+    where no words are known, when scores are lower; as threshold unless given. word_reach: frames
+    from a frame to the nearest known word up to which `threshold` holds, and beyond which
+    `wordless` does; None: `threshold` holds in all frames of a window that has a known word.
+    sharpness: of that decision, by score. apart: frames in which they set out but once. memory:
+    frames for which the body is told that they did.
     """
 
     lead: int = 3
     threshold: float = 0.0
     wordless: float | None = None
+    word_reach: int | None = None
     sharpness: float = 8.0
     apart: int = 12
     memory: int = 16
@@ -159,6 +165,8 @@ class CueConfig:
         _at_least_one(self, "memory")
         require(self.apart >= 2, "apart", "at least 2", self.apart)
         require(self.lead >= 0, "lead", "0 or more", self.lead)
+        reach = self.word_reach
+        require(reach is None or reach >= 0, "word_reach", "0 or more", reach)
         require(self.sharpness > 0.0, "sharpness", "above 0", self.sharpness)
 
 
@@ -241,6 +249,9 @@ class GestureConfig:
         require(self.width % 2 == 0, "width", "even", self.width)
         fits = self.motion.kind is not MotionKind.SPATIAL or self.motion.width % self.heads == 0
         require(fits, "motion.width", "a multiple of heads", self.motion.width)
+        framed = self.words is not None or self.aligned or self.path is not ForwardPath.PARTS
+        free = self.audio.crop_body or not framed
+        require(free, "audio.crop_body", "true where features belong to frames", False)
         plain = self.path is ForwardPath.PARTS or not self.aligned
         require(plain, "aligned", "false on a path of the paper", self.aligned)
         ahead = all(d >= 1 for d in self.speech_dilations)
@@ -260,7 +271,7 @@ def published_audio_config(
 ) -> GestureConfig:
     """Design A: the audio checkpoints of 2025."""
     return GestureConfig(
-        audio=AudioEncoderConfig(AudioKind.WAVE, channels=1, width=audio_width),
+        audio=AudioEncoderConfig(AudioKind.WAVE, channels=1, width=audio_width, crop_body=False),
         motion=MotionEncoderConfig(width=motion_width),
         width=width,
         speakers=speakers,

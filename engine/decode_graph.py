@@ -73,7 +73,9 @@ def graph_decoder(
             _require_parity(decoder, GraphDecoder(decoder, run, graph, last), codes, last)
         return [(codes,) for codes in draws]
 
-    run = admitted(lambda: backend.prepare(graph, settings), compare, graph, settings, backend.name)
+    run = admitted(
+        lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
+    )
     return GraphDecoder(decoder, run, graph, last)
 
 

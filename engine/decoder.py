@@ -49,17 +49,18 @@ def on_host(decoded: Decoded) -> Decoded:
 def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
 
-    The jaw at rest, and the position in the room in place of velocities; start `[B, 2]`: x and z of
-    the first frame.
+    The jaw at rest, and in place of the lower decoder's own velocities their integral, beside its
+    own height: the output of the global motion network is not shown. start `[B, 2]`: x and z of the
+    first frame.
     """
     fields = MOTION.unpack(decoded.motion.clone())
     jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
     fields["rot6d"][..., jaw] = fields["rot6d"].new_tensor(REST_SIXD)
     start = start.to(decoded.motion.device)
-    steps = decoded.travel[:, :-1, 0::2] / frame_rate
+    own = fields["translation"]
+    steps = own[:, :-1, 0::2] / frame_rate
     ground = torch.cat((start[:, None], start[:, None] + steps.cumsum(1)), 1)
-    height = decoded.travel[..., 1:2]
-    fields["translation"] = torch.cat((ground[..., :1], height, ground[..., 1:]), -1)
+    fields["translation"] = torch.cat((ground[..., :1], own[..., 1:2], ground[..., 1:]), -1)
     return MOTION.pack(fields)
 
 

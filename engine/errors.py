@@ -11,6 +11,7 @@
       KernelError        a backend that cannot run here or failed its parity check
         MissingBackendError  its library is not installed
       ExportError        a receiver, a port or a file to write
+      SessionError       a part of a live session failed in a way that nobody foresaw
 
 Every message says what was expected, what came, and what to do. Faults of real time (a late frame,
 a slow client) are not errors: they are counted events, see `engine.events`.
@@ -59,3 +60,20 @@ class MissingBackendError(KernelError):
 
 class ExportError(GestureError):
     """A receiver, a port or an output file cannot be used."""
+
+
+class SessionError(GestureError):
+    """A part of a live session raised something that is no GestureError."""
+
+
+def as_gesture_error(error: BaseException, part: str) -> GestureError:
+    """`error`, or a SessionError that names the `part` that raised it and what to do."""
+    if isinstance(error, GestureError):
+        return error
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    found = SessionError(
+        f"{part} failed unexpectedly ({text}); what was made before is kept: start again, and "
+        "report this line if it comes back"
+    )
+    found.__cause__ = error
+    return found

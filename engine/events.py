@@ -15,6 +15,7 @@ SLOW_CLIENT: Final = "slow_client"  # a receiver's queue was full; its oldest fr
 LOST_DEVICE: Final = "lost_device"  # a sound device or receiver went away
 REJECTED_MESSAGE: Final = "rejected_message"  # a client's message was refused
 BAD_SAMPLE: Final = "bad_sample"  # NaN or infinite samples were replaced by silence
+PAUSE: Final = "pause"  # the process was stopped for a while; the session went on from then
 
 ALL_EVENTS: Final = (
     OVERRUN,
@@ -24,6 +25,7 @@ ALL_EVENTS: Final = (
     LOST_DEVICE,
     REJECTED_MESSAGE,
     BAD_SAMPLE,
+    PAUSE,
 )
 
 

@@ -4,8 +4,7 @@ A layout accounts for every channel of a vector: packing demands all fields, unp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from engine.errors import ShapeError
 from engine.rotation import Array, namespace
@@ -28,20 +27,17 @@ class Layout:
 
     name: str
     fields: tuple[Field, ...]
+    width: int = field(init=False, compare=False)
+    _slices: dict[str, slice] = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def width(self) -> int:
-        """Number of channels."""
-        return sum(field.width for field in self.fields)
-
-    @cached_property
-    def _slices(self) -> dict[str, slice]:
-        result: dict[str, slice] = {}
-        start = 0
-        for field in self.fields:
-            result[field.name] = slice(start, start + field.width)
-            start += field.width
-        return result
+    def __post_init__(self) -> None:
+        # Not by cached_property: its lock, up to Python 3.11, stops torch.compile.
+        slices, start = dict[str, slice](), 0
+        for each in self.fields:
+            slices[each.name] = slice(start, start + each.width)
+            start += each.width
+        object.__setattr__(self, "width", start)
+        object.__setattr__(self, "_slices", slices)
 
     def slice(self, name: str) -> slice:
         """Where field `name` lies; ShapeError for an unknown one."""
@@ -60,13 +56,13 @@ class Layout:
             raise ShapeError(
                 f"{self.name} is packed from {sorted(self._slices)}, got {sorted(values)}"
             )
-        for field in self.fields:
-            if values[field.name].shape[-1] != field.width:
+        for each in self.fields:
+            if values[each.name].shape[-1] != each.width:
                 raise ShapeError(
-                    f"{self.name}.{field.name} must end in {field.width} channels, "
-                    f"got shape {tuple(values[field.name].shape)}"
+                    f"{self.name}.{each.name} must end in {each.width} channels, "
+                    f"got shape {tuple(values[each.name].shape)}"
                 )
-        ordered = [values[field.name] for field in self.fields]
+        ordered = [values[each.name] for each in self.fields]
         return namespace(ordered[0]).concatenate(ordered, -1)
 
     def unpack(self, vector: Array) -> dict[str, Array]:

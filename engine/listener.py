@@ -4,6 +4,7 @@ Front end, voice gate, transcript, and what waits of them for the next hop. Know
 is complete and where a sound that ended ends; knows no network, no poses' making and no clock.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.audio.front import EntryQueue, build_front
 from engine.audio.gate import VoiceGate
 from engine.bundle import BundleConfig
-from engine.errors import ConfigError
+from engine.errors import AudioError, ConfigError
 from engine.events import EventCounter
 from engine.pose import FrameFlag, PoseChunk
 from engine.schedule import FileRules, Schedule, Tail
@@ -67,6 +68,7 @@ class Listener:
         self._schedule = schedule
         self._vocabulary = vocabulary
         self._gated = config.gated
+        self._instants = config.instant_words
         self._gate = VoiceGate(config.clock)
         self._begin()
 
@@ -133,11 +135,24 @@ class Listener:
         """Frames whose own sound is complete."""
         return self.clock.frames_complete(self._samples)
 
+    def require_sound(self) -> None:
+        """Raise AudioError where there was sound that is too short for any pose."""
+        files, fewest = self._schedule.files, self._schedule.fewest
+        count = self.frames_heard if files is None else files.frames(self._samples, self.clock)
+        if self._samples and count < fewest:
+            needed = math.ceil(fewest * self.clock.sample_rate / self.clock.frame_rate)
+            raise AudioError(
+                f"the sound is too short: {self._samples} samples at {self.clock.sample_rate} Hz "
+                f"({self._samples / self.clock.sample_rate:.2f} s) give no poses; this model and "
+                f"schedule need at least {needed} samples ({fewest} frames, "
+                f"{fewest / self.clock.frame_rate:.2f} s)"
+            )
+
     def ready(self, next_frame: int) -> bool:
         """Whether the sound of a whole hop waits to be computed."""
         end = self._next_end(next_frame)
         files = self._schedule.files
-        if files is not None and end > self.frames_heard // files.multiple * files.multiple:
+        if files is not None and end > files.frames(self._samples, self.clock):
             return False
         return self.front.end(end) <= self._taken + len(self._queue)
 
@@ -149,7 +164,7 @@ class Listener:
         self, next_frame: int, rules: FileRules
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """The same for the last, shorter window of a file, where the rules want one."""
-        total = self.frames_heard // rules.multiple * rules.multiple
+        total = rules.frames(self._samples, self.clock)
         frames = total - next_frame
         if rules.tail is not Tail.PARTIAL or frames <= 2 * self._schedule.seed:
             return None
@@ -173,8 +188,8 @@ class Listener:
     def _take(self, end: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         entries = self._queue.take(self.front.cut(end) - self._taken)
         self._taken += len(entries)
-        words = self._transcript.ids(self._vocabulary, self.clock, end - frames, frames)
-        return entries, words
+        spoken = self._transcript.at_instants if self._instants else self._transcript.ids
+        return entries, spoken(self._vocabulary, self.clock, end - frames, frames)
 
     # -- what is remembered --------------------------------------------------------------------
 

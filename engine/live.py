@@ -1,48 +1,44 @@
-"""LiveSession: a GestureStream in real time. Threads, queues and the playout clock live here.
+"""LiveSession: a GestureStream in real time. The loop that computes, and the other threads' start.
 
 Three threads: a SourceReader's, the caller's, which computes, and one that hands frames to the
 receivers at a steady cadence. A frame leaves `delay_s` after its audio was heard, whatever the
-computing did. Knows receivers only as PoseSinks, and nothing of sockets or files.
+computing did. An exception in any of them ends the session. Knows receivers only as PoseSinks, and
+nothing of sockets or files.
 """
 
 import gc
 import math
 import queue
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from threading import Event, Lock, Thread
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from threading import Event
 from typing import Any, Final
 
 import numpy as np
 
+from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
+from engine.cadence import Cadence, Outlet
 from engine.clock import FrameClock
-from engine.events import LATE_FRAME, OVERRUN, UNDERRUN, EventCounter
-from engine.host_time import HostTime
+from engine.errors import SessionError, as_gesture_error
+from engine.events import PAUSE, UNDERRUN, EventCounter
+from engine.host_time import HostTime, SessionTime
 from engine.pace import RATE, Pace, margin_s
-from engine.playout import FrameInterpolator, PlayoutBuffer
+from engine.playout import FrameInterpolator
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.reader import SourceReader
-from engine.statistics import Stage, StageTimings, Summary, Timings, percentiles
+from engine.receivers import Receivers
+from engine.receivers import SessionHooks as SessionHooks
+from engine.statistics import Figures, Stage, Summary
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 
-AudioTap = Callable[[int, np.ndarray], None]
-"""Called with the index of the first sample and the samples that were just taken."""
-
 _WARM_UP_HOPS: Final = 12
-_FAR_BEHIND_S: Final = 1.0  # after a suspended machine: go on from now
 _STATS_EVERY: Final = 15  # frames
-
-
-@dataclass
-class SessionHooks:
-    """Who else wants to know. taps: the sound as it is used. stats: twice a second."""
-
-    taps: list[AudioTap] = field(default_factory=list)
-    stats: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
-    words: list[Callable[[list[TimedWord]], None]] = field(default_factory=list)
+_LEAVE_S: Final = 1.0  # for a receiver to return once the session ends
+_SOURCE: Final = "the sound source"
+_SESSION: Final = "the live session"
 
 
 class LiveSession:
@@ -50,7 +46,10 @@ class LiveSession:
 
     realtime False: as fast as it goes, with the same poses. output_rate: frames a second handed to
     the sinks. host: whose seconds it lives in. Raises nothing for faults of real time: they are
-    counted in `events`.
+    counted in `events`. What a source, sink, hook or the model raises, in whichever thread, ends
+    the session: the sinks get all frames of the sound that came before and are closed, then `run`
+    raises a GestureError. Sound that ends before it is enough for any pose is such an error where
+    it is not in real time.
     """
 
     def __init__(
@@ -70,14 +69,17 @@ class LiveSession:
         clock = stream.clock
         self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
         self.delay_s = 0.0
-        self._stream, self._source, self._sinks = stream, source, sinks
+        self._stream, self._source = stream, source
         self._events, self._realtime = events, realtime
         self._most = None if duration_s is None else int(duration_s * RATE)
         self._hooks = hooks or SessionHooks()
+        self._receivers = Receivers(sinks, events, tell=self._hooks.tell, failed=self.fail)
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
-        self._stopped, self._finished = Event(), Event()
-        self._host = host or HostTime()
-        self._stages = StageTimings(self._host.now)
+        self._stopped = Event()
+        self._host = SessionTime(host or HostTime(), self._paused)
+        self._figures = Figures(self._host.now)
+        self._errors: list[BaseException] = []  # the first one ended the session
+        self._computing = False
         self._pace = Pace(stamped=source.paced)
         self._reader = SourceReader(
             source,
@@ -88,28 +90,29 @@ class LiveSession:
             host=self._host,
         )
         self._interpolator = FrameInterpolator(clock, self.output)
-        self._lock = Lock()
-        self._latency, self._compute, self._jitter = Timings(), Timings(), Timings()
-        self._compute_s = 0.0
-        self._frames = self._late = 0
-        self._first_out_s, self._last_out_s = math.nan, math.nan
         self._bundle_name = bundle_name
 
     @property
     def output_format(self) -> PoseFormat:
         """What the sinks are given."""
-        return replace(self._stream.format, clock=self.output)
+        return replace(self._stream.format, clock=self.output, hop=self._stream.schedule.hop)
 
     def heard_s(self, sample: int) -> float:
         """When `sample` was recorded, in monotonic seconds; NaN before the stream has begun."""
-        return self._pace.heard_s(sample)
+        return self._host.of_host(self._pace.heard_s(sample))
 
     # -- from any thread -------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """End soon, keeping what was already computed."""
+        """End soon, with all frames of the sound that was heard until now."""
         self._stopped.set()
         self._source.close()
+
+    def fail(self, error: BaseException, part: str) -> None:
+        """End soon; `run` raises `error`, or a SessionError that names the `part` it came from."""
+        self._errors.append(as_gesture_error(error, part))
+        self._stopped.set()
+        self._attempt(self._source.close)
 
     def push_words(self, words: list[TimedWord]) -> None:
         """Words, late or early, in seconds of the stream."""
@@ -158,25 +161,37 @@ class LiveSession:
         gc.freeze()
 
     def run(self) -> Summary:
-        """Run to the end and close the sinks."""
-        try:
-            if self._realtime:
-                if not self.delay_s:
-                    self.prepare()
-                self._buffer = PlayoutBuffer(self._rest_frame(), self.output)
-            self._stream.watch(self._stages.watch)
-            if self._realtime:
-                self._run_live()
-            else:
-                self._run_flat_out()
-        finally:
-            self._stopped.set()
-            self._source.close()
-            self._reader.join()
-            gc.unfreeze()
-            for sink in self._sinks:
-                sink.close()
+        """Run to the end and close the sinks; GestureError where something failed."""
+        self._stream.watch(self._figures.stages.watch)
+        self._attempt(self._run_live if self._realtime else self._run_flat_out)
+        self._stopped.set()
+        self._attempt(self._source.close)
+        self._attempt(self._reader.join)
+        gc.unfreeze()
+        self._receivers.close()
+        if self._errors:
+            raise self._errors[0]
         return self.summary()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do one step of the session; what it raises ends the session once the others were tried.
+
+        An interruption of the caller's own thread, such as KeyboardInterrupt, stays what it is.
+        """
+        try:
+            step()
+        except Exception as error:
+            self._errors.append(as_gesture_error(error, _SESSION))
+            self._stopped.set()
+        except BaseException as error:
+            self._errors.append(error)
+            self._stopped.set()
+
+    def _paused(self, seconds: float) -> None:
+        self._events.count(PAUSE)
+        self._hooks.tell(
+            f"the process was stopped for {seconds:.1f} s; the stream goes on from now"
+        )
 
     def _rest_frame(self) -> PoseFrame:
         scratch = self._stream.snapshot()
@@ -186,23 +201,39 @@ class LiveSession:
         return next(chunk.frames(self._stream.clock))
 
     def _run_flat_out(self) -> None:
-        for block in self._source.blocks():
+        self._attempt(self._take_all)
+        self._attempt(self._hand_over_rest)
+
+    def _take_all(self) -> None:
+        for block in self._blocks():
             self._handle_waiting()
             if self._stopped.is_set() or not self._feed(block.samples):
                 break
             while (chunk := self._timed(self._stream.next_chunk)) is not None:
                 self._hand_over(chunk)
         self._handle_waiting()
+
+    def _blocks(self) -> Iterator[PcmBlock]:
+        try:
+            yield from self._source.blocks()
+        except Exception as error:
+            raise as_gesture_error(error, _SOURCE) from error
+
+    def _hand_over_rest(self) -> None:
+        if self._computing:  # that failed: the stream stands between two frames
+            return
         if not self._stopped.is_set():
-            begin = self._host.now()
-            rest = self._stream.flush()
-            self._compute_s += self._host.now() - begin
-            for chunk in rest:
-                self._hand_over(chunk)
+            self._stream.require_sound()
+        begin = self._host.now()
+        rest = self._stream.flush()
+        self._figures.computed(self._host.now() - begin, hop=False)
+        for chunk in rest:
+            self._hand_over(chunk)
 
     def _handle_waiting(self) -> None:
         while not self._inbox.empty():
-            self._inbox.get()()
+            if not self._inbox.get()():
+                return
 
     def _hand_over(self, chunk: PoseChunk) -> None:
         for frame in self._output_frames(chunk):
@@ -213,10 +244,16 @@ class LiveSession:
         return [out for frame in frames for out in self._interpolator.feed(frame)]
 
     def _send(self, frame: PoseFrame) -> None:
-        with self._stages.watch(Stage.SEND):
-            for sink in self._sinks:
-                sink.send(frame)
-        self._frames += 1
+        with self._figures.stages.watch(Stage.SEND):
+            self._receivers.send(frame)
+        self._figures.frames += 1
+
+    def _send_live(self, frame: PoseFrame) -> None:
+        self._send(frame)
+        if self._figures.frames % _STATS_EVERY == 0 and not self._stopped.is_set():
+            stats = self.stats()
+            for hook in self._hooks.stats:
+                hook(stats)
 
     def _feed(self, samples: np.ndarray) -> bool:
         """Give samples to the stream and the taps; False when the wanted duration is reached."""
@@ -231,19 +268,53 @@ class LiveSession:
 
     def _timed(self, compute: Callable[[], PoseChunk | None]) -> PoseChunk | None:
         begin = self._host.now()
+        self._computing = True
         chunk = compute()
-        cost = self._host.now() - begin
-        self._compute_s += cost
-        if chunk is not None:
-            self._compute.add(cost * 1000)
+        self._computing = False
+        self._figures.computed(self._host.now() - begin, hop=chunk is not None)
         return chunk
 
     # -- in real time ----------------------------------------------------------------------------
 
     def _run_live(self) -> None:
-        playout = Thread(target=self._play_out, name="emage-playout", daemon=True)
+        if not self.delay_s:
+            self.prepare()
+        self._cadence = self._new_cadence()
+        self._host.watch()
         self._reader.start()
-        playout.start()
+        self._cadence.start()
+        self._attempt(self._compute_until_end)
+        self._attempt(self._compute_rest)
+        while not self._cadence.join(0.01) and not self._stopped.is_set():
+            pass
+        if self._reader.error is not None:
+            self.fail(self._reader.error, _SOURCE)
+        if not self._cadence.join(_LEAVE_S):
+            raise SessionError(
+                f"a receiver did not return within {_LEAVE_S:g} s; see whether its disk or network "
+                "is still there"
+            )
+        self._cadence.hand_out_rest()
+
+    def _new_cadence(self) -> Cadence:
+        outlet = Outlet(
+            send=self._send_live,
+            failed=lambda error: self.fail(error, "handing out frames"),
+            known=self._known_total,
+        )
+        return Cadence(
+            self._rest_frame(),
+            self.output,
+            self._pace,
+            outlet,
+            delay_s=self.delay_s,
+            stopped=self._stopped,
+            host=self._host,
+            events=self._events,
+            figures=self._figures,
+        )
+
+    def _compute_until_end(self) -> None:
         while not self._stopped.is_set():
             try:
                 more = self._inbox.get(timeout=0.02)()
@@ -251,22 +322,21 @@ class LiveSession:
                 more = self._fill_gap()
             self._compute_ready()
             if not more:
-                break
-        if not self._stopped.is_set():
-            self._finish()
-        self._stopped.set()
-        self._source.close()
-        playout.join(timeout=0.5)
-        if self._reader.error is not None:
-            raise self._reader.error
+                return
+        self._handle_waiting()  # the sound that came before the end was asked for
 
-    def _finish(self) -> None:
-        """Compute the rest and wait until it has been handed over."""
-        self._put(self._stream.flush())
-        self._finished.set()
-        total = self._total(self._pace.received)
-        while not self._stopped.is_set() and self._buffer.next_index < total:
-            self._stopped.wait(0.005)
+    def _compute_rest(self) -> None:
+        total = self._cadence.made
+        try:
+            if not self._computing:  # otherwise that failed: the stream stands between two frames
+                self._put(self._stream.flush())
+                total = self._total(self._pace.received)
+        finally:
+            self._cadence.end(total)
+
+    def _known_total(self) -> int | None:
+        ends = [end for end in (self._reader.end, self._most) if end is not None]
+        return self._total(min(ends)) if ends else None
 
     def _total(self, samples: int) -> int:
         frames = self._stream.clock.frames_complete(samples)
@@ -293,10 +363,7 @@ class LiveSession:
                 self._put([chunk])
 
     def _put(self, chunks: list[PoseChunk]) -> None:
-        frames = [frame for chunk in chunks for frame in self._output_frames(chunk)]
-        with self._lock:
-            for frame in frames:
-                self._buffer.put(frame)
+        self._cadence.put([frame for chunk in chunks for frame in self._output_frames(chunk)])
 
     def _fill_gap(self) -> bool:
         """Put silence where sound is overdue, so that the avatar goes on."""
@@ -309,89 +376,23 @@ class LiveSession:
             return self._feed(np.zeros(missing, np.float32))
         return True
 
-    # -- the playout thread ----------------------------------------------------------------------
-
-    def _play_out(self) -> None:
-        while not self._stopped.is_set():
-            if not self._pace.started:
-                self._stopped.wait(0.002)
-                continue
-            index = self._buffer.next_index
-            if self._is_over(index):
-                return
-            heard_s = self._pace.heard_s(self.output.first_sample(index + 1))
-            wait_s = heard_s + self.delay_s - self._host.now()
-            if wait_s > 0 and self._host.wait(self._stopped, wait_s):
-                return
-            if -wait_s > _FAR_BEHIND_S:
-                self._jump(-wait_s)
-                continue
-            self._hand_out(heard_s)
-
-    def _is_over(self, index: int) -> bool:
-        if self._finished.is_set():
-            return index >= self._total(self._pace.received)
-        ends = [end for end in (self._reader.end, self._most) if end is not None]
-        return bool(ends) and index >= self._total(min(ends))
-
-    def _jump(self, behind_s: float) -> None:
-        skipped = int(behind_s * self.output.frame_rate)
-        self._events.count(OVERRUN)
-        with self._lock:
-            self._buffer.skip(skipped)
-
-    def _hand_out(self, heard_s: float) -> None:
-        self._jitter.add((self._host.now() - heard_s - self.delay_s) * 1000)
-        with self._lock:
-            due = self._buffer.take()
-        if due.late:
-            self._late += 1
-            self._events.count(LATE_FRAME)
-        self._send(due.frame)
-        now = self._host.now()
-        self._latency.add((now - heard_s) * 1000)
-        if math.isnan(self._first_out_s):
-            self._first_out_s = now
-        self._last_out_s = now
-        if self._frames % _STATS_EVERY == 0:
-            stats = self.stats()
-            for hook in self._hooks.stats:
-                hook(stats)
-
     # -- what happened ---------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
         """Recent figures for somebody who watches."""
-        return {
-            "frames": self._frames,
-            "late_frames": self._late,
-            "audio_to_pose_ms": percentiles(self._latency.recent(300)),
-            "compute_ms": percentiles(self._compute.recent(150)),
-            "events": self._events.snapshot(),
-        }
+        return {**self._figures.stats(), "events": self._events.snapshot()}
 
     def summary(self) -> Summary:
-        """The whole session."""
-        audio_s = self._pace.received / RATE
+        """The whole session, or what it did before it failed."""
         latency = self._stream.latency
-        span = self._last_out_s - self._first_out_s
-        rate = (self._frames - 1) / span if span > 0 else float(self.output.frame_rate)
-        return Summary(
-            bundle=self._bundle_name,
-            frames=self._frames,
-            audio_s=round(audio_s, 3),
-            rtf=round(self._compute_s / audio_s, 4) if audio_s else 0.0,
+        playout_ms = self.delay_s * 1000 - latency.algorithmic_ms if self._realtime else 0.0
+        return replace(
+            self._figures.summary(
+                self._bundle_name, self._pace.received / RATE, self.output.frame_rate
+            ),
             hop_frames=latency.hop_frames,
-            fps_out=round(rate, 3),
             lookahead_ms=round(latency.lookahead_ms, 3),
             hop_wait_ms=round(latency.hop_wait_ms, 3),
-            playout_ms=round(self.delay_s * 1000 - latency.algorithmic_ms, 3)
-            if self._realtime
-            else 0.0,
-            audio_to_pose_ms=self._latency.summary(),
-            compute_ms=self._compute.summary(),
-            jitter_ms=self._jitter.summary(),
-            stages_ms=self._stages.summary(),
-            late_frames=self._late,
+            playout_ms=round(playout_ms, 3),
             events=self._events.snapshot(),
         )

@@ -24,8 +24,9 @@ from engine.pose import PoseChunk
 from engine.schedule import Schedule
 from engine.state import StreamState
 from engine.step import HopStep
-from engine.stream import build_runner
+from engine.stream import build_runner, kernel_name
 from engine.text.words import TimedWord, Vocabulary
+from engine.threads import set_threads
 
 
 @dataclass
@@ -43,8 +44,10 @@ class StreamPool:
 
     schedule: the bundle's own unless given, live. kernel: eager unless given; it must take batches
     of 1 to `capacity` rows, see `engine.kernels.padded`; and so must step, which computes hops in
-    its place, see `engine.step_graph.PaddedStep`. Raises ConfigError for a schedule of whole files,
-    a full pool, a slot that is not open and an unknown speaker.
+    its place, see `engine.step_graph.PaddedStep`. threads: of PyTorch, for the whole process; as
+    suits model and kernel unless given, see `engine.threads`. A pool of many rows on idle cores may
+    gain from more. Raises ConfigError for a schedule of whole files, a full pool, a slot that is
+    not open, an unknown speaker and less than one thread.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class StreamPool:
         kernel: Kernel | None = None,
         step: HopStep | None = None,
         events: EventCounter | None = None,
+        threads: int | None = None,
     ) -> None:
         self.schedule = schedule or bundle.config.schedule
         if self.schedule.files is not None:
             raise ConfigError("a pool streams: whole files are rendered by emage-render")
         if capacity < 1:
             raise ConfigError(f"a pool needs a capacity of at least 1, got {capacity}")
+        set_threads(bundle.gesture, kernel_name(kernel), threads)
         self.capacity = capacity
         self.format = bundle.config.pose_format
         self.clock = bundle.config.clock

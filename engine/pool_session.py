@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.batching import Batcher, Job
-from engine.events import LATE_FRAME, UNDERRUN, EventCounter
+from engine.errors import as_gesture_error
+from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.host_time import HostTime
 from engine.pace import RATE, Pace
 from engine.pool import StreamPool
@@ -33,13 +34,15 @@ _NAP_S: Final = 0.002  # between two looks at the sound when there is nothing to
 class Guest:
     """One stream of a session. held: its frames for which there was no time.
 
-    over: set once its sound was finished and its last frame handed over.
+    over: set once its sound was finished and its last frame handed over, or `error` ended it.
+    error: what its `deliver` or the session raised.
     """
 
     slot: int
     deliver: Deliver
     held: int = 0
     over: Event = field(default_factory=Event)
+    error: BaseException | None = None
     _pace: Pace = field(default_factory=lambda: Pace(stamped=False))
     _finished: bool = False
 
@@ -47,7 +50,9 @@ class Guest:
 class PoolSession:
     """Runs `pool` from `start` to `stop`. delay_s: by when a frame is wanted after its sound.
 
-    Raises nothing for faults of real time: they are counted in `events`.
+    Raises nothing for faults of real time: they are counted in `events`. What a guest's sound,
+    words or `deliver` raise ends that guest's stream, counted as LOST_DEVICE; what the pool raises
+    ends the session: all guests are over, and every later call raises a GestureError.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class PoolSession:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = Lock()  # of the pool and the guests
         self._stopped = Event()
+        self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="emage-pool", daemon=True)
 
     # -- from any thread -----------------------------------------------------------------------
@@ -78,9 +84,11 @@ class PoolSession:
         """End after the batch that is being computed; guests get no more frames."""
         self._stopped.set()
         self._thread.join()
+        self._check()
 
     def join(self, deliver: Deliver, speaker: int | str = 0, seed: int = 0) -> Guest:
         """A new stream; ConfigError for an unknown speaker, or where the pool is full."""
+        self._check()
         with self._lock:
             guest = Guest(self._pool.open(speaker, seed), deliver)
             self._guests[guest.slot] = guest
@@ -112,9 +120,38 @@ class PoolSession:
 
     def _send(self, guest: Guest, act: Callable[[], None]) -> None:
         """Have something done to a guest in its turn, unless it is gone by then."""
-        self._inbox.put(lambda: act() if self._guests.get(guest.slot) is guest else None)
+        self._check()
+        self._inbox.put(lambda: self._do(guest, act))
+
+    def _do(self, guest: Guest, act: Callable[[], None]) -> None:
+        if self._guests.get(guest.slot) is guest:
+            try:
+                act()
+            except Exception as error:  # such as sound of the wrong shape
+                self._end(guest, error)
+
+    def _end(self, guest: Guest, error: BaseException) -> None:
+        self._events.count(LOST_DEVICE)
+        guest.error = error
+        self._close(guest)
+        guest.over.set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise as_gesture_error(self._error, "the session of many streams")
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # of any kind: the guests must not wait for ever
+            with self._lock:
+                self._error = error
+                self._stopped.set()
+                for guest in self._guests.values():
+                    guest.error = error
+                    guest.over.set()
+
+    def _serve(self) -> None:
         while not self._stopped.is_set():
             with self._lock:
                 self._take_in()
@@ -179,7 +216,11 @@ class PoolSession:
 
     def _hand_over(self, chunks: dict[int, PoseChunk]) -> None:
         for slot, chunk in chunks.items():
-            self._guests[slot].deliver(chunk)
+            guest = self._guests[slot]
+            try:
+                guest.deliver(chunk)
+            except BaseException as error:
+                self._end(guest, error)
 
     def _see_off(self) -> None:
         for guest in [g for slot, g in self._guests.items() if self._pool.is_over(slot)]:

@@ -40,12 +40,16 @@ class FrameFlag(IntFlag):
 
 @dataclass(frozen=True)
 class PoseFormat:
-    """Everything a receiver must know before the first frame."""
+    """Everything a receiver must know before the first frame.
+
+    hop: frames that the model computes in one step; None where that is not known.
+    """
 
     skeleton: Skeleton = SMPLX_55
     clock: FrameClock = field(default_factory=FrameClock)
     face: FaceBasis = ARKIT_51
     hand_reference: HandReference = HandReference.FLAT
+    hop: int | None = None
 
 
 @dataclass(frozen=True)

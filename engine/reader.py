@@ -1,11 +1,14 @@
 """SourceReader: the thread that reads a source and hands its sound on when it is due.
 
 Sound from a file or pipe is handed on no sooner than it would have been heard; sound from a
-microphone at once. Part of the live session: knows the pace, not what becomes of the sound.
+microphone at once. After a pause of the process, sound of a microphone or a live pipe that gathered
+meanwhile is dropped, so that the session goes on from now. Part of the live session: knows the
+pace, not what becomes of the sound.
 """
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Event, Thread
 from typing import Final
 
@@ -13,14 +16,16 @@ import numpy as np
 
 from engine.audio.block import PcmBlock
 from engine.audio.source import AudioSource
-from engine.errors import GestureError
-from engine.host_time import HostTime
+from engine.host_time import HostTime, SessionTime
 from engine.pace import RATE, Pace
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
 _PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
 _END_S: Final = 0.25  # a source ends within 0.2 s, unless its system cannot wait for a pipe
 _FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
+_LIVE_S: Final = 0.5  # sound that comes less than this before it is due comes in real time
+_STALE_S: Final = 1.0  # after a pause, for so long sound that gathered meanwhile may come
+_EARLY_S: Final = 0.03  # then sound may come so much before it is due
 
 
 class SourceReader:
@@ -39,16 +44,17 @@ class SourceReader:
         *,
         take: Callable[[np.ndarray, float], None],
         ended: Callable[[], None],
-        host: HostTime | None = None,
+        host: SessionTime | None = None,
     ) -> None:
-        self._host = host or HostTime()
+        self._host = host or SessionTime(HostTime())
         self._source, self._pace, self._stopped = source, pace, stopped
         self._take, self._ended = take, ended
         self._sent = 0
         self._thread: Thread | None = None
         self.inserted = 0
         self.end: int | None = None
-        self.error: GestureError | None = None
+        self.error: BaseException | None = None
+        self._live = source.paced
 
     def start(self) -> None:
         """Begin to read."""
@@ -63,7 +69,7 @@ class SourceReader:
     def _run(self) -> None:
         try:
             self._read()
-        except GestureError as error:
+        except BaseException as error:  # of any kind: the session must end, and say why
             self.error = error
         # The computing thread may learn of the end late; the playout must not run past it.
         self.end = self._sent + self.inserted
@@ -72,9 +78,10 @@ class SourceReader:
     def _read(self) -> None:
         blocks = self._source.blocks()
         for block in blocks:
-            waiting = [block] if self._pace.started else self._begin(block, blocks)
-            for known in waiting:
-                self._deliver(known)
+            known = self._in_session_time(block)
+            waiting = [known] if self._pace.started else self._begin(known, blocks)
+            for piece in waiting:
+                self._deliver(self._without_stale(piece))
             if self._stopped.is_set():
                 return
 
@@ -94,12 +101,33 @@ class SourceReader:
             following = next(more, None)
             if following is None:
                 break
-            waiting.append(following)
+            waiting.append(self._in_session_time(following))
         total_s = sum(len(b.samples) for b in waiting) / RATE
         later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
         live = 0 < later_s < 2 * _PROBE_S
         self._pace.begin(self._host.now() - (total_s if live else 0.0))
         return waiting
+
+    def _in_session_time(self, block: PcmBlock) -> PcmBlock:
+        if math.isnan(block.captured_at):
+            return block
+        return replace(block, captured_at=self._host.of(block.captured_at))
+
+    def _without_stale(self, block: PcmBlock) -> PcmBlock:
+        """The block without the sound that gathered while the process was stopped.
+
+        Only real-time sound is stale then; what waits in a pipe that is written as fast as it is
+        read, or comes from a file, is still wanted.
+        """
+        if math.isnan(block.captured_at):
+            return block
+        due_s = self._pace.heard_s(self._sent + self.inserted + len(block.samples))
+        early_s = due_s - block.captured_at
+        if not 0 <= block.captured_at - self._host.resumed_s < _STALE_S:
+            self._live = self._source.paced or early_s < _LIVE_S
+            return block
+        stale = int((early_s - _EARLY_S) * RATE) if self._live else 0
+        return replace(block, samples=block.samples[stale:]) if stale > 0 else block
 
     def _deliver(self, block: PcmBlock) -> None:
         """Hand a block on in pieces, none before it would have been heard."""

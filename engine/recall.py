@@ -255,4 +255,4 @@ def _first_run(name: str, first: FirstBlocks, planned: Plan, request: Request) -
             )
         return inputs
 
-    return admitted(lambda: chosen.prepare(graph, settings), compare, graph, settings, name)
+    return admitted(lambda kept: chosen.prepare(graph, kept), compare, graph, settings, name)

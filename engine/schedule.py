@@ -15,6 +15,7 @@ put together.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from engine.clock import FrameClock
 from engine.errors import ConfigError
 
 
@@ -38,17 +39,26 @@ class FileRules:
 
     truncated: a frame is `sample_rate // frame_rate` samples long wherever audio is cut, so that
     the sound runs ahead of the frames by 0.6 ms a second. multiple: the length in frames is cut to
-    a multiple of it.
+    a multiple of it. rounded: a file has `samples * frame_rate // sample_rate` frames, so that its
+    last frame needs the sample that it shares with the next one; otherwise the frames that
+    `FrameClock` counts as complete, which is one more where exactly that sample is missing.
     """
 
     overlap: Overlap
     tail: Tail
     truncated: bool = True
     multiple: int = 1
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         if self.multiple < 1:
             raise ConfigError(f"multiple must be at least 1, got {self.multiple}")
+
+    def frames(self, samples: int, clock: FrameClock) -> int:
+        """Frames of a file of so many samples."""
+        whole = samples * clock.frame_rate // clock.sample_rate
+        complete = whole if self.rounded else clock.frames_complete(samples)
+        return complete // self.multiple * self.multiple
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,15 @@ class Schedule:
         return self.hop + self.lookahead
 
     @property
+    def fewest(self) -> int:
+        """Frames of the shortest sound that gives any poses."""
+        if self.files is None:
+            return 1
+        partial = self.files.tail is Tail.PARTIAL
+        least = min(self.window, 2 * self.seed + 1) if partial else self.window
+        return -(-least // self.files.multiple) * self.files.multiple
+
+    @property
     def newest(self) -> int | None:
         """Newest frames of a window that are taken of it; None for all, as in whole files."""
         return None if self.files is not None else self.algorithmic_frames
@@ -110,7 +129,7 @@ OFFLINE = Schedule(window=64, seed=4, hop=60, lookahead=0)
 
 def published_audio_schedule(window: int = 64, seed: int = 4) -> Schedule:
     """How the audio checkpoints of 2025 render a file."""
-    rules = FileRules(Overlap.LATER, Tail.PARTIAL)
+    rules = FileRules(Overlap.LATER, Tail.PARTIAL, rounded=True)
     return Schedule(window, seed, window - seed, files=rules)
 
 

@@ -3,6 +3,7 @@
 Nothing here looks at a clock: who measures brings one.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -142,3 +143,59 @@ class Summary:
             "playout_ms": self.playout_ms,
         }
         return {**asdict(self), "terms": terms}
+
+
+class Figures:
+    """What a session counts and times while it runs. now: seconds of any clock."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.stages = StageTimings(now)
+        self.frames = self.late = 0
+        self.compute_s = 0.0
+        self._now = now
+        self._latency, self._compute, self._jitter = Timings(), Timings(), Timings()
+        self._first_out_s = self._last_out_s = math.nan
+
+    def computed(self, seconds: float, hop: bool) -> None:
+        """Computing took `seconds`; hop: whether one hop came of it."""
+        self.compute_s += seconds
+        if hop:
+            self._compute.add(seconds * 1000)
+
+    def due(self, late_s: float) -> None:
+        """A frame was taken `late_s` after its time."""
+        self._jitter.add(late_s * 1000)
+
+    def handed_over(self, heard_s: float) -> None:
+        """A frame whose sound was complete at `heard_s` has left."""
+        now = self._now()
+        self._latency.add((now - heard_s) * 1000)
+        if math.isnan(self._first_out_s):
+            self._first_out_s = now
+        self._last_out_s = now
+
+    def stats(self) -> dict[str, Any]:
+        """Recent figures for somebody who watches."""
+        return {
+            "frames": self.frames,
+            "late_frames": self.late,
+            "audio_to_pose_ms": percentiles(self._latency.recent(300)),
+            "compute_ms": percentiles(self._compute.recent(150)),
+        }
+
+    def summary(self, bundle: str, audio_s: float, frame_rate: int) -> Summary:
+        """The whole session; frame_rate stands in where too few frames left in real time."""
+        span = self._last_out_s - self._first_out_s
+        rate = (self.frames - 1) / span if span > 0 else float(frame_rate)
+        return Summary(
+            bundle=bundle,
+            frames=self.frames,
+            audio_s=round(audio_s, 3),
+            rtf=round(self.compute_s / audio_s, 4) if audio_s else 0.0,
+            fps_out=round(rate, 3),
+            audio_to_pose_ms=self._latency.summary(),
+            compute_ms=self._compute.summary(),
+            jitter_ms=self._jitter.summary(),
+            stages_ms=self.stages.summary(),
+            late_frames=self.late,
+        )

@@ -171,7 +171,9 @@ def graph_step(
         _require([_compared(network, run, one) for one in tried], backend)
         return [one.flat for one in tried]
 
-    run = admitted(lambda: backend.prepare(graph, settings), compare, graph, settings, backend.name)
+    run = admitted(
+        lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
+    )
     return GraphStep(run, graph)
 
 

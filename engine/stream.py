@@ -29,6 +29,7 @@ from engine.statistics import Stage, Watch, unwatched
 from engine.step import Chooser, HopStep
 from engine.step_graph import StepNetwork
 from engine.text.words import TimedWord, Vocabulary
+from engine.threads import set_threads
 
 
 def pose_decoder(bundle: Bundle) -> PoseDecoder:
@@ -76,6 +77,11 @@ def build_runner(
     )
 
 
+def kernel_name(kernel: Kernel | None) -> str:
+    """The name of the kernel that a stream is given, or takes where it is given none."""
+    return EagerKernel.name if kernel is None else kernel.name
+
+
 def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
     """All that the networks of a bundle do for a hop of a live schedule, as one module."""
     config = bundle.config
@@ -93,7 +99,8 @@ class GestureStream:
     speaker: name or index of one of the bundle's speakers. seed: of the sampling.
     start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed in the
     place of the rest pose: the frames before frame 0, or for whole files frames 0 to n - 1.
-    Raises ConfigError for an unknown speaker.
+    threads: of PyTorch, for the whole process; as suits model and kernel unless given, see
+    `engine.threads`. Raises ConfigError for an unknown speaker and for less than one thread.
     """
 
     _state: StreamState
@@ -110,6 +117,7 @@ class GestureStream:
         seed: int = 0,
         start: NDArray[np.float32] | None = None,
         events: EventCounter | None = None,
+        threads: int | None = None,
     ) -> None:
         config = bundle.config
         self.format = config.pose_format
@@ -117,6 +125,7 @@ class GestureStream:
         self.schedule = schedule or config.schedule
         self._start = None if start is None else torch.from_numpy(start)
         self._number = speaker_index(config.speakers, speaker)
+        set_threads(bundle.gesture, kernel_name(kernel), threads)
         self._speaker = torch.tensor([self._number])
         self._config = config
         self._seed = seed
@@ -184,6 +193,10 @@ class GestureStream:
         while (chunk := self.next_chunk()) is not None:
             chunks.append(chunk)
         return chunks
+
+    def require_sound(self) -> None:
+        """Raise AudioError where there was sound and it ends before it is enough for any pose."""
+        self._listener.require_sound()
 
     def flush(self) -> list[PoseChunk]:
         """End the audio: the frames that were still waiting, up to the last complete one.

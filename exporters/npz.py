@@ -2,18 +2,22 @@
 
 BEAT2's keys are poses (axis-angle), trans, expressions, betas, model, gender, mocap_frame_rate;
 ours add face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
-hand_reference and the skeleton's names, parents and rest offsets. What they mean when read is the
-business of `engine.clip`.
+hand_reference, hop and the skeleton's names, parents and rest offsets. What they mean when read is
+the business of `engine.clip`.
 
 While frames come they go into a spool file beside the target, so memory stays bounded; `close`
 turns the spool into the target, which appears whole or not at all. A process that is killed leaves
-an earlier target as it was, and the spool, which the next recording to that target replaces.
+an earlier target as it was, and the spool: the next recording to that target first makes
+NAME.recovered.npz of it.
 """
 
+import io
+import itertools
 import os
+import shutil
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,29 +30,39 @@ from engine.events import LOST_DEVICE, EventCounter
 from engine.pose import Motion, PoseFormat, PoseFrame
 from engine.rotation import log
 from engine.skeleton import SMPLX_55
+from exporters.spool import Spool
 
 _CONTACTS: Final = 4
 _BETAS: Final = 300
-_BLOCK: Final = 64  # frames converted together on their way into the spool
+_BLOCK: Final = 16  # frames converted together on their way into the spool
 _PASS: Final = 4096  # frames copied at a time from the spool into the target
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date of a zip: equal motions, equal files
 
 
 class NpzSink:
-    """A PoseSink that writes one clip to `path`.
+    """A PoseSink that writes one clip to `path`, once at least one frame came.
 
-    `note` is None, or says after `close` (or a fault of the disk, counted as LOST_DEVICE) why the
-    target is missing or short; what had been received stays in the spool file.
+    `note` is None, or says after `close` why the target is missing or short; `lost` is whether
+    frames that came are not in the target. tell: called with one line when something happens: an
+    earlier take was recovered, the disk is full (counted as LOST_DEVICE), or takes frames again.
     """
 
-    def __init__(self, path: Path, *, events: EventCounter) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        events: EventCounter,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self.path = path
         self.note: str | None = None
+        self.lost = False
         self._events = events
-        self._spool_path = path.with_name(f".{path.name}.spool")
-        self._format = PoseFormat()
-        self._spool: IO[bytes] | None = None
+        self._tell = tell or (lambda _line: None)
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._spool: Spool | None = None
         self._block = _Block(0)
+        self._refused = False  # by the disk, the last time
 
     def open(self, fmt: PoseFormat) -> None:
         """Create the spool; ExportError for a place that cannot be written or another skeleton."""
@@ -57,56 +71,109 @@ class NpzSink:
                 f"an npz clip holds the {len(SMPLX_55.joint_names)} joints of SMPL-X, this model "
                 f"has {len(fmt.skeleton.joint_names)} joints with other names or in another order"
             )
-        if self.path.suffix != ".npz" or self.path.is_dir():
+        if self.path.suffix != ".npz":
             raise ExportError(f"expected a file name ending in .npz, got {self.path}")
         try:
-            self._spool = self._spool_path.open("w+b")
+            if self.path.is_dir():
+                raise ExportError(f"expected a file to write, got the folder {self.path}")
+            spool = Spool(self.path)
+            try:
+                self._recover(spool)
+                spool.begin(_header(fmt))
+            except BaseException:
+                spool.keep()
+                raise
         except OSError as error:
             raise ExportError(
-                f"cannot write {self.path} ({error.strerror}); choose a directory that exists and "
-                f"is yours"
+                f"cannot write {self.path} ({error.strerror}); choose a name of common length in a "
+                "folder that exists, is yours and has room"
             ) from error
-        self._format = fmt
+        self._spool = spool
         self._block = _Block(fmt.face.width)
 
     def send(self, frame: PoseFrame) -> None:
         """Add one frame; never raises for a fault of the disk."""
-        if self._spool is None or self.note is not None:
+        if self._spool is None:
             return
         self._block.add(frame)
         if len(self._block) == _BLOCK:
-            self._flush()
+            self._flush(self._spool)
 
     def close(self) -> None:
-        """Write the target and remove the spool."""
+        """Write the target and remove the spool; without a frame an earlier target stays."""
         if self._spool is None:
             return
-        self._flush()
-        partial = self.path.with_name(f".{self.path.name}.partial")
+        self._flush(self._spool)
+        clip = _Clip(self._spool)
         try:
-            self._spool.close()
-            _write(partial, self._format, self._spool_path)
-            os.replace(partial, self.path)
-            self._spool_path.unlink()
-            if self.note is not None:
-                self.note = f"{self.path} ends early: the disk failed while recording"
+            if len(clip):
+                clip.write(self._partial)
+                os.replace(self._partial, self.path)
+            self._spool.release()
+            if self.lost or self._refused:
+                self.lost, self.note = True, f"{self.path} lacks frames: the disk took no more"
+            elif not len(clip):
+                self.note = f"no frame came: {self.path} was not written"
         except OSError as error:
-            self._failed(error)
+            self._not_written(self._spool, error)
         # Last, so that a close that was interrupted can be repeated.
         self._spool = None
 
-    def _flush(self) -> None:
-        if self._spool is None or self.note is not None or not len(self._block):
+    def discard(self) -> None:
+        """End without a clip: what was recorded is unwanted, an earlier target stays."""
+        if self._spool is not None:
+            self._spool.release()
+            self._spool = None
+
+    def _flush(self, spool: Spool) -> None:
+        try:
+            if len(self._block):
+                spool.append(self._block.take())
+            else:
+                spool.flush()
+        except OSError as error:
+            if not self._refused:
+                self._refused = True
+                self._events.count(LOST_DEVICE)
+                self._tell(f"{self.path}: {error.strerror}; frames wait in memory, make room")
+        except MemoryError as error:
+            if not self.lost:
+                self._tell(f"{self.path} lacks frames from now on: {error}")
+            self.lost = True
+        else:
+            if self._refused:
+                self._tell(f"{self.path}: the disk takes frames again")
+            self._refused = False
+
+    def _not_written(self, spool: Spool, error: OSError) -> None:
+        with suppress(OSError):
+            self._partial.unlink()
+        spool.keep()
+        self._events.count(LOST_DEVICE)
+        self.lost = True
+        self.note = (
+            f"{self.path} was not written ({error.strerror}); its frames are in {spool.path}: make "
+            "room, the next recording to the same name recovers them"
+        )
+
+    def _recover(self, spool: Spool) -> None:
+        """Make a clip of what an earlier process left; what cannot be read is set aside."""
+        with suppress(FileNotFoundError):
+            self._partial.unlink()
+        if spool.header is None:
             return
         try:
-            self._spool.write(self._block.take())
-        except OSError as error:
-            self._failed(error)
-
-    def _failed(self, error: OSError) -> None:
-        if self.note is None:
-            self._events.count(LOST_DEVICE)
-        self.note = f"{self.path} was not written ({error}); frames are kept in {self._spool_path}"
+            clip = _Clip(spool)
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+            kept = _free_name(self.path.with_suffix(".unreadable.spool"))
+            shutil.copyfile(spool.path, kept)
+            self._tell(f"an earlier recording that cannot be read was kept as {kept}")
+            return
+        if len(clip):
+            target = _free_name(self.path.with_suffix(".recovered.npz"))
+            clip.write(self._partial)
+            os.replace(self._partial, target)
+            self._tell(f"recovered {len(clip)} frames of a recording that was cut off: {target}")
 
 
 def read_npz(path: Path) -> Motion:
@@ -163,58 +230,73 @@ class _Block:
         return records.tobytes()
 
 
-@dataclass(frozen=True)
-class _Spool:
-    path: Path
-    record: np.dtype[Any]
+class _Clip:
+    """The clip that a spool makes; ValueError, KeyError and others for an unreadable header."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        with np.load(io.BytesIO(spool.header or b"")) as arrays:
+            self._constants = {name: arrays[name] for name in arrays.files}
+        self._record = _record_type(len(self._constants["face_names"]))
 
     def __len__(self) -> int:
-        return self.path.stat().st_size // self.record.itemsize
+        return self._spool.count(self._record.itemsize)
 
-    def passes(self) -> Iterator[NDArray[Any]]:
-        """All records, some thousands at a time."""
-        with self.path.open("rb") as file:
-            while len(data := file.read(_PASS * self.record.itemsize)) >= self.record.itemsize:
-                yield np.frombuffer(data, self.record, len(data) // self.record.itemsize)
+    def write(self, target: Path) -> None:
+        """All tracks and constants, without holding all frames."""
+        first = next((int(records["index"][0]) for records in self._passes()), 0)
+        with zipfile.ZipFile(target, "w") as archive:
+            for name in _TRACKS:
+                self._write_track(archive, name)
+            for name, value in {**self._constants, "first_frame": first}.items():
+                with _member(archive, name) as file:
+                    np.lib.format.write_array(file, np.asarray(value), allow_pickle=False)
 
+    def _passes(self) -> Iterator[NDArray[Any]]:
+        for data in self._spool.pieces(self._record.itemsize, _PASS):
+            yield np.frombuffer(data, self._record)
 
-def _write(target: Path, fmt: PoseFormat, spool_path: Path) -> None:
-    spool = _Spool(spool_path, _record_type(fmt.face.width))
-    first = next((int(records["index"][0]) for records in spool.passes()), 0)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name in _TRACKS:
-            _write_track(archive, name, spool)
-        for name, value in _constants(fmt, first).items():
-            with _member(archive, name) as file:
-                np.lib.format.write_array(file, np.asarray(value), allow_pickle=False)
-
-
-def _write_track(archive: zipfile.ZipFile, name: str, spool: _Spool) -> None:
-    """One array `[T, ...]`, copied from the spool column by column without holding it all."""
-    column = spool.record[name]
-    header = {
-        "descr": column.base.str,
-        "fortran_order": False,
-        "shape": (len(spool), *column.shape),
-    }
-    with _member(archive, name) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for records in spool.passes():
-            file.write(np.ascontiguousarray(records[name]).tobytes())
+    def _write_track(self, archive: zipfile.ZipFile, name: str) -> None:
+        """One array `[T, ...]`, copied from the spool column by column."""
+        column = self._record[name]
+        header = {
+            "descr": column.base.str,
+            "fortran_order": False,
+            "shape": (len(self), *column.shape),
+        }
+        with _member(archive, name) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for records in self._passes():
+                file.write(np.ascontiguousarray(records[name]).tobytes())
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     return archive.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w", force_zip64=True)
 
 
-def _constants(fmt: PoseFormat, first_frame: int) -> dict[str, Any]:
-    return {
+def _header(fmt: PoseFormat) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **_constants(fmt))
+    return file.getvalue()
+
+
+def _free_name(path: Path) -> Path:
+    """`path`, or the first of NAME.2.SUFFIX, NAME.3.SUFFIX ... that does not exist."""
+    stem, suffix = path.stem, path.suffix
+    names = (f"{stem}.{number}{suffix}" for number in itertools.count(2))
+    while path.exists():
+        path = path.with_name(next(names))
+    return path
+
+
+def _constants(fmt: PoseFormat) -> dict[str, Any]:
+    hop = {} if fmt.hop is None else {"hop": fmt.hop}
+    return hop | {
         "betas": np.zeros(_BETAS, np.float32),
         "model": "smplx2020",
         "gender": "neutral",
         "mocap_frame_rate": fmt.clock.frame_rate,
         "sample_rate": fmt.clock.sample_rate,
-        "first_frame": first_frame,
         "hand_reference": str(fmt.hand_reference),
         "face_basis": fmt.face.name,
         "face_names": np.array(fmt.face.coefficients),

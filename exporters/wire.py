@@ -104,6 +104,7 @@ def hello(fmt: PoseFormat) -> str:
             "units": "metres",
             "handedness": "right, +Y up, facing +Z",
             "hand_reference": fmt.hand_reference,
+            "hop": fmt.hop,
         }
     )
 
@@ -125,7 +126,8 @@ def parse_hello(text: str | bytes) -> PoseFormat:
         )
         clock = FrameClock(message["sample_rate"], message["fps"])
         basis = face_basis(message["face"]["basis"])
-        return PoseFormat(skeleton, clock, basis, HandReference(message["hand_reference"]))
+        hop = None if message.get("hop") is None else int(message["hop"])
+        return PoseFormat(skeleton, clock, basis, HandReference(message["hand_reference"]), hop)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"a hello of protocol {PROTOCOL} is incomplete: {error!r}") from error
 

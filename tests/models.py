@@ -37,7 +37,7 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
             codes=24,
             code_dim=8,
             speech_dilations=(1, 2),
-            cue=CueConfig(apart=3, memory=4),
+            cue=CueConfig(wordless=-1.0, word_reach=3, apart=3, memory=4),
         ),
         parts={
             part: PartVaeConfig(
@@ -72,6 +72,7 @@ def tiny_published_config(kind: FrontEnd) -> BundleConfig:
         still_seeds=True,
         seed_motion=SeedMotion.RAW if late else SeedMotion.PLACED,
         global_orthonormal=not late,
+        instant_words=not late,
     )
 
 

@@ -4,6 +4,7 @@ A second opinion for tests. Tensors are `[B, T, ...]`; weights are a checkpoint'
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,14 @@ WORDS = ("Yes", "no", "yes", "hello", "never")
 BODY = ("upper", "hands", "lower")
 STRIDES = (5, 6, 1, 6, 1, 3)
 PADDINGS = (1600, 0, 7, 0, 7, 0)
+
+
+def write_pointer(path: Path) -> None:
+    """What a clone without Git LFS has in place of a large file."""
+    path.write_text(
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+    )
 
 
 def linear(w: Weights, name: str, x: Tensor) -> Tensor:
@@ -63,8 +72,8 @@ def batch_norm(w: Weights, name: str, x: Tensor) -> Tensor:
     return F.batch_norm(x, *moments, w[f"{name}.weight"], w[f"{name}.bias"])
 
 
-def hear(w: Weights, name: str, audio: Tensor, frames: int) -> Tensor:
-    """`[B, S, channels]` to `[B, frames, width]`."""
+def hear(w: Weights, name: str, audio: Tensor, frames: int, *, crop: bool = True) -> Tensor:
+    """`[B, S, channels]` to `[B, frames, width]`, or more frames where they are not cropped."""
     x = audio.transpose(1, 2)
     for i, (stride, padding) in enumerate(zip(STRIDES, PADDINGS, strict=True)):
         block = f"{name}.feat_extractor.{i}"
@@ -77,9 +86,9 @@ def hear(w: Weights, name: str, audio: Tensor, frames: int) -> Tensor:
             x = F.conv1d(x, w[f"{short}.weight"], w[f"{short}.bias"], **place)
             x = batch_norm(w, f"{block}.downsample.1", x)
         x = F.leaky_relu(batch_norm(w, f"{block}.bn2", y) + x, 0.01)
-    x = x.transpose(1, 2)[:, :frames]
+    x = x.transpose(1, 2)[:, : frames if crop else None]
     missing = frames - x.shape[1]
-    return torch.cat((x, x[:, x.shape[1] - missing :]), 1) if missing else x
+    return torch.cat((x, x[:, x.shape[1] - missing :]), 1) if missing > 0 else x
 
 
 def conv(w: Weights, name: str, x: Tensor) -> Tensor:
@@ -137,7 +146,9 @@ def audio_window(
     face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", heard))
     x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + who["body"]
     x = layer(w, "motion_self_encoder.layers.0", x) + who["body"] + place
-    heard = linear(w, "audio_body_motion_proj", hear(w, "audio_encoder_body", audio, frames))
+    # The published program means to crop these, and crops the face's a second time.
+    heard = hear(w, "audio_encoder_body", audio, frames, crop=False)
+    heard = linear(w, "audio_body_motion_proj", heard)
     x = x + stack(w, "audio_motion_cross_attn", 8, x, heard)
     own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
     latents = [linear(w, "face_out_proj", face)]

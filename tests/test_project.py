@@ -2,7 +2,12 @@
 
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +59,53 @@ def test_every_file_that_a_package_needs_is_in_the_wheel(package: str) -> None:
     assert {p.relative_to(ROOT).as_posix() for p in there - packed} == set()
 
 
+@pytest.fixture(scope="module")
+def tracked() -> set[str]:
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
+    return {name for name in listed if name and (ROOT / name).is_file()}
+
+
+@pytest.fixture(scope="module")
+def built(tracked: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel of what git tracks, built without a network."""
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
+    for name in tracked:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+    for part in ("sdist", "wheel"):
+        code = f"import sys; from setuptools import build_meta as b; b.build_{part}(sys.argv[1])"
+        subprocess.run([sys.executable, "-c", code, str(out)], cwd=tree, check=True)
+    return out
+
+
+@pytest.mark.checkout
+def test_the_sdist_is_the_checkout(tracked: set[str], built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
+        modes = {m.name.partition("/")[2]: m.mode for m in archive.getmembers()}
+    made = {n for n in names if n.startswith("emage_live.egg-info/")} | {"PKG-INFO", "setup.cfg"}
+    assert names - made == tracked
+    assert modes[".ci/run"] & 0o100
+
+
+@pytest.mark.checkout
+def test_the_wheel_has_what_runs_and_nothing_else(tracked: set[str], built: Path) -> None:
+    (path,) = built.glob("*.whl")
+    names = {n for n in zipfile.ZipFile(path).namelist() if ".dist-info/" not in n}
+    packages = ("engine/", "exporters/", "training/")
+    assert names - {"training/README.md"} == {
+        n for n in tracked if n.startswith(packages) and not n.endswith(".md")
+    }
+
+
+@pytest.mark.parametrize("package", ["engine", "exporters"])
+def test_packages_that_are_typed_say_so(package: str) -> None:
+    assert package in PROJECT["tool"]["mypy"]["packages"]
+    assert (ROOT / package / "py.typed").is_file()
+
+
 def test_console_scripts_exist() -> None:
     for target in PROJECT["project"]["scripts"].values():
         module, function = target.split(":")
@@ -61,7 +113,18 @@ def test_console_scripts_exist() -> None:
         assert f"def {function}(" in source
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no executable bit")
-def test_the_ci_script_can_be_run() -> None:
+@pytest.mark.posix
+def test_the_ci_script_can_be_run_and_tests_twice() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert text(".ci/run").rstrip().endswith("exec make test")
+    bare, everything = text(".ci/run").splitlines()[-2:]
+    assert bare == """make test PYTEST_ARGS='--bare -m "not slow"'"""
+    assert everything == "exec make test"
+
+
+def test_the_ci_script_installs_what_tests_need_and_extras_there_are() -> None:
+    script = text(".ci/run")
+    packages = "chromium espeak-ng flite git g++ liblo-tools make pulseaudio python3-venv strace"
+    assert set(packages.split()) <= set(script.split())
+    (extras,) = re.findall(r"EXTRAS:-(\S+)}", script)
+    assert set(extras.split(",")) <= set(PROJECT["project"]["optional-dependencies"])
+    assert {"dev", "text"} <= set(extras.split(","))

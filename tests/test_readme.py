@@ -13,8 +13,8 @@ from exporters.wire import AUDIO_HEADER, COMMANDS, FRAME_HEADER
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Options of other programs that README shows: emage-render, emage-train, ruff and pip.
-OTHERS = {"--schedule", "--config", "--data", "--out", "--check"}
+# Options of other programs that README shows: emage-render, emage-train, ruff, pip and pytest.
+OTHERS = {"--schedule", "--config", "--data", "--out", "--check", "--bare"}
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
+from engine.version import version_line
 from exporters.commands.options import CommandParser, run_command, whole
 
 STAGES = {
@@ -42,6 +43,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-train", description="Prepare data and train.")
+    parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument("stage", choices=list(STAGES))
     parser.add_argument("--config", type=Path, help="TOML file with the stage's settings")
     parser.add_argument("--data", type=Path, required=True, help="folder that the stage reads")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from engine.bundle import read_safetensors
 from engine.config import from_mapping, to_mapping
 from engine.errors import ConfigError, ExportError
 from training.data.clips import write_json
@@ -45,7 +46,5 @@ def load_config(folder: Path, cls: type[T]) -> T:
 
 def load_weights(folder: Path, module: nn.Module) -> None:
     """Fill `module` from a folder that `save_module` wrote."""
-    from safetensors.torch import load_file
-
-    module.load_state_dict(load_file(str(folder / "model.safetensors")))
+    module.load_state_dict(read_safetensors(folder / "model.safetensors"))
     module.eval()

@@ -4,6 +4,8 @@ A bundle hears all parts in one stream that is never reset, as a live host would
 nothing.
 """
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +26,8 @@ from training.composer.compose import Origin, load_clips, move_to
 from training.composer.library import ClipLibrary
 from training.composer.style import LIVELY
 from training.sources.resample import resampled, shortened
+
+_LATE_BLOCKS = 50  # blocks of sound a second where words come late
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,29 @@ def _chunk(tracks: tuple[FloatArray, FloatArray, FloatArray, FloatArray]) -> Pos
     return PoseChunk(0, rotations, translation, contacts, face)
 
 
-def live(stream: GestureStream, parts: Sequence[Part], *, with_words: bool = True) -> list[Scene]:
+def live(
+    stream: GestureStream,
+    parts: Sequence[Part],
+    *,
+    with_words: bool = True,
+    late_s: float | None = None,
+) -> list[Scene]:
     """What a stream does while all parts are heard one after the other.
 
-    Words are known when the first of their part is spoken, as from a text that is read out.
+    Words are known when the first of their part is spoken, as from a text that is read out. With
+    late_s each is known so many seconds after its end, as from a speech recogniser.
     """
     rate = stream.clock.sample_rate
-    chunks = []
+    block = rate if late_s is None else rate // _LATE_BLOCKS
+    chunks: list[PoseChunk] = []
+    waiting: deque[TimedWord] = deque()
     starts = [0, *accumulate(len(part.speech.samples) for part in parts)]
     for part, at in zip(parts, starts, strict=False):
-        if with_words:
-            stream.feed_words([_later(word, at / rate) for word in part.words])
-        for first in range(0, len(part.speech.samples), rate):
-            stream.feed_audio(part.speech.samples[first : first + rate])
+        waiting.extend(_later(word, at / rate) for word in part.words if with_words)
+        for first in range(0, len(part.speech.samples), block):
+            known_s = math.inf if late_s is None else (at + first + block) / rate - late_s
+            stream.feed_words(_ended(waiting, known_s))
+            stream.feed_audio(part.speech.samples[first : first + block])
             chunks += stream.drain()
     chunks += stream.flush()
     return _parted(Motion(stream.format, concatenate(chunks)), parts, starts)
@@ -93,6 +107,14 @@ def live(stream: GestureStream, parts: Sequence[Part], *, with_words: bool = Tru
 
 def _later(word: TimedWord, seconds: float) -> TimedWord:
     return TimedWord(word.text, word.start_s + seconds, word.end_s + seconds)
+
+
+def _ended(waiting: deque[TimedWord], known_s: float) -> list[TimedWord]:
+    """Take the words from the front of `waiting` that ended by `known_s`."""
+    ended = []
+    while waiting and waiting[0].end_s <= known_s:
+        ended.append(waiting.popleft())
+    return ended
 
 
 def _parted(motion: Motion, parts: Sequence[Part], starts: Sequence[int]) -> list[Scene]:

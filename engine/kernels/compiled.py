@@ -1,31 +1,98 @@
-"""The compile kernel: torch.compile on the device that the model is on. Needs a C++ compiler."""
+"""The compile kernel: torch.compile on the device that the model is on. Needs a C++ compiler.
+
+PyTorch keeps what it compiled in a folder, which it trusts. Here that folder is a temporary one for
+each process; its contents are kept as one checked file and unpacked before the next compilation.
+"""
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Final
 
 import torch
 
+from engine import cache
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.privacy import compile_in
+
+_LEFT_OUT: Final = ("precompiled_headers", "locks")
+"""Needed to compile only; the headers are 150 MB."""
 
 
 class CompileBackend:
-    """torch.compile, whole graph, fixed shapes; PyTorch keeps what it compiled by itself."""
+    """torch.compile, whole graph, fixed shapes."""
 
     name = "compile"
     precision = Precision.FP32
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
         """The graph compiled, which takes a minute the first time on a machine."""
-        settings.say(f"compiling {graph.name} ...")
-        compiled = torch.compile(graph.module, fullgraph=True, dynamic=False)
-
-        def run(tensors: Tensors) -> Tensors:
-            with torch.no_grad():
-                return tuple(tensor.clone() for tensor in compiled(*tensors))
-
+        kept = settings.kept(graph, f"torch{torch.__version__}", settings.mark)
+        path = None if kept is None else kept.with_name(f"{kept.name}.tar")
+        run = _Compiled(graph)
         try:
-            run(graph.example)
+            with cache.scratch(settings.folder) as folder, compile_in(folder):
+                known = _unpacked(path, folder)
+                if not known:
+                    settings.say(f"compiling {graph.name} ...")
+                run(graph.example)
+                if not known:
+                    settings.write(path, _packed(folder))
         except Exception as error:  # PyTorch's compiler raises whatever its stages raise
             raise MissingBackendError(
-                f"torch.compile does not work here ({str(error).splitlines()[0]}); it needs a C++ "
-                "compiler such as g++"
+                f"torch.compile cannot compile {graph.name} here: {_reason(error)}"
             ) from error
         return run
+
+
+def _packed(folder: Path) -> bytes:
+    """The files below a folder, as one archive."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for path in sorted(folder.iterdir()):
+            if path.name not in _LEFT_OUT:
+                archive.add(path, path.name)
+    return file.getvalue()
+
+
+def _unpacked(path: Path | None, folder: Path) -> bool:
+    """Unpack what was kept into `folder`, if anything was."""
+    data = cache.read(path)
+    if data is None:
+        return False
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError):
+        return False
+    return True
+
+
+class _Compiled:
+    """A compiled graph with input buffers of its own.
+
+    PyTorch compiles again for inputs of other strides, of which a dimension of size 1 may have any,
+    and for another mode of gradients; so every call has the same buffers and the same mode.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._buffers = [
+            torch.zeros_like(tensor, memory_format=torch.contiguous_format)
+            for tensor in graph.example
+        ]
+        self._compiled = torch.compile(graph.module, fullgraph=True, dynamic=False)
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        with torch.inference_mode(False), torch.no_grad():
+            for buffer, tensor in zip(self._buffers, tensors, strict=True):
+                buffer.copy_(tensor)
+            return tuple(tensor.clone() for tensor in self._compiled(*self._buffers))
+
+
+def _reason(error: Exception) -> str:
+    """The cause as one line: the innermost message, without PyTorch's advice."""
+    if "No working C++ compiler found" in str(error) or "InvalidCxxCompiler" in repr(error):
+        return "it needs a C++ compiler such as g++"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

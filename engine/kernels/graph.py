@@ -4,7 +4,7 @@ A graph may be the gesture transformer or anything else without memory; backends
 know neither bundles nor streams, only where their files may lie and how many threads are theirs.
 """
 
-import shutil
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from torch import Tensor, nn
+
+from engine import cache
 
 Tensors = tuple[Tensor, ...]
 PROOF: Final = ".proof.safetensors"
@@ -81,21 +83,25 @@ class Settings:
 
     def files(self, graph: Graph) -> list[Path]:
         """The files that are kept of `graph`, but for those about matches."""
-        return [p for p in self._all(graph) if p.is_file() and not p.name.endswith(PROOF)]
+        return [path for path in self._all(graph) if not path.name.endswith(PROOF)]
 
     def _all(self, graph: Graph) -> list[Path]:
         kept = self.kept(graph)
-        return [] if kept is None else sorted(kept.parent.glob(f"{kept.name}_*"))
+        return [] if kept is None else cache.listed(kept.parent, f"{kept.name}_")
 
     def forget(self, graph: Graph) -> bool:
-        """Delete everything kept of `graph`, folders too; False where nothing was."""
-        found = self._all(graph)
-        for path in found:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        return bool(found)
+        """Delete everything kept of `graph`; False where nothing was, or where it stays."""
+        gone = [cache.delete(path) for path in self._all(graph)]
+        return bool(gone) and all(gone)
+
+    @property
+    def mark(self) -> str:
+        """Machine and threads as part of a file's name, for what is compiled for them."""
+        return hashlib.sha256(f"{self.machine} {self.threads}".encode()).hexdigest()[:8]
+
+    def write(self, path: Path | None, data: bytes | memoryview) -> bool:
+        """Keep a file; False, and one line to the user, where that is not possible."""
+        return cache.write(path, data, self.say)
 
 
 class Backend(Protocol):

@@ -1,19 +1,24 @@
 """The openvino kernels: a graph converted once, run on the CPU in fp32, bf16 or int8.
 
-What int8 is made of is in `engine.kernels.openvino_bits`. What was converted is kept as OpenVINO's
-own files where there is a folder for it. OpenVINO and nncf are imported in these two files only.
+What int8 is made of is in `engine.kernels.openvino_bits`. What was compiled is kept as one file of
+OpenVINO's where there is a folder for it. OpenVINO and nncf are imported in these two files only.
 """
 
+import contextlib
+import locale
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
+from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.openvino_bits import lighten, quantized, round_rest
+from engine.privacy import stay_private
 
 _HINT: Final = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
 _GET: Final = "pip install 'emage-live[cpu]'"
@@ -29,12 +34,6 @@ class OpenVinoBackend:
     def prepare(self, graph: Graph, settings: Settings) -> Run:
         """The graph compiled for this machine's CPU."""
         openvino = _openvino()
-        version = f"openvino{openvino.__version__.split('-')[0]}"
-        int8 = self.precision is Precision.INT8
-        rounds = int8 and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        numbers = ("int8-w8-bf16" if rounds else "int8-w8") if int8 else "fp32"
-        kept = settings.kept(graph, version, numbers)
-        path = None if kept is None else kept.with_name(f"{kept.name}.xml")
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
             "INFERENCE_NUM_THREADS": settings.threads,
@@ -44,18 +43,30 @@ class OpenVinoBackend:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
         core = openvino.Core()
-        compiled = None if path is None else _kept(core, path, options)
-        if compiled is None:
-            model = self._make(openvino, graph, settings)
-            if rounds:
-                round_rest(openvino, model, graph)
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                openvino.save_model(model, path, compress_to_fp16=False)
-                compiled = _kept(core, path, options)
-            # Where nothing can be kept, or not be read again, it runs as it was made.
-            compiled = compiled or core.compile_model(model, "CPU", options)
-        return _Request(compiled, graph)
+        path = self._path(openvino, graph, settings)
+        with decimal_points():
+            ready = _kept(openvino, core, path, options)
+            if ready is None:
+                compiled = core.compile_model(self.model(openvino, graph, settings), "CPU", options)
+                kept = settings.write(path, compiled.export_model().getbuffer())
+                # What is mapped needs less memory than what was made.
+                ready = _kept(openvino, core, path, options) if kept else None
+                ready = ready or _Ready(compiled)
+        return _Request(ready, graph)
+
+    def _path(self, openvino: Any, graph: Graph, settings: Settings) -> Path | None:
+        """Where the compiled graph is kept: for this version, precision, machine and threads."""
+        version = f"openvino{openvino.__version__.split('-')[0]}"
+        kept = settings.kept(graph, version, self.precision, settings.mark)
+        return None if kept is None else kept.with_name(f"{kept.name}.blob")
+
+    def model(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
+        """The graph converted to an OpenVINO model in this precision, not compiled."""
+        model = self._make(openvino, graph, settings)
+        capable = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if self.precision is Precision.INT8 and "BF16" in capable:
+            round_rest(openvino, model, graph)
+        return model
 
     def _make(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
         settings.say(f"converting {graph.name} for {self.name} ...")
@@ -74,6 +85,7 @@ class OpenVinoBackend:
 
 
 def _openvino() -> Any:
+    stay_private()
     try:
         import openvino
     except ImportError as error:
@@ -81,17 +93,37 @@ def _openvino() -> Any:
     return openvino
 
 
-def _kept(core: Any, path: Path, options: dict[str, Any]) -> Any | None:
-    """What was kept, compiled; None where nothing was or where it cannot be read.
+class _Ready(NamedTuple):
+    """A compiled model, and the mapped file that it reads its weights from."""
 
-    Compiling takes a second, so what comes of it is kept too: OpenVINO itself looks whether that
-    is of this file, version and machine.
-    """
-    beside = {"CACHE_DIR": str(path.with_name(f"{path.stem}_compiled"))}
+    compiled: Any
+    file: Any = None
+
+
+def _kept(openvino: Any, core: Any, path: Path | None, options: dict[str, Any]) -> _Ready | None:
+    """What was kept, ready to run; None where nothing was, or where OpenVINO refuses it."""
+    data = cache.read(path)
+    if data is None:
+        return None
     try:
-        return core.compile_model(path, "CPU", options | beside) if path.is_file() else None
+        shared = openvino.Tensor(np.frombuffer(data, np.uint8), shared_memory=True)
+        return _Ready(core.import_model(shared, "CPU", options), (shared, data))
     except RuntimeError:
         return None
+
+
+@contextlib.contextmanager
+def decimal_points() -> Iterator[None]:
+    """A decimal point while OpenVINO saves and loads numbers as text, whatever the host has set."""
+    before = locale.setlocale(locale.LC_NUMERIC)
+    if locale.localeconv()["decimal_point"] == ".":
+        yield
+        return
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, before)
 
 
 def _converted(openvino: Any, graph: Graph) -> Any:
@@ -116,10 +148,11 @@ def _converted(openvino: Any, graph: Graph) -> Any:
 class _Request:
     """A compiled model with buffers of its own, so that a call allocates its results only."""
 
-    def __init__(self, compiled: Any, graph: Graph) -> None:
+    def __init__(self, ready: _Ready, graph: Graph) -> None:
         import openvino
 
-        self._request = compiled.create_infer_request()
+        self._request = ready.compiled.create_infer_request()
+        self._file = ready.file
         self._inputs = [torch.zeros_like(tensor) for tensor in graph.example]
         shared = [openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in self._inputs]
         self._request.set_input_tensors(dict(enumerate(shared)))

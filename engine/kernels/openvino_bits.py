@@ -18,6 +18,7 @@ import torch
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Graph, Tensors
 from engine.kernels.weights import rounded
+from engine.privacy import stay_private
 
 ROWS: Final = 4
 """Of inputs, at most: for more, OpenVINO makes weights of 8 bits whole before it multiplies, which
@@ -30,6 +31,7 @@ def quantized(
     model: Any, graph: Graph, samples: Sequence[Tensors], say: Callable[[str], None]
 ) -> Any:
     """The model with linear maps and convolutions of `graph.robust` modules in 8 bits."""
+    stay_private()
     try:
         import nncf
     except ImportError as error:

@@ -7,44 +7,49 @@ kept beside them, and the graph must give the same again. Knows neither networks
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
+from engine import cache
 from engine.kernels.graph import PROOF, Graph, Run, Settings, Tensors
 from engine.kernels.parity import ParityError, relative_error
 
 _KEPT: Final = 2  # calls: the second would show old buffers played again
+_STAMP: Final = "stamp"
 _SAME: Final = 1e-4  # of any output; the same program on the same machine only rounds otherwise
 Call = tuple[Tensors, Tensors]
 """Inputs of a graph and what came of them."""
 
 
 def admitted(
-    prepare: Callable[[], Run],
+    prepare: Callable[[Settings], Run],
     compare: Callable[[Run], Sequence[Tensors]],
     graph: Graph,
     settings: Settings,
     backend: str,
 ) -> Run:
-    """What `prepare` makes of `graph`; where it does not match, made anew without what was kept.
+    """What `prepare` makes of `graph`; where it does not match, made again without what was kept.
 
-    That may be damaged, or of an older version of this program. compare: raises ParityError, or
+    That may be of an older version of this program. compare: raises ParityError, or
     gives the inputs that it was compared on, two at least. Raises what both raise.
     """
     kept, known = settings.files(graph), recalled(graph, settings, backend)
-    run = prepare()
+    run = prepare(settings)
     if known and _gives(run, known):
         return run
     try:
         inputs = compare(run)
     except ParityError:
-        if settings.files(graph) != kept or not settings.forget(graph):
+        if not kept or settings.files(graph) != kept:
             raise
-        run = prepare()
+        if not settings.forget(graph):  # a folder that cannot be written
+            settings = replace(settings, folder=None)
+        run = prepare(settings)
         inputs = compare(run)
     remember(graph, settings, backend, [(each, run(each)) for each in inputs[:_KEPT]])
     return run
@@ -78,25 +83,22 @@ def remember(graph: Graph, settings: Settings, backend: str, calls: Sequence[Cal
         for side, group in zip(("in", "out"), call, strict=True)
         for i, tensor in enumerate(group)
     }
-    try:
-        save_file(tensors, path, metadata={"stamp": _stamp(graph, settings)})
-    except (OSError, SafetensorError):
-        path.unlink(missing_ok=True)  # the next start compares again
+    tensors[_STAMP] = _stamp(graph, settings)
+    settings.write(path, save(tensors))
 
 
 def recalled(graph: Graph, settings: Settings, backend: str) -> list[Call]:
     """What a graph gave when these very files matched on this machine; nothing if they never
     did.
     """
-    path = _path(graph, settings, backend)
-    if path is None or not path.is_file():
+    data = cache.read(_path(graph, settings, backend))
+    if data is None:
         return []
     try:
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("stamp") != _stamp(graph, settings):
-                return []
-            return _calls({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError):
+        tensors = load(bytes(data))
+        stamp = tensors.pop(_STAMP)
+        return _calls(tensors) if torch.equal(stamp, _stamp(graph, settings)) else []
+    except (SafetensorError, KeyError, ValueError):
         return []
 
 
@@ -116,8 +118,16 @@ def _path(graph: Graph, settings: Settings, backend: str) -> Path | None:
     return settings.kept(graph, f"{backend}{PROOF}") if settings.machine else None
 
 
-def _stamp(graph: Graph, settings: Settings) -> str:
+def _stamp(graph: Graph, settings: Settings) -> torch.Tensor:
     """What a match depends on: machine, threads, and each file by size and time of writing."""
-    states = [(path.name, path.stat()) for path in settings.files(graph)]
-    files = {name: [state.st_size, state.st_mtime_ns] for name, state in states}
-    return json.dumps({"machine": settings.machine, "threads": settings.threads, "files": files})
+    files = {path.name: _state(path) for path in settings.files(graph)}
+    found = {"machine": settings.machine, "threads": settings.threads, "files": files}
+    return torch.tensor(list(json.dumps(found).encode()), dtype=torch.uint8)
+
+
+def _state(path: Path) -> list[int]:
+    try:
+        state = path.stat()
+        return [state.st_size, state.st_mtime_ns]
+    except OSError:  # another process has just deleted it
+        return []

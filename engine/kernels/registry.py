@@ -81,7 +81,7 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
 
     settings = request.settings
     return kernel(
-        admitted(lambda: chosen.prepare(graph, settings), compare, graph, settings, chosen.name)
+        admitted(lambda kept: chosen.prepare(graph, kept), compare, graph, settings, chosen.name)
     )
 
 

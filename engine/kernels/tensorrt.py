@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import torch
 
+from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 
@@ -35,14 +36,26 @@ class TensorRtBackend:
         marks = (gpu, f"tensorrt{library.__version__}", f"torch{torch.__version__}", self.precision)
         kept = settings.kept(graph, *marks)
         path = None if kept is None else kept.with_name(f"{kept.name}.ep")
-        engine = None if path is None else _kept(library, path)
+        engine = _kept(library, path)
         if engine is None:
             settings.say(f"building {graph.name} for {gpu}; this takes minutes, once ...")
             engine = self._build(library, graph)
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                library.save(engine, str(path), arg_inputs=list(_on_device(graph.example)))
+            self._keep(library, engine, graph, settings, path)
         return _Engine(engine)
+
+    def _keep(
+        self, library: Any, engine: Any, graph: Graph, settings: Settings, path: Path | None
+    ) -> None:
+        if path is None:
+            return
+        try:
+            with cache.scratch(path.parent) as folder:
+                library.save(
+                    engine, str(folder / "engine.ep"), arg_inputs=list(_on_device(graph.example))
+                )
+                settings.write(path, (folder / "engine.ep").read_bytes())
+        except OSError as error:
+            cache.note_unkept(path.parent, str(error), settings.say)
 
     def _build(self, library: Any, graph: Graph) -> Any:
         module = copy.deepcopy(graph.module).cuda()
@@ -66,11 +79,16 @@ def _torch_tensorrt() -> Any:
     return torch_tensorrt
 
 
-def _kept(library: Any, path: Path) -> Any | None:
+def _kept(library: Any, path: Path | None) -> Any | None:
     """What was kept, None where nothing was or where it cannot be read."""
+    data = cache.read(path)
+    if path is None or data is None:
+        return None
     try:
-        return library.load(str(path)).module() if path.is_file() else None
-    except Exception:  # a damaged file is built anew
+        with cache.scratch(path.parent) as folder:
+            (folder / "engine.ep").write_bytes(data)
+            return library.load(str(folder / "engine.ep")).module()
+    except Exception:  # of another version, which raises what it likes: built again
         return None
 
 

@@ -96,13 +96,13 @@ def _table(config: WordConfig) -> nn.Embedding:
     return nn.Embedding(config.vocabulary, config.width, padding_idx=NO_WORD)
 
 
-def _branch(config: GestureConfig) -> SpeechBranch:
+def _branch(config: GestureConfig, *, crop: bool = True) -> SpeechBranch:
     audio, words, slope = config.audio, config.words, config.slope
     width = audio.width
     encoder = nn.Linear(width, width) if audio.shared else _audio(audio)
     after = [DilatedTaps(width, _TAPS, dilation) for dilation in config.speech_dilations]
     if words is None:
-        return SpeechBranch(encoder, after=after)
+        return SpeechBranch(encoder, after=after, crop=crop)
     content: nn.Module = nn.Linear(words.width, width)
     if not words.shared:
         content = nn.Sequential(_table(words), content)
@@ -118,7 +118,7 @@ def _speech(config: GestureConfig) -> SpeechEncoder:
         trunk=_audio(audio) if audio.shared else nn.Identity(),
         table=_table(words) if words is not None and words.shared else nn.Identity(),
         face=_branch(config),
-        body=_branch(config),
+        body=_branch(config, crop=audio.crop_body),
     )
 
 
@@ -132,6 +132,7 @@ def _cue(config: GestureConfig) -> StrokeCue | None:
         nn.Conv1d(1, width, cue.memory),
         threshold=cue.threshold,
         wordless=cue.threshold if cue.wordless is None else cue.wordless,
+        word_reach=cue.word_reach,
         sharpness=cue.sharpness,
         apart=cue.apart,
     )

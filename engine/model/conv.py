@@ -44,7 +44,7 @@ class TemporalConv(nn.Conv1d):
     def forward(self, x: Tensor, newest: int | None = None) -> Tensor:
         surplus = 0 if newest is None else max(x.shape[-1] - newest, 0)
         before = self.left_context - surplus  # negative padding crops
-        if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
             # One product of matrices does what a convolution of few frames does in half the time.
             # Exported and compiled graphs keep the convolution, which their makers know best.
             rows = F.pad(x.transpose(1, 2), (0, 0, before, self.right_context))

@@ -39,6 +39,7 @@ class SpeechBranch(nn.Module):
     audio: from what the speech encoder's trunk gives to `[B, T', D]`. content and attention: from
     what its word table gives to `[B, T, D]`, and how the two are fused; None for audio alone.
     after: what follows over time, each `[B, T, D] -> [B, T, D]` and added; they begin with nothing.
+    crop: whether features beyond the window's frames are dropped; otherwise T may be larger.
     """
 
     def __init__(
@@ -47,17 +48,21 @@ class SpeechBranch(nn.Module):
         content: nn.Module | None = None,
         attention: ContentRhythmAttention | None = None,
         after: Sequence[nn.Module] = (),
+        *,
+        crop: bool = True,
     ) -> None:
         super().__init__()
         self.audio = audio
         self.content = content
         self.attention = attention
         self.after = nn.ModuleList(after)
+        self.crop = crop
         for parameter in self.after.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, audio: Tensor, words: Tensor, frames: int) -> Tensor:
-        x = fit_frames(self.audio(audio), frames)
+        x = self.audio(audio)
+        x = fit_frames(x, frames if self.crop else max(frames, x.shape[1]))
         if self.content is not None and self.attention is not None:
             x = self.attention(self.content(words), x)
         for layer in self.after:
@@ -81,7 +86,7 @@ class SpeechEncoder(nn.Module):
         self.body = body
 
     def forward(self, audio: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """(face, body) features for `words.shape[1]` frames."""
+        """(face, body) features for `words.shape[1]` frames, or more where they are not cropped."""
         frames = words.shape[1]
         heard, read = self.trunk(audio), self.table(words)
         return self.face(heard, read, frames), self.body(heard, read, frames)

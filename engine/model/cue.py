@@ -23,7 +23,8 @@ class StrokeCue(nn.Module):
     """Adds to speech features `[B, T, D]` what the body is to know of the beginnings of strokes.
 
     score: features to one logit a frame. speakers: who sets out how readily. tell: over time, from
-    one channel to D; begins with nothing. threshold, wordless, sharpness, apart: see `CueConfig`.
+    one channel to D; begins with nothing. threshold, wordless, word_reach, sharpness, apart: see
+    `CueConfig`.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class StrokeCue(nn.Module):
         *,
         threshold: float,
         wordless: float,
+        word_reach: int | None = None,
         sharpness: float,
         apart: int,
     ) -> None:
@@ -42,6 +44,7 @@ class StrokeCue(nn.Module):
         self.speakers = speakers
         self.tell = tell
         self._threshold, self._wordless = threshold, wordless
+        self._word_reach = word_reach
         self._sharpness, self._apart = sharpness, apart
         nn.init.zeros_(tell.weight)
         assert tell.bias is not None
@@ -51,15 +54,27 @@ class StrokeCue(nn.Module):
         """How likely hands are to set out `[B, T]`, logits; speaker `[B]` int64."""
         return self.score(heard + self.speakers(speaker)[:, None])[..., 0]
 
+    def thresholds(self, words: Tensor) -> Tensor:
+        """The score from which on hands set out, `[B, T]` or `[B, 1]`; words `[B, T]` int64.
+
+        A score is lower where no word is known. Late words leave the newest frames without one, so
+        that each frame has the threshold of what is known near it.
+        """
+        known = (words != 0).to(self.tell.weight.dtype)
+        reach = self._word_reach
+        if reach is None:
+            near = known.amax(1, keepdim=True)
+        else:
+            near = F.max_pool1d(known[:, None], 2 * reach + 1, 1, reach)[:, 0]
+        return self._wordless + (self._threshold - self._wordless) * near
+
     def beginnings(self, scores: Tensor, words: Tensor) -> Tensor:
         """`[B, T]`, all but 1 where hands set out, all but 0 elsewhere; words `[B, T]` int64.
 
         They do where the score rises above the threshold, if it has not in the `apart` frames
         before. Not a hard step: a kernel that rounds otherwise must come out nearly the same.
         """
-        said = (words != 0).to(scores.dtype).amax(1, keepdim=True)
-        threshold = self._wordless + (self._threshold - self._wordless) * said
-        above = torch.sigmoid(self._sharpness * (scores - threshold))
+        above = torch.sigmoid(self._sharpness * (scores - self.thresholds(words)))
         rising = above * (1.0 - before(above, 1))
         risen = rising.cumsum(1)
         lately = before(risen, 2) - before(risen, self._apart + 1)

@@ -5,6 +5,7 @@ Every damage becomes a BundleError that names the file. Knows no layout and no n
 
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from engine.bundle import refuse_pointer
 from engine.errors import BundleError
 
 _STATE: Final = "model_state"  # the key of the weights in the files of 2024
@@ -20,6 +22,7 @@ _PARALLEL: Final = "module."  # what training on several devices puts before eve
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
+    refuse_pointer(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -34,12 +37,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
     Only tensors and plain containers are let in: a file that names any other class is refused.
     """
+    refuse_pointer(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BundleError(
-            f"{path} holds more than tensors, or is damaged; it was not loaded, for loading it "
-            f"could run code: {_first_line(error)}"
+            f"{path} holds more than tensors, or is damaged{_named(error)}. It was not loaded, for "
+            "loading it could run code: copy it again, or get it from where it was published"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise BundleError(
@@ -50,6 +54,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
         raise BundleError(f"{path}: expected tensors under the key {_STATE!r}; it is another model")
     return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in state.items()}
+
+
+def _named(error: Exception) -> str:
+    """What the file asks for, where PyTorch says it.
+
+    Its message is not passed on: it goes on with how to load such a file regardless.
+    """
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f": it asks for {found[1]}" if found else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,8 @@
-"""The text and audio checkpoints of 2024 (layout B): six `.bin` files and a vocabulary as JSON.
+"""The text and audio checkpoints of 2024 (layout B): six `.bin` files and a vocabulary.
 
-Their configuration was a YAML file of the training program; every size is read off the tensors
-instead. Files are found by the first word of their names, for the rest is an epoch.
+Their configuration was a YAML file of the training program; every size is read from the tensors
+instead. The six are told apart by the names and shapes of their tensors: file names differ between
+releases, and further `.bin` files lie beside them.
 """
 
 import re
@@ -32,17 +33,23 @@ from engine.sampling import CodeChoice
 from engine.schedule import published_text_schedule
 from engine.skeleton import BodyPart
 
-VOCABULARIES: Final = ("vocab.json", "meta.json")
+VOCABULARIES: Final = (
+    *("vocab.json", "meta.json", "vocab.pkl"),
+    "test_sequences/weights/vocab.pkl",  # where the release has it
+)
 _SUFFIX: Final = ".bin"
 _AUTOENCODERS: Final = "pretrained_vq"  # the folder in which the release has five of them
-_FIRST_WORDS: Final = {
-    assembly.GESTURE: "emage",
-    **{assembly.part_key(part): str(part) for part in BodyPart},
-    assembly.GLOBAL: "last",
+_TABLE: Final = "text_pre_encoder_face.weight"
+_INPUT: Final = "encoder.main.0.weight"
+_CODEBOOK: Final = "quantizer.embedding.weight"
+_WHAT: Final = {
+    assembly.GESTURE: "the network of text and audio",
+    **{assembly.part_key(part): f"the VQ-VAE of the {part}" for part in BodyPart},
+    assembly.GLOBAL: "the global motion",
 }
 FILES: Final = (
-    ", ".join(f"{word}*{_SUFFIX}" for word in _FIRST_WORDS.values())
-    + f" (the last five may lie in {_AUTOENCODERS}), and the vocabulary as {VOCABULARIES[0]}"
+    f"six {_SUFFIX} files, here or in {_AUTOENCODERS}: {', '.join(_WHAT.values())}; and the "
+    f"vocabulary as {VOCABULARIES[0]} or vocab.pkl"
 )
 _PERIOD: Final = 64
 _SEED: Final = 4
@@ -50,37 +57,78 @@ _SEED: Final = 4
 
 def is_there(directory: Path) -> bool:
     """Whether `directory` looks like this layout."""
-    return any(directory.glob(f"*{_SUFFIX}"))
+    return any(_candidates(directory))
 
 
 def read(directory: Path, tell: Callable[[LoadReport], None]) -> Bundle:
     """The checkpoint as a bundle; raises BundleError. tell: see `engine.official.assembly`."""
-    paths = {key: _find(directory, word) for key, word in _FIRST_WORDS.items()}
     vocabulary = _vocabulary(directory)
-    tensors = {key: read_checkpoint(path) for key, path in paths.items()}
+    paths, tensors = _six(directory)
     sizes = {key: _Sizes(paths[key], found) for key, found in tensors.items()}
     names = {
         key: TEXT_2024 if key == assembly.GESTURE else AutoencoderNames(size.layers)
         for key, size in sizes.items()
     }
     networks = {key: Network(paths[key], tensors[key], names[key]) for key in paths}
-    rows = sizes[assembly.GESTURE].of("text_pre_encoder_face.weight", 0)
+    rows = sizes[assembly.GESTURE].of(_TABLE, 0)
     words = table_words(read_vocabulary(vocabulary), rows, vocabulary)
     config = _config(directory.resolve().name, sizes, words)
     return assembly.assemble(config, networks, tell)
 
 
-def _find(directory: Path, word: str) -> Path:
-    """The one file whose name begins with `word`."""
+def _candidates(directory: Path) -> list[Path]:
     places = (directory, directory / _AUTOENCODERS)
-    found = [p for place in places for p in sorted(place.glob(f"{word}*{_SUFFIX}"))]
-    if len(found) != 1:
-        what = " and ".join(path.name for path in found) or "none"
+    return [path for place in places for path in sorted(place.glob(f"*{_SUFFIX}"))]
+
+
+def _six(directory: Path) -> tuple[dict[str, Path], dict[str, dict[str, Tensor]]]:
+    """Paths and tensors by the key of the bundle's module; BundleError unless there is one each.
+
+    Files that are no part of the model, readable or not, are passed over where all parts are there.
+    """
+    paths: dict[str, Path] = {}
+    tensors: dict[str, dict[str, Tensor]] = {}
+    problems: list[BundleError] = []
+    others: list[str] = []
+    for path in _candidates(directory):
+        try:
+            found = read_checkpoint(path)
+        except BundleError as error:
+            problems.append(error)
+            continue
+        key = _key_of(found)
+        if key is None:
+            others.append(path.name)
+        elif key in paths:
+            raise BundleError(
+                f"{directory}: both {paths[key].name} and {path.name} hold {_WHAT[key]}; move one "
+                "of them out of the folder"
+            )
+        else:
+            paths[key], tensors[key] = path, found
+    missing = [what for key, what in _WHAT.items() if key not in paths]
+    if missing and problems:
+        raise problems[0]
+    if missing:
+        beside = f" ({', '.join(others)} hold other models)" if others else ""
         raise BundleError(
-            f"{directory}: expected one file {word}*{_SUFFIX}, got {what}; this layout "
-            f"needs {FILES}"
+            f"{directory}: no file holds {', or '.join(missing)}{beside}; this layout needs {FILES}"
         )
-    return found[0]
+    return paths, tensors
+
+
+def _key_of(tensors: Mapping[str, Tensor]) -> str | None:
+    """What a file holds, by its tensors; None for what is no part of this layout."""
+    if _TABLE in tensors:
+        return assembly.GESTURE
+    first = tensors.get(_INPUT)
+    if first is None or first.dim() != 3 or "decoder.main.0.model.0.weight" not in tensors:
+        return None
+    channels = first.shape[1]
+    if _CODEBOOK not in tensors:
+        return assembly.GLOBAL if channels == assembly.channels(BodyPart.LOWER) else None
+    parts = {assembly.channels(part): assembly.part_key(part) for part in BodyPart}
+    return parts.get(channels)
 
 
 def _vocabulary(directory: Path) -> Path:
@@ -88,8 +136,8 @@ def _vocabulary(directory: Path) -> Path:
         if (directory / name).is_file():
             return directory / name
     raise BundleError(
-        f"{directory}: the vocabulary is missing; expected {' or '.join(VOCABULARIES)}. Make it of "
-        f"the pickled one with: emage-bundle vocab vocab.pkl -o {directory / VOCABULARIES[0]}"
+        f"{directory}: the vocabulary is missing; expected {' or '.join(VOCABULARIES)}. The first "
+        f"is made from a pickle with: emage-bundle vocab vocab.pkl -o {directory / VOCABULARIES[0]}"
     )
 
 
@@ -126,7 +174,7 @@ def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> B
     gesture = _gesture(sizes[assembly.GESTURE])
     travel = sizes[assembly.GLOBAL]
     lower = assembly.channels(BodyPart.LOWER)
-    width = travel.of("encoder.main.0.weight", 0)
+    width = travel.of(_INPUT, 0)
     return BundleConfig(
         name=name,
         gesture=gesture,
@@ -150,13 +198,13 @@ def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> B
         still_seeds=True,
         seed_motion=SeedMotion.PLACED,
         global_orthonormal=True,
+        instant_words=True,
     )
 
 
 def _gesture(sizes: _Sizes) -> GestureConfig:
-    table = "text_pre_encoder_face.weight"
     config = published_text_config(
-        sizes.of(table, 0),
+        sizes.of(_TABLE, 0),
         width=sizes.of("feature2motion.weight", 0),
         audio_width=sizes.of("audio_feature2motion.weight", 1),
         motion_width=sizes.of("feature2motion.weight", 1),
@@ -164,15 +212,15 @@ def _gesture(sizes: _Sizes) -> GestureConfig:
         code_dim=sizes.of("face2latent.weight", 0),
         speakers=sizes.of("spearker_encoder_face.weight", 0),
     )
-    words = WordConfig(sizes.of(table, 0), sizes.of(table, 1), attention_layers=1)
+    words = WordConfig(sizes.of(_TABLE, 0), sizes.of(_TABLE, 1), attention_layers=1)
     return replace(config, words=words, period=sizes.period)
 
 
 def _part(part: BodyPart, sizes: _Sizes) -> PartVaeConfig:
     return PartVaeConfig(
         channels=assembly.channels(part),
-        width=sizes.of("encoder.main.0.weight", 0),
-        code_dim=sizes.of("quantizer.embedding.weight", 1),
-        codes=sizes.of("quantizer.embedding.weight", 0),
+        width=sizes.of(_INPUT, 0),
+        code_dim=sizes.of(_CODEBOOK, 1),
+        codes=sizes.of(_CODEBOOK, 0),
         layers=sizes.layers,
     )

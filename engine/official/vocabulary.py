@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from engine.bundle import refuse_pointer
 from engine.errors import BundleError
 from engine.official.reading import read_json
 
 FIRST_WORD: Final = 4
+PICKLE: Final = ".pkl"
 SPECIAL: Final = ("<PAD>", "<SOS>", "<EOS>", "<UNK>")
 BY_INDEX: Final = "index2word"
 _BY_WORD: Final = "word2index"
@@ -65,6 +67,7 @@ class _Unpickler(pickle.Unpickler):
 
 def unpickle_vocabulary(path: Path) -> dict[int, str]:
     """Words by their numbers, from a pickled `Vocab`; raises BundleError."""
+    refuse_pointer(path)
     try:
         with path.open("rb") as file:
             found = _Unpickler(file).load()
@@ -80,10 +83,12 @@ def unpickle_vocabulary(path: Path) -> dict[int, str]:
 
 
 def read_vocabulary(path: Path) -> dict[int, str]:
-    """Words by their numbers, from JSON; raises BundleError.
+    """Words by their numbers, from JSON, or from a pickle by its name; raises BundleError.
 
     Either of `{"index2word": {"4": "the"}}`, `{"4": "the"}` and `{"the": 4}`.
     """
+    if path.suffix == PICKLE:
+        return unpickle_vocabulary(path)
     return _by_index(read_json(path), path)
 
 

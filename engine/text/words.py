@@ -69,15 +69,14 @@ def _is_around(character: str) -> bool:
 class Vocabulary:
     """The words a model knows; the first has the number 4, below lie PAD, SOS, EOS and UNK.
 
-    A word is looked up as it is written, then normalised. Where several are equal once normalised
-    (the published vocabularies hold such), the one that is written so, or else the first, answers.
-    Raises ConfigError for a word that is empty or occurs twice.
+    The empty word, if there is one, has the number of silence, which is PAD otherwise. A word is
+    looked up as it is written, then normalised. Where several are equal once normalised (the
+    published vocabularies hold such), the one that is written so, or else the first, is found.
+    Raises ConfigError for a word that occurs twice.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
-        if "" in self.words:
-            raise ConfigError("a vocabulary has no place for an empty word; leave it out")
         self._exact = {word: _FIRST_WORD + i for i, word in enumerate(self.words)}
         if len(self._exact) != len(self.words):
             twice = [w for i, w in enumerate(self.words) if self._exact[w] != i + _FIRST_WORD]
@@ -87,6 +86,7 @@ class Vocabulary:
         self._ids = {normalise(word): self._exact[word] for word in reversed(self.words)}
         self._ids |= {word: i for word, i in self._exact.items() if word == normalise(word)}
         self._ids.pop("", None)
+        self.silence = self._exact.get("", PAD)
 
     def __len__(self) -> int:
         return _FIRST_WORD + len(self.words)
@@ -145,20 +145,41 @@ class Transcript:
     def ids(
         self, vocabulary: Vocabulary, clock: FrameClock, first: int, count: int
     ) -> NDArray[np.int64]:
-        """The word spoken in each of `count` frames from `first` on, as `[count]`; PAD for none.
+        """The word spoken in each of `count` frames from `first` on, `[count]`; silence for none.
 
         A word has the frames from the one in which it starts up to the one in which it ends, the
         latter only where there is no other.
         """
-        ids = np.full(count, PAD, np.int64)
-        begin = bisect_right(self._starts, clock.time_s(first)) - 2
-        for word in self._words[max(0, begin) :]:
+        ids = np.full(count, vocabulary.silence, np.int64)
+        for word in self._from(clock.time_s(first)):
             start = clock.frame_at_time(word.start_s)
             if start >= first + count:
                 break
             end = max(start + 1, clock.frame_at_time(word.end_s))
             ids[max(0, start - first) : max(0, end - first)] = vocabulary.id_of(word.text)
         return ids
+
+    def at_instants(
+        self, vocabulary: Vocabulary, clock: FrameClock, first: int, count: int
+    ) -> NDArray[np.int64]:
+        """The same by the rule of the published text models.
+
+        A frame has the word that holds its first instant, frame / rate seconds. An instant at which
+        a word or a silence ends still belongs to it, as in transcripts whose intervals leave no
+        gap; so a word that starts there begins with the next frame, unless it starts the stream.
+        """
+        ids = np.full(count, vocabulary.silence, np.int64)
+        instants = np.arange(first, first + count) / clock.frame_rate
+        for word in self._from(first / clock.frame_rate):
+            if word.start_s > (first + count - 1) / clock.frame_rate:
+                break
+            begun = (word.start_s < instants) | ((instants == 0.0) & (word.start_s <= 0.0))
+            ids[begun & (instants <= word.end_s)] = vocabulary.id_of(word.text)
+        return ids
+
+    def _from(self, time_s: float) -> list[TimedWord]:
+        """The words from the one before that which was begun last at `time_s` on."""
+        return self._words[max(0, bisect_right(self._starts, time_s) - 2) :]
 
     def _put(self, word: TimedWord) -> None:
         """Insert one word; shorten or remove the older ones it overlaps."""

@@ -7,15 +7,16 @@ Knows what was tried before, and by which rule one is chosen. How hops are compu
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
-
+from engine import cache
 from engine.bundle import Bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.registry import KERNEL_NAMES
 from engine.schedule import Schedule
+from engine.threads import graph_threads
 from exporters.commands.kernels import Say, machine, model_folder, window_shape
 
 CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
@@ -29,33 +30,51 @@ def fastest(times: Mapping[str, float]) -> str:
     return best if worth else EagerKernel.name
 
 
-def chosen_before(bundle: Bundle, schedule: Schedule) -> str | None:
-    """The kernel that was the fastest on this machine; None where none was tried yet."""
+@dataclass(frozen=True)
+class Choice:
+    """What `auto` found: the kernel, the times of all that were timed, why the others were not.
+
+    ms: milliseconds a hop. untried: a reason by kernel.
+    """
+
+    kernel: str
+    ms: dict[str, float]
+    untried: dict[str, str]
+
+    @property
+    def line(self) -> str:
+        """The choice as one line."""
+        times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self.ms.items())
+        names: dict[str, list[str]] = {}
+        for name, reason in self.untried.items():
+            names.setdefault(reason, []).append(name)
+        left = "; ".join(f"{', '.join(some)} ({reason})" for reason, some in names.items())
+        return f"kernel auto: {self.kernel} ({times} a hop)" + (left and f"; not timed: {left}")
+
+
+def chosen(times: Mapping[str, float], untried: Mapping[str, str]) -> Choice:
+    """The choice by `times` (s) of a hop."""
+    ms = {name: round(seconds * 1000, 3) for name, seconds in times.items()}
+    return Choice(fastest(times), ms, dict(untried))
+
+
+def remembered(bundle: Bundle, schedule: Schedule) -> Choice | None:
+    """What was chosen on this machine for this model and schedule; None if nothing was."""
+    data = cache.read(_file(bundle, schedule))
     try:
-        chosen = json.loads(_file(bundle, schedule).read_text(encoding="utf-8"))["kernel"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = None if data is None else Choice(**json.loads(bytes(data)))
+    except (ValueError, TypeError):
         return None
-    return chosen if chosen in KERNEL_NAMES else None
+    return found if found is not None and found.kernel in KERNEL_NAMES else None
 
 
-def remember(bundle: Bundle, schedule: Schedule, times: Mapping[str, float], say: Say) -> str:
-    """Keep and say which kernel is the fastest by `times` (s), and name it."""
-    path, best = _file(bundle, schedule), fastest(times)
-    listed = {name: round(seconds * 1000, 3) for name, seconds in times.items()}
-    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in listed.items())
-    say(f"kernel auto: {best} ({told} a hop)")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        found = {"kernel": best, "machine": machine(), "ms": listed}
-        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        pass  # nothing can be kept here: the next start tries again
-    return best
+def remember(bundle: Bundle, schedule: Schedule, choice: Choice, say: Say) -> None:
+    """Keep a choice, where something can be kept."""
+    cache.write(_file(bundle, schedule), json.dumps(asdict(choice), indent=1).encode(), say)
 
 
-def _file(bundle: Bundle, schedule: Schedule) -> Path:
-    shape = window_shape(bundle, schedule)
-    key = hashlib.sha256(f"{machine()} {shape} {torch.get_num_threads()} of hops".encode())
-    return model_folder(bundle) / f"auto_{key.hexdigest()[:16]}.json"
+def _file(bundle: Bundle, schedule: Schedule) -> Path | None:
+    folder, shape = model_folder(bundle), window_shape(bundle, schedule)
+    key = f"{machine()} {shape} {schedule} {graph_threads(bundle.gesture)} of hops"
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return None if folder is None else folder / f"auto_{digest}.json"

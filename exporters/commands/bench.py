@@ -1,10 +1,12 @@
 """emage-bench: measure on this machine. The measurements live in the source checkout's bench/."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from engine.version import version_line
 from exporters.commands.terminal import EXIT_ERROR, complain
 
 
@@ -14,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if find_spec("bench") is None and (checkout / "bench" / "__main__.py").is_file():
         sys.path.append(str(checkout))
     if find_spec("bench") is None:
+        _tell_version(argv)
         complain(
             "error: emage-bench needs a source checkout; clone the repository and install it with "
             "pip install -e ."
@@ -22,3 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from bench.__main__ import main as bench_main
 
     return bench_main(argv)
+
+
+def _tell_version(argv: Sequence[str] | None) -> None:
+    """Print it and end if that is wanted: it needs no checkout."""
+    parser = argparse.ArgumentParser(prog="emage-bench", add_help=False)
+    parser.add_argument("--version", action="version", version=version_line())
+    parser.parse_known_args(argv)

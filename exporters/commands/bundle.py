@@ -14,6 +14,7 @@ from engine.official import load_model
 from engine.official.report import LoadReport
 from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
 from engine.schedule import Schedule
+from engine.version import version_line
 from exporters.commands.common import say
 from exporters.commands.options import CommandParser, run_command
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-bundle", description=__doc__)
+    parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     convert = commands.add_parser("convert", help="write a published checkpoint as a bundle")
     convert.add_argument("directory", type=Path, metavar="DIR", help="checkpoint, as published")

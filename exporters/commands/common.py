@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.kernels.eager import EagerKernel
 from engine.official import load_model
 from engine.schedule import Schedule
+from engine.threads import set_threads
 from exporters.commands.options import SEEDS, number_in, whole
 from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
 from exporters.commands.terminal import complain as complain
@@ -38,16 +40,10 @@ def speaker_of(text: str, bundle: Bundle) -> int | str:
     return text if number is None or text in bundle.config.speakers else number
 
 
-_ONE_CORE_PARAMETERS = 20_000_000
-
-
 def load_for_use(directory: Path) -> Bundle:
-    """Load a model; bind PyTorch to one core where its matrices are too small for more."""
-    import torch
-
+    """Load a model; set PyTorch's threads for it, as kernels are made and timed with these."""
     bundle = load_model(directory)
-    if sum(p.numel() for p in bundle.gesture.parameters()) < _ONE_CORE_PARAMETERS:
-        torch.set_num_threads(1)
+    set_threads(bundle.gesture, EagerKernel.name)
     return bundle
 
 

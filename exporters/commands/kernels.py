@@ -2,18 +2,19 @@
 
 Knows bundles, the demo clip and the user's cache directory, none of which the backends know.
 
-Kept under `emage-live/kernels` in the user's cache directory (`XDG_CACHE_HOME`, `LOCALAPPDATA` on
-Windows, else `~/.cache`): one folder a model, named by a hash of its configuration, its weights and
-the sources of our networks; in it the converted graphs, where they have matched, and what `auto`
-chose on which machine with which versions. All of it may be deleted; what cannot be read is made
-anew.
+Kept under `kernels` in the cache folder (`engine.cache.cache_folder`): one folder a model, named by
+a hash of its configuration, its weights and the sources of our networks; in it the converted
+graphs, where they have matched, and what `auto` chose on which machine with which versions. All of
+it may be deleted; what cannot be read is made again.
 """
 
+import functools
 import hashlib
 import json
 import os
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,9 +23,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from engine import cache, recall, recall_step, rotation, sampling, step, step_graph
 from engine import decoder as decoder_module
 from engine import model as model_package
-from engine import recall, recall_step, rotation, sampling, step, step_graph
 from engine.audio.front import build_front
 from engine.audio.source import WavSource
 from engine.bundle import Bundle, without_network
@@ -44,6 +45,7 @@ from engine.recall import plan, recalling_kernel, shifts
 from engine.schedule import Schedule
 from engine.stream import GestureStream, pose_decoder
 from engine.text.files import read_words
+from engine.threads import graph_threads
 from exporters.commands.memory import PageOut
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
@@ -110,7 +112,8 @@ def real_windows(
     hops = len(samples) * config.clock.frame_rate // (config.clock.sample_rate * schedule.hop)
     every = min(max(1, hops // count), apart)
     recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), every)
-    stream = GestureStream(bundle, schedule=schedule, kernel=recorder)
+    threads = torch.get_num_threads()  # those of the stream that this is recorded for
+    stream = GestureStream(bundle, schedule=schedule, kernel=recorder, threads=threads)
     stream.feed_words(read_words(words))
     stream.feed_audio(samples)
     while len(recorder.windows) < count and stream.next_chunk() is not None:
@@ -121,14 +124,17 @@ def real_windows(
 # -- what is kept ------------------------------------------------------------------------------
 
 
-def cache_root() -> Path:
-    """Where this user's programs keep what they can make anew."""
-    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(named) if named else Path.home() / ".cache") / "emage-live" / "kernels"
+def model_folder(bundle: Bundle) -> Path | None:
+    """The folder of what is kept of `bundle`; None where there is no place.
+
+    Settings of what is added to its poses change no graph.
+    """
+    place = cache.cache_folder()
+    return None if place is None else place / "kernels" / _fingerprint(bundle)
 
 
-def model_folder(bundle: Bundle) -> Path:
-    """The folder of what is kept of `bundle`; what is laid over its poses changes no graph."""
+def _fingerprint(bundle: Bundle) -> str:
+    """Of everything that a graph of `bundle` is made of."""
     config = replace(bundle.config, steady=None, posture=None, stance=None)
     config = replace(config, sway=None, glances=None, blinks=None)
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
@@ -142,7 +148,7 @@ def model_folder(bundle: Bundle) -> Path:
             digest.update(f"{key}.{name}".encode())
             digest.update(tensor.contiguous().numpy().data)
             page_out(tensor)
-    return cache_root() / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def machine() -> str:
@@ -171,17 +177,21 @@ def _processor() -> str:
 
 
 def graph_settings(bundle: Bundle, say: Say) -> Settings:
-    """Where a backend keeps what it makes of `bundle`; threads are those of PyTorch."""
-    return Settings(torch.get_num_threads(), model_folder(bundle), say, machine())
+    """Where a backend keeps what it makes of `bundle`; threads: see `engine.threads`."""
+    folder = model_folder(bundle)
+    if folder is None:
+        cache.note_unkept(None, "no home folder; set XDG_CACHE_HOME", say)
+    return Settings(graph_threads(bundle.gesture), folder, say, machine())
 
 
 def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1) -> Request:
-    """What any backend needs to make a kernel of `bundle`; threads are those of PyTorch."""
+    """What any backend needs to make a kernel of `bundle`; threads: see `engine.threads`."""
     settings = graph_settings(bundle, say)
     return Request(
         window_shape(bundle, schedule, rows),
         settings,
-        lambda: batched(kept_windows(bundle, schedule, settings), rows),
+        # Recorded once even where they cannot be kept.
+        functools.cache(lambda: batched(kept_windows(bundle, schedule, settings), rows)),
         fixed=schedule.files is None,
     )
 
@@ -195,21 +205,20 @@ def batched(windows: Sequence[WindowInputs], rows: int) -> list[WindowInputs]:
 def kept_windows(bundle: Bundle, schedule: Schedule, settings: Settings) -> list[WindowInputs]:
     """Windows of real speech; recorded once a model and schedule."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load, save
 
     mark = hashlib.sha256(repr(schedule).encode()).hexdigest()[:8]
-    folder = settings.folder or model_folder(bundle)
-    path = folder / f"speech_{mark}.safetensors"
-    try:
-        kept = load_file(str(path))
-        pieces = [torch.split(kept[name], 1) for name in WindowInputs._fields]
-        return [WindowInputs(*tensors) for tensors in zip(*pieces, strict=True)]
-    except (OSError, SafetensorError, KeyError, ValueError):
-        settings.say("recording windows of speech ...")
+    path = settings.folder and settings.folder / f"speech_{mark}.safetensors"
+    data = cache.read(path)
+    if data is not None:
+        with suppress(SafetensorError, KeyError, ValueError):
+            kept = load(bytes(data))
+            pieces = [torch.split(kept[name], 1) for name in WindowInputs._fields]
+            return [WindowInputs(*tensors) for tensors in zip(*pieces, strict=True)]
+    settings.say("recording windows of speech ...")
     windows = real_windows(bundle, schedule, CALIBRATION_WINDOWS)
     joined = {n: torch.cat([getattr(w, n) for w in windows]) for n in WindowInputs._fields}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(joined, str(path))
+    settings.write(path, save(joined))
     return windows
 
 
@@ -251,16 +260,6 @@ def moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
 def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
     """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
     return bundle if kernel.name == EagerKernel.name else without_network(bundle)
-
-
-def leave_cores_to(kernel: Kernel) -> None:
-    """Bind PyTorch to one thread where a graph computes with threads of its own.
-
-    What is left to PyTorch in a hop is small, and its other threads, once called, wait for more by
-    spinning on the cores that the graph needs.
-    """
-    if kernel.name != EagerKernel.name:
-        torch.set_num_threads(1)
 
 
 def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Decoder:

@@ -2,23 +2,23 @@
 
 import argparse
 import json
-import signal
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.audio.player import Player
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource, MicSource, StdinSource, WavSource, list_devices
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ExportError, as_gesture_error
 from engine.events import EventCounter
 from engine.live import LiveSession, SessionHooks
 from engine.pose import PoseSink
 from engine.statistics import Summary
 from engine.stream import GestureStream
+from engine.version import version_line
 from exporters.address import LOOPBACK, Address
 from exporters.commands.common import (
     add_model_options,
@@ -28,7 +28,7 @@ from exporters.commands.common import (
     speaker_of,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import leave_cores_to, spared
+from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.options import (
     CommandParser,
@@ -40,6 +40,7 @@ from exporters.commands.options import (
 )
 from exporters.commands.priority import go_first
 from exporters.commands.steps import add_kernel_option, ready_networks
+from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _devices() if options.list_devices else _live(options)
+    with stoppable() as stopping:
+        return _devices() if options.list_devices else _live(options, stopping)
+    return 0  # asked to end before the session began
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add_seed_option(parser)
     parser.add_argument("--list-devices", action="store_true")
     parser.add_argument("--json", action="store_true", help="last line: the summary as JSON")
+    parser.add_argument("--version", action="version", version=version_line())
     return parser
 
 
@@ -161,18 +165,19 @@ class DemoSource:
         self._now.close()
 
 
-def _live(options: argparse.Namespace) -> int:
+def _live(options: argparse.Namespace, stopping: Stopping) -> int:
     _check(options)
     events = EventCounter()
     with ExitStack() as stack:
         source, source_name = _source(options, events)
         stack.callback(source.close)
         stream, name = _stream(options, events)
+        stopping.check()
         give_back_memory()
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
-        hooks = SessionHooks()
+        hooks = SessionHooks(notes=[_note])
         session = LiveSession(
             stream,
             source,
@@ -184,9 +189,9 @@ def _live(options: argparse.Namespace) -> int:
             duration_s=options.duration,
             hooks=hooks,
         )
-        _stop_on_signals(session)
         if options.speed == "realtime":
             session.prepare()
+        stopping.tell(session.stop)
         _open_sinks(sinks, session, stack)
         if server is not None:
             hooks.taps.append(server.broadcast_audio)
@@ -200,8 +205,8 @@ def _live(options: argparse.Namespace) -> int:
         control.session = session
         if options.speed == "realtime":
             go_first()
-        summary = session.run()
-        _report(summary, player, sinks, options.json)
+        with _reported(session, player, sinks, options.json):
+            session.run()
     return 0
 
 
@@ -218,7 +223,6 @@ def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureS
         seed=options.seed,
         events=events,
     )
-    leave_cores_to(networks["kernel"])
     return stream, bundle.config.name
 
 
@@ -253,7 +257,7 @@ def _sinks(
     if server is not None:
         sinks.append(server)
     if options.out is not None:
-        sinks.append(NpzSink(options.out, events=events))
+        sinks.append(NpzSink(options.out, events=events, tell=_note))
     return sinks
 
 
@@ -286,17 +290,32 @@ def _words(
     if path is None and options.demo:
         path = DEMO_WORDS
     if path is not None:
-        words = WordSource(path, session.push_words, events)
+        words = WordSource(path, session.push_words, events, failed=session.fail)
         stack.callback(words.close)
         words.start()
 
 
-def _stop_on_signals(session: LiveSession) -> None:
-    def stop(*_: object) -> None:
-        session.stop()
+@contextmanager
+def _reported(
+    session: LiveSession, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
+) -> Iterator[None]:
+    """Report what the session did, also where it failed; ExportError for a clip that lacks frames.
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
+    GestureError for anything else.
+    """
+    try:
+        yield
+    except BaseException as error:
+        _report(session.summary(), player, sinks, as_json)
+        raise as_gesture_error(error, "the live session") from error
+    _report(session.summary(), player, sinks, as_json)
+    for sink in sinks:
+        if isinstance(sink, NpzSink) and sink.lost:
+            raise ExportError(str(sink.note))
+
+
+def _note(line: str) -> None:
+    say(f"note: {line}")
 
 
 def _report(
@@ -308,7 +327,7 @@ def _report(
         say(f"sound after motion: {result['play_offset_ms']} ms")
     for sink in sinks:
         note = getattr(sink, "note", None)
-        if isinstance(sink, NpzSink) and note:
+        if isinstance(sink, NpzSink) and note and not sink.lost:
             say(f"note: {note}")
     if as_json:
         say(json.dumps(result))

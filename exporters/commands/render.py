@@ -19,6 +19,7 @@ from engine.events import EventCounter
 from engine.live import LiveSession
 from engine.statistics import Summary
 from engine.stream import GestureStream
+from engine.version import version_line
 from exporters.commands.common import (
     EXIT_ERROR,
     add_model_options,
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="render finished files again")
     add_model_options(parser)
     add_kernel_option(parser)
+    parser.add_argument("--version", action="version", version=version_line())
     return run_command(parser, _render, argv)
 
 

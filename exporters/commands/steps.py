@@ -35,7 +35,8 @@ from engine.step import Draw, HopStep, PiecewiseStep, Stepped
 from engine.step_graph import HopInputs, StepNetwork, graph_step
 from engine.stream import GestureStream, step_network
 from engine.text.files import read_words
-from exporters.commands.automatic import CANDIDATES, chosen_before, remember
+from engine.threads import set_threads
+from exporters.commands.automatic import CANDIDATES, Choice, chosen, remember, remembered
 from exporters.commands.kernels import (
     CLIP,
     CLIP_WORDS,
@@ -104,7 +105,8 @@ def real_hops(
 ) -> list[HopInputs]:
     """`count` hops at most of a clip of real speech, as a live stream computes them."""
     recorder = HopRecorder(step_network(bundle, schedule).eval().pieces(), _APART)
-    stream = GestureStream(bundle, schedule=schedule, step=recorder)
+    threads = torch.get_num_threads()  # those of the stream that this is recorded for
+    stream = GestureStream(bundle, schedule=schedule, step=recorder, threads=threads)
     stream.feed_words(read_words(words))
     # No more of the clip than is needed: this is done at every start.
     frames = (count * _APART + 1) * schedule.hop + schedule.lookahead
@@ -247,34 +249,52 @@ def _in_pieces(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> 
 
 
 def _automatic(bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
-    """What was chosen here before, else the fastest of the candidates."""
-    chosen = chosen_before(bundle, schedule)
-    if chosen is not None:
-        try:
-            return made_networks(chosen, bundle, schedule, say)
-        except KernelError:
-            say(f"kernel {chosen}, chosen earlier, does not run any more; choosing again")
-    best = remember(bundle, schedule, time_candidates(bundle, schedule, say), say)
-    return made_networks(best, bundle, schedule, say)
+    """The networks of the kernel that `choose_kernel` finds, which runs here."""
+    kernel = choose_kernel(bundle, schedule, say).kernel
+    try:
+        return made_networks(kernel, bundle, schedule, say)
+    except KernelError:
+        say(f"kernel {kernel}, chosen earlier, does not run any more; choosing again")
+    kernel = choose_kernel(bundle, schedule, say, again=True).kernel
+    return made_networks(kernel, bundle, schedule, say)
 
 
-def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> dict[str, float]:
-    """Seconds a hop by kernel, of those that run here and match, until the time is used up."""
+def choose_kernel(bundle: Bundle, schedule: Schedule, say: Say, *, again: bool = False) -> Choice:
+    """The fastest kernel that matches eager here, for this model and schedule.
+
+    Timed and said once a machine and versions, and remembered; again: timed whatever is remembered.
+    """
+    known = None if again else remembered(bundle, schedule)
+    if known is not None:
+        return known
+    say(f"kernel auto: timing a hop by each kernel, once on this machine ({_BUDGET_S:.0f} s) ...")
+    choice = time_candidates(bundle, schedule, say)
+    say(choice.line)
+    remember(bundle, schedule, choice, say)
+    return choice
+
+
+def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> Choice:
+    """The times of those that run here and match, until the time is used up."""
+    set_threads(bundle.gesture, EagerKernel.name)
     eager = made_networks(EagerKernel.name, bundle, schedule, say)
     times = {EagerKernel.name: median_s(hop_calls(eager, bundle, schedule))}
+    untried: dict[str, str] = {}
     end = time.monotonic() + _BUDGET_S
     for name in CANDIDATES:
         if time.monotonic() > end:
-            break
+            untried[name] = f"{_BUDGET_S:.0f} s were over"
+            continue
         try:
             networks = made_networks(name, bundle, schedule, say)
-            if networks["step"] is not None or _unseen(networks["kernel"], bundle, schedule):
-                times[name] = median_s(hop_calls(networks, bundle, schedule))
-        except MissingBackendError as error:
-            say(f"note: {error}")
-        except KernelError:
+        except KernelError as error:
+            untried[name] = str(error).partition(";")[0].removeprefix(f"{name} ")
             continue
-    return times
+        if networks["step"] is None and not _unseen(networks["kernel"], bundle, schedule):
+            untried[name] = "too far from eager to be taken unasked"
+            continue
+        times[name] = median_s(hop_calls(networks, bundle, schedule))
+    return chosen(times, untried)
 
 
 def _unseen(kernel: Kernel, bundle: Bundle, schedule: Schedule) -> bool:

@@ -17,10 +17,19 @@ _POLL_S = 0.05
 
 
 class WordSource:
-    """Words of `path`: TextGrid or TSV whole, JSON lines from a file or named pipe as they come."""
+    """Words of `path`: TextGrid or TSV whole, JSON lines from a file or named pipe as they come.
 
-    def __init__(self, path: Path, take: Callable[[list[TimedWord]], None], events: EventCounter):
-        self._path, self._take = path, take
+    failed: called with an exception that ended the following, and a name for it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        take: Callable[[list[TimedWord]], None],
+        events: EventCounter,
+        failed: Callable[[BaseException, str], None] | None = None,
+    ) -> None:
+        self._path, self._take, self._failed = path, take, failed
         self._decoder = JsonLineDecoder(events)
         self._stopped = Event()
         self._thread: Thread | None = None
@@ -53,8 +62,13 @@ class WordSource:
             self._file = None
 
     def _follow(self) -> None:
-        while not self._stopped.wait(_POLL_S):
-            self._read()
+        try:
+            while not self._stopped.wait(_POLL_S):
+                self._read()
+        except BaseException as error:  # of any kind: the session must end, and say why
+            if self._failed is None:
+                raise
+            self._failed(error, f"reading words from {self._path}")
 
     def _read(self) -> None:
         assert self._file is not None

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.errors import ConfigError, ExportError
 from engine.pose import FloatArray, PoseFormat, PoseFrame
+from engine.privacy import stay_private
 from exporters.viewer.avatar import DOUBLE_SIDED, Avatar
 
 _Colour = tuple[int, int, int]
@@ -83,6 +84,7 @@ class Scene:
     """
 
     def __init__(self, host: str, port: int) -> None:
+        stay_private()
         try:
             import viser
         except ImportError as error:

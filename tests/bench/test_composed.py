@@ -45,6 +45,7 @@ def test_deviations_must_be_330(tmp_path: Path) -> None:
         read_std(tmp_path / "short.npy")
 
 
+@pytest.mark.matplotlib
 def test_the_command_reads_a_corpus_and_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

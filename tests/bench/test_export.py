@@ -54,11 +54,10 @@ def test_nothing_to_do_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--onnx DIR" in capsys.readouterr().err
 
 
+@pytest.mark.onnx
 def test_files_descriptions_and_a_page_are_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
     save_bundle(tiny_bundle(), tmp_path / "model")
     out = tmp_path / "out"
     assert main(["export", "--onnx", str(out), "--model", str(tmp_path / "model")]) == 0

@@ -1,10 +1,6 @@
 import numpy as np
 import pytest
 
-from engine import rotation as rot
-from engine.pose import Motion, PoseChunk, PoseFormat
-
-pytest.importorskip("matplotlib")
 from bench.figures import (
     contact_sheet,
     distributions,
@@ -15,6 +11,10 @@ from bench.figures import (
     wrists_over_speech,
     wrists_over_stresses,
 )
+from engine import rotation as rot
+from engine.pose import Motion, PoseChunk, PoseFormat
+
+pytestmark = pytest.mark.matplotlib
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ def clicks(at: list[float], seconds: float = 8.0) -> np.ndarray:
     return sound
 
 
+@pytest.mark.librosa
 def test_onsets_are_counted_from_the_cut():
-    pytest.importorskip("librosa")
     found = onset_times(clicks([1.0, 3.0, 4.5, 7.0]), 240, CLOCK)
     # Two seconds are cut off at both ends.
     away = np.abs(found[:, None] - np.array([1.0, 2.5]))
@@ -30,6 +30,7 @@ def test_onsets_are_counted_from_the_cut():
     assert away.min(1).max() < 0.12, "an onset where there is no click"
 
 
+@pytest.mark.librosa
 def test_nothing_is_left_of_a_short_take():
     assert len(onset_times(clicks([1.0]), 110, CLOCK)) == 0
     assert len(onset_times(clicks([1.0])[:100], 240, CLOCK)) == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
 from bench.__main__ import main
 from tests.material import waving
 from training.data.clips import save_clip
@@ -44,6 +43,7 @@ def test_nothing_but_json_when_asked(folders, capsys) -> None:
     assert set(json.loads(line)) >= {"pred", "gt", "both", "notes"}
 
 
+@pytest.mark.matplotlib
 def test_everything_at_once(folders, tmp_path, capsys) -> None:
     np.save(tmp_path / "speeds.npy", np.full(55, 0.2))
     weights = str(tmp_path / "fgd.safetensors")
@@ -90,9 +90,9 @@ def test_an_archive_is_no_array(folders, tmp_path, capsys) -> None:
     assert "expected an array [55]" in capsys.readouterr().err
 
 
+@pytest.mark.librosa
 @pytest.mark.reference
 def test_the_real_take_against_itself(shared_dir: Path, capsys) -> None:
-    pytest.importorskip("librosa")
     take = shared_dir / "data" / "beat2"
     more = ["--mean-speeds", str(take / "mean_vel_smplxflame_30.npy")]
     assert main(run((take, take), "--json", *more)) == 0

@@ -56,8 +56,8 @@ def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
         load_pairs(made, true, None)
 
 
+@pytest.mark.librosa
 def test_sounds_and_words_lie_with_the_truth_or_elsewhere(tmp_path: Path) -> None:
-    pytest.importorskip("librosa")
     made = save(tmp_path / "made", a=waving(1, 200))
     true = save(tmp_path / "true", a=waving(2, 200))
     sound = 0.3 * np.sin(np.arange(110000)) * (np.arange(110000) // 8000 % 2)

@@ -19,6 +19,7 @@ def test_every_frame_is_rendered() -> None:
     assert len(render(tiny_bundle(), babble(1.0))) == 30
 
 
+@pytest.mark.matplotlib
 def test_pictures_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_FILM_S", 0.4)
     rows = []

@@ -99,8 +99,6 @@ def test_without_a_browser_the_error_names_some(monkeypatch, tmp_path):
 
 @pytest.mark.browser
 def test_a_real_page_is_pictured_at_its_size():
-    if find_browser() is None:
-        pytest.skip("no Chromium")
     with screenshot.browser() as page:
         page.open("data:text/html,<body onload='console.log(6*7)'>hello", 200, 100)
         for _ in range(100):  # navigating is answered before the page is there

@@ -1,10 +1,13 @@
 """Contact sheets: strokes are chosen where arms are raised, files and clips are drawn."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
+from bench.__main__ import main
+from bench.sheet import bvh_sheet, clip_sheet, stroke_frames
 from engine import rotation as rot
 from engine.errors import ConfigError
 from engine.pose import Motion, PoseChunk, PoseFormat
@@ -13,10 +16,6 @@ from tests.disguise import disguised
 from training.data.clips import save_clip
 from training.sources.bvh import write_bvh
 from training.sources.bvh_figure import bvh_of
-
-pytest.importorskip("matplotlib")
-from bench.__main__ import main
-from bench.sheet import bvh_sheet, clip_sheet, stroke_frames
 
 
 def raising(frames=90):
@@ -37,6 +36,7 @@ def test_strokes_are_where_arms_are_raised():
     assert len(stroke_frames(raising(), 9)) < 9
 
 
+@pytest.mark.matplotlib
 def test_files_are_drawn_beside_what_becomes_of_them(tmp_path):
     for name in ("trinity", "seg"):
         write_bvh(tmp_path / f"{name}.bvh", bvh_of(disguised(raising(), name)))
@@ -48,6 +48,7 @@ def test_files_are_drawn_beside_what_becomes_of_them(tmp_path):
     assert any(line.startswith("palm_deg") for line in report["seg.bvh"]["numbers"])
 
 
+@pytest.mark.matplotlib
 def test_clips_are_drawn_at_their_stroke(tmp_path):
     (tmp_path / "clips").mkdir()
     save_clip(tmp_path / "clips" / "a.npz", raising(), {"times": {"emphasis": 0.5}})
@@ -60,6 +61,7 @@ def test_clips_are_drawn_at_their_stroke(tmp_path):
         clip_sheet(tmp_path, tmp_path / "sheet.png", ["none"])
 
 
+@pytest.mark.matplotlib
 def test_the_command_draws_and_prints(tmp_path, capsys):
     path, out = tmp_path / "seg.bvh", tmp_path / "a.png"
     write_bvh(path, bvh_of(disguised(raising(), "seg")))
@@ -72,3 +74,14 @@ def test_the_command_draws_and_prints(tmp_path, capsys):
     assert main(["sheet", str(tmp_path / "clips"), "--out", str(out)]) == 0
     assert main(["sheet", str(path), "--rest-frame", "999", "--out", str(out)]) == 2
     assert "expected a rest frame of 0 to 89" in capsys.readouterr().err
+
+
+def test_without_matplotlib_the_command_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    write_bvh(tmp_path / "seg.bvh", bvh_of(disguised(raising(), "seg")))
+    out = tmp_path / "a.png"
+    assert main(["sheet", str(tmp_path / "seg.bvh"), "--out", str(out), "--strokes", "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: figures need matplotlib, ")
+    assert line.endswith("pip install matplotlib")
+    assert not out.exists()

@@ -48,6 +48,7 @@ def test_takes_are_held_out_and_spoken(corpus: Path, tmp_path: Path) -> None:
         held_out(tmp_path, 60.0)
 
 
+@pytest.mark.librosa
 def test_a_bundle_is_measured_live(takes: list[tuple[str, TakeFile]]) -> None:
     bundle = tiny_bundle()
     row = live_row(bundle, takes, 4, GestureEncoder().eval())
@@ -66,6 +67,7 @@ def test_a_bundle_is_measured_live(takes: list[tuple[str, TakeFile]]) -> None:
     assert measured([made], 1, None).pred.get("seam_ratio") is None
 
 
+@pytest.mark.librosa
 def test_the_truth_stands_above(takes: list[tuple[str, TakeFile]]) -> None:
     bundle = tiny_bundle()
     encoder = GestureEncoder().eval()
@@ -86,6 +88,7 @@ def test_the_table_has_a_line_for_each_row_and_gaps_where_numbers_lack() -> None
     assert len({line.count("|") for line in lines}) == 1
 
 
+@pytest.mark.librosa
 def test_the_command_ends_in_json(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,11 +96,11 @@ def test_processes_share_the_streams(tmp_path: Path) -> None:
     assert len(run.latency_ms) + run.held > 3 * 10
 
 
+@pytest.mark.onnx
 @pytest.mark.slow
 def test_kernels_of_fixed_shapes_serve_a_pool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnxruntime")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     bundle = tiny_bundle()
     schedule = bundle.config.schedule

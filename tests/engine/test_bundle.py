@@ -34,6 +34,7 @@ from engine.finish.sway import SwayConfig
 from engine.pose import concatenate
 from engine.stream import GestureStream
 from tests.models import tiny_bundle, tiny_published_bundle, tiny_published_config
+from tests.official import write_pointer
 from tests.sounds import babble
 
 
@@ -125,6 +126,14 @@ def put_nan(tensors: dict[str, torch.Tensor]) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no directory": (shutil.rmtree, r"is not a bundle: expected bundle\.json and weights\.safe"),
     "no configuration": (lambda d: (d / CONFIG_FILE).unlink(), "is not a bundle"),
+    "weights of Git LFS": (
+        lambda d: write_pointer(d / WEIGHTS_FILE),
+        r"weights\.safetensors is a pointer of Git LFS",
+    ),
+    "configuration of Git LFS": (
+        lambda d: write_pointer(d / CONFIG_FILE),
+        r"bundle\.json is a pointer of Git LFS",
+    ),
     "no weights": (lambda d: (d / WEIGHTS_FILE).unlink(), "cannot be read as safetensors"),
     "empty weights": (cut(0), r"weights\.safetensors cannot be read .* copy it again"),
     "cut header": (cut(100), "cannot be read as safetensors"),
@@ -141,6 +150,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a part too few": (edit_json(lambda m: m["parts"].pop("hands")), "parts must be all four"),
     "an unknown part": (edit_json(lambda m: m["parts"].update(tail={})), "got 'tail'"),
     "speakers": (edit_json(lambda m: m.update(speakers=["a", "b"])), "speakers must be"),
+    "words": (edit_json(lambda m: m.update(vocabulary=["a", "a"])), "vocabulary must be words"),
+    "features without frames": (
+        edit_json(lambda m: m["gesture"]["audio"].update(crop_body=False)),
+        r"audio\.crop_body must be true",
+    ),
     "schedule": (edit_json(lambda m: m["schedule"].update(hop=99)), "must fit into the window"),
     "a wrong type": (edit_json(lambda m: m["clock"].update(frame_rate="30")), "expected int"),
     "another width": (

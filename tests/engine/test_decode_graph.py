@@ -87,8 +87,8 @@ def test_a_rotation_may_come_as_its_negative() -> None:
     assert isinstance(ready, GraphDecoder)
 
 
+@pytest.mark.openvino
 def test_openvino_decodes_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
     decoder = pose_decoder(tiny_bundle(causal=False))
     settings = Settings(folder=tmp_path)
     ready = graph_decoder(decoder, backend("openvino"), settings, SCHEDULE)

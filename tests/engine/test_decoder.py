@@ -127,10 +127,10 @@ def test_placed_motion_has_a_jaw_at_rest_and_a_place() -> None:
     )
     where = placed["translation"]
     torch.testing.assert_close(where[:, 0, 0::2], start)
-    torch.testing.assert_close(
-        where[:, 5, 0::2] - where[:, 4, 0::2], decoded.travel[:, 4, 0::2] / 30
-    )
-    torch.testing.assert_close(where[..., 1], decoded.travel[..., 1])
+    own = raw["translation"]  # the lower decoder's, which the global motion network does not see
+    assert not torch.allclose(own, decoded.travel, atol=1e-2)
+    torch.testing.assert_close(where[:, 5, 0::2] - where[:, 4, 0::2], own[:, 4, 0::2] / 30)
+    torch.testing.assert_close(where[..., 1], own[..., 1])
     torch.testing.assert_close(placed["contact"], raw["contact"])
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from engine.errors import ConfigError
+from engine.errors import AudioError, ConfigError
 from engine.listener import Listener, speaker_index, until
 from engine.pose import FrameFlag, PoseChunk
-from engine.schedule import Schedule
+from engine.schedule import Schedule, published_audio_schedule, published_text_schedule
 from engine.text.words import TimedWord, Vocabulary
 from tests.models import WORDS, tiny_config
 from tests.sounds import babble
@@ -84,6 +84,26 @@ def test_cancel_turns_what_waits_to_silence() -> None:
     np.testing.assert_array_equal(entries, np.tile(ears.front.silence, (3, 1)))
     assert not words.any()
     assert all(flag & FrameFlag.IDLE for flag in ears.flagged(chunk(0, 10)).flags)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "enough"),
+    [
+        (SCHEDULE, 533),
+        (published_audio_schedule(24, 4), 4800),  # nine frames
+        (published_audio_schedule(24, 5), 5867),  # eleven, of which the last needs its last sample
+        (published_text_schedule(24, 4), 12800),
+        (published_text_schedule(20, 4), 12800),  # cut to a multiple of eight
+    ],
+)
+def test_sound_that_is_too_short_for_any_pose_is_an_error(schedule: Schedule, enough: int) -> None:
+    ears = Listener(tiny_config(), schedule, Vocabulary(WORDS))
+    ears.require_sound()  # none yet: nothing was wanted of it
+    ears.feed_audio(np.zeros(enough - 1, np.float32))
+    with pytest.raises(AudioError, match=rf"{enough - 1} samples .* give no poses.* at least"):
+        ears.require_sound()
+    ears.feed_audio(np.zeros(1, np.float32))
+    ears.require_sound()
 
 
 def test_until_cuts_a_chunk() -> None:

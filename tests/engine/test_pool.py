@@ -279,8 +279,6 @@ def test_speakers_of_one_batch_differ() -> None:
 
 @pytest.mark.gpu
 def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     samples = babble(1.5)
     results = []
     for device in ("cpu", "cuda"):

@@ -204,15 +204,14 @@ def made(name: str, hops: int) -> tuple[Kernel, EagerKernel, list[WindowInputs]]
 
 
 @pytest.mark.parametrize(
-    ("name", "library", "error"),
+    ("name", "error"),
     [
-        ("onnx", "onnxruntime", 1e-4),
-        ("openvino", "openvino", 1e-4),
-        ("openvino-int8", "nncf", 0.1),
+        pytest.param("onnx", 1e-4, marks=pytest.mark.onnx),
+        pytest.param("openvino", 1e-4, marks=pytest.mark.openvino),
+        pytest.param("openvino-int8", 0.1, marks=pytest.mark.nncf),
     ],
 )
-def test_a_kernel_that_recalls_is_the_kernel(name: str, library: str, error: float) -> None:
-    pytest.importorskip(library)
+def test_a_kernel_that_recalls_is_the_kernel(name: str, error: float) -> None:
     kernel, eager, stream = made(name, 4)
     anew = kernel(stream[-1])
     assert measure(kernel, eager, stream).error < error

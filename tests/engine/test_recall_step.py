@@ -43,13 +43,13 @@ def made(name: str) -> RecallingStep:
 
 
 @pytest.mark.parametrize(
-    ("name", "library", "error"),
-    [("openvino", "openvino", 1e-3), ("openvino-int8", "nncf", 0.3)],
+    ("name", "error"),
+    [
+        pytest.param("openvino", 1e-3, marks=pytest.mark.openvino),
+        pytest.param("openvino-int8", 0.3, marks=pytest.mark.nncf),
+    ],
 )
-def test_it_is_its_pieces(
-    name: str, library: str, error: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip(library)
+def test_it_is_its_pieces(name: str, error: float, monkeypatch: pytest.MonkeyPatch) -> None:
     step, pieces, hops = made(name), network().pieces(), live_hops(4)
     noted = noting(monkeypatch)
     anew = step(hops[-1].window, hops[-1].history, lambda: None, unwatched)
@@ -62,8 +62,8 @@ def test_it_is_its_pieces(
     torch.testing.assert_close(anew.decoded, got.decoded, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.openvino
 def test_stages_are_those_of_one_graph() -> None:
-    pytest.importorskip("openvino")
     ticks = iter(range(1000))
     timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(1)
     made("openvino")(hop.window, hop.history, lambda: None, timings.watch)

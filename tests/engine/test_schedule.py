@@ -1,5 +1,6 @@
 import pytest
 
+from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.schedule import (
     OFFLINE,
@@ -54,6 +55,41 @@ def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 
 def test_the_smallest_schedule() -> None:
     assert Schedule(2, 1, 1).first_new == 1
+
+
+@pytest.mark.parametrize("frames", [9, 10, 11, 12, 64, 68, 69, 100])
+def test_the_published_audio_program_rounds_a_file_down(frames: int) -> None:
+    """One frame is 533.33 samples; the sample in which a frame ends is needed whole."""
+    clock = FrameClock()
+    rules = published_audio_schedule().files
+    assert rules is not None
+    end = clock.first_sample(frames)
+    for samples in (end - 1, end, end + 1, end + 500):
+        assert rules.frames(samples, clock) == samples * 30 // 16000
+    assert rules.frames(end, clock) == frames - (frames % 3 > 0)
+    assert clock.frames_complete(end) == frames
+
+
+def test_the_published_text_program_counts_whole_frames_in_eights() -> None:
+    clock = FrameClock()
+    rules = published_text_schedule().files
+    assert rules is not None
+    assert rules.frames(clock.first_sample(184), clock) == 184
+    assert rules.frames(clock.first_sample(184) - 1, clock) == 176
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fewest"),
+    [
+        (Schedule(), 1),
+        (published_audio_schedule(), 9),
+        (published_audio_schedule(8, 4), 8),
+        (published_text_schedule(), 64),
+        (published_text_schedule(20, 4), 24),
+    ],
+)
+def test_the_fewest_frames_that_give_poses(schedule: Schedule, fewest: int) -> None:
+    assert schedule.fewest == fewest
 
 
 def test_published_windows_overlap_by_their_seeds() -> None:

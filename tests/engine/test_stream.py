@@ -132,6 +132,26 @@ def test_words_change_the_motion_only_from_the_hop_that_sees_them() -> None:
     assert not np.array_equal(a[26:], b[26:])
 
 
+def test_late_words_leave_the_newest_frames_the_threshold_without_words() -> None:
+    """Words known 0.3 s after their end: nothing changes beyond the reach of each, 3 frames."""
+    bundle = tiny_bundle()
+    recording = Recording(EagerKernel(bundle.gesture))
+    stream = GestureStream(bundle, kernel=recording)
+    samples, said = babble(2.0), [TimedWord("hello", 0.2 * n, 0.2 * n + 0.1) for n in range(8)]
+    for start in range(0, len(samples), 1600):
+        known_s = (start + 1600) / RATE - 0.3
+        stream.feed_words([word for word in said if known_s - 0.1 < word.end_s <= known_s])
+        stream.feed_audio(samples[start : start + 1600])
+        stream.drain()
+    assert bundle.gesture.cue is not None
+    seen = torch.cat([window.words for window in recording.inputs])
+    thresholds = bundle.gesture.cue.thresholds(seen)
+    assert seen.any()
+    assert (thresholds[:, -4:] == -1.0).all()
+    near = torch.nn.functional.max_pool1d((seen != 0).float()[:, None], 7, 1, 3)[:, 0]
+    assert torch.equal(thresholds == 0.0, near > 0)
+
+
 def test_predictions_are_fed_back() -> None:
     """The same last second of sound after another past gives other frames."""
     loud, end = babble(1.0), babble(1.0, seed=5)

@@ -15,6 +15,7 @@ from engine.face import FLAME_100
 from engine.pose import HandReference, PoseFormat
 from engine.rotation import angle
 from engine.skeleton import SMPLX_55, Skeleton
+from exporters import spool
 from exporters.npz import NpzSink, read_npz
 
 
@@ -27,7 +28,7 @@ def record(path, frames, events, fmt=PoseFormat()):  # noqa: B008 a frozen value
     return sink
 
 
-@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 300])
+@pytest.mark.parametrize("count", [1, 15, 63, 64, 65, 300])
 def test_reading_back_gives_the_motion(count, make_frame, fmt, events, tmp_path):
     frames = [make_frame(5 + k) for k in range(count)]
     sink = record(tmp_path / "clip.npz", frames, events)
@@ -89,6 +90,7 @@ def test_other_formats_survive(make_frame, events, tmp_path):
         clock=FrameClock(24000, 60),
         face=FLAME_100,
         hand_reference=HandReference.SMPLX_MEAN,
+        hop=2,
     )
     record(tmp_path / "clip.npz", [make_frame(0, 100)], events, fmt)
     assert read_npz(tmp_path / "clip.npz").format == fmt
@@ -144,33 +146,124 @@ def test_misshapen_clips_are_refused(make_frame, events, tmp_path):
         read_npz(tmp_path / "bad.npz")
 
 
-class FullDisk:
-    """A spool that takes no more after `room` writes."""
-
-    def __init__(self, file, room):
-        self.file, self.room = file, room
-
-    def write(self, data):
-        self.room -= 1
-        if self.room < 0:
-            raise OSError(28, "No space left on device")
-        return self.file.write(data)
-
-    def close(self):
-        self.file.close()
+def test_without_a_frame_an_earlier_clip_stays(make_frame, events, tmp_path):
+    target = tmp_path / "clip.npz"
+    assert "no frame came" in record(target, [], events).note
+    assert list(tmp_path.iterdir()) == []
+    record(target, [make_frame(0)], events)
+    sink = record(target, [], events)
+    assert not sink.lost
+    assert len(read_npz(target)) == 1
+    assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_full_disk_is_counted_and_what_came_before_is_kept(make_frame, fmt, events, tmp_path):
-    sink = NpzSink(tmp_path / "clip.npz", events=events)
+def test_discarded_frames_leave_an_earlier_clip(make_frame, fmt, events, tmp_path):
+    target = tmp_path / "clip.npz"
+    record(target, [make_frame(0)], events)
+    sink = NpzSink(target, events=events)
     sink.open(fmt)
-    sink._spool = FullDisk(sink._spool, 2)
-    for k in range(300):
-        sink.send(make_frame(k))
+    sink.send(make_frame(5))
+    sink.discard()
     sink.close()
+    assert len(read_npz(target)) == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def limited():
+    """Sets the largest size of a file; a write beyond it fails as on a full disk."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.posix
+def test_a_full_disk_is_told_at_once_and_nothing_is_lost(
+    make_frame, fmt, events, tmp_path, limited
+):
+    lines = []
+    sink = NpzSink(tmp_path / "clip.npz", events=events, tell=lines.append)
+    sink.open(fmt)
+    for k in range(100):
+        sink.send(make_frame(k))
+    assert lines == []
+    limited(sink._spool.path.stat().st_size + 1000)
+    for k in range(100, 200):
+        sink.send(make_frame(k))
+    assert len(lines) == 1
+    assert "File too large" in lines[0]
+    limited(100_000_000)
+    for k in range(200, 300):
+        sink.send(make_frame(k))
+    assert len(lines) == 2
+    assert "takes frames again" in lines[1]
     sink.close()
     assert events.snapshot()[LOST_DEVICE] == 1
-    assert "ends early" in sink.note
-    assert len(read_npz(tmp_path / "clip.npz")) == 128
+    assert (sink.note, sink.lost) == (None, False)
+    poses = read_npz(tmp_path / "clip.npz").poses
+    assert [f.index for f in poses.frames(fmt.clock)] == list(range(300))
+
+
+@pytest.mark.posix
+def test_a_disk_that_stays_full_keeps_what_fits(make_frame, fmt, events, tmp_path, limited):
+    target = tmp_path / "clip.npz"
+    record(target, [make_frame(7)], events)
+    sink = NpzSink(target, events=events)
+    sink.open(fmt)
+    for k in range(100):
+        sink.send(make_frame(k))
+    limited(sink._spool.path.stat().st_size)
+    sink.close()
+    assert sink.lost
+    assert "was not written (File too large)" in sink.note
+    assert len(read_npz(target)) == 1
+    limited(100_000_000)
+    lines = []
+    again = NpzSink(target, events=events, tell=lines.append)
+    again.open(fmt)
+    again.close()
+    assert lines == [
+        f"recovered 96 frames of a recording that was cut off: {tmp_path}/clip.recovered.npz"
+    ]
+    assert len(read_npz(tmp_path / "clip.recovered.npz")) == 96
+    assert len(read_npz(target)) == 1
+
+
+def test_frames_beyond_what_memory_keeps_are_lost_and_told(
+    make_frame, fmt, events, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(spool, "_MOST_WAITING", 0)
+    lines = []
+    sink = NpzSink(tmp_path / "clip.npz", events=events, tell=lines.append)
+    sink.open(fmt)
+    for k in range(40):
+        sink.send(make_frame(k))
+    sink.close()
+    assert sink.lost
+    assert len(lines) == 1
+    assert "lacks frames" in lines[0]
+
+
+def test_a_second_recording_to_one_file_is_refused(make_frame, fmt, events, tmp_path):
+    target = tmp_path / "clip.npz"
+    first, second = NpzSink(target, events=events), NpzSink(target, events=events)
+    first.open(fmt)
+    first.send(make_frame(0))
+    with pytest.raises(ExportError, match="another recording is being written"):
+        second.open(fmt)
+    second.close()
+    first.close()
+    assert len(read_npz(target)) == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_that_is_too_long_is_an_error_of_open(fmt, events, tmp_path):
+    for length in (245, 300):
+        with pytest.raises(ExportError, match="cannot write"):
+            NpzSink(tmp_path / ("n" * length + ".npz"), events=events).open(fmt)
+    assert list(tmp_path.iterdir()) == []
 
 
 RECORDER = """
@@ -213,12 +306,32 @@ def test_killed_half_way_leaves_the_earlier_clip(make_frame, events, tmp_path, r
     before = target.read_bytes()
     stopped_by(signal.SIGKILL, target, root)
     assert target.read_bytes() == before
+    lines = []
+    sink = NpzSink(target, events=events, tell=lines.append)
+    sink.open(PoseFormat())
+    recovered = tmp_path / "clip.recovered.npz"
+    assert len(lines) == 1
+    assert str(recovered) in lines[0]
+    frames = list(read_npz(recovered).poses.frames(PoseFormat().clock))
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert len(frames) > 480
+    sink.send(make_frame(0))
+    sink.close()
+    stopped_by(signal.SIGKILL, target, root)
     record(target, [make_frame(k) for k in range(2)], events)
     assert len(read_npz(target)) == 2
-    assert [p.name for p in tmp_path.iterdir()] == ["clip.npz"]
+    names = ["clip.npz", "clip.recovered.2.npz", "clip.recovered.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_a_spool_that_cannot_be_read_is_kept(make_frame, events, tmp_path):
+    (tmp_path / ".clip.npz.spool").write_bytes(b"of another program")
+    record(tmp_path / "clip.npz", [make_frame(0)], events)
+    assert (tmp_path / "clip.unreadable.spool").read_bytes() == b"of another program"
+    assert len(read_npz(tmp_path / "clip.npz")) == 1
+
+
+@pytest.mark.posix
 def test_interrupted_gives_a_whole_file(tmp_path, root):
     stopped_by(signal.SIGINT, tmp_path / "clip.npz", root)
     motion = read_npz(tmp_path / "clip.npz")

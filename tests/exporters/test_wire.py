@@ -85,7 +85,9 @@ def test_json_frames_say_the_same(make_frame):
         PoseFormat(clock=FrameClock(24000, 60), hand_reference=HandReference.SMPLX_MEAN),
     ],
 )
-def test_hello_describes_the_format(fmt):
+@pytest.mark.parametrize("hop", [None, 1, 4])
+def test_hello_describes_the_format(hop, fmt):
+    fmt = replace(fmt, hop=hop)
     assert wire.parse_hello(wire.hello(fmt)) == fmt
 
 

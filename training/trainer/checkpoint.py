@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import torch
 
+from engine.bundle import refuse_pointer
 from engine.errors import ConfigError, ExportError
 
 CHECKPOINT = "checkpoint.pt"
@@ -95,6 +96,7 @@ def read_objective(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def _read(path: Path) -> Checkpoint:
+    refuse_pointer(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever PyTorch's reader raises

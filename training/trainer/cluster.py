@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError, GestureError
+from engine.privacy import stay_private
 from training.trainer.launch import PATIENCE, Work, speak_for_all
 from training.trainer.team import Team
 
@@ -25,6 +26,7 @@ def across(work: Work, workers: int, address: str | None) -> None:
     address: `auto` for the cluster that this machine belongs to, HOST:PORT, or `local` and None for
     one that begins and ends with the training. GestureError when it fails.
     """
+    stay_private()
     try:
         import ray
         from ray import train

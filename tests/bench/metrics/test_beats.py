@@ -87,9 +87,9 @@ def test_many_beats_please_the_code_and_not_the_equation():
     assert bc_equation_13(wild, onsets) < 0.5
 
 
+@pytest.mark.librosa
 @pytest.mark.reference
 def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
-    pytest.importorskip("librosa")
     from bench.metrics.kinematics import places_in_place, speeds
     from bench.onsets import onset_times, take_sound
     from training.sources.beat2 import read_beat2, to_motion

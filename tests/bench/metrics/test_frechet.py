@@ -34,13 +34,15 @@ def test_one_dimension():
     assert frechet_distance(a, b) == pytest.approx(16 + 2)
 
 
+@pytest.mark.scipy
 def test_against_the_formula_with_a_matrix_root():
-    scipy = pytest.importorskip("scipy.linalg")
+    from scipy.linalg import sqrtm
+
     random = np.random.default_rng(3)
     a = random.standard_normal((200, 6)) @ random.standard_normal((6, 6))
     b = random.standard_normal((150, 6)) @ random.standard_normal((6, 6)) + 1
     c, d = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = scipy.sqrtm(c @ d).real
+    root = sqrtm(c @ d).real
     expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(c + d - 2 * root)
     assert frechet_distance(a, b) == pytest.approx(expected)
 

@@ -1,5 +1,6 @@
 """Scenes by a tiny bundle, live and cut into parts; and by the composer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from bench.starter.scenes import Scene, beginnings, composed, cut, live, recorde
 from bench.starter.talks import Part, until
 from engine.pose import concatenate
 from engine.stream import GestureStream
+from engine.text.words import TimedWord
 from tests.material import tone_take, waving
 from tests.models import tiny_bundle
 from training.composer.blend import Clip
@@ -41,6 +43,22 @@ def test_words_can_be_kept_from_it() -> None:
     )
     assert spoken.shape == silent.shape
     assert np.abs(spoken - silent).max() > 1e-6
+
+
+def test_words_can_come_late() -> None:
+    class Told(GestureStream):
+        def feed_words(self, words: Sequence[TimedWord]) -> None:
+            told.extend((word, self._listener._samples / 16000) for word in words)
+            super().feed_words(words)
+
+    told: list[tuple[TimedWord, float]] = []
+    own = parts()
+    live(Told(tiny_bundle()), own, late_s=0.3)
+    said = [*own[0].words, *(module._later(w, 1.5) for w in own[1].words)]
+    assert [word for word, _ in told] == [word for word in said if word.end_s + 0.3 <= 3.0]
+    assert len(told) > 2
+    for word, heard_s in told:  # before the block of sound in which it is known, 20 ms long
+        assert -1e-6 <= word.end_s + 0.3 - heard_s <= 0.02 + 1e-6
 
 
 def test_cuts_and_beginnings() -> None:

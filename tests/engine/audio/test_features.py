@@ -105,8 +105,10 @@ def test_a_sine_excites_its_own_band_at_its_own_level() -> None:
     assert bands.max() == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.librosa
 def test_onsets_agree_with_librosa() -> None:
-    librosa = pytest.importorskip("librosa")
+    import librosa
+
     clock = FrameClock(16000, 25)  # four positions a frame are exactly 160 samples apart
     sound = babble(6.0)
     ours = extractor(clock).feed(sound)[:, CONFIG.groups["onset"]]

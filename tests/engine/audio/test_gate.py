@@ -27,14 +27,12 @@ def loud_gate(monkeypatch: pytest.MonkeyPatch) -> VoiceGate:
     return VoiceGate(CLOCK)
 
 
-@pytest.fixture(params=[True, False], ids=["webrtc", "energy"])
+@pytest.fixture(params=[pytest.param("webrtc", marks=pytest.mark.vad), "energy"])
 def any_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> VoiceGate:
     """Either detector, begun afresh so often that a short sound shows it."""
     monkeypatch.setattr(gate_module, "_PERIOD", 50)
     monkeypatch.setattr(gate_module, "_WARM_UP", 20)
-    if request.param:
-        pytest.importorskip("webrtcvad")
-    else:
+    if request.param == "energy":
         monkeypatch.setitem(sys.modules, "webrtcvad", None)
     return VoiceGate(CLOCK)
 
@@ -93,8 +91,8 @@ def test_without_webrtcvad_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert "pip install webrtcvad-wheels" in VoiceGate(CLOCK).note
 
 
+@pytest.mark.vad
 def test_with_webrtcvad_there_is_no_note() -> None:
-    pytest.importorskip("webrtcvad")
     assert VoiceGate(CLOCK).note == ""
 
 
@@ -112,9 +110,9 @@ def test_impossible_settings_are_refused(clock: FrameClock, settings: dict[str, 
         VoiceGate(clock, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.vad
 @pytest.mark.reference
 def test_real_speech_opens_and_long_pauses_close(shared_dir: Path) -> None:
-    pytest.importorskip("webrtcvad")
     import soundfile
 
     from engine.text.files import read_words

@@ -51,8 +51,10 @@ def test_silence_and_a_steady_tone_have_no_onsets() -> None:
     assert len(OnsetPicker().feed(tone)) <= 1  # where it begins
 
 
+@pytest.mark.librosa
 def test_it_agrees_with_librosa_on_babble() -> None:
-    librosa = pytest.importorskip("librosa")
+    import librosa
+
     sound = babble(20.0, seed=3)
     ours = np.array(OnsetPicker().feed(sound)) / 16000
     theirs = librosa.onset.onset_detect(y=sound, sr=16000, units="time")

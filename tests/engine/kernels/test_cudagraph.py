@@ -14,7 +14,7 @@ from tests.engine.kernels.tape import record
 CPU = torch.device("cpu")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.no_gpu
 def test_a_machine_without_a_gpu_is_told_so() -> None:
     with pytest.raises(KernelError, match="cudagraph-fp16 needs a CUDA device"):
         CudaGraphBackend(Precision.FP16).prepare(small_graph(), Settings())
@@ -66,7 +66,6 @@ def test_the_transformer_can_be_recorded(precision: Precision) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_replays_follow_their_inputs() -> None:
     check_replays(
         graph := small_graph(), CudaGraphBackend(Precision.FP32).prepare(graph, Settings())

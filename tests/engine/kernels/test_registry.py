@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.errors import KernelError, MissingBackendError
+from engine.errors import KernelError
 from engine.kernels import registry
 from engine.kernels.base import WindowInputs
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
@@ -78,13 +78,16 @@ def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
         make_kernel("wrong", tiny_bundle().gesture, Request(SHAPE))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnx"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("openvino", marks=pytest.mark.openvino),
+        pytest.param("onnx", marks=pytest.mark.onnx),
+    ],
+)
 def test_kernels_for_the_cpu_match(name: str) -> None:
     model = tiny_bundle().gesture
-    try:
-        kernel = make_kernel(name, model, Request(SHAPE))
-    except MissingBackendError as error:
-        pytest.skip(str(error))
+    kernel = make_kernel(name, model, Request(SHAPE))
     example = WindowInputs(*tiny_graph().example)
     expected = make_kernel("eager", model, Request(SHAPE))(example)
     torch.testing.assert_close(kernel(example), expected, atol=1e-3, rtol=1e-3)

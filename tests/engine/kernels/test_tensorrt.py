@@ -14,13 +14,10 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.tensorrt
 def test_an_engine_runs_as_the_model_does() -> None:
     graph = small_graph()
-    try:
-        run = TensorRtBackend(Precision.FP32).prepare(graph, Settings())
-    except MissingBackendError as error:
-        pytest.skip(str(error))
+    run = TensorRtBackend(Precision.FP32).prepare(graph, Settings())
     torch.testing.assert_close(
         run(other_inputs()), graph.module(*other_inputs()), atol=1e-3, rtol=1e-3
     )

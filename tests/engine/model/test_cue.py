@@ -11,9 +11,12 @@ from engine.model.cue import StrokeCue
 from engine.model.layers import Mlp
 
 APART, MEMORY = 4, 3
+REACH = 2
 
 
-def cue(threshold: float = 1.0, sharpness: float = 20.0) -> StrokeCue:
+def cue(
+    threshold: float = 1.0, sharpness: float = 20.0, word_reach: int | None = None
+) -> StrokeCue:
     torch.manual_seed(0)
     made = StrokeCue(
         Mlp(5, 5, 1, 0.1),
@@ -21,6 +24,7 @@ def cue(threshold: float = 1.0, sharpness: float = 20.0) -> StrokeCue:
         nn.Conv1d(1, 5, MEMORY),
         threshold=threshold,
         wordless=threshold - 2.0,
+        word_reach=word_reach,
         sharpness=sharpness,
         apart=APART,
     )
@@ -47,6 +51,53 @@ def test_less_is_asked_for_while_no_words_are_known() -> None:
     assert begun(*rise, words=False) == [2]
     both = cue().beginnings(torch.tensor([rise, rise]), torch.tensor([[0, 7, 0, 0], [0] * 4]))
     assert both.round().tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
+
+
+def test_what_is_known_near_a_frame_decides_how_much_is_asked_for() -> None:
+    """A score between both thresholds is enough where no word lies within the reach."""
+    rise = [-3.0] * 9
+    rise[6] = 0.0
+    far, near, none = [7, 7, 7, 7, 0, 0, 0, 0, 0], [0, 0, 0, 0, 7, 7, 0, 0, 0], [0] * 9
+    words, scores = torch.tensor([far, near, none]), torch.tensor([rise] * 3)
+    found = cue(word_reach=REACH).beginnings(scores, words).round()
+    assert found[:, 6].tolist() == [1, 0, 1]
+    assert found.sum() == 2
+    assert cue().beginnings(scores, words).round()[:, 6].tolist() == [0, 0, 1]
+
+
+def test_the_reach_counts_frames_to_both_sides_of_a_word() -> None:
+    words = torch.zeros(1, 9, dtype=torch.int64)
+    words[0, 4] = 7
+    low, high = -1.0, 1.0
+    found = cue(word_reach=REACH).thresholds(words)[0].tolist()
+    assert found == [low, low, high, high, high, high, high, low, low]
+    assert cue(word_reach=0).thresholds(words)[0].tolist() == [low] * 4 + [high] + [low] * 4
+    assert cue().thresholds(words).tolist() == [[high]]
+
+
+@pytest.mark.parametrize("reach", [0, 1, REACH, 40])
+def test_words_change_no_threshold_of_frames_beyond_the_reach(reach: int) -> None:
+    """Whatever comes late: frames farther from it than the reach keep their threshold."""
+    made, frames = cue(word_reach=reach), 32
+    generator = torch.Generator().manual_seed(reach)
+    for _ in range(20):
+        words = torch.randint(1, 9, (1, frames), generator=generator)
+        words *= torch.rand(1, frames, generator=generator) < 0.2
+        first = int(torch.randint(frames, (), generator=generator))
+        late = words.clone()
+        late[0, first : first + 4] = 8
+        told = torch.nonzero(late[0] != words[0]).flatten()
+        changed = torch.nonzero(made.thresholds(late)[0] != made.thresholds(words)[0]).flatten()
+        away = (changed[:, None] - told[None]).abs()
+        assert away.numel() == 0 or int(away.amin(1).max()) <= reach
+
+
+def test_words_everywhere_or_nowhere_are_judged_as_without_a_reach() -> None:
+    scores = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
+    words = torch.stack([torch.full((30,), 7), torch.zeros(30, dtype=torch.int64)])
+    words[0, ::3] = 0
+    near = cue(word_reach=REACH).beginnings(scores, words)
+    assert torch.equal(near, cue().beginnings(scores, words))
 
 
 def test_they_do_so_but_once_in_a_while() -> None:
@@ -100,7 +151,9 @@ def test_speakers_set_out_as_they_are_used_to() -> None:
     assert not torch.allclose(one, other)
 
 
-@pytest.mark.parametrize("wrong", [{"apart": 1}, {"memory": 0}, {"lead": -1}, {"sharpness": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"apart": 1}, {"memory": 0}, {"lead": -1}, {"sharpness": 0.0}, {"word_reach": -1}]
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CueConfig(**wrong)  # type: ignore[arg-type]

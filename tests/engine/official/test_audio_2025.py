@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.official import write_random_audio_layout
 from engine.bundle import Bundle
 from engine.config import FrontEnd
-from engine.decoder import PoseDecoder, placed_motion
+from engine.decoder import PoseDecoder
 from engine.errors import BundleError
 from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.layout import MOTION, joint_channels, part_layout
@@ -29,7 +29,7 @@ from engine.sampling import CodeChoice
 from engine.schedule import Schedule, published_audio_schedule
 from engine.skeleton import PART_JOINTS, BodyPart
 from tests import official
-from tests.official import SIZES
+from tests.official import SIZES, write_pointer
 
 SPEAKERS = 3
 CLOSE = 1e-3
@@ -74,12 +74,22 @@ def second_opinion(layout: Path, inputs: WindowInputs) -> official.Windows:
 # -- on weights of our own ---------------------------------------------------------------------
 
 
-def test_a_window_gives_the_published_numbers(layout: Path) -> None:
-    inputs = random_inputs(SIZES["window"])
+@pytest.mark.parametrize("frames", [9, 12, 20, SIZES["window"]])
+def test_a_window_gives_the_published_numbers(layout: Path, frames: int) -> None:
+    inputs = random_inputs(frames)
     outputs = load_model(layout).gesture(inputs)
     latents, scores = second_opinion(layout, inputs)
     assert min(float(x.std(1).mean()) for x in latents) > 0.02  # they say something
     assert max(errors(outputs, latents, scores)) < CLOSE
+    with torch.inference_mode():
+        assert max(errors(lean(load_model(layout).gesture)(inputs), latents, scores)) < CLOSE
+
+
+def test_the_body_attends_to_a_frame_of_sound_more(layout: Path) -> None:
+    """What an encoder gives of a short window is cropped for the face alone."""
+    speech = load_model(layout).gesture.speech
+    face, body = speech(torch.randn(1, 12 * SLICE, 1), torch.zeros(1, 12, dtype=torch.int64))
+    assert (face.shape[1], body.shape[1]) == (12, 13)
 
 
 @pytest.mark.parametrize("part", BodyPart)
@@ -197,8 +207,12 @@ def with_nan(tensor: Tensor) -> Tensor:
 
 
 LOWER = "emage_vq/lower"
+POINTER = r"model\.safetensors is a pointer of Git LFS.*git lfs pull"
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (truncate, "cut short"),
+    (lambda d: write_pointer(d / "model.safetensors"), POINTER),
+    (lambda d: write_pointer(d / LOWER / "model.safetensors"), f"lower.*{POINTER}"),
+    (lambda d: write_pointer(d / "config.json"), r"config\.json is a pointer of Git LFS"),
     (replace_weights, r"audio_encoder_face\S+ is missing; expected shape \[2, 1, 15\]"),
     (change_tensor("model.safetensors", "moton_proj.weight", with_nan), "moton_proj.weight .* NaN"),
     (
@@ -326,10 +340,10 @@ def test_the_reference_decoding(published: Bundle, reference: dict[str, Tensor])
     assert close(decoded.motion, reference["decode_all_motion4inference"])
     turned = exp(reference["decode_motion_axis_angle"].reshape(1, frames, -1, 3))
     assert float(angle(decoded.rotations, turned).max()) < CLOSE
-    placed = placed_motion(decoded, torch.tensor([[0.1, -0.2]]), 30)
-    assert close(MOTION.unpack(placed)["translation"], reference["decode_trans"])
-    elsewhere = placed_motion(decoded, torch.zeros(1, 2), 30)
-    assert not close(MOTION.unpack(elsewhere)["translation"], reference["decode_trans"])
+    steps = decoded.travel[:, :-1, 0::2].cumsum(1) / 30
+    ground = torch.cat((torch.zeros(1, 1, 2), steps), 1) + torch.tensor([0.1, -0.2])
+    place = torch.cat((ground[..., :1], decoded.travel[..., 1:2], ground[..., 1:]), -1)
+    assert close(place, reference["decode_trans"])
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:

@@ -1,13 +1,17 @@
 """Files of others: what they hold is read, what they ask for is not done."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from engine.errors import BundleError
 from engine.official.reading import read_checkpoint, read_json
+from engine.official.vocabulary import read_vocabulary, unpickle_vocabulary
+from tests.official import write_pointer
 
 STATE = {"module.a": torch.ones(2), "b.module.c": torch.zeros(1)}
 
@@ -65,3 +69,27 @@ def test_json_that_is_no_object_is_named(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(BundleError, match=r"a\.json"):
         read_json(path)
+
+
+@pytest.mark.parametrize("read", [read_checkpoint, read_json, read_vocabulary, unpickle_vocabulary])
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "large.bin"
+    write_pointer(path)
+    with pytest.raises(BundleError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} is a pointer of Git LFS")
+    assert "git lfs pull" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "content", [np.float64(3.0), Deed(Path("nothing")), np.random.default_rng(0)]
+)
+def test_advice_to_load_a_file_unsafely_is_not_passed_on(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "a.bin"
+    torch.save({"model_state": STATE, "more": content}, path)
+    with pytest.raises(BundleError, match="it asks for") as caught:
+        read_checkpoint(path)
+    for advice in ("weights_only", "add_safe_globals", "trust", "\n"):
+        assert advice not in str(caught.value)

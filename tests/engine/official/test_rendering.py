@@ -11,18 +11,22 @@ import soundfile
 import torch
 
 from bench.edge import Recording
-from bench.official import write_random_audio_layout
+from bench.official import TEXT_FILES, write_random_audio_layout, write_random_text_layout
+from engine.audio.front import build_front, sliding_maximum
 from engine.bundle import Bundle
 from engine.decoder import PoseDecoder
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
+from engine.model.lean import lean
 from engine.official import load_model
 from engine.pose import PoseChunk, concatenate
 from engine.rotation import exp, inverse, log, multiply
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from engine.stream import GestureStream
+from engine.stream import GestureStream, build_runner
 from exporters.commands import render
+from tests import official
+from tests.official import SIZES, WORDS
 from tests.sounds import babble
 
 REFERENCE = pytest.mark.reference
@@ -34,6 +38,7 @@ expressions of 200 frames. Written by the program's `inference` and `decode` on 
 """
 CLOSE = 1e-3
 FAR = 3e-2
+MODEL = "emage_audio_text.bin"
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,6 @@ def own_case(directory: Path) -> Case:
 
 
 def reference_case() -> Case:
-    if not PARITY.is_dir():
-        pytest.skip("needs the reference models in ../shared")
     file = np.load(PARITY / "audio_2025.npz")
     names = ("audio", "file_motion_axis_angle", "file_trans", "file_expression")
     return Case(PARITY / "emage_audio", *(file[name][0] for name in names))
@@ -98,6 +101,26 @@ def test_a_file_has_the_published_poses(case: Case) -> None:
     assert angles(poses.rotations, case.poses).max() < CLOSE
     assert np.abs(poses.translation - case.trans).max() < CLOSE
     assert np.abs(poses.face - case.expressions).max() < CLOSE
+
+
+SHORT = (9, 12, 18, 24, 25, 26, 41, 63, 64, 82, 133)
+
+
+@REFERENCE
+@pytest.mark.parametrize("frames", SHORT)
+def test_files_that_end_in_short_windows(published: Bundle, frames: int) -> None:
+    """Windows of 9 to 25 frames give the body one frame of sound more than they have."""
+    file = np.load(PARITY / "audio_2025_short.npz")
+    poses = rendered(published, file[f"audio_{frames}"])
+    assert len(poses) == len(file[f"trans_{frames}"])
+    assert angles(poses.rotations, file[f"poses_{frames}"]).max() < CLOSE
+    assert np.abs(poses.translation - file[f"trans_{frames}"]).max() < CLOSE
+    assert np.abs(poses.face - file[f"expressions_{frames}"]).max() < CLOSE
+
+
+@pytest.fixture(scope="module")
+def published() -> Bundle:
+    return load_model(PARITY / "emage_audio")
 
 
 @REFERENCE
@@ -169,3 +192,105 @@ def test_nearly_right_is_far_off(case: Case, wrong: str) -> None:
     poses = WRONG[wrong](case.model, case.audio)
     frames = min(len(poses), len(case.poses))
     assert angles(poses.rotations[:frames], case.poses[:frames]).max() > FAR
+
+
+# -- text and audio, 2024 ------------------------------------------------------------------------
+
+
+def rhythm_of(audio: np.ndarray, onsets: np.ndarray) -> np.ndarray:
+    """Entries `[S, 2]` as the published program makes them, with its onsets."""
+    amplitude = sliding_maximum(np.abs(audio), 1024)
+    entries = np.zeros((len(audio), 2), np.float32)
+    entries[: len(amplitude), 0] = amplitude
+    entries[len(amplitude) :, 0] = amplitude[-1]
+    entries[onsets, 1] = 1.0
+    return entries
+
+
+def rendered_text(
+    model: Bundle, entries: np.ndarray, words: np.ndarray, speaker: int
+) -> tuple[PoseChunk, list[torch.Tensor]]:
+    """Poses of whole windows `[64, then 60 more each]`, and what each window was shown."""
+    config = model.config
+    front = build_front(config.front_end, config.features, config.clock, truncated=True)
+    kernel = Recording(EagerKernel(lean(model.gesture)))
+    runner = build_runner(model, config.offline, kernel, front)
+    state, window, hop = runner.fresh([0]), config.offline.window, config.offline.hop
+    taken = 0
+    for begin in range(0, len(words) - window + 1, hop):
+        end = front.end(begin + window)
+        given = words[None, begin : begin + window]
+        runner.step(state, entries[None, taken:end], given, torch.tensor([speaker]))
+        taken = end
+    return concatenate(runner.finish(state)), [inputs.motion for inputs in kernel.inputs]
+
+
+@REFERENCE
+def test_a_file_of_three_windows_has_the_published_poses() -> None:
+    file = np.load(PARITY / "text_2024_file.npz")
+    entries = rhythm_of(file["audio"], file["onset_samples"])
+    model = load_model(PARITY / "emage_2024")
+    poses, _ = rendered_text(model, entries, file["word"], int(file["speaker_id"]))
+    assert len(poses) == len(file["trans"]) == 184
+    assert angles(poses.rotations, file["poses"]).max() < CLOSE
+    assert np.abs(poses.translation - file["trans"]).max() < CLOSE
+    assert np.abs(poses.face - file["expressions"]).max() < CLOSE
+
+
+def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path: Path) -> None:
+    """By the second opinion: positions integrated from its own channels, and its own height."""
+    write_random_text_layout(tmp_path, WORDS, **{**SIZES, "window": 64})
+    model = load_model(tmp_path)
+    sound = babble(4.2, seed=3)
+    words = np.random.default_rng(0).integers(0, 9, 124)
+    _, shown = rendered_text(model, rhythm_of(sound, np.array([5, 80])), words, 0)
+    assert len(shown) == 2
+    state = torch.load(tmp_path / TEXT_FILES["lower"], weights_only=True)["model_state"]
+    weights = torch.load(tmp_path / MODEL, weights_only=True)["model_state"]
+    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    first = torch.zeros(1, 64, 337)
+    first[..., :330] = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(55)
+    mask = torch.ones(1, 64, 337)
+    mask[:, :4] = 0.0
+    audio = torch.from_numpy(rhythm_of(sound, np.array([5, 80]))[None, : 64 * 533])
+    who = torch.zeros(1, dtype=torch.int64)
+    _, scores = official.text_window(
+        weights, audio, torch.from_numpy(words[None, :64]), who, first, mask
+    )
+    code = scores[3].argmax(-1)
+    lower = official.decode(state, "decoder.main", state["quantizer.embedding.weight"][code])
+    place, speed = torch.zeros(64, 3), lower[0, :, 54:57] / 30
+    place[1:] = speed[:-1].cumsum(0)
+    place[:, 1] = lower[0, :, 55]
+    torch.testing.assert_close(shown[1][0, :4, 330:333], place[-4:], atol=CLOSE, rtol=0)
+    torch.testing.assert_close(shown[1][0, :4, 333:], lower[0, -4:, 57:], atol=CLOSE, rtol=0)
+
+
+SHORTEST = {
+    "audio": (write_random_audio_layout, 4800, 9),
+    "text": (
+        lambda directory, **sizes: write_random_text_layout(directory, WORDS, **sizes),
+        12800,
+        24,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHORTEST)
+def test_a_file_shorter_than_the_published_windows_is_an_error(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of 2025 raises at eight frames; that of 2024 has no windows but whole ones."""
+    write, enough, frames = SHORTEST[kind]
+    write(tmp_path / "model", **SIZES)
+    sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"
+    command = [str(sound), "-o", str(out), "--schedule", "offline"]
+    command += ["--model", str(tmp_path / "model"), "--overwrite"]
+    soundfile.write(sound, babble(1.0)[: enough - 1], 16000)
+    assert render.main(command) == 2
+    message = capsys.readouterr().err
+    assert f"{enough - 1} samples" in message
+    assert f"at least {enough} samples ({frames} frames" in message
+    soundfile.write(sound, babble(1.0)[:enough], 16000)
+    assert render.main(command) == 0
+    assert len(np.load(out)["poses"]) == frames

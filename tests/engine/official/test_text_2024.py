@@ -2,8 +2,10 @@
 
 import json
 import os
+import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +19,21 @@ from bench.official import TEXT_FILES, write_random_text_layout
 from engine.bundle import Bundle, SeedMotion
 from engine.config import FrontEnd
 from engine.errors import BundleError
-from engine.kernels.base import WindowInputs
+from engine.kernels.base import WindowInputs, WindowOutputs
 from engine.layout import MOTION
 from engine.model.lean import lean
 from engine.official import load_model, text_2024
 from engine.official.names import TEXT_2024
+from engine.official.vocabulary import SPECIAL
 from engine.sampling import CodeChoice
 from engine.schedule import Schedule, published_text_schedule
 from engine.skeleton import BodyPart
 from engine.text.words import Vocabulary
 from tests import official
-from tests.official import SIZES, WORDS
+from tests.official import SIZES, WORDS, write_pointer
 
 CLOSE = 1e-3
+AMPLIFIED = 2e-2
 SLICE = 533
 MODEL = "emage_audio_text.bin"
 
@@ -68,12 +72,61 @@ def window_error(bundle: Bundle, layout: Path, inputs: WindowInputs) -> float:
     given = (inputs.audio, inputs.words, inputs.speaker, inputs.motion, inputs.mask)
     latents, scores = official.text_window(weights, *given)
     outputs = bundle.gesture(inputs)
-    pairs = zip((*outputs.latents, *outputs.logits), (*latents, *scores), strict=True)
-    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
+    return apart((*outputs.latents, *outputs.logits), (*latents, *scores))
+
+
+def apart(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+    pairs = zip(ours, theirs, strict=True)
+    return max(float((one - other).abs().max()) for one, other in pairs)
 
 
 def test_a_window_gives_the_published_numbers(layout: Path) -> None:
     assert window_error(load_model(layout), layout, random_inputs(SIZES["window"])) < CLOSE
+
+
+def doubled(inputs: WindowInputs) -> WindowInputs:
+    return WindowInputs(*(t.double() if t.is_floating_point() else t for t in inputs))
+
+
+def in_double_precision(
+    bundle: Bundle, directory: Path, inputs: WindowInputs
+) -> tuple[WindowOutputs, official.Windows]:
+    """What both implementations give almost without rounding."""
+    state = state_of(directory / MODEL)
+    weights = {
+        name.removeprefix("module."): tensor.double() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    # The table of sines is computed in single precision by one and stored in it by the other.
+    weights["position_embeddings.pe"] = bundle.gesture.positions(inputs.mask.shape[1]).double()
+    window = doubled(inputs)
+    given = (window.audio, window.words, window.speaker, window.motion, window.mask)
+    with torch.no_grad():
+        return deepcopy(bundle.gesture).double()(window), official.text_window(weights, *given)
+
+
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_nothing_but_rounding_parts_the_body_from_the_published_numbers(
+    damaged: Path, gain: float
+) -> None:
+    """Attention with large scores multiplies rounding in each of its nine layers.
+
+    In checkpoints of that kind two orders of the same operations give other bodies, the published
+    program's own two (fused or not) as well. In double precision nothing is left of it.
+    """
+    sizes = {**SIZES, "hidden": 32, "window": 64}
+    write_random_text_layout(damaged, WORDS, **sizes)
+    state = state_of(damaged / MODEL)
+    for name, tensor in state.items():
+        if "in_proj_weight" in name and ("wordhints" in name or "motion_self" in name):
+            tensor.mul_(gain)
+    torch.save({"model_state": state}, damaged / MODEL)
+    bundle, inputs = load_model(damaged), random_inputs(64)
+    (latents, logits), (expected, scores) = in_double_precision(bundle, damaged, inputs)
+    assert apart((*latents, *logits), (*expected, *scores)) < 1e-3
+    body = bundle.gesture(inputs).latents[1:]
+    grown = apart((latent.double() for latent in body), latents[1:])
+    assert grown > 0.1 if gain > 1.0 else grown < CLOSE
 
 
 @pytest.mark.parametrize(
@@ -117,15 +170,60 @@ def test_words_are_numbered_as_in_the_table(layout: Path) -> None:
     assert len(vocabulary) == len(table)
 
 
-def test_other_epochs_and_the_folder_of_the_release_are_found(damaged: Path) -> None:
-    (damaged / "pretrained_vq").mkdir()
-    for name in TEXT_FILES.values():
-        word = name.split("_")[0]
-        (damaged / name).rename(damaged / "pretrained_vq" / f"{word}_other_12.bin")
-    (damaged / "vocab.json").rename(damaged / "meta.json")
-    assert load_model(damaged).config == replace(
-        load_model(damaged).config, name="damaged", vocabulary=WORDS
-    )
+class Vocab:
+    """Pickled under this name, as the release has it."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.index2word = dict(enumerate((*SPECIAL, *words)))
+        self.word2index = {word: i + 4 for i, word in enumerate(words)}
+
+
+def lay_out_as_released(directory: Path, words: tuple[str, ...]) -> None:
+    """Names and folders of the release, with the two files beside it that are no part."""
+    (directory / "pretrained_vq").mkdir()
+    for part, name in TEXT_FILES.items():
+        released = "last_790_face_v2.bin" if part == "face" else name
+        (directory / name).rename(directory / "pretrained_vq" / released)
+    (directory / MODEL).rename(directory / "emage_240.bin")
+    torch.save({"model_state": audio_only(directory)}, directory / "emage_audio_175.bin")
+    weights = directory / "test_sequences" / "weights"
+    weights.mkdir(parents=True)
+    (weights / "vocab.pkl").write_bytes(pickle.dumps(Vocab(words)))
+    (directory / "vocab.json").unlink()
+
+
+def audio_only(directory: Path) -> dict[str, Tensor]:
+    """The demo's network without words: the same names but for these."""
+    state = state_of(directory / "emage_240.bin")
+    return {n: t for n, t in state.items() if "text" not in n and "at_attn" not in n}
+
+
+def test_the_release_loads_as_its_authors_lay_it_out(layout: Path, damaged: Path) -> None:
+    lay_out_as_released(damaged, WORDS)
+    found, expected = load_model(damaged), load_model(layout)
+    assert found.config == replace(expected.config, name="damaged")
+    for (key, ours), other in zip(
+        found.modules().items(), expected.modules().values(), strict=True
+    ):
+        for name, tensor in ours.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), (key, name)
+
+
+def test_a_pickled_vocabulary_with_the_word_for_silence(damaged: Path) -> None:
+    words = ("Yes", "", "yes", "hello", "never")
+    lay_out_as_released(damaged, words)
+    config = load_model(damaged).config
+    assert config.vocabulary == words
+    assert Vocabulary(config.vocabulary).silence == 5
+
+
+def test_files_that_are_not_needed_may_be_pointers(damaged: Path) -> None:
+    lay_out_as_released(damaged, WORDS)
+    write_pointer(damaged / "emage_audio_175.bin")
+    assert load_model(damaged).config.vocabulary == WORDS
+    write_pointer(damaged / "pretrained_vq" / TEXT_FILES["upper"])
+    with pytest.raises(BundleError, match=r"emage_audio_175\.bin is a pointer of Git LFS"):
+        load_model(damaged)
 
 
 # -- bad files ---------------------------------------------------------------------------------
@@ -163,11 +261,23 @@ def write_words(words: dict[str, int]) -> Callable[[Path], object]:
 
 UPPER, FACE = TEXT_FILES["upper"], TEXT_FILES["face"]
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (lambda d: (d / UPPER).unlink(), r"one file upper\*\.bin, got none"),
-    (lambda d: shutil.copy(d / UPPER, d / "upper_2.bin"), "got upper_2.bin and upper_vertex"),
-    (lambda d: shutil.copy(d / UPPER, d / FACE), r"encoder\.main\.0\.weight has shape \[24, 78, 3"),
-    (lambda d: shutil.copy(d / UPPER, d / MODEL), "text_pre_encoder_face.*another model"),
-    (change(FACE, lambda s: s.pop("quantizer.embedding.weight")), "quantizer.embedding.weight"),
+    (lambda d: (d / UPPER).unlink(), "no file holds the VQ-VAE of the upper;"),
+    (lambda d: shutil.copy(d / UPPER, d / "a.bin"), "both a.bin and upper_.*VQ-VAE of the upper"),
+    (
+        lambda d: shutil.copy(d / UPPER, d / FACE),
+        "both face_.* and upper_.* the VQ-VAE",
+    ),
+    (lambda d: (d / MODEL).unlink(), "no file holds the network of text and audio;"),
+    (
+        change(FACE, lambda s: s.pop("quantizer.embedding.weight")),
+        r"no file holds the VQ-VAE of the face \(face_.*\.bin hold other models\)",
+    ),
+    (
+        change(MODEL, lambda s: s.pop("module.text_pre_encoder_face.weight")),
+        r"no file holds the network of text and audio \(emage_.* hold other models\)",
+    ),
+    (lambda d: write_pointer(d / UPPER), "upper_vertex_1layer_710.bin is a pointer of Git LFS"),
+    (lambda d: write_pointer(d / "vocab.json"), "vocab.json is a pointer of Git LFS"),
     (
         change(FACE, lambda s: s["decoder.main.6.bias"].fill_(torch.nan)),
         r"decoder\.main\.6\.bias holds NaN",
@@ -224,26 +334,45 @@ def test_the_reference_global_motion(published: Bundle, reference: dict[str, Ten
     assert float((out - reference["global_out"]).abs().max()) < CLOSE
 
 
-@pytest.mark.reference
-@pytest.mark.parametrize("spared", [False, True])
-def test_the_reference_window(
-    published: Bundle, reference: dict[str, Tensor], spared: bool
-) -> None:
-    """The scores of this network's self-attention exceed 40: rounding grows a thousandfold on its
-    way through the body's eight layers, and exact arithmetic (float64) itself lies 1.5e-3 from the
-    recording. `Attention` multiplies in the order that comes nearest to it.
-    """
-    inputs = WindowInputs(
+def reference_inputs(reference: dict[str, Tensor]) -> WindowInputs:
+    return WindowInputs(
         motion=reference["motion"],
         mask=reference["mask"],
         audio=reference["audio"],
         words=reference["word"],
         speaker=reference["speaker_id"][:, 0, 0],
     )
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("spared", [False, True])
+def test_the_reference_window(
+    published: Bundle, reference: dict[str, Tensor], spared: bool
+) -> None:
+    """The scores of this network's self-attention exceed 40: rounding grows a thousandfold on its
+    way through the body's eight layers. Exact arithmetic lies 1.5e-3 from the recording of the
+    body, and the published program itself 1.5e-3 on another processor.
+    """
+    inputs = reference_inputs(reference)
     with torch.no_grad():
         outputs = (lean(published.gesture) if spared else published.gesture)(inputs)
     for p, part in enumerate(BodyPart):
         latents, scores = reference[f"window_rec_{part}"], reference[f"window_cls_{part}"]
-        assert float((outputs.latents[p] - latents).abs().max()) < CLOSE
-        assert float((outputs.logits[p] - scores).abs().max()) < CLOSE
+        near = CLOSE if part is BodyPart.FACE else AMPLIFIED
+        assert float((outputs.latents[p] - latents).abs().max()) < near
+        assert float((outputs.logits[p] - scores).abs().max()) < near
         assert torch.equal(outputs.logits[p].argmax(-1), scores.argmax(-1))
+
+
+@pytest.mark.reference
+def test_the_reference_window_in_double_precision(
+    published: Bundle, reference: dict[str, Tensor], shared_dir: Path
+) -> None:
+    directory = shared_dir / "parity" / "emage_2024"
+    inputs = reference_inputs(reference)
+    (latents, logits), (expected, scores) = in_double_precision(published, directory, inputs)
+    assert apart((*latents, *logits), (*expected, *scores)) < 1e-9
+    for p, part in enumerate(BodyPart):
+        recorded = reference[f"window_rec_{part}"]
+        assert float((latents[p] - recorded).abs().max()) < 2e-3, part
+        assert torch.equal(logits[p].argmax(-1), reference[f"window_cls_{part}"].argmax(-1))

@@ -1,14 +1,11 @@
 """pocketsphinx is optional: loaded where it is, asked for where it is not."""
 
-import importlib.util
 import sys
 
 import pytest
 
 from engine.errors import ConfigError
 from engine.text.sphinx import load_decoder
-
-missing = importlib.util.find_spec("pocketsphinx") is None
 
 
 def test_a_machine_without_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +14,7 @@ def test_a_machine_without_it_is_told_what_to_install(monkeypatch: pytest.Monkey
         load_decoder()
 
 
-@pytest.mark.skipif(missing, reason="pocketsphinx is not installed")
+@pytest.mark.recogniser
 def test_a_decoder_knows_words() -> None:
     decoder = load_decoder(lm=None)
     assert decoder.lookup_word("hello").split()[0] == "HH"

@@ -46,10 +46,46 @@ def test_vocabulary_numbers_words_after_the_special_ones() -> None:
     assert len(VOCABULARY) == 7
 
 
-@pytest.mark.parametrize("words", [["a", "b", "a"], ["a", ""]])
-def test_a_vocabulary_with_equal_or_empty_words_is_refused(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["a", "b", "a"], ["", "a", ""]])
+def test_a_vocabulary_with_equal_words_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="vocabulary"):
         Vocabulary(words)
+
+
+def test_the_empty_word_is_the_number_of_silence() -> None:
+    vocabulary = Vocabulary(["hello", "", "world"])
+    assert vocabulary.silence == vocabulary.id_of("") == 5
+    assert vocabulary.id_of("...") == UNK
+    assert VOCABULARY.silence == PAD
+    known = transcript(("hello", 0.1, 0.2))
+    assert known.ids(vocabulary, CLOCK, 2, 5).tolist() == [5, 4, 4, 4, 5]
+    assert known.at_instants(vocabulary, CLOCK, 2, 6).tolist() == [5, 5, 4, 4, 4, 5]
+
+
+def published_word(intervals: list[tuple[str, float, float]], frame: int) -> int:
+    """How the published program finds a frame's word in a transcript without gaps."""
+    numbers = {"": PAD, "hello": 4, "world": 5, "don't": 6}
+    time = frame / 30
+    for text, start, end in intervals:
+        if start <= time <= end:
+            return numbers[text]
+    raise AssertionError("the transcript has a gap")
+
+
+def test_words_at_the_instants_of_frames_are_those_of_the_published_program() -> None:
+    intervals = [
+        *(("hello", 0.0, 0.1), ("", 0.1, 0.31), ("world", 0.31, 0.5), ("don't", 0.5, 0.51)),
+        *(("hello", 0.51, 1.0), ("", 1.0, 1.4), ("world", 1.4, 1.42), ("", 1.42, 1.7)),
+        *(("don't", 1.7, 2.05), ("", 2.05, 9.0)),
+    ]
+    known = transcript(*(word for word in intervals if word[0]))
+    expected = [published_word(intervals, frame) for frame in range(90)]
+    assert known.at_instants(VOCABULARY, CLOCK, 0, 90).tolist() == expected
+    for first in range(0, 90, 9):
+        part = known.at_instants(VOCABULARY, CLOCK, first, 9).tolist()
+        assert part == expected[first : first + 9]
+    assert known.ids(VOCABULARY, CLOCK, 0, 90).tolist() != expected
+    assert known.at_instants(VOCABULARY, CLOCK, 5, 0).shape == (0,)
 
 
 def test_words_that_differ_in_their_writing_keep_their_numbers() -> None:

@@ -1,7 +1,6 @@
 """The example page in a real browser, fed by the real server."""
 
 import json
-import shutil
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +8,9 @@ from queue import Queue
 
 import pytest
 
+from bench.screenshot import find_browser
 from engine.pose import Motion, PoseChunk
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FRAMES = 90
 
 # Holds the example page in a frame of its own origin and reports what it received.
@@ -83,7 +82,7 @@ def browse(tmp_path):
         # A port for debugging keeps a headless Chromium from ending with the page's load.
         started.append(
             subprocess.Popen(
-                [CHROMIUM, *arguments, "--remote-debugging-port=0", url],
+                [find_browser(), *arguments, "--remote-debugging-port=0", url],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -96,7 +95,6 @@ def browse(tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_a_page_receives_every_frame_in_order(server, make_frame, fmt, root, browse):
     page = (root / "exporters/clients/browser/index.html").read_bytes()
     harness = HARNESS.replace("SERVER", f"ws://127.0.0.1:{server.port}")

@@ -19,3 +19,14 @@ def test_without_a_checkout_it_says_so(
     monkeypatch.setattr(bench.Path, "is_file", lambda _: False)
     assert bench.main([]) == 2
     assert "source checkout" in capsys.readouterr().err
+
+
+def test_the_version_needs_no_checkout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "find_spec", lambda _: None)
+    monkeypatch.setattr(bench.Path, "is_file", lambda _: False)
+    with pytest.raises(SystemExit) as ended:
+        bench.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("emage-bench ")

@@ -18,10 +18,8 @@ from engine.schedule import Schedule
 from engine.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
-    Recorder,
     batched,
     kernel_request,
-    leave_cores_to,
     made_kernel,
     model_folder,
     real_windows,
@@ -66,7 +64,9 @@ def test_real_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
 def test_another_model_has_another_folder(tmp_path: Path) -> None:
     one, two = tiny_bundle(), tiny_bundle()
     assert model_folder(one) == model_folder(two)
-    assert model_folder(one).is_relative_to(tmp_path / "cache")
+    folder = model_folder(one)
+    assert folder is not None
+    assert folder.is_relative_to(tmp_path / "cache")
     two.gesture.classifiers[0].second.bias.data[0] += 1.0
     assert model_folder(one) != model_folder(two)
     assert model_folder(tiny_bundle(hop=4)) != model_folder(one)
@@ -83,16 +83,33 @@ def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     bundle, told = tiny_bundle(), list[str]()
     recorded = real_windows(bundle, bundle.config.schedule, 3, *clip(tmp_path))
     monkeypatch.setattr(kernels, "real_windows", lambda *_: recorded)
-    request = kernel_request(bundle, bundle.config.schedule, told.append)
+
+    def samples() -> list[WindowInputs]:
+        return list(kernel_request(bundle, bundle.config.schedule, told.append).samples())
+
     for _ in range(2):
-        found = request.samples()
+        found = samples()
         assert len(found) == 3
         assert all(bool((a == b).all()) for a, b in zip(found[1], recorded[1], strict=True))
     assert told == ["recording windows of speech ..."]
     (path,) = tmp_path.rglob("speech_*.safetensors")
-    path.write_bytes(b"cut short")
-    assert len(request.samples()) == 3
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(samples()) == 3
+    assert len(samples()) == 3
     assert len(told) == 2
+
+
+def test_speech_that_cannot_be_kept_is_recorded_once_a_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle, told = tiny_bundle(), list[str]()
+    recorded = real_windows(bundle, bundle.config.schedule, 3, *clip(tmp_path))
+    monkeypatch.setattr(kernels, "real_windows", lambda *_: recorded)
+    monkeypatch.setattr(kernels, "model_folder", lambda _: None)
+    request = kernel_request(bundle, bundle.config.schedule, told.append)
+    assert request.settings.folder is None
+    assert len(request.samples()) == len(request.samples()) == 3
+    assert told.count("recording windows of speech ...") == 1
 
 
 def test_windows_of_batches_have_other_rows() -> None:
@@ -103,17 +120,13 @@ def test_windows_of_batches_have_other_rows() -> None:
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
-def test_only_a_graph_takes_the_cores_of_pytorch() -> None:
-    before = torch.get_num_threads()
-    eager = EagerKernel(torch.nn.Identity())
-    graph = Recorder(eager)
-    graph.name = "openvino"
+def test_recording_windows_leaves_the_threads_as_they_are(tmp_path: Path) -> None:
+    bundle, before = tiny_bundle(), torch.get_num_threads()
     try:
-        torch.set_num_threads(2)
-        leave_cores_to(eager)
-        assert torch.get_num_threads() == 2
-        leave_cores_to(graph)
-        assert torch.get_num_threads() == 1
+        torch.set_num_threads(3)
+        real_windows(bundle, bundle.config.schedule, 1, *clip(tmp_path))
+        assert torch.get_num_threads() == 3
+        assert kernel_request(bundle, bundle.config.schedule, print).settings.threads == 3
     finally:
         torch.set_num_threads(before)
 
@@ -151,8 +164,8 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     assert watched() is None
 
 
+@pytest.mark.onnx
 def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
-    pytest.importorskip("onnxruntime")
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     told: list[str] = []
 

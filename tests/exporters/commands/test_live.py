@@ -174,7 +174,7 @@ def next_frame(client: WebSocketClient) -> PoseFrame:
     return message
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_cleanly(model: Path, tmp_path: Path, name: signal.Signals) -> None:
     speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
@@ -239,6 +239,16 @@ def test_a_file_session_refuses_sound_from_clients(model: Path, speech: Path) ->
                 texts.append(message)
         assert "--wav" in texts[0]["message"]
         process.communicate(timeout=20)
+
+
+def test_a_file_too_short_for_any_pose_is_an_error(model: Path, tmp_path: Path, capsys) -> None:
+    short, enough = tmp_path / "short.wav", tmp_path / "enough.wav"
+    soundfile.write(short, babble(1.0)[:532], 16000)
+    soundfile.write(enough, babble(1.0)[:534], 16000)
+    assert run("--wav", short, "--model", model, "--speed", "max") == 2
+    assert "532 samples at 16000 Hz (0.03 s) give no poses" in capsys.readouterr().err
+    assert run("--wav", enough, "--model", model, "--speed", "max", "--json") == 0
+    assert last_line(capsys)["frames"] == 1
 
 
 def test_odd_and_empty_pcm(model: Path) -> None:

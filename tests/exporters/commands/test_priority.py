@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,7 @@ print(allowed, *found)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux alone has threads' own")
+@pytest.mark.linux
 def test_all_threads_go_first_where_it_is_allowed() -> None:
     """In a process of its own: what was asked for cannot always be given back."""
     done = subprocess.run(

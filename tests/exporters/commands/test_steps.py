@@ -23,6 +23,7 @@ from exporters.commands.automatic import CANDIDATES
 from exporters.commands.kernels import spared
 from exporters.commands.steps import (
     Networks,
+    choose_kernel,
     hop_calls,
     in_rows,
     median_s,
@@ -164,7 +165,28 @@ def test_auto_takes_the_fastest_hop_and_tries_once(monkeypatch: pytest.MonkeyPat
 def test_auto_passes_over_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     name, told = automatic(monkeypatch, Shelf(refused="openvino", missing="cudagraph"))
     assert name == "onnx"
-    assert told[0] == "note: cudagraph is not installed"
+    assert told[0].startswith("kernel auto: timing a hop by each kernel, once")
+    assert told[1:] == [
+        "kernel auto: onnx (eager 3000.0 ms, openvino-bf16 9000.0 ms, onnx 2000.0 ms a hop); "
+        "not timed: cudagraph (is not installed); openvino (refused)"
+    ]
+
+
+def test_auto_says_what_its_time_did_not_suffice_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_BUDGET_S", -1.0)
+    name, told = automatic(monkeypatch, Shelf())
+    assert name == "eager"
+    assert told[1].endswith(f"not timed: {', '.join(CANDIDATES)} (-1 s were over)")
+
+
+def test_what_auto_found_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    automatic(monkeypatch, Shelf(missing="cudagraph"))
+    bundle, told = tiny_bundle(), list[str]()
+    choice = choose_kernel(bundle, bundle.config.schedule, told.append)
+    assert told == []
+    assert choice.kernel == "openvino"
+    assert choice.ms == {"eager": 3000, "openvino": 1000, "openvino-bf16": 9000, "onnx": 2000}
+    assert choice.untried == {"cudagraph": "is not installed"}
 
 
 def test_what_auto_chose_before_and_does_not_run_is_chosen_anew(
@@ -181,11 +203,9 @@ def test_auto_takes_no_coarse_kernel_that_is_seen(monkeypatch: pytest.MonkeyPatc
     assert automatic(monkeypatch, Shelf())[0] == "onnx"
 
 
-@pytest.mark.parametrize("name", ["eager", "onnx"])
+@pytest.mark.parametrize("name", ["eager", pytest.param("onnx", marks=pytest.mark.onnx)])
 def test_hops_are_timed_as_they_are_computed(name: str) -> None:
     bundle = tiny_bundle()
-    if name != "eager":
-        pytest.importorskip("onnxruntime")
     networks = ready_networks(name, bundle, bundle.config.schedule, lambda text: None)
     first, second = hop_calls(networks, bundle, bundle.config.schedule)
     stepped, other = first(), second()
@@ -210,8 +230,8 @@ def test_auto_finds_something_here() -> None:
     np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
 
 
+@pytest.mark.openvino
 def test_openvino_computes_whole_hops() -> None:
-    pytest.importorskip("openvino")
     bundle, told = tiny_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
     assert networks["step"] is not None
@@ -226,8 +246,8 @@ def hearing_bundle() -> Bundle:
     return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
 
 
+@pytest.mark.openvino
 def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
-    pytest.importorskip("openvino")
     bundle, told = hearing_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
     assert isinstance(networks["step"], RecallingStep)
@@ -235,9 +255,9 @@ def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
     np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
 
 
+@pytest.mark.nncf
 @pytest.mark.slow
 def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
-    pytest.importorskip("nncf")
     bundle, told = tiny_bundle(), list[str]()
     networks = ready_networks("openvino-int8", bundle, bundle.config.schedule, told.append)
     assert networks["step"] is not None
@@ -245,8 +265,8 @@ def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
     np.testing.assert_allclose(moved(networks), moved(None), atol=0.2)
 
 
+@pytest.mark.onnx
 def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime")
     bundle = hearing_bundle()
     networks = ready_networks("onnx", bundle, bundle.config.schedule, lambda _: None)
     noted = noting(monkeypatch)

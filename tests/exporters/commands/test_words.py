@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import threading
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
     assert events.snapshot()["rejected_message"] == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="named pipes of POSIX")
+@pytest.mark.posix
 def test_a_named_pipe_may_have_no_writer_yet(tmp_path: Path) -> None:
     path, taken = tmp_path / "pipe", Taken()
     os.mkfifo(path)

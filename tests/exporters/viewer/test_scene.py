@@ -25,7 +25,7 @@ from engine.text.words import TimedWord
 from exporters.viewer.scene import VIEWS, Scene
 from exporters.websocket import WebSocketServer
 
-pytest.importorskip("viser")
+pytestmark = pytest.mark.viewer
 ROOT = Path(__file__).resolve().parents[3]
 STILL, ARMS_UP = 0.0, 1.2
 
@@ -98,7 +98,7 @@ def test_two_viewers_take_two_addresses(
         other.wait()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a parent's end cannot be seen there")
+@pytest.mark.posix
 def test_it_ends_when_the_program_that_started_it_is_gone(server: WebSocketServer) -> None:
     viewer = [sys.executable, "-m", "exporters.viewer", "--port", "8490"]
     code = (
@@ -208,9 +208,8 @@ def test_no_page_can_open_a_tunnel(watched) -> None:
 def test_a_browser_shows_the_stream_moving(
     server: WebSocketServer, viewer: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
-    screenshot = pytest.importorskip("bench.screenshot")
-    if screenshot.find_browser() is None:
-        pytest.skip("no Chromium")
+    from bench import screenshot
+
     stream = Stream(server)
     with screenshot.browser() as browser:
         browser.open(viewer[1], 800, 600)

@@ -6,8 +6,10 @@ from engine.errors import ConfigError
 from training.trainer.board import Board
 
 
+@pytest.mark.tensorboard
 def test_curves_go_on_where_an_interrupted_run_stopped(tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.backend.event_processing import event_accumulator as accumulator
+
     for first, steps in ((0, (1, 2, 3)), (2, (2, 3, 4))):
         board = Board(tmp_path, first)
         for step in steps:

@@ -84,13 +84,15 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path, damage):
 @pytest.fixture
 def small_disk():
     """No file of this process may grow beyond 200 kB meanwhile."""
-    resource = pytest.importorskip("resource")  # not on Windows
+    import resource  # not on Windows
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.posix
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, small_disk):
     save_checkpoint(tmp_path, _checkpoint())
     with pytest.raises(ExportError, match="is whole: make room"):

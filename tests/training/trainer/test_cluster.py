@@ -37,7 +37,6 @@ def _curve(work):
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_two_workers_learn_what_one_process_does(work):
-    pytest.importorskip("ray.train")
     one = work._replace(out=work.out / "one")
     one.out.mkdir(parents=True)
     launch.alone(one)
@@ -49,7 +48,6 @@ def test_two_workers_learn_what_one_process_does(work):
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_a_mistake_is_told_in_its_own_words(work):
-    pytest.importorskip("ray.train")
     wrong = work._replace(config={**work.config, "batch": 3})
     wrong.out.mkdir()
     with pytest.raises(GestureError, match=r"^expected a batch that 2 processes can share"):
@@ -58,7 +56,6 @@ def test_a_mistake_is_told_in_its_own_words(work):
 
 @pytest.mark.cluster
 def test_a_cluster_that_is_not_there_is_named(work):
-    pytest.importorskip("ray.train")
     with pytest.raises(ConfigError, match=r"no Ray cluster at 127.0.0.1:1: .*ray start --head"):
         cluster.across(work, 2, "127.0.0.1:1")
 

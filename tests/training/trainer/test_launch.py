@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-import torch
 
 from engine.errors import ConfigError, GestureError
 from tests.material import save_corpus, save_parts, waving
@@ -110,8 +109,6 @@ def test_the_leader_speaks_for_all(capsys):
 @pytest.mark.gpu
 @pytest.mark.parametrize(("stage", "folder"), [("vq", "upper"), ("gesture", "")])
 def test_a_gpu_learns_what_a_cpu_does(works, stage, folder):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     work = works[stage]
     curves = []
     for device in ("cpu", "cuda"):

@@ -1,8 +1,5 @@
 """Forced alignment of speech whose true times are known: what flite says."""
 
-import ctypes.util
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -10,18 +7,11 @@ from engine.errors import TranscriptError
 from training.voices.align import Aligner, _filled, _Segment, _speech, _spelled, stressed_vowel
 from training.voices.speech import Phone
 
-missing = importlib.util.find_spec("pocketsphinx") is None or (
-    ctypes.util.find_library("flite") is None
-)
-needs_both = pytest.mark.skipif(missing, reason="pocketsphinx or flite is not installed")
-needs_flite = pytest.mark.skipif(
-    ctypes.util.find_library("flite") is None, reason="flite is not installed"
-)
 TEXT = "We never wanted such an important garden."
 
 
 @pytest.mark.synthesis
-@needs_both
+@pytest.mark.recogniser
 def test_words_and_phones_are_found_where_they_were_spoken() -> None:
     from training.voices import flite
 
@@ -39,7 +29,7 @@ def test_words_and_phones_are_found_where_they_were_spoken() -> None:
 
 
 @pytest.mark.synthesis
-@needs_both
+@pytest.mark.recogniser
 def test_another_text_does_not_fit() -> None:
     from training.voices import flite
 
@@ -53,7 +43,6 @@ def test_another_text_does_not_fit() -> None:
 
 
 @pytest.mark.synthesis
-@needs_flite
 def test_unknown_words_are_spelled_and_stressed() -> None:
     assert _spelled("gromblit").startswith("G R")
     assert all(name.isupper() for name in _spelled("gromblit").split())
@@ -62,7 +51,6 @@ def test_unknown_words_are_spelled_and_stressed() -> None:
 
 
 @pytest.mark.synthesis
-@needs_flite
 def test_a_lost_last_phone_shares_the_time_of_the_one_before() -> None:
     segments = [_Segment("phone-Y", 0.1, 0.2), _Segment("phone-EH", 0.2, 0.4)]
     made = _speech(np.zeros(16000, np.float32), ["yes"], [["Y", "EH", "S"]], segments)

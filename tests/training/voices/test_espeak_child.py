@@ -1,6 +1,5 @@
 """The speaking process run as a file: it answers line by line and outlives a bad voice."""
 
-import ctypes.util
 import json
 import subprocess
 import sys
@@ -10,11 +9,8 @@ import pytest
 
 from training.voices import espeak_child
 
-missing = ctypes.util.find_library("espeak-ng") is None
-
 
 @pytest.mark.synthesis
-@pytest.mark.skipif(missing, reason="espeak-ng is not installed")
 def test_it_answers_jobs_and_ends_with_its_input() -> None:
     good = {"text": "One two.", "voice": "en-us", "rate": 160, "words": ["one"]}
     jobs = [good, {**good, "voice": "nobody"}, good]

@@ -1,0 +1,58 @@
+"""PlayoutDelay: how long a frame waits for a steady cadence, from measured lags. No clock.
+
+The lag of a hop is the time from the capture of its last sample until its poses are ready. A frame
+that leaves later than the largest lags is never late; one that leaves much later is needlessly old.
+The delay follows the largest lags but the `_IGNORED` largest, so that a rare stall costs a held
+frame and not 30 s of latency. It changes slowly: a viewer does not see it.
+"""
+
+from typing import Final
+
+import numpy as np
+
+_WINDOW: Final = 900  # hops that are looked at: 30 s at hop 1
+_LEAST: Final = 60  # hops before the delay may shrink
+_IGNORED: Final = 2  # largest lags that are taken for stalls
+_GUARD_S: Final = 0.004  # jitter of the threads beyond the lags that were seen
+_SPREAD: Final = 1.0  # reserve beyond the largest lags, in units of their distance to the median
+_RISE: Final = 0.05  # seconds a second
+_FALL: Final = 0.002
+
+
+class PlayoutDelay:
+    """Seconds that a frame waits beyond its algorithmic latency.
+
+    start_s: delay before anything was measured. most_s: upper bound, as a model that is slower than
+    real time cannot be waited for.
+    """
+
+    def __init__(self, start_s: float, most_s: float) -> None:
+        self.value_s = min(start_s, most_s)
+        self._target_s = self.value_s
+        self._most_s = most_s
+        self._lags = np.zeros(_WINDOW)
+        self._count = 0
+
+    def observe(self, lag_s: float) -> None:
+        """Take the lag of one hop, in seconds."""
+        self._lags[self._count % _WINDOW] = lag_s
+        self._count += 1
+        wanted = needed_s(self._lags[: min(self._count, _WINDOW)])
+        if self._count < _LEAST:
+            wanted = max(wanted, self._target_s)
+        self._target_s = min(wanted, self._most_s)
+
+    def advance(self, seconds: float) -> float:
+        """Move towards the wanted delay as far as `seconds` allow; returns the delay."""
+        change = self._target_s - self.value_s
+        self.value_s += max(-_FALL * seconds, min(_RISE * seconds, change))
+        return self.value_s
+
+
+def needed_s(lags: np.ndarray) -> float:
+    """The delay that hops with these lags `[N]` (seconds) need."""
+    if len(lags) <= _IGNORED:
+        return 0.0
+    large = float(np.partition(lags, -1 - _IGNORED)[-1 - _IGNORED])
+    spread = large - float(np.median(lags))
+    return large + max(_GUARD_S, _SPREAD * spread)

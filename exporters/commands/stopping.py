@@ -1,0 +1,169 @@
+"""How a command ends when it is asked to: Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break on Windows alike.
+
+Knows when a signal came and who is told; light to import, so that a command can begin with it. The
+handlers take no lock: Python runs them in the main thread between any two steps, also in the
+middle of another handler, and a lock that the interrupted step holds would never be free again.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_PATIENCE_S: Final = 3.0
+FORCED: Final = 128
+"""Added to a signal's number: the exit status of a process that a later signal had to end."""
+
+
+class StopAsked(BaseException):
+    """Raised once, in the main thread, where a signal comes before somebody takes over by `tell`.
+
+    Whoever creates files removes what is unfinished in a `finally`, as for KeyboardInterrupt.
+    """
+
+
+class Stopping:
+    """What this process knows of being asked to end.
+
+    At first a signal raises StopAsked in the main thread, wherever it is; after `tell` it calls
+    what was given, in a thread, and raises nothing. A signal that comes more than three seconds
+    after the first one ends the process at once, whatever it does.
+    """
+
+    def __init__(self) -> None:
+        # Plain values, each written in one step: that is what a handler may use.
+        self._asked = self._raised = False
+        self._raising = True
+        self._stop: Callable[[], None] | None = None
+        self._first_s: float | None = None
+        self._sender: socket.socket | None = None
+        self._before: dict[int, object] = {}
+        self._wakeup = -1
+
+    def install(self) -> None:
+        """Take over the signals; in the main thread only."""
+        receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        watch = threading.Thread(target=self._watch, args=(receiver,), name="signals", daemon=True)
+        watch.start()
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is None:
+                continue
+            before = signal.getsignal(number)
+            if name == "SIGHUP" and before is signal.SIG_IGN:  # nohup
+                continue
+            self._before[number] = before
+            signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them before."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        if self._sender is not None:
+            self._sender.close()  # ends the thread
+
+    def ignore(self) -> None:
+        """The last moments of the process: nothing is left to be ended."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
+    @property
+    def raised(self) -> bool:
+        """Whether StopAsked was raised, whatever became of it."""
+        return self._raised
+
+    def quiet(self) -> None:
+        """Raise no more."""
+        self._raising = False
+
+    def check(self) -> None:
+        """Raise StopAsked where a signal came, even if something swallowed what was raised."""
+        if self._asked:
+            raise StopAsked
+
+    def tell(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called for a signal from now on, once; StopAsked where one came before."""
+        self._stop = stop
+        self._raising = False
+        self.check()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        if self._raising and not self._raised:
+            self._raised = True
+            raise StopAsked
+
+    def _watch(self, receiver: socket.socket) -> None:
+        """Read the signals' numbers, which the system's handler writes at once."""
+        with receiver:
+            while numbers := receiver.recv(64):
+                self._asked = True
+                now = time.monotonic()
+                if self._first_s is None:
+                    self._first_s = now
+                elif now - self._first_s > _PATIENCE_S:
+                    os._exit(FORCED + numbers[-1])
+                stop, self._stop = self._stop, None
+                if stop is not None:  # in a thread of its own: this one must go on reading
+                    threading.Thread(target=stop, name="stop", daemon=True).start()
+
+
+class _Current:
+    """The one Stopping of this process, if it has one."""
+
+    stopping: Stopping | None = None
+
+
+@contextmanager
+def stoppable() -> Iterator[Stopping]:
+    """What is done inside ends early and without a word where the process is asked to end.
+
+    Within another `stoppable`, or in another thread than the main one, the outer rules hold.
+    """
+    if _Current.stopping is not None:
+        yield _Current.stopping
+        return
+    stopping = Stopping()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+    try:
+        try:
+            _Current.stopping = stopping
+            stopping.install()
+            yield stopping
+        finally:
+            stopping.quiet()
+    except StopAsked:
+        pass
+    finally:
+        _Current.stopping = None
+        stopping.restore()
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """The exit status of `command`, for the whole life of a process; 0 where a signal ended it."""
+    stopping = Stopping()
+    status = 0
+    try:
+        try:
+            _Current.stopping = stopping
+            stopping.install()
+            atexit.register(stopping.ignore)
+            status = command()
+        finally:
+            stopping.quiet()
+    except BaseException:
+        if not stopping.raised:  # an import that is interrupted may raise something else
+            raise
+    return 0 if stopping.raised else status
