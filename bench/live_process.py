@@ -45,7 +45,7 @@ class LiveProcess:
         piped: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "exporters.commands.live"]
+        self._command = [sys.executable, "-P", "-m", "exporters.commands.live"]
         self._command += ["--ws", "127.0.0.1:0", "--json", *arguments]
         self._piped = piped
         self._environment = dict(os.environ) | dict(environment or {})

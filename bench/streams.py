@@ -73,7 +73,7 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument(
         "--threads",
-        type=whole(1),
+        type=int,
         metavar="T",
         help="of each process (default: its share of the cores)",
     )

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +27,13 @@ class Visitors:
 
     def __init__(self, url: str, seed: int = 0) -> None:
         command = [sys.executable, "-m", "bench.visitors", url, str(seed)]
+        # From the checkout: modules in the user's folder must not be run in place of ours.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=Path(__file__).resolve().parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def stop(self) -> dict[str, int]:

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from engine.audio.features import DEFAULT_FEATURES
-from engine.bundle import WEIGHTS_FILE, Bundle, BundleConfig, Provenance, new_bundle, save_bundle
+from engine.bundle import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleConfig,
+    Provenance,
+    new_bundle,
+    save_bundle,
+)
 from engine.clock import FrameClock
 from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
 from engine.errors import ConfigError
@@ -147,4 +155,5 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     size_mb = (out / WEIGHTS_FILE).stat().st_size / 1e6
     print(f"{out}: {size_mb:.2f} MB, rest codes {bundle.rest_codes.tolist()}")
     if size_mb > settings.most_mb:
+        (out / CONFIG_FILE).unlink()  # what is refused must not be taken for a bundle
         raise ConfigError(f"the weights take {size_mb:.2f} MB, expected at most {settings.most_mb}")

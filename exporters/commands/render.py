@@ -121,7 +121,9 @@ def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
         except Exception as error:  # of any kind: libraries that decode sound raise their own
             failed.append(job)
             line = "failed"
-            complain(f"error: {job.sound}: {told(error)}")
+            text = told(error)
+            named = text if job.sound.name in text else f"{job.sound}: {text}"
+            complain(f"error: {named}")
         left_s = (time.monotonic() - began) / number * (len(todo) - number)
         say(f"{number}/{len(todo)} {line}; about {left_s:.0f} s left")
     return failed

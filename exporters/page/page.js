@@ -11,6 +11,7 @@ const DISPLAY_S = 0.05;
 const SHOWN_S = 4.0; // of the waveform
 const BUCKET_S = 0.01;
 const MOST_WORDS = 12;
+const WORD_PX = 72; // of the line of words, for one of them
 const JUMP_S = 0.06; // smaller errors of the sound's place are left alone: moving it would click
 
 const byId = (id) => document.getElementById(id);
@@ -187,8 +188,10 @@ function drawWords() {
   const now = streamNow();
   let current = words.findIndex((word) => word.end > now);
   if (current < 0) current = words.length;
-  const first = Math.max(0, current - Math.ceil(MOST_WORDS / 2));
-  const shown = words.slice(first, first + MOST_WORDS);
+  const room = Math.floor(byId("words").clientWidth / WORD_PX);
+  const most = Math.max(3, Math.min(MOST_WORDS, room));
+  const first = Math.max(0, current - Math.floor(most / 2));
+  const shown = words.slice(first, first + most);
   const state = shown.map((w) => (w.end <= now ? "past" : w.start <= now ? "now" : ""));
   const key = shown.map((w, i) => w.word + state[i]).join(" ");
   if (key === wordsShown) return;
@@ -289,6 +292,10 @@ byId("sound").addEventListener("click", () => sound.toggle());
 for (const button of document.querySelectorAll("[data-view]")) {
   button.addEventListener("click", () => fetch(`view/${button.dataset.view}`, { method: "POST" }));
 }
+byId("open").addEventListener("click", () => {
+  const open = byId("panel").classList.toggle("open");
+  byId("open").setAttribute("aria-expanded", String(open));
+});
 setInterval(drawNumbers, 500);
 (function draw() {
   wave.draw();

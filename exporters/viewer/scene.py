@@ -70,7 +70,7 @@ class View(NamedTuple):
 
 
 VIEWS: Final = {
-    "figure": View((0.0, 1.40, 4.2), (0.0, 0.80, 0.0), 0.56),
+    "figure": View((0.0, 1.40, 4.2), (0.0, 0.86, 0.0), 0.52),
     "gesture": View((0.0, 1.46, 2.4), (0.0, 1.12, 0.05), 0.56),
     "face": View((0.12, 0.10, 1.30), (0.0, -0.02, 0.05), 0.42, around_head=True),
 }
@@ -149,7 +149,8 @@ class Scene:
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.stop()
+        with redirect_stdout(io.StringIO()):  # viser takes its leave there too
+            self._server.stop()
 
     def _send(self, frame: PoseFrame) -> None:
         if self._avatar is None:

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,30 @@ def test_networks_are_placed_on_a_device() -> None:
     assert next(again.gesture.parameters()).device.type == "cpu"
     with pytest.raises(ConfigError, match="expected a device of PyTorch, such as cpu or cuda"):
         placed(bundle, "abacus")
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writing more than `size` bytes fails as on a full disk."""
+    assert sys.platform != "win32"
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.posix
+def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    with largest_file(20_000), pytest.raises(OSError, match=r"."):
+        save_bundle(tiny_bundle(), target)
+    assert list(tmp_path.iterdir()) == []
+    save_bundle(tiny_bundle(), target)
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    with largest_file(20_000), pytest.raises(OSError, match=r"."):
+        save_bundle(tiny_bundle(), target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before

@@ -174,6 +174,9 @@ def knock(server, origin):
         *((f"http://{host}:8000", True) for host in ("127.0.0.1", "localhost", "[::1]")),
         ("https://localhost", True),
         ("https://mine.example", True),
+        ("https://Mine.Example/", True),
+        ("https://mine.example:443", True),
+        ("https://mine.example:444", False),
         ("http://mine.example", False),
         ("https://mine.example.evil.example", False),
         ("http://evil.example", False),
@@ -193,10 +196,38 @@ def test_only_pages_of_this_machine_or_listed_ones_may_connect(
         *("127.0.0.1", 0),
         control=control,
         events=events,
-        allowed_origins=["https://mine.example"],
+        allowed_origins=["https://Mine.Example/"],
     )
     server.open(fmt)
     assert knock(server, origin) == ("hello" if welcome else 403)
+    server.close()
+
+
+def test_pages_without_an_origin_may_connect_where_that_is_asked_for(fmt, control, events):
+    server = WebSocketServer(
+        *("127.0.0.1", 0), control=control, events=events, allowed_origins=["null"]
+    )
+    server.open(fmt)
+    assert knock(server, "null") == "hello"
+    assert knock(server, "http://evil.example") == 403
+    server.close()
+
+
+def test_an_allowed_origin_that_is_none_is_refused_at_the_start(control, events):
+    with pytest.raises(ConfigError, match="an origin has neither a path nor a user"):
+        WebSocketServer(
+            *("127.0.0.1", 0),
+            control=control,
+            events=events,
+            allowed_origins=["https://mine.example/page"],
+        )
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "b" * 70 + ".local", "my..host"])
+def test_a_host_that_cannot_be_found_is_one_error(host, fmt, control, events):
+    server = WebSocketServer(host, 0, control=control, events=events)
+    with pytest.raises(ExportError, match="cannot serve a WebSocket"):
+        server.open(fmt)
     server.close()
 
 

@@ -8,7 +8,7 @@ import torch
 from engine.audio.features import DEFAULT_FEATURES
 from engine.bundle import load_bundle
 from engine.config import from_mapping, live_config, to_mapping
-from engine.errors import ConfigError
+from engine.errors import BundleError, ConfigError
 from engine.finish.blinks import BlinkConfig
 from engine.finish.glances import GlanceConfig
 from engine.finish.posture import PostureConfig
@@ -154,6 +154,8 @@ def test_only_the_first_frame_of_the_pose_counts(tmp_path):
 def test_weights_that_grew_too_large_are_refused(data, tmp_path):
     with pytest.raises(ConfigError, match=r"expected at most 0\.001"):
         bundle.run({**CONFIG, "most_mb": 0.001}, data, tmp_path)
+    with pytest.raises(BundleError, match="is not a bundle"):
+        load_bundle(tmp_path)
 
 
 def test_the_shipped_settings_fit(root):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.official import write_random_audio_layout
-from engine.bundle import WEIGHTS_FILE, load_bundle
+from engine.bundle import CONFIG_FILE, WEIGHTS_FILE, load_bundle
 from exporters.commands.bundle import main
 from tests.official import SIZES
 
@@ -37,6 +37,27 @@ def test_convert(layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         f"written: {out}",
     ]
     assert load_bundle(out).config.name == "random"
+
+
+def test_a_bundle_that_is_there_is_replaced_and_a_failed_one_leaves_nothing(
+    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    for options in ([], ["--half"]):
+        assert main(["convert", str(layout), "-o", str(out), *options]) == 0
+        assert sorted(path.name for path in out.iterdir()) == [CONFIG_FILE, WEIGHTS_FILE]
+        load_bundle(out)
+    (tmp_path / "file").write_text("")
+    assert main(["convert", str(layout), "-o", str(tmp_path / "file" / "b")]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "file"]
+
+
+def test_options_that_cannot_be_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["show", "a" * 300], ["convert", "x"], ["nothing"], []):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
 
 
 def test_convert_to_half_the_size(layout: Path, tmp_path: Path) -> None:

@@ -113,6 +113,25 @@ def test_bad_sound_is_one_clear_line(model: Path, tmp_path: Path, capsys, kind: 
         (("--demo", "--hop", "99"), "window"),
         (("--demo", "--kernel", "warp"), "unknown kernel"),
         (("--demo", "--fps", "0"), "--fps"),
+        (("--demo", "--fps", "241"), "--fps"),
+        (("--demo", "--duration", "inf"), "--duration"),
+        (("--demo", "--duration", "-1"), "--duration"),
+        (("--demo", "--duration", "1e400"), "--duration"),
+        (("--demo", "--seed", "-1"), "--seed"),
+        (("--demo", "--seed", str(2**64)), "--seed"),
+        (("--demo", "--speaker", "²"), "unknown speaker"),
+        (("--demo", "--lookahead", "-1"), "--lookahead"),
+        (("--stdin", "--rate", "²"), "--rate"),
+        (("--demo", "--vmc", "b" * 70 + ".local:39539"), "--vmc"),
+        (("--demo", "--vmc", "my..host:39539"), "--vmc"),
+        (("--demo", "--vmc", "127.0.0.1:0"), "port"),
+        (("--demo", "--ws", "my..host:8765"), "--ws"),
+        (("--demo", "--ws", "65536"), "--ws"),
+        (("--demo", "--ws", "0", "--ws-origin", "https://example.org/page"), "--ws-origin"),
+        (("--demo", "--ws", "0", "--ws-origin", "example.org"), "--ws-origin"),
+        (("--demo", "--out", "a" * 300 + ".npz"), "--out"),
+        (("--wav", "a" * 300 + ".wav"), "--wav"),
+        (("--demo", "--wav", "a.wav"), "not allowed with"),
         (("--demo", "--vmc", "nonsense:port"), "port"),
         (("--demo", "--words", "/no/words.tsv"), "words"),
         (("--demo", "--out", "/no/such/dir/x.npz"), "cannot write"),
@@ -123,7 +142,10 @@ def test_bad_options_say_what_to_do(model: Path, capsys, arguments, words: str) 
     if "--model" not in arguments:
         arguments = (*arguments, "--model", model)
     assert run(*arguments, "--speed", "max") == 2
-    assert words in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
 
 
 def test_port_in_use(model: Path, capsys) -> None:

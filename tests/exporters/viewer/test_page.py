@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from bench.screenshot import browser
 from engine.errors import ExportError
 from exporters.viewer.page import PageServer
 
@@ -103,6 +104,48 @@ def test_only_the_last_of_what_is_kept_is_shown_later(page: PageServer) -> None:
     listener = page.listen()
     assert b"true" in listener.get_nowait()
     assert listener.empty()
+
+
+_PLACES = """(() => {
+  document.getElementById("state").textContent = "held: the model is late";
+  document.getElementById("words").innerHTML = "<span>extraordinary</span>".repeat(12);
+  const places = {};
+  for (const name of ["header", "nav", "main", "iframe", "footer", "#state", "#sound", "aside"]) {
+    const box = document.querySelector(name).getBoundingClientRect();
+    places[name] = [box.left, box.top, box.right, box.bottom];
+  }
+  return places;
+})()"""
+
+
+def apart(a: list[float], b: list[float]) -> bool:
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+@pytest.mark.browser
+def test_nothing_is_covered_in_windows_of_any_size(page: PageServer) -> None:
+    page.tell("stats", {"frames": 12, "events": {"late_frame": 3}}, keep=True)
+    with browser() as chromium:
+        for width, height in ((390, 844), (320, 568), (800, 600), (844, 390), (1280, 800)):
+            chromium.open(f"http://127.0.0.1:{page.port}", width, height)
+            while not chromium.evaluate(
+                "document.readyState === 'complete' && !!document.querySelector('aside')"
+            ):
+                chromium.wait(0.05)
+            places = chromium.evaluate(_PLACES)
+            for name, (left, top, right, bottom) in places.items():
+                inside = 0 <= left <= right <= width and 0 <= top <= bottom <= height
+                assert inside, f"{name} leaves {width} x {height}: {places[name]}"
+            assert apart(places["header"], places["nav"])
+            assert apart(places["footer"], places["main"])
+            assert places["iframe"] == places["main"]
+            if width <= 960:
+                assert apart(places["nav"], places["main"])
+                assert places["aside"] == [0, 0, 0, 0], "the numbers cover the figure unasked"
+                chromium.evaluate("document.getElementById('open').click()")
+                assert chromium.evaluate(_PLACES)["aside"][2] > 0
+            else:
+                assert places["aside"][0] > 0.7 * width
 
 
 def test_a_taken_port_gives_the_next_free_one() -> None:

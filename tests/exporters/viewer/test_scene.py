@@ -245,6 +245,7 @@ def figure_colours(picture: np.ndarray) -> float:
 
 
 def check_the_panel(browser, stream: Stream) -> None:
+    browser.evaluate("document.getElementById('open').click()")
     browser.click(*browser.evaluate(CENTRE_OF_SOUND))
     for _ in range(60):
         stream.send(STILL)
