@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import GestureError
+from engine.events import EventCounter
 from engine.official import load_model
 from engine.schedule import Schedule
 
@@ -27,6 +28,11 @@ def guarded(run: Callable[..., int], *arguments: object) -> int:
 def say(text: str) -> None:
     """A line of status for the user, visible at once."""
     print(text, flush=True)
+
+
+def told_events() -> EventCounter:
+    """A counter whose notes reach the user: each is a line `note: ...`, at once."""
+    return EventCounter(lambda text: say(f"note: {text}"))
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
