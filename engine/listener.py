@@ -68,6 +68,8 @@ class Listener:
         self._vocabulary = vocabulary
         self._gated = config.gated
         self._gate = VoiceGate(config.clock)
+        if events is not None and self._gate.note:
+            events.note(self._gate.note)
         self._begin()
 
     @property
