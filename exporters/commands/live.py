@@ -27,11 +27,13 @@ from exporters.commands.common import (
     load_for_use,
     say,
     speaker_of,
+    told_events,
 )
 from exporters.commands.control import SessionControl
 from exporters.commands.kernels import leave_cores_to, spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.priority import go_first
+from exporters.commands.quiet import QuietSound
 from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -100,12 +102,10 @@ def _devices() -> int:
 def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSource, str]:
     """The source and the option that named it."""
     if options.mic is not None:
-        wanted: int | str | None = options.mic or None
-        if isinstance(wanted, str) and wanted.isdigit():
-            wanted = int(wanted)
-        return MicSource(wanted, events), "--mic"
+        return MicSource(options.mic or None, events), "--mic"
     if options.stdin:
-        return StdinSource(sys.stdin.buffer, options.rate, events), "--stdin"
+        stdin = getattr(sys.stdin, "buffer", None)  # None where it is closed
+        return StdinSource(stdin, options.rate, events), "--stdin"
     if options.wav is not None:
         return WavSource(options.wav, events=events), "--wav"
     if options.demo:
@@ -146,8 +146,10 @@ class DemoSource:
 
 def _live(options: argparse.Namespace) -> int:
     _check(options)
-    events = EventCounter()
+    events = told_events()
     with ExitStack() as stack:
+        if options.mic is not None or options.play:
+            stack.enter_context(QuietSound())
         source, source_name = _source(options, events)
         stack.callback(source.close)
         stream, name = _stream(options, events)
