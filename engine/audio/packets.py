@@ -144,9 +144,10 @@ def _whole_part(data: Bytes, frames: _Frames) -> tuple[Part, str]:
 
 
 def _count_frames(data: Bytes) -> _Frames | None:
-    at = _after_tag(data, 0)
-    first = _find_frame(data, at, None)
-    if first is None:
+    tag = _after_tag(data, 0)
+    first = _find_frame(data, tag, None)
+    # Other formats have what looks like a frame somewhere.
+    if first is None or first > tag + (_MOST_GAP if tag else 0):
         return None
     shape = _head(data, first) & _SAME
     at, number, gaps = first, 0, 0

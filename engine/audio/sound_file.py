@@ -127,6 +127,7 @@ class WavSource:
 
     def _stored(self, pipe: BinaryIO) -> BinaryIO:
         """All that a pipe brings, in a file without a name."""
+        self._note("it is a pipe and is read to its end first; for live sound use --stdin")
         try:
             spool = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the source)
             shutil.copyfileobj(pipe, spool)

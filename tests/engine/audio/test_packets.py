@@ -96,6 +96,8 @@ def test_damage_in_an_mp3_ends_its_part() -> None:
     assert middle - 2000 < found.parts[0].end < middle + 600
 
 
-@pytest.mark.parametrize("data", [b"\xff" * 5000, b"ID3", b"\xff\xfb", b"\xff\xfe" + b"a\0" * 500])
+@pytest.mark.parametrize(
+    "data", [b"\xff" * 5000, b"ID3", b"\xff\xfb", b"\xff\xfe" + b"a\0" * 500, b"\xff\xf1" + MP3]
+)
 def test_what_is_no_mp3(data: bytes) -> None:
     assert mp3_contents(data) is None
