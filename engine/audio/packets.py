@@ -1,4 +1,4 @@
-"""Pages of Ogg and frames of MP3: what a file that has no length of its own holds.
+"""Pages of Ogg, streams of FLAC, frames of MP3: the parts of a file that a decoder would miss.
 
 The decoders pass over damage and joined files without a word, so the file's parts are found here
 before they see it. Reads no sound.
@@ -78,6 +78,22 @@ def _ogg_checksum(page: bytes) -> int:
     """Ogg's CRC-32, which takes the bits of a byte in the other order than zlib's, from 0."""
     mirrored = zlib.crc32(page.translate(_SWAP), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
+
+
+# -- FLAC -----------------------------------------------------------------------------------------
+
+_FLAC_BEGINS: Final = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
+
+
+def flac_contents(data: Bytes) -> Contents:
+    """The streams that follow each other in a FLAC file; a decoder ends after the first."""
+    starts = {0}
+    for mark in _FLAC_BEGINS:
+        at = 0
+        while (at := data.find(mark, at + 1)) >= 0:
+            starts.add(at)
+    ends = [*sorted(starts)[1:], len(data)]
+    return Contents(tuple(Part(a, b) for a, b in zip(sorted(starts), ends, strict=True)))
 
 
 # -- MP3 ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.audio.block import PcmBlock
 from engine.audio.headers import repair
 from engine.audio.mix import Downmix
-from engine.audio.packets import Contents, Part, mp3_contents, ogg_contents
+from engine.audio.packets import Contents, Part, flac_contents, mp3_contents, ogg_contents
 from engine.audio.resample import LEAST_RATE, MOST_RATE, Quality, Resampler
 from engine.errors import AudioError
 from engine.events import EventCounter
@@ -29,7 +29,7 @@ from engine.events import EventCounter
 RATE: Final = 16000
 _READ_FRAMES: Final = 8192
 _UNKNOWN_FRAMES: Final = 1 << 60  # soundfile gives a number beyond this for a FLAC from a pipe
-_UNCOUNTED: Final = 4096  # frames by which a header may differ from what is decoded
+_UNCOUNTED: Final = 512  # frames by which a header may differ from what is decoded
 
 
 class WavSource:
@@ -161,6 +161,8 @@ class WavSource:
                 f"{self._path} says that it has {rate} samples a second; expected "
                 f"{LEAST_RATE} to {MOST_RATE}: its header is damaged, or it must be resampled first"
             )
+        if not frames and self._contents.fault:
+            raise self._damaged(0.0, self._contents.fault)
         if not frames:
             raise AudioError(f"{self._path} holds no sound (0 samples); record it again")
         return float("nan") if frames > _UNKNOWN_FRAMES else frames / rate
@@ -247,13 +249,19 @@ def _contents(file: BinaryIO, length: int) -> Contents:
     """The parts of a file by its kind; one for kinds that need no care."""
     file.seek(0)
     magic = file.read(4)
-    if magic == b"OggS" or magic[:3] == b"ID3" or magic[:1] == b"\xff":
+    if magic in (b"OggS", b"fLaC") or magic[:3] == b"ID3" or magic[:1] == b"\xff":
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = ogg_contents(data) if magic == b"OggS" else mp3_contents(data)
+            found = _examine(data, magic)
         if found is not None:
             return found
     mended = repair(file, length)
     return Contents((Part(0, length, patches=mended.patches),), mended.note)
+
+
+def _examine(data: mmap.mmap, magic: bytes) -> Contents | None:
+    if magic == b"OggS":
+        return ogg_contents(data)
+    return flac_contents(data) if magic == b"fLaC" else mp3_contents(data)
 
 
 def _read(sound: Any) -> tuple[NDArray[np.float32], str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.audio.packets import Contents, mp3_contents, ogg_contents
+from engine.audio.packets import Contents, flac_contents, mp3_contents, ogg_contents
 from tests.sounds import babble
 
 
@@ -49,6 +49,17 @@ def test_every_changed_byte_of_an_ogg_is_found() -> None:
         found = ogg_contents(bytes(data))
         assert found.fault or found.note, at
         assert found.parts[-1].end <= at
+
+
+def test_flac_streams_that_follow_each_other_are_parts() -> None:
+    data = written("FLAC", "PCM_16")
+    size = len(data)
+    assert [(p.start, p.end) for p in flac_contents(data).parts] == [(0, size)]
+    assert [(p.start, p.end) for p in flac_contents(data * 3).parts] == [
+        (0, size),
+        (size, 2 * size),
+        (2 * size, 3 * size),
+    ]
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])

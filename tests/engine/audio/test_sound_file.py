@@ -242,6 +242,20 @@ def test_a_damaged_flac_gives_all_before_the_damage_then_raises(
     np.testing.assert_allclose(before, sound[: len(before)], atol=1e-4)
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_flac_cut_between_two_of_its_frames_is_noted(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "cut.flac"
+    sound = babble(3.0)
+    soundfile.write(path, sound, 16000)
+    data = path.read_bytes()
+    frames = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xf8"]
+    path.write_bytes(data[: frames[-lost]])
+    found, notes = heard(path)
+    assert 0 < len(found) < 48000
+    np.testing.assert_allclose(found, sound[: len(found)], atol=1e-4)
+    assert "s of the 3.00 s that its header promises" in notes[0]
+
+
 def test_a_damaged_page_of_an_ogg_ends_the_sound_there(tmp_path: Path) -> None:
     path = tmp_path / "damaged.ogg"
     soundfile.write(path, babble(20.0), 16000)
@@ -307,8 +321,9 @@ def test_mp3_files_joined_to_one_are_all_heard(tmp_path: Path) -> None:
     assert "several files joined" in notes[0]
 
 
-def test_ogg_streams_joined_to_one_are_all_heard(tmp_path: Path) -> None:
-    path = tmp_path / "joined.ogg"
+@pytest.mark.parametrize("suffix", ["ogg", "flac"])
+def test_streams_joined_to_one_are_all_heard(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"joined.{suffix}"
     soundfile.write(path, babble(3.0), 16000)
     once, _ = heard(path)
     path.write_bytes(path.read_bytes() * 2)
