@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.commands.common import speaker_of
+from exporters.commands.common import speaker_of, told_events
 from tests.models import tiny_bundle
 
 _START = """
@@ -43,3 +43,10 @@ def test_speakers_by_name_or_number(text: str, speaker: int | str) -> None:
     several = replace(bundle.config.gesture, speakers=3)
     config = replace(bundle.config, gesture=several, speakers=("calm", "1", "2"))
     assert speaker_of(text, replace(bundle, config=config)) == speaker
+
+
+def test_a_note_is_a_line_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    events = told_events()
+    events.note("channel 2 of 2 is silent")
+    events.note("channel 2 of 2 is silent")
+    assert capsys.readouterr().out == "note: channel 2 of 2 is silent\n"

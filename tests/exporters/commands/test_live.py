@@ -1,6 +1,7 @@
 """emage-live from outside: its contract, its endings, and what it says to bad input."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -409,5 +410,96 @@ def test_odd_and_empty_pcm(model: Path) -> None:
     report = json.loads(done.stdout.strip().splitlines()[-1])
     assert (report["frames"], report["events"]["bad_sample"]) == (30, 1)
     done = subprocess.run(command, input=b"", capture_output=True, timeout=60)
-    assert json.loads(done.stdout.strip().splitlines()[-1])["frames"] == 0
-    assert done.returncode == 0
+    assert done.returncode == 2
+    assert b"ended before any sound came" in done.stderr
+
+
+# --- what is wrong with the sound reaches the user
+
+
+def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if line.startswith("note: ")]
+
+
+def test_a_missing_voice_detector_is_told_once(
+    model: Path, speech: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    assert run("--wav", speech, "--model", model, "--speed", "max") == 0
+    assert [line for line in notes(capsys) if "webrtcvad-wheels" in line] == [
+        "note: webrtcvad is missing: the voice gate uses loudness only and will take noise for "
+        "speech; run: pip install webrtcvad-wheels"
+    ]
+
+
+def test_what_was_mended_in_a_file_is_told_once(model: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "pipe.wav"
+    sound = babble(2.0)
+    sound[7] = np.nan
+    soundfile.write(path, np.stack([sound, -sound], 1), 16000, "FLOAT")
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    path.write_bytes(data[:at] + bytes(4) + data[at + 4 :])
+    assert run("--wav", path, "--model", model, "--speed", "max") == 0
+    told = [note for note in notes(capsys) if "webrtcvad" not in note]
+    assert len(told) == 3
+    assert "pipe.wav: its header does not say how long" in told[0]
+    assert "NaN" in told[1]
+    assert "cancel" in told[2]
+
+
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+def test_a_damaged_file_is_one_error_after_its_sound(
+    model: Path, tmp_path: Path, capsys, speed: str
+) -> None:
+    path = tmp_path / "damaged.flac"
+    soundfile.write(path, babble(2.0), 16000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert run("--wav", path, "--model", model, "--speed", speed) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "damaged.flac is damaged" in error
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("shell", "status", "words"),
+    [
+        ('exec "$@" --stdin <&-', 2, "standard input is closed"),
+        ('exec "$@" --stdin </dev/null', 2, "ended before any sound came"),
+        ('cat speech.wav | "$@" --wav /dev/stdin --speed max', 0, ""),
+        ('exec "$@" --wav /dev/stdin <&-', 2, "no audio file at /dev/stdin"),
+        ('exec "$@" --wav . --speed max', 2, "it is a folder"),
+    ],
+)
+def test_standard_input_as_shells_give_it(
+    model: Path, speech: Path, root: Path, shell: str, status: int, words: str
+) -> None:
+    result = subprocess.run(
+        ["sh", "-c", shell, "sh", *COMMAND, "--model", str(model)],
+        cwd=speech.parent,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == status, result.stderr
+    assert result.stderr.count("\n") == (1 if status else 0)
+    assert words in result.stderr
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("rate", ["0", "-5", "10000000"])
+def test_a_rate_that_cannot_be(model: Path, root: Path, rate: str) -> None:
+    result = subprocess.run(
+        [*COMMAND, "--stdin", "--rate", rate, "--model", str(model)],
+        cwd=root,
+        input=b"",
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert b"expected a sample rate of 1000..768000 Hz, got " + rate.encode() in result.stderr
