@@ -31,10 +31,13 @@ ALL_EVENTS: Final = (
 )
 
 
-class EventCounter:
-    """Thread-safe counts of `ALL_EVENTS`, and the notes in `notes`.
+_MOST_NOTES: Final = 100
 
-    told: called once with every new note, in the thread that met it.
+
+class EventCounter:
+    """Thread-safe counts of `ALL_EVENTS`, and the newest notes in `notes`.
+
+    told: called with every note, in the thread that met it.
     """
 
     def __init__(self, told: Callable[[str], None] | None = None) -> None:
@@ -50,11 +53,16 @@ class EventCounter:
             return tuple(self._notes)
 
     def note(self, text: str) -> None:
-        """Tell the user `text`; the same text again is not told again."""
+        """Tell the user of a condition that lasts; the same text again is not told again."""
+        if text not in self.notes:
+            self.report(text)
+
+    def report(self, text: str) -> None:
+        """Tell the user of something that happened, every time."""
         with self._lock:
-            if text in self._notes:
-                return
             self._notes[text] = None
+            while len(self._notes) > _MOST_NOTES:
+                del self._notes[next(iter(self._notes))]
         if self._told is not None:
             self._told(text)
 

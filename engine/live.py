@@ -24,9 +24,9 @@ from engine.clock import FrameClock
 from engine.errors import SessionError, as_gesture_error
 from engine.events import PAUSE, UNDERRUN, EventCounter
 from engine.host_time import HostTime, SessionTime
-from engine.pace import RATE, Pace, margin_s
+from engine.pace import RATE, Pace
 from engine.playout import FrameInterpolator
-from engine.playout_delay import PlayoutDelay
+from engine.playout_delay import PlayoutDelay, first_delay, hop_cost
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.reader import SourceReader
 from engine.receivers import Receivers
@@ -35,7 +35,6 @@ from engine.statistics import Figures, Stage, Summary
 from engine.stream import GestureStream
 from engine.text.words import TimedWord
 
-_WARM_UP_HOPS: Final = 12
 _STATS_EVERY: Final = 15  # frames
 _LEAVE_S: Final = 1.0  # for a receiver to return once the session ends
 _SOURCE: Final = "the sound source"
@@ -70,11 +69,12 @@ class LiveSession:
         clock = stream.clock
         self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
         self._delay: PlayoutDelay | None = None
+        self._fps = clock.frame_rate
         self._stream, self._source = stream, source
         self._events, self._realtime = events, realtime
         self._most = None if duration_s is None else int(duration_s * RATE)
         self._hooks = hooks or SessionHooks()
-        self._receivers = Receivers(sinks, events, tell=self._hooks.tell, failed=self.fail)
+        self._receivers = Receivers(sinks, events, failed=self.fail)
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
         self._stopped = Event()
         self._host = SessionTime(host or HostTime(), self._paused)
@@ -146,31 +146,11 @@ class LiveSession:
 
     def prepare(self) -> None:
         """Warm up and decide the playout delay from what a hop costs on this machine."""
-        scratch = self._stream.snapshot()
-        hop_samples = self._stream.first_hop_samples
-        costs = []
-        for _ in range(_WARM_UP_HOPS):
-            self._stream.feed_audio(np.zeros(hop_samples, np.float32))
-            begin = self._host.now()
-            self._stream.next_chunk()
-            costs.append(self._host.now() - begin)
-        self._stream.restore(scratch)
-        self._delay = self._first_delay(sorted(costs[2:])[-2] * 1.25)
+        outside_s = self._source.delay_s + self._interpolator.delay_frames / self._fps
+        cost_s = hop_cost(self._stream, self._host.now)
+        self._delay = first_delay(self._stream.latency, self._fps, cost_s, outside_s)
         gc.collect()
         gc.freeze()
-
-    def _first_delay(self, cost_s: float) -> PlayoutDelay:
-        """The delay to begin with where a hop takes `cost_s`."""
-        latency, fps = self._stream.latency, self._stream.clock.frame_rate
-        outside_s = self._source.delay_s + self._interpolator.delay_frames / fps
-        # A hop that takes longer than itself cannot be waited for: more delay would not help.
-        most = latency.hop_frames / fps
-        cost = min(cost_s, most)
-        return PlayoutDelay(
-            latency.algorithmic_ms / 1000,
-            cost + margin_s(cost) + outside_s,
-            most + margin_s(most) + outside_s,
-        )
 
     def run(self) -> Summary:
         """Run to the end and close the sinks; GestureError where something failed."""
@@ -201,7 +181,7 @@ class LiveSession:
 
     def _paused(self, seconds: float) -> None:
         self._events.count(PAUSE)
-        self._hooks.tell(
+        self._events.report(
             f"the process was stopped for {seconds:.1f} s; the stream goes on from now"
         )
 
@@ -380,7 +360,7 @@ class LiveSession:
         """A hop whose sound was complete at `complete_s`, without look-ahead, was just computed."""
         assert self._delay is not None
         waited_s = self._stream.latency.lookahead_ms / 1000
-        interpolated_s = self._interpolator.delay_frames / self._stream.clock.frame_rate
+        interpolated_s = self._interpolator.delay_frames / self._fps
         self._delay.observe(self._host.now() - complete_s - waited_s + interpolated_s)
 
     def _put(self, chunks: list[PoseChunk]) -> None:

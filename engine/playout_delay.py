@@ -6,10 +6,16 @@ The delay follows the largest lags but the `_IGNORED` largest, so that a rare st
 frame and not 30 s of latency. It changes slowly: a viewer does not see it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
+from engine.listener import Latency
+from engine.pace import margin_s
+from engine.stream import GestureStream
+
+_WARM_UP_HOPS: Final = 12
 _WINDOW: Final = 900  # hops that are looked at: 30 s at hop 1
 _LEAST: Final = 60  # hops before the delay may shrink
 _IGNORED: Final = 2  # largest lags that are taken for stalls
@@ -53,6 +59,30 @@ class PlayoutDelay:
         """Move towards the wanted delay as far as `seconds` allow."""
         change = self._target_s - self.value_s
         self.value_s += max(-_FALL * seconds, min(_RISE * seconds, change))
+
+
+def hop_cost(stream: GestureStream, now: Callable[[], float]) -> float:
+    """Seconds that a hop of `stream` takes here, on the safe side; also warms the stream up."""
+    snapshot, costs = stream.snapshot(), []
+    for _ in range(_WARM_UP_HOPS):
+        stream.feed_audio(np.zeros(stream.first_hop_samples, np.float32))
+        begin = now()
+        stream.next_chunk()
+        costs.append(now() - begin)
+    stream.restore(snapshot)
+    return sorted(costs[2:])[-2] * 1.25
+
+
+def first_delay(latency: Latency, frame_rate: int, cost_s: float, outside_s: float) -> PlayoutDelay:
+    """The delay to begin with, where a hop takes `cost_s` and other parts hold back `outside_s`."""
+    # A hop that takes longer than itself cannot be waited for: more delay would not help.
+    most = latency.hop_frames / frame_rate
+    cost = min(cost_s, most)
+    return PlayoutDelay(
+        latency.algorithmic_ms / 1000,
+        cost + margin_s(cost) + outside_s,
+        most + margin_s(most) + outside_s,
+    )
 
 
 def needed_s(lags: np.ndarray) -> float:

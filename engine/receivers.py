@@ -21,26 +21,17 @@ AudioTap = Callable[[int, np.ndarray], None]
 
 @dataclass
 class SessionHooks:
-    """Who else wants to know. taps: the sound as it is used. stats: twice a second.
-
-    notes: one line for the user when something happens.
-    """
+    """Who else wants to know. taps: the sound as it is used. stats: twice a second."""
 
     taps: list[AudioTap] = field(default_factory=list)
     stats: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     words: list[Callable[[list[TimedWord]], None]] = field(default_factory=list)
-    notes: list[Callable[[str], None]] = field(default_factory=list)
-
-    def tell(self, line: str) -> None:
-        """Give all of `notes` a line."""
-        for note in self.notes:
-            note(line)
 
 
 class Receivers:
     """The sinks of a session.
 
-    tell: called with one line when a sink is lost. failed: called with an error and the name of the
+    events: counts lost sinks and reports each. failed: called with an error and the name of the
     sink where the session must end: the last sink is lost, or one raised something unforeseen.
     """
 
@@ -49,11 +40,10 @@ class Receivers:
         sinks: Sequence[PoseSink],
         events: EventCounter,
         *,
-        tell: Callable[[str], None],
         failed: Callable[[BaseException, str], None],
     ) -> None:
         self._all, self._left = tuple(sinks), tuple(sinks)
-        self._events, self._tell, self._failed = events, tell, failed
+        self._events, self._failed = events, failed
 
     def send(self, frame: PoseFrame) -> None:
         """Give a frame to every sink that is left."""
@@ -79,7 +69,7 @@ class Receivers:
         self._drop(sink)
         what = f"{_name(sink)} failed ({error})"
         if self._left:
-            self._tell(f"{what}; it gets no more frames, the others go on")
+            self._events.report(f"{what}; it gets no more frames, the others go on")
         else:
             lost = ExportError(f"{what} and no other is left; mend it and start again")
             self._failed(lost, _name(sink))

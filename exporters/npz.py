@@ -16,7 +16,7 @@ import itertools
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
@@ -43,22 +43,15 @@ class NpzSink:
     """A PoseSink that writes one clip to `path`, once at least one frame came.
 
     `note` is None, or says after `close` why the target is missing or short; `lost` is whether
-    frames that came are not in the target. tell: called with one line when something happens: an
-    earlier take was recovered, the disk is full (counted as LOST_DEVICE), or takes frames again.
+    frames that came are not in the target. Reports to `events` when an earlier take was recovered,
+    the disk is full (counted as LOST_DEVICE), or it takes frames again.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        events: EventCounter,
-        tell: Callable[[str], None] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, *, events: EventCounter) -> None:
         self.path = path
         self.note: str | None = None
         self.lost = False
         self._events = events
-        self._tell = tell or (lambda _line: None)
         self._partial = path.with_name(f".{path.name}.partial")
         self._spool: Spool | None = None
         self._block = _Block(0)
@@ -113,7 +106,7 @@ class NpzSink:
             if self.lost or self._refused:
                 self.lost, self.note = True, f"{self.path} lacks frames: the disk took no more"
             elif not len(clip):
-                self._tell(f"no frame came: {self.path} was not written")
+                self._events.report(f"no frame came: {self.path} was not written")
         except OSError as error:
             self._not_written(self._spool, error)
         # Last, so that a close that was interrupted can be repeated.
@@ -129,14 +122,16 @@ class NpzSink:
             if not self._refused:
                 self._refused = True
                 self._events.count(LOST_DEVICE)
-                self._tell(f"{self.path}: {error.strerror}; frames wait in memory, make room")
+                self._events.report(
+                    f"{self.path}: {error.strerror}; frames wait in memory, make room"
+                )
         except MemoryError as error:
             if not self.lost:
-                self._tell(f"{self.path} lacks frames from now on: {error}")
+                self._events.report(f"{self.path} lacks frames from now on: {error}")
             self.lost = True
         else:
             if self._refused:
-                self._tell(f"{self.path}: the disk takes frames again")
+                self._events.report(f"{self.path}: the disk takes frames again")
             self._refused = False
 
     def _not_written(self, spool: Spool, error: OSError) -> None:
@@ -161,13 +156,15 @@ class NpzSink:
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             kept = _free_name(self.path.with_suffix(".unreadable.spool"))
             shutil.copyfile(spool.path, kept)
-            self._tell(f"an earlier recording that cannot be read was kept as {kept}")
+            self._events.report(f"an earlier recording that cannot be read was kept as {kept}")
             return
         if len(clip):
             target = _free_name(self.path.with_suffix(".recovered.npz"))
             clip.write(self._partial)
             os.replace(self._partial, target)
-            self._tell(f"recovered {len(clip)} frames of a recording that was cut off: {target}")
+            self._events.report(
+                f"recovered {len(clip)} frames of a recording that was cut off: {target}"
+            )
 
 
 def read_npz(path: Path) -> Motion:

@@ -34,8 +34,10 @@ LAYERS = (
     ("official", "decode_graph", "recall", "step"),
     ("step_graph",),
     ("recall_step",),
-    ("runner", "playout", "playout_delay", "reader", "receivers", "listener", "batching"),
-    ("cadence", "stream"),
+    ("runner", "playout", "reader", "receivers", "listener", "batching"),
+    ("stream",),
+    ("playout_delay",),
+    ("cadence",),
     ("live", "pool"),
     ("pool_session",),
 )

@@ -179,7 +179,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
-        hooks = SessionHooks(notes=[_note])
+        hooks = SessionHooks()
         session = LiveSession(
             stream,
             source,
@@ -259,7 +259,7 @@ def _sinks(
     if server is not None:
         sinks.append(server)
     if options.out is not None:
-        sinks.append(NpzSink(options.out, events=events, tell=_note))
+        sinks.append(NpzSink(options.out, events=events))
     return sinks
 
 
@@ -315,10 +315,6 @@ def _reported(
     for sink in sinks:
         if isinstance(sink, NpzSink) and sink.lost:
             raise ExportError(str(sink.note))
-
-
-def _note(line: str) -> None:
-    say(f"note: {line}")
 
 
 def _report(

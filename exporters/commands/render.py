@@ -15,7 +15,6 @@ from engine.atomic import atomic, write_text
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
-from engine.events import EventCounter
 from engine.live import LiveSession
 from engine.statistics import Summary
 from engine.stream import GestureStream
@@ -29,6 +28,7 @@ from exporters.commands.common import (
     named_schedule,
     say,
     speaker_of,
+    told_events,
 )
 from exporters.commands.options import CommandParser, run_command
 from exporters.commands.sounds import find_sounds
@@ -205,7 +205,7 @@ class _Renderer:
             ) from error
 
     def _write(self, job: _Job, part: Path) -> Summary:
-        events = EventCounter()
+        events = told_events()
         source = WavSource(job.sound, events=events)
         sink = NpzSink(part, events=events)
         session = LiveSession(

@@ -51,3 +51,13 @@ def test_a_note_is_told_once() -> None:
     quiet = EventCounter()
     quiet.note("cut")
     assert quiet.notes == ("cut",)
+
+
+def test_a_report_is_told_every_time_and_the_oldest_are_forgotten() -> None:
+    told: list[str] = []
+    events = EventCounter(told.append)
+    for text in ("paused", "paused", *(f"paused {i}" for i in range(200))):
+        events.report(text)
+    assert told[:3] == ["paused", "paused", "paused 0"]
+    assert len(events.notes) == 100
+    assert events.notes[-1] == "paused 199"

@@ -331,16 +331,13 @@ def test_a_receiver_may_raise_anything(error: BaseException, realtime: bool) -> 
 
 @pytest.mark.parametrize("realtime", [True, False])
 def test_a_receiver_whose_disk_is_full_leaves_the_session_alone(realtime: bool) -> None:
-    lines: list[str] = []
-    bad, hooks = Bad(OSError(28, "No space left on device")), SessionHooks(notes=[lines.append])
-    session, recorder, events = session_of(
-        Listed(babble(1.0)), sinks=[bad], realtime=realtime, hooks=hooks
-    )
+    bad = Bad(OSError(28, "No space left on device"))
+    session, recorder, events = session_of(Listed(babble(1.0)), sinks=[bad], realtime=realtime)
     session.run()
     assert len(recorder.frames) == 30
     assert events.snapshot()["lost_device"] == 1
-    assert len(lines) == 1
-    assert "No space left" in lines[0]
+    (line,) = events.notes
+    assert "No space left" in line
 
 
 def raising(error: BaseException, calls: int) -> Callable[..., None]:
@@ -441,10 +438,8 @@ class Jumping(HostTime):
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 600.0])
 def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> None:
-    host, lines = Jumping(), []
-    session, recorder, events = session_of(
-        Listed(babble(2.0)), host=host, hooks=SessionHooks(notes=[lines.append])
-    )
+    host = Jumping()
+    session, recorder, events = session_of(Listed(babble(2.0)), host=host)
 
     def send(frame: PoseFrame) -> None:
         recorder.frames.append(frame)
@@ -458,5 +453,5 @@ def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> N
     counts = events.snapshot()
     assert counts["pause"] >= 1
     assert counts["underrun"] == counts["overrun"] == 0
-    assert lines[0].startswith("the process was stopped for ")
+    assert events.notes[0].startswith("the process was stopped for ")
     assert session.heard_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)

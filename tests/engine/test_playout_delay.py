@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from engine.playout_delay import PlayoutDelay, needed_s
+from engine.listener import Latency
+from engine.pace import margin_s
+from engine.playout_delay import PlayoutDelay, first_delay, needed_s
 
 FRAME_S = 1 / 30
 
@@ -59,3 +61,13 @@ def test_old_lags_are_forgotten() -> None:
 
 def test_the_algorithmic_latency_always_counts() -> None:
     assert PlayoutDelay(0.033, 0.020, 0.1).total_s == pytest.approx(0.053)
+
+
+def test_the_first_delay_is_the_cost_and_its_reserve() -> None:
+    delay = first_delay(Latency(2, 10.0, 33.0), 30, cost_s=0.006, outside_s=0.02)
+    assert delay.total_s == pytest.approx(0.043 + 0.006 + 0.011 + 0.02)
+
+
+def test_a_hop_slower_than_itself_is_waited_for_no_longer_than_itself() -> None:
+    delay = first_delay(Latency(1, 0.0, 0.0), 30, cost_s=5.0, outside_s=0.0)
+    assert delay.total_s == pytest.approx(1 / 30 + margin_s(1 / 30))

@@ -5,7 +5,7 @@ import pytest
 from engine.errors import ExportError, GestureError
 from engine.events import LOST_DEVICE, EventCounter
 from engine.pose import PoseFormat, PoseFrame
-from engine.receivers import Receivers, SessionHooks
+from engine.receivers import Receivers
 
 
 class Sink:
@@ -32,12 +32,11 @@ class Sink:
 
 class Room:
     def __init__(self, *sinks: Sink) -> None:
-        self.events, self.lines = EventCounter(), []
+        self.events = EventCounter()
         self.failures: list[tuple[BaseException, str]] = []
         self.receivers = Receivers(
             sinks,
             self.events,
-            tell=self.lines.append,
             failed=lambda error, part: self.failures.append((error, part)),
         )
 
@@ -54,7 +53,7 @@ def test_a_lost_receiver_is_counted_and_told_and_the_others_go_on(error: Excepti
     assert (len(lost.frames), len(healthy.frames)) == (2, 5)
     assert room.events.snapshot()[LOST_DEVICE] == 1
     assert room.failures == []
-    (line,) = room.lines
+    (line,) = room.events.notes
     assert "Sink" in line
     assert str(error) in line
 
@@ -84,10 +83,3 @@ def test_all_are_closed() -> None:
     room.receivers.close()
     assert (first.closed, second.closed) == (1, 1)
     assert len(room.failures) == 1
-
-
-def test_notes_reach_every_hook() -> None:
-    one: list[str] = []
-    two: list[str] = []
-    SessionHooks(notes=[one.append, two.append]).tell("line")
-    assert one == two == ["line"]

@@ -10,7 +10,7 @@ import pytest
 
 from engine.clock import FrameClock
 from engine.errors import ExportError
-from engine.events import LOST_DEVICE
+from engine.events import LOST_DEVICE, EventCounter
 from engine.face import FLAME_100
 from engine.pose import HandReference, PoseFormat
 from engine.rotation import angle
@@ -149,8 +149,9 @@ def test_misshapen_clips_are_refused(make_frame, events, tmp_path):
 def test_without_a_frame_an_earlier_clip_stays(make_frame, fmt, events, tmp_path):
     target = tmp_path / "clip.npz"
     for before in (0, 1):
-        lines = []
-        sink = NpzSink(target, events=events, tell=lines.append)
+        lines: list[str] = []
+        events = EventCounter(lines.append)
+        sink = NpzSink(target, events=events)
         sink.open(fmt)
         sink.close()
         assert lines == [f"no frame came: {target} was not written"]
@@ -174,8 +175,9 @@ def limited():
 def test_a_full_disk_is_told_at_once_and_nothing_is_lost(
     make_frame, fmt, events, tmp_path, limited
 ):
-    lines = []
-    sink = NpzSink(tmp_path / "clip.npz", events=events, tell=lines.append)
+    lines: list[str] = []
+    events = EventCounter(lines.append)
+    sink = NpzSink(tmp_path / "clip.npz", events=events)
     sink.open(fmt)
     for k in range(100):
         sink.send(make_frame(k))
@@ -211,8 +213,9 @@ def test_a_disk_that_stays_full_keeps_what_fits(make_frame, fmt, events, tmp_pat
     assert "was not written (File too large)" in sink.note
     assert len(read_npz(target)) == 1
     limited(100_000_000)
-    lines = []
-    again = NpzSink(target, events=events, tell=lines.append)
+    lines: list[str] = []
+    events = EventCounter(lines.append)
+    again = NpzSink(target, events=events)
     again.open(fmt)
     again.close()
     assert lines[0] == (
@@ -226,8 +229,9 @@ def test_frames_beyond_what_memory_keeps_are_lost_and_told(
     make_frame, fmt, events, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(spool, "_MOST_WAITING", 0)
-    lines = []
-    sink = NpzSink(tmp_path / "clip.npz", events=events, tell=lines.append)
+    lines: list[str] = []
+    events = EventCounter(lines.append)
+    sink = NpzSink(tmp_path / "clip.npz", events=events)
     sink.open(fmt)
     for k in range(40):
         sink.send(make_frame(k))
@@ -297,8 +301,9 @@ def test_killed_half_way_leaves_the_earlier_clip(make_frame, events, tmp_path, r
     before = target.read_bytes()
     stopped_by(signal.SIGKILL, target, root)
     assert target.read_bytes() == before
-    lines = []
-    sink = NpzSink(target, events=events, tell=lines.append)
+    lines: list[str] = []
+    events = EventCounter(lines.append)
+    sink = NpzSink(target, events=events)
     sink.open(PoseFormat())
     recovered = tmp_path / "clip.recovered.npz"
     assert len(lines) == 1
