@@ -15,6 +15,7 @@ from engine.atomic import atomic, write_text
 from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
+from engine.events import EventCounter
 from engine.live import LiveSession
 from engine.statistics import Summary
 from engine.stream import GestureStream
