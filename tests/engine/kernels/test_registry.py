@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +120,40 @@ def test_8_bits_are_calibrated_and_compared_on_other_speech(
     speech = [example._replace(motion=torch.full_like(example.motion, i)) for i in range(4)]
     request = Request(SHAPE, samples=lambda: speech)
     assert make_kernel("calibrated", tiny_bundle().gesture, request).name == "calibrated"
+
+
+_NAMED = """
+import sys
+from pathlib import Path
+from engine.kernels.graph import Settings
+from engine.kernels.registry import backend
+from tests.engine.kernels.graphs import small_graph
+
+folder = Path(sys.argv[1])
+for _ in range(2):
+    backend(sys.argv[2]).prepare(small_graph(), Settings(folder=folder))
+assert len(list(folder.iterdir())) == 1
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("openvino", marks=pytest.mark.openvino),
+        pytest.param("onnx", marks=pytest.mark.onnx),
+    ],
+)
+@pytest.mark.parametrize("folder", ["\u00fc".encode(), b"b\xe9te"])
+def test_a_cache_folder_may_have_any_name_in_any_locale(
+    name: str, folder: bytes, tmp_path: Path, root: Path
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", _NAMED, bytes(tmp_path) + b"/" + folder, name],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
