@@ -126,7 +126,9 @@ def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSou
         wanted = (options.mic or None) if number is None else number
         return MicSource(wanted, events), "--mic"
     if options.stdin:
-        return StdinSource(sys.stdin.buffer, options.rate, events), "--stdin"
+        # None where the program was started with it closed, which StdinSource refuses.
+        stream: Any = getattr(sys.stdin, "buffer", None)
+        return StdinSource(stream, options.rate, events), "--stdin"
     if options.wav is not None:
         return WavSource(options.wav, events=events), "--wav"
     if options.demo:
