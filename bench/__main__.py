@@ -24,6 +24,8 @@ from bench.latency import add_command as add_latency_command
 from bench.latency import latency_command, read_speech
 from bench.memory import add_command as add_memory_command
 from bench.memory import memory_command
+from bench.parity import add_command as add_parity_command
+from bench.parity import parity_command
 from bench.privacy import add_command as add_privacy_command
 from bench.privacy import privacy_command
 from bench.quality_command import add_commands as add_quality_commands
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
     edge.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
     add_against_command(commands)
+    add_parity_command(commands)
     add_quality_commands(commands)
     add_composed_command(commands)
     add_sheet_command(commands)
@@ -158,6 +161,7 @@ _COMMANDS = {
     "strokes": _strokes,
     "edge": _edge,
     "against": against_command,
+    "parity": parity_command,
     "quality": quality_command,
     "fgd": fgd_command,
     "composed": composed_command,

@@ -141,6 +141,19 @@ class Published:
         speaker = torch.zeros(1, 1, dtype=torch.int64)
         return self._decoded(self._model.inference(audio, speaker, self._vq))
 
+    @torch.no_grad()
+    def file_with_codes(self, audio: Tensor, speaker: int) -> tuple[dict[str, Tensor], Tensor]:
+        """A whole file of one of the speakers, and its codes `[4, T]`."""
+        out = self._model.inference(audio, torch.tensor([[speaker]]), self._vq)
+        codes = []
+        for part in ("face", "upper", "hands", "lower"):
+            if getattr(self._model.cfg, f"c{part[0]}") > 0:
+                codes.append(out[f"cls_{part}"][0].argmax(-1))
+            else:
+                quantizer = getattr(self._vq, f"vq_model_{part}").quantizer
+                codes.append(quantizer.map2index(out[f"rec_{part}"])[0])
+        return self._decoded(out), torch.stack(codes)
+
     def _decoded(self, out: dict[str, Tensor]) -> dict[str, Tensor]:
         config = self._model.cfg
         chosen: dict[str, Tensor | None] = {}

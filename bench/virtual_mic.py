@@ -128,7 +128,7 @@ def _play_and_watch(
 def _play(sound: np.ndarray) -> tuple[float, float]:
     """Play it all; when its first sample was due, and how many milliseconds later it sounded."""
     begin_s = time.monotonic() + _AHEAD_S
-    player = Player(lambda sample: begin_s + sample / RATE, 0.0)
+    player = Player(lambda sample: begin_s + sample / RATE, lambda: 0.0)
     given = 0
     while (played_s := time.monotonic() - begin_s) < len(sound) / RATE:
         end = min(len(sound), int((played_s + 2 * _AHEAD_S) * RATE))

@@ -1,7 +1,7 @@
 """Cadence: the thread that hands a live session's frames out, each when it is due.
 
-A frame is due `delay_s` after its sound was complete. Knows the pace and what waits; how frames are
-computed and who gets them is the session's business.
+A frame is due `delay.total_s` after its sound was complete. Knows the pace and what waits; how
+frames are computed and who gets them is the session's business.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from engine.events import LATE_FRAME, OVERRUN, EventCounter
 from engine.host_time import SessionTime
 from engine.pace import Pace
 from engine.playout import PlayoutBuffer
+from engine.playout_delay import PlayoutDelay
 from engine.pose import PoseFrame
 from engine.statistics import Figures
 
@@ -42,7 +43,7 @@ class Cadence:
         pace: Pace,
         outlet: Outlet,
         *,
-        delay_s: float,
+        delay: PlayoutDelay,
         stopped: Event,
         host: SessionTime,
         events: EventCounter,
@@ -50,7 +51,7 @@ class Cadence:
     ) -> None:
         self._buffer = PlayoutBuffer(rest, clock)
         self._clock, self._pace, self._outlet = clock, pace, outlet
-        self._delay_s, self._stopped, self._host = delay_s, stopped, host
+        self._delay, self._stopped, self._host = delay, stopped, host
         self._events, self._figures = events, figures
         self._lock = Lock()
         self._total: int | None = None
@@ -100,7 +101,7 @@ class Cadence:
             self._stopped.wait(0.002)
             return
         heard_s = self._heard_s(self._buffer.next_index)
-        late_s = now - heard_s - self._delay_s
+        late_s = now - heard_s - self._delay.total_s
         if late_s < 0:
             self._host.wait(self._stopped, -late_s)
         elif late_s > _FAR_BEHIND_S:
@@ -108,6 +109,7 @@ class Cadence:
         else:
             self._figures.due(late_s)
             self._hand_out(heard_s)
+            self._delay.advance(1 / self._clock.frame_rate)
 
     def _heard_s(self, index: int) -> float:
         return self._pace.heard_s(self._clock.first_sample(index + 1))

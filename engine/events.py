@@ -1,10 +1,12 @@
-"""Faults of real time, counted by name.
+"""Faults of real time, counted by name, and notes about what is worse than it should be.
 
 A late frame or a slow client must neither raise nor pass unseen: whoever meets one counts it
-here, and the summary, the viewer and the tests read the counts. Knows no clock, only its lock.
+here, and the summary, the viewer and the tests read the counts. What the user must know (a missing
+package, a repaired header, a silent channel) is a note. Knows no clock, only its lock.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -30,11 +32,31 @@ ALL_EVENTS: Final = (
 
 
 class EventCounter:
-    """Thread-safe counts of `ALL_EVENTS`."""
+    """Thread-safe counts of `ALL_EVENTS`, and the notes in `notes`.
 
-    def __init__(self) -> None:
+    told: called once with every new note, in the thread that met it.
+    """
+
+    def __init__(self, told: Callable[[str], None] | None = None) -> None:
         self._counts: Counter[str] = Counter()
+        self._notes: dict[str, None] = {}
+        self._told = told
         self._lock = Lock()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user must know, in the order in which it was found."""
+        with self._lock:
+            return tuple(self._notes)
+
+    def note(self, text: str) -> None:
+        """Tell the user `text`; the same text again is not told again."""
+        with self._lock:
+            if text in self._notes:
+                return
+            self._notes[text] = None
+        if self._told is not None:
+            self._told(text)
 
     def count(self, event: str, amount: int = 1) -> None:
         """Add `amount` to `event`, which must be one of `ALL_EVENTS`."""

@@ -70,6 +70,8 @@ class Listener:
         self._gated = config.gated
         self._instants = config.instant_words
         self._gate = VoiceGate(config.clock)
+        if events is not None and self._gate.note:
+            events.note(self._gate.note)
         self._begin()
 
     @property

@@ -26,6 +26,7 @@ from engine.events import PAUSE, UNDERRUN, EventCounter
 from engine.host_time import HostTime, SessionTime
 from engine.pace import RATE, Pace, margin_s
 from engine.playout import FrameInterpolator
+from engine.playout_delay import PlayoutDelay
 from engine.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.reader import SourceReader
 from engine.receivers import Receivers
@@ -68,7 +69,7 @@ class LiveSession:
     ) -> None:
         clock = stream.clock
         self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
-        self.delay_s = 0.0
+        self._delay: PlayoutDelay | None = None
         self._stream, self._source = stream, source
         self._events, self._realtime = events, realtime
         self._most = None if duration_s is None else int(duration_s * RATE)
@@ -96,6 +97,11 @@ class LiveSession:
     def output_format(self) -> PoseFormat:
         """What the sinks are given."""
         return replace(self._stream.format, clock=self.output, hop=self._stream.schedule.hop)
+
+    @property
+    def delay_s(self) -> float:
+        """Seconds from the capture of a frame's last sample until it is due; 0 before `prepare`."""
+        return 0.0 if self._delay is None else self._delay.total_s
 
     def heard_s(self, sample: int) -> float:
         """When `sample` was recorded, in monotonic seconds; NaN before the stream has begun."""
@@ -149,16 +155,22 @@ class LiveSession:
             self._stream.next_chunk()
             costs.append(self._host.now() - begin)
         self._stream.restore(scratch)
-        latency = self._stream.latency
-        fps = self._stream.clock.frame_rate
-        # A hop that takes longer than itself cannot be waited for: more delay would not help.
-        cost = min(sorted(costs[2:])[-2] * 1.25, latency.hop_frames / fps)
-        playout_s = (
-            cost + margin_s(cost) + self._source.delay_s + self._interpolator.delay_frames / fps
-        )
-        self.delay_s = latency.algorithmic_ms / 1000 + playout_s
+        self._delay = self._first_delay(sorted(costs[2:])[-2] * 1.25)
         gc.collect()
         gc.freeze()
+
+    def _first_delay(self, cost_s: float) -> PlayoutDelay:
+        """The delay to begin with where a hop takes `cost_s`."""
+        latency, fps = self._stream.latency, self._stream.clock.frame_rate
+        outside_s = self._source.delay_s + self._interpolator.delay_frames / fps
+        # A hop that takes longer than itself cannot be waited for: more delay would not help.
+        most = latency.hop_frames / fps
+        cost = min(cost_s, most)
+        return PlayoutDelay(
+            latency.algorithmic_ms / 1000,
+            cost + margin_s(cost) + outside_s,
+            most + margin_s(most) + outside_s,
+        )
 
     def run(self) -> Summary:
         """Run to the end and close the sinks; GestureError where something failed."""
@@ -277,9 +289,10 @@ class LiveSession:
     # -- in real time ----------------------------------------------------------------------------
 
     def _run_live(self) -> None:
-        if not self.delay_s:
+        if self._delay is None:
             self.prepare()
-        self._cadence = self._new_cadence()
+        assert self._delay is not None
+        self._cadence = self._new_cadence(self._delay)
         self._host.watch()
         self._reader.start()
         self._cadence.start()
@@ -296,7 +309,7 @@ class LiveSession:
             )
         self._cadence.hand_out_rest()
 
-    def _new_cadence(self) -> Cadence:
+    def _new_cadence(self, delay: PlayoutDelay) -> Cadence:
         outlet = Outlet(
             send=self._send_live,
             failed=lambda error: self.fail(error, "handing out frames"),
@@ -307,7 +320,7 @@ class LiveSession:
             self.output,
             self._pace,
             outlet,
-            delay_s=self.delay_s,
+            delay=delay,
             stopped=self._stopped,
             host=self._host,
             events=self._events,
@@ -353,14 +366,22 @@ class LiveSession:
     def _compute_ready(self) -> None:
         while self._stream.ready and not self._stopped.is_set():
             last = self._stream.next_frame + self._stream.schedule.hop
-            due_s = self._pace.heard_s(self._stream.clock.first_sample(last)) + self.delay_s
-            if self._host.now() > due_s:
+            complete_s = self._pace.heard_s(self._stream.clock.first_sample(last))
+            if self._host.now() > complete_s + self.delay_s:
                 # Every frame of this hop is already too late: give the model a chance to catch up.
                 chunk = self._stream.skip_chunk()
             else:
                 chunk = self._timed(self._stream.next_chunk)
+                self._observe_lag(complete_s)
             if chunk is not None:
                 self._put([chunk])
+
+    def _observe_lag(self, complete_s: float) -> None:
+        """A hop whose sound was complete at `complete_s`, without look-ahead, was just computed."""
+        assert self._delay is not None
+        waited_s = self._stream.latency.lookahead_ms / 1000
+        interpolated_s = self._interpolator.delay_frames / self._stream.clock.frame_rate
+        self._delay.observe(self._host.now() - complete_s - waited_s + interpolated_s)
 
     def _put(self, chunks: list[PoseChunk]) -> None:
         self._cadence.put([frame for chunk in chunks for frame in self._output_frames(chunk)])

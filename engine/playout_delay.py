@@ -20,21 +20,28 @@ _FALL: Final = 0.002
 
 
 class PlayoutDelay:
-    """Seconds that a frame waits beyond its algorithmic latency.
+    """Seconds from the capture of a frame's last sample until the frame is due.
 
-    start_s: delay before anything was measured. most_s: upper bound, as a model that is slower than
-    real time cannot be waited for.
+    algorithmic_s: the part that no machine can shorten. start_s: the rest before anything was
+    measured. most_s: upper bound of the rest, as a model that is slower than real time cannot be
+    waited for.
     """
 
-    def __init__(self, start_s: float, most_s: float) -> None:
+    def __init__(self, algorithmic_s: float, start_s: float, most_s: float) -> None:
+        self._algorithmic_s = algorithmic_s
         self.value_s = min(start_s, most_s)
         self._target_s = self.value_s
         self._most_s = most_s
         self._lags = np.zeros(_WINDOW)
         self._count = 0
 
+    @property
+    def total_s(self) -> float:
+        """The whole delay."""
+        return self._algorithmic_s + self.value_s
+
     def observe(self, lag_s: float) -> None:
-        """Take the lag of one hop, in seconds."""
+        """Take the lag of one hop beyond the algorithmic latency, in seconds."""
         self._lags[self._count % _WINDOW] = lag_s
         self._count += 1
         wanted = needed_s(self._lags[: min(self._count, _WINDOW)])
@@ -42,11 +49,10 @@ class PlayoutDelay:
             wanted = max(wanted, self._target_s)
         self._target_s = min(wanted, self._most_s)
 
-    def advance(self, seconds: float) -> float:
-        """Move towards the wanted delay as far as `seconds` allow; returns the delay."""
+    def advance(self, seconds: float) -> None:
+        """Move towards the wanted delay as far as `seconds` allow."""
         change = self._target_s - self.value_s
         self.value_s += max(-_FALL * seconds, min(_RISE * seconds, change))
-        return self.value_s
 
 
 def needed_s(lags: np.ndarray) -> float:

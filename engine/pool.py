@@ -71,7 +71,7 @@ class StreamPool:
         self.format = bundle.config.pose_format
         self.clock = bundle.config.clock
         self._config = bundle.config
-        self._events = events
+        self.events = events or EventCounter()
         self._vocabulary = Vocabulary(bundle.config.vocabulary)
         listener = self._new_listener()
         self.latency: Latency = listener.latency
@@ -191,7 +191,7 @@ class StreamPool:
     # -- inside --------------------------------------------------------------------------------
 
     def _new_listener(self) -> Listener:
-        return Listener(self._config, self.schedule, self._vocabulary, self._events)
+        return Listener(self._config, self.schedule, self._vocabulary, self.events)
 
     def _seat(self, slot: int) -> _Seat:
         seat = self._seats[slot] if 0 <= slot < self.capacity else None

@@ -99,6 +99,7 @@ class GestureStream:
     speaker: name or index of one of the bundle's speakers. seed: of the sampling.
     start `[n, 337]`: motion in the layout MOTION that the first window is shown as its seed in the
     place of the rest pose: the frames before frame 0, or for whole files frames 0 to n - 1.
+    events: counts faults; `events.notes` says what is worse than it should be (no voice detector).
     threads: of PyTorch, for the whole process; as suits model and kernel unless given, see
     `engine.threads`. Raises ConfigError for an unknown speaker and for less than one thread.
     """
@@ -131,7 +132,8 @@ class GestureStream:
         self._seed = seed
         self._watch: Watch = unwatched
         vocabulary = Vocabulary(config.vocabulary)
-        self._listener = Listener(config, self.schedule, vocabulary, events)
+        self.events = events or EventCounter()
+        self._listener = Listener(config, self.schedule, vocabulary, self.events)
         front = self._listener.front
         self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)

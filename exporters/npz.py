@@ -113,17 +113,11 @@ class NpzSink:
             if self.lost or self._refused:
                 self.lost, self.note = True, f"{self.path} lacks frames: the disk took no more"
             elif not len(clip):
-                self.note = f"no frame came: {self.path} was not written"
+                self._tell(f"no frame came: {self.path} was not written")
         except OSError as error:
             self._not_written(self._spool, error)
         # Last, so that a close that was interrupted can be repeated.
         self._spool = None
-
-    def discard(self) -> None:
-        """End without a clip: what was recorded is unwanted, an earlier target stays."""
-        if self._spool is not None:
-            self._spool.release()
-            self._spool = None
 
     def _flush(self, spool: Spool) -> None:
         try:

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio.source import AudioSource
+
 
 def babble(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np.float32]:
     """Syllables of gliding harmonics and noise with pauses between: like speech to a detector."""
@@ -33,3 +35,8 @@ def in_place(heard: NDArray[np.float32], hertz: float, rate: int = 16000) -> boo
     shift_s = np.angle(part) / (2 * np.pi * hertz)
     residue = heard[inner] - np.imag(part * turn)
     return bool(abs(shift_s) < 1.5e-4 and abs(abs(part) - 0.5) < 5e-3 and np.std(residue) < 2e-3)
+
+
+def joined(source: AudioSource) -> NDArray[np.float32]:
+    """All samples of a source."""
+    return np.concatenate([block.samples for block in source.blocks()])

@@ -34,7 +34,7 @@ LAYERS = (
     ("official", "decode_graph", "recall", "step"),
     ("step_graph",),
     ("recall_step",),
-    ("runner", "playout", "reader", "receivers", "listener", "batching"),
+    ("runner", "playout", "playout_delay", "reader", "receivers", "listener", "batching"),
     ("cadence", "stream"),
     ("live", "pool"),
     ("pool_session",),

@@ -13,6 +13,10 @@ from engine.errors import ShapeError
 from engine.events import BAD_SAMPLE, EventCounter
 
 NO_TIME = math.nan
+_BAD_SAMPLES = (
+    "the sound has samples that are no numbers (NaN or infinite); silence takes their place: "
+    "check how it was recorded or converted"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class PcmBlock:
 def to_float(samples: ArrayLike, events: EventCounter | None = None) -> NDArray[np.float32]:
     """Samples `[S]` (floating point in -1..1, or int16) as finite float32 `[S]`.
 
-    NaN and infinite samples become silence and are counted in `events` as BAD_SAMPLE.
+    NaN and infinite samples become silence, are counted in `events` as BAD_SAMPLE and noted.
     Raises ShapeError for more than one dimension and for any other number type.
     """
     array = np.asarray(samples)
@@ -51,4 +55,5 @@ def to_float(samples: ArrayLike, events: EventCounter | None = None) -> NDArray[
         return clean
     if events is not None:
         events.count(BAD_SAMPLE, int(clean.size - np.count_nonzero(finite)))
+        events.note(_BAD_SAMPLES)
     return np.where(finite, clean, np.float32(0))

@@ -5,12 +5,14 @@ PortAudio away from under it. Knows nothing of what is recorded or played.
 """
 
 import atexit
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakSet
 
 from engine.errors import AudioDeviceError
 
+_CUT_NAME: Final = 31
 _STREAMS: Final[WeakSet[Any]] = WeakSet()
 _STUCK: Final[list[Any]] = []  # kept from being collected
 
@@ -31,20 +33,54 @@ class InputDevice:
 
 
 def list_devices() -> list[InputDevice]:
-    """The microphones there are, possibly none. Raises AudioDeviceError without PortAudio."""
+    """The microphones there are, possibly none. Raises AudioDeviceError where they are unknown."""
+    return [device for device in _all_devices() if device.channels > 0]
+
+
+def _all_devices() -> list[InputDevice]:
+    """Every device, with 0 channels where it only plays."""
     sound = portaudio()
-    default = sound.default.device[0]
+    # PortAudio and its drivers fail in many ways: also by names that cannot be decoded.
+    try:
+        default = sound.default.device[0]
+        return [
+            InputDevice(
+                index,
+                " ".join(str(device["name"]).split()),
+                int(device["max_input_channels"]),
+                int(device["default_samplerate"]),
+                index == default,
+            )
+            for index, device in enumerate(_queried(sound))
+        ]
+    except Exception as error:
+        raise AudioDeviceError(
+            f"the sound system cannot list its devices ({_in_a_line(error)}); check its settings, "
+            "or use --wav FILE or --stdin"
+        ) from error
+
+
+def _queried(sound: Any) -> Sequence[Mapping[str, Any]]:
+    """What PortAudio says about every device; a byte that is no UTF-8 in a name is replaced."""
+    try:
+        return list(sound.query_devices())
+    except UnicodeDecodeError:
+        library = getattr(sound, "_lib", None)
+        if library is None:
+            raise
+    infos = [library.Pa_GetDeviceInfo(index) for index in range(library.Pa_GetDeviceCount())]
     return [
-        InputDevice(
-            index,
-            str(device["name"]),
-            int(device["max_input_channels"]),
-            int(device["default_samplerate"]),
-            index == default,
-        )
-        for index, device in enumerate(sound.query_devices())
-        if device["max_input_channels"] > 0
+        {
+            "name": sound._ffi.string(info.name).decode(errors="replace"),
+            "max_input_channels": info.maxInputChannels,
+            "default_samplerate": info.defaultSampleRate,
+        }
+        for info in infos
     ]
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def opened(stream: Any) -> Any:
@@ -65,12 +101,20 @@ def give_up(stream: Any) -> None:
 def rescan() -> None:
     """Look for devices that came or went: PortAudio keeps the list it made when it began.
 
-    Beginning anew would end every stream, so nothing is done while one is open.
+    Beginning anew would end every stream, so nothing is done while one is open. Raises
+    AudioDeviceError where PortAudio does not begin.
     """
-    if not _STUCK and all(stream.closed for stream in _STREAMS):
-        sound = portaudio()
-        sound._terminate()
+    if _STUCK or not all(stream.closed for stream in _STREAMS):
+        return
+    sound = portaudio()
+    try:
+        if getattr(sound, "_initialized", 1):
+            sound._terminate()
         sound._initialize()
+    except Exception as error:
+        raise AudioDeviceError(
+            f"the sound system does not start ({_in_a_line(error)}); check its settings"
+        ) from error
 
 
 def portaudio() -> Any:
@@ -86,15 +130,21 @@ def portaudio() -> Any:
             "sounddevice found no PortAudio library; on Debian or Ubuntu run: "
             f"apt install libportaudio2 ({error})"
         ) from error
+    except Exception as error:
+        raise AudioDeviceError(
+            f"the sound system does not start ({_in_a_line(error)}); check its settings, or use "
+            "--wav FILE or --stdin"
+        ) from error
     return sounddevice
 
 
 def find_device(wanted: int | str | None) -> InputDevice:
-    """The default (None), an index, or the first whose name contains the text.
+    """The default (None), an index, or the one whose name is or contains the text.
 
     Raises AudioDeviceError with the list of what there is.
     """
-    devices = list_devices()
+    everything = _all_devices()
+    devices = [device for device in everything if device.channels > 0]
     if not devices:
         raise AudioDeviceError(
             "this machine has no microphone that the sound system knows; plug one in and check the "
@@ -102,12 +152,41 @@ def find_device(wanted: int | str | None) -> InputDevice:
         )
     if wanted is None:
         return next((device for device in devices if device.default), devices[0])
-    if isinstance(wanted, int) or wanted.isdigit():
-        found = [device for device in devices if device.index == int(wanted)]
+    index = _index(wanted)
+    if index is not None:
+        found = [device for device in devices if device.index == index]
     else:
-        exact = [device for device in devices if device.name.lower() == wanted.lower()]
-        found = exact or [d for d in devices if wanted.lower() in d.name.lower()]
-    if not found:
-        listing = "\n".join(map(str, devices))
-        raise AudioDeviceError(f"no microphone {wanted!r}; choose one of these:\n{listing}")
-    return found[0]
+        exact = [device for device in devices if device.name.lower() == str(wanted).lower()]
+        found = exact or [d for d in devices if str(wanted).lower() in d.name.lower()]
+    if found and _are_one(found):
+        return found[0]
+    if found:
+        raise AudioDeviceError(
+            f"several microphones match {wanted!r}: {_listed(found)}; give more of the name, or "
+            "the number"
+        )
+    silent = next((device.name for device in everything if device.index == index), None)
+    which = (
+        f"no microphone {wanted!r}" if silent is None else f"device {index} ({silent}) has no input"
+    )
+    raise AudioDeviceError(f"{which}; choose one of these: {_listed(devices)}")
+
+
+def _index(wanted: int | str) -> int | None:
+    """The number that is meant, None for a name."""
+    try:
+        return int(wanted)
+    except ValueError:
+        return None
+
+
+def _are_one(found: list[InputDevice]) -> bool:
+    """Whether all are one device, which Windows lists once for each of its sound systems.
+
+    The oldest of these cuts names at 31 characters.
+    """
+    return len({device.name[:_CUT_NAME] for device in found}) == 1
+
+
+def _listed(devices: list[InputDevice]) -> str:
+    return ", ".join(f"{device.index} ({device.name})" for device in devices)

@@ -23,9 +23,9 @@ _STEP_S: Final = 0.01
 _PERIOD: Final = 1000  # steps between two fresh detectors
 _WARM_UP: Final = 300  # steps a fresh detector hears before it decides
 _RATES: Final = (8000, 16000, 32000, 48000)  # what the detector accepts
-_MISSING: Final = (
-    "webrtcvad is missing: the voice gate listens to loudness only and will take noise for "
-    "speech; run: pip install webrtcvad-wheels"
+_LOUDNESS_ONLY: Final = (
+    "the voice gate uses loudness only and will take noise for speech; run: "
+    "pip install webrtcvad-wheels"
 )
 
 
@@ -38,7 +38,7 @@ class Detector(Protocol):
 
 
 class WebRtcDetector:
-    """WebRTC's detector. Raises ImportError where the package is missing."""
+    """WebRTC's detector. Raises whatever its package raises where that is missing or broken."""
 
     def __init__(self, sample_rate: int, mode: int) -> None:
         import webrtcvad
@@ -190,8 +190,14 @@ class VoiceGate:
             self._detector(step)
 
     def _new_detector(self) -> Detector:
+        if self.note:
+            return EnergyDetector()
         try:
             return WebRtcDetector(self.clock.sample_rate, self._mode)
-        except ImportError:
-            self.note = _MISSING
-            return EnergyDetector()
+        except ModuleNotFoundError as error:
+            missing = "missing" if error.name == "webrtcvad" else f"broken ({error})"
+            self.note = f"webrtcvad is {missing}: {_LOUDNESS_ONLY}"
+        # An old release fails with what pkg_resources raises, a frozen program with other kinds.
+        except Exception as error:
+            self.note = f"webrtcvad is broken ({type(error).__name__}: {error}): {_LOUDNESS_ONLY}"
+        return EnergyDetector()

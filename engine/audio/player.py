@@ -18,37 +18,49 @@ from engine.statistics import Timings
 
 RATE: Final = 16000
 _KEPT: Final = 10 * RATE
+_RATES: Final = (RATE, 48000, 44100, 96000, 32000)
 _SLACK: Final = RATE // 50  # 20 ms out of step is heard: jump there, and not before
 
 
 class Player:
     """Plays samples handed to `take` on the default loudspeaker.
 
-    heard_s: gives the monotonic time at which a sample was recorded. Raises AudioDeviceError where
-    there is no loudspeaker.
+    heard_s: gives the monotonic time at which a sample was recorded. delay_s: gives the seconds
+    from then until its pose is shown. Raises AudioDeviceError where there is no loudspeaker.
     """
 
-    def __init__(self, heard_s: Callable[[int], float], delay_s: float) -> None:
+    def __init__(self, heard_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
         self._heard_s, self._delay_s = heard_s, delay_s
         self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
         self._end = 0
-        self._position: int | None = None
+        self._position: float | None = None
+        self._rate = RATE  # of the loudspeaker
         self._lock = Lock()
         self._offsets = Timings()
         self._stream = self._open()
 
     def _open(self) -> Any:
+        """A running stream at the first rate and number of channels that are not refused."""
         sound = portaudio()
-        try:
-            stream = sound.OutputStream(
-                samplerate=RATE, channels=1, dtype="float32", callback=self._fill
-            )
-            stream.start()
-        except (sound.PortAudioError, ValueError) as error:
-            raise AudioDeviceError(
-                f"no loudspeaker could be opened ({error}); connect one or leave out --play"
-            ) from error
-        return opened(stream)
+        refused: Exception | None = None
+        for self._rate in _RATES:
+            for channels in (1, 2):
+                # Drivers raise more than PortAudioError; whatever it is, the next may do.
+                try:
+                    stream = sound.OutputStream(
+                        samplerate=self._rate,
+                        channels=channels,
+                        dtype="float32",
+                        callback=self._fill,
+                    )
+                    stream.start()
+                    return opened(stream)
+                except Exception as error:
+                    refused = refused or error
+        raise AudioDeviceError(
+            f"no loudspeaker could be opened ({refused}; tried {', '.join(map(str, _RATES))} Hz); "
+            "connect one or leave out --play"
+        )
 
     def take(self, first: int, samples: NDArray[np.float32]) -> None:
         """Sound from sample `first` on."""
@@ -74,14 +86,24 @@ class Player:
                 self._position = wanted
             start = self._position
             self._offsets.add((start - wanted) * -1000 / RATE)
-            index = np.arange(start, start + frames)
-            known = (index >= max(0, self._end - _KEPT)) & (index < self._end)
-            out[:, 0] = np.where(known, self._ring[index % _KEPT], 0.0)
-            self._position = start + frames
+            step = RATE / self._rate
+            at = np.asarray(start + np.arange(frames + 1) * step, np.float64)
+            out[:] = self._between(at[:-1])[:, None]
+            self._position = float(at[-1])
+
+    def _between(self, at: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The sound at places between samples, where it is known."""
+        first = np.floor(at).astype(np.int64)
+        part = (at - first).astype(np.float32)
+        return self._known(first) * (1 - part) + self._known(first + 1) * part
+
+    def _known(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        known = (index >= max(0, self._end - _KEPT)) & (index < self._end)
+        return np.where(known, self._ring[index % _KEPT], np.float32(0))
 
     def _wanted(self, sounding_s: float) -> int:
         """The sample whose pose is shown at `sounding_s`."""
         origin_s = self._heard_s(0)
         if origin_s != origin_s:  # the stream has not begun
             return -RATE
-        return int((sounding_s - origin_s - self._delay_s) * RATE)
+        return int((sounding_s - origin_s - self._delay_s()) * RATE)

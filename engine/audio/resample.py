@@ -15,8 +15,8 @@ from engine.audio.block import to_float
 from engine.errors import ConfigError
 from engine.events import EventCounter
 
-_LEAST_RATE: Final = 1000
-_MOST_RATE: Final = 768000
+LEAST_RATE: Final = 1000
+MOST_RATE: Final = 768000
 _PROBE_STEP_S: Final = 0.01
 
 
@@ -47,9 +47,9 @@ class Resampler:
         events: EventCounter | None = None,
     ) -> None:
         for rate in (in_rate, out_rate):
-            if not _LEAST_RATE <= rate <= _MOST_RATE:
+            if not LEAST_RATE <= rate <= MOST_RATE:
                 raise ConfigError(
-                    f"expected a sample rate of {_LEAST_RATE}..{_MOST_RATE} Hz, got {rate}; "
+                    f"expected a sample rate of {LEAST_RATE}..{MOST_RATE} Hz, got {rate}; "
                     "speech is usually 16000, 24000, 44100 or 48000"
                 )
         self.in_rate, self.out_rate = in_rate, out_rate

@@ -9,7 +9,6 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any, BinaryIO, Final, Protocol
@@ -21,14 +20,16 @@ from engine.audio.block import PcmBlock
 from engine.audio.device import InputDevice as InputDevice
 from engine.audio.device import find_device, give_up, opened, portaudio, rescan
 from engine.audio.device import list_devices as list_devices
-from engine.audio.resample import Quality, Resampler
+from engine.audio.mix import Downmix
+from engine.audio.resample import Resampler
+from engine.audio.sound_file import RATE as RATE
+from engine.audio.sound_file import WavSource as WavSource
 from engine.errors import AudioDeviceError, AudioError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
 
-RATE: Final = 16000
 _READ_BYTES: Final = 1 << 16
-_READ_FRAMES: Final = 8192
 _POLL_S: Final = 0.1  # how soon a source notices that it was closed
+_STOPPED_S: Final = 0.5  # a wait of 0.1 s that took so long
 _SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
 _REOPEN_S: Final = 1.0
 _MIC_BLOCK_S: Final = 0.010
@@ -36,6 +37,15 @@ _QUEUED_BLOCKS: Final = 500  # 5 s: more means that nobody reads
 _STUCK_S: Final = 2.0  # PortAudio starts a sound device much sooner, or never
 _CLOSE_S: Final = 0.1
 _MOST_AGE_S: Final = 0.5  # an older capture time is a driver's mistake
+_MIC_RATES: Final = (48000, 44100, 32000, 16000, 96000, 24000, 22050, 11025, 8000, 192000)
+_MOST_CHANNELS: Final = 8  # a device that offers more is no microphone but a mixer in software
+_CONTAINERS: Final = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b"caff")
+
+
+_WANTED: Final = (
+    "expected 16-bit little-endian mono PCM, for example: "
+    "ffmpeg -i in.mp3 -f s16le -ac 1 -ar 16000 - | emage-live --stdin"
+)
 
 
 class AudioSource(Protocol):
@@ -58,97 +68,29 @@ class AudioSource(Protocol):
         ...
 
 
-class WavSource:
-    """Any file soundfile reads, mixed to mono, read from disk as it is used.
-
-    block: samples a block at 16 kHz; the last one may be shorter.
-    Raises AudioError where the file is missing, empty or not audio.
-    """
-
-    sample_rate = RATE
-    paced = False
-    delay_s = 0.0
-
-    def __init__(
-        self, path: str | Path, block: int = 160, events: EventCounter | None = None
-    ) -> None:
-        if block < 1:
-            raise AudioError(f"a block holds at least one sample, got {block}")
-        self._path = Path(path)
-        self._block = block
-        self._events = events
-        self._closed = Event()
-        with self._open() as file:
-            self.duration_s = file.frames / file.samplerate
-
-    def blocks(self) -> Iterator[PcmBlock]:
-        """The whole file from its beginning, in blocks of `block` samples without a time."""
-        rest = np.zeros(0, np.float32)
-        for samples in self._converted():
-            rest = np.concatenate([rest, samples])
-            whole = rest.size // self._block * self._block
-            for start in range(0, whole, self._block):
-                if self._closed.is_set():
-                    return
-                yield PcmBlock(rest[start : start + self._block])
-            rest = rest[whole:]
-        if rest.size and not self._closed.is_set():
-            yield PcmBlock(rest)
-
-    def close(self) -> None:
-        """End `blocks` at its next block."""
-        self._closed.set()
-
-    def _converted(self) -> Iterator[NDArray[np.float32]]:
-        with self._open() as file:
-            resampler = Resampler(file.samplerate, RATE, quality=Quality.FILE, events=self._events)
-            while not self._closed.is_set():
-                sound = file.read(_READ_FRAMES, dtype="float32", always_2d=True)
-                if not len(sound):
-                    yield resampler.flush()
-                    return
-                yield resampler.feed(sound.mean(axis=1))
-
-    def _open(self) -> Any:
-        import soundfile
-
-        if not self._path.is_file():
-            raise AudioError(f"no audio file at {self._path}; check the path")
-        if not self._path.stat().st_size:
-            raise AudioError(f"{self._path} is empty (0 bytes); expected a wav, flac or ogg file")
-        try:
-            file = soundfile.SoundFile(self._path)
-        except (soundfile.SoundFileError, TypeError, OSError) as error:
-            raise AudioError(
-                f"{self._path} is not audio that can be read ({error}); convert it first, "
-                f"for example: ffmpeg -i {self._path.name} out.wav"
-            ) from error
-        if not file.frames:
-            file.close()
-            raise AudioError(f"{self._path} holds no sound (0 samples); record it again")
-        return file
-
-
 class StdinSource:
     """16-bit little-endian mono PCM at `rate` from a pipe; bytes are given on as they arrive.
 
-    `stream` must have a file descriptor. A block's time is when its bytes were read. A byte left
-    over at the end is counted as BAD_SAMPLE. Raises AudioError where there is no descriptor and
-    ConfigError for an impossible rate. Where the system cannot wait for a pipe and a clock at
-    once (Windows), `close` takes effect with the next bytes.
+    `stream` must have a file descriptor, None stands for a closed one. A block's time is when its
+    bytes were read. A byte left over at the end is counted as BAD_SAMPLE. Raises AudioError where
+    there is no descriptor, or a terminal, and ConfigError for an impossible rate; `blocks` raises
+    AudioError where nothing can be read or nothing comes. Where the system cannot wait for a pipe
+    and a clock at once (Windows), `close` takes effect with the next bytes.
     """
 
     sample_rate = RATE
     paced = False
 
-    def __init__(self, stream: BinaryIO, rate: int, events: EventCounter) -> None:
+    def __init__(self, stream: BinaryIO | None, rate: int, events: EventCounter) -> None:
         try:
-            self._descriptor = stream.fileno()
-        except (OSError, ValueError, AttributeError) as error:
-            raise AudioError(
-                "standard input is closed or not a pipe; expected 16-bit little-endian mono PCM, "
-                "for example: ffmpeg -i in.mp3 -f s16le -ac 1 -ar 16000 - | emage-live --stdin"
-            ) from error
+            self._descriptor = -1 if stream is None else stream.fileno()
+            terminal = os.isatty(self._descriptor)
+        except (OSError, ValueError, AttributeError):
+            self._descriptor = -1
+        if self._descriptor < 0:
+            raise AudioError(f"standard input is closed or not a pipe; {_WANTED}")
+        if terminal:
+            raise AudioError(f"standard input is a terminal; {_WANTED}")
         self._stream = stream  # keeps the descriptor open
         self._resampler = Resampler(rate, RATE, events=events)
         self._events = events
@@ -161,9 +103,12 @@ class StdinSource:
 
     def blocks(self) -> Iterator[PcmBlock]:
         """One block for every read that completed a sample, then the resampler's rest."""
-        odd = b""
+        odd, bytes_read = b"", 0
         while (data := self._read()) is not None:
             heard = time.monotonic()
+            if not bytes_read:
+                self._look_at(data)
+            bytes_read += len(data)
             data = odd + data
             whole = len(data) // 2 * 2
             odd = data[whole:]
@@ -174,6 +119,12 @@ class StdinSource:
             return
         if odd:
             self._events.count(BAD_SAMPLE)
+            self._events.note(
+                "standard input ended in the middle of a sample, so one byte was left out; "
+                "is it 16-bit PCM?"
+            )
+        if bytes_read < 2:
+            raise AudioError(f"standard input ended before any sound came; {_WANTED}")
         rest = self._resampler.flush()
         if rest.size:
             yield PcmBlock(rest, time.monotonic())
@@ -185,9 +136,22 @@ class StdinSource:
     def _read(self) -> bytes | None:
         """What has arrived, waiting for it; None at the end or when closed."""
         while not self._closed.is_set():
-            if self._ready():
-                return os.read(self._descriptor, _READ_BYTES) or None
+            try:
+                if self._ready():
+                    return os.read(self._descriptor, _READ_BYTES) or None
+            except OSError as error:
+                raise AudioError(
+                    f"standard input cannot be read ({error.strerror}); {_WANTED}"
+                ) from error
         return None
+
+    def _look_at(self, data: bytes) -> None:
+        """Note it when the first bytes are those of a sound file, not of raw sound."""
+        if data.startswith(_CONTAINERS):
+            self._events.note(
+                "standard input begins like a sound file, not like raw 16-bit PCM, and may become "
+                "noise; to play a file use --wav FILE, or --wav /dev/stdin"
+            )
 
     def _ready(self) -> bool:
         if not hasattr(select, "poll"):
@@ -198,11 +162,11 @@ class StdinSource:
 
 
 class MicSource:
-    """A microphone at its own rate, resampled to 16 kHz.
+    """A microphone at the first rate it takes, its own if possible, mixed to mono at 16 kHz.
 
     device: None for the default, an index, or part of a name. It is opened at once, so that a
-    wrong one raises AudioDeviceError here; one that goes away later is counted as LOST_DEVICE and
-    reopened every second until `close`. No silence is put in the place of what was lost.
+    wrong one raises AudioDeviceError here; one that goes away later is counted as LOST_DEVICE,
+    noted, and reopened every second until `close`. No silence is put in the place of what was lost.
     """
 
     sample_rate = RATE
@@ -229,13 +193,18 @@ class MicSource:
             if not self._closed.is_set():
                 self._start()
             while not self._closed.is_set():
+                looked = time.monotonic()
                 try:
                     samples, heard = self._queue.get(timeout=_POLL_S)
                 except Empty:
+                    if time.monotonic() - looked > _STOPPED_S:
+                        self._last = time.monotonic()  # this process was stopped, not the device
                     self._watch()
                     continue
                 self._last = time.monotonic()
-                mono = self._resampler.feed(samples)
+                if samples.shape[1] != self._channels:
+                    continue  # of the stream before the device was lost
+                mono = self._resampler.feed(self._mix.feed(samples))
                 if mono.size:
                     yield PcmBlock(mono, heard - self._resampler.held_s)
         finally:
@@ -248,30 +217,42 @@ class MicSource:
             self._abandon()
 
     def _open(self) -> Any:
-        """An open, stopped stream; one channel, or all of them where one is refused."""
-        self._resampler = Resampler(self.device.rate, RATE, events=self._events)
+        """An open, stopped stream at the first rate and number of channels that are not refused."""
         self._started = False
         self._last = time.monotonic()
         refused: Exception | None = None
-        for channels in dict.fromkeys((1, self.device.channels)):
-            try:
-                stream = self._sound.InputStream(
-                    samplerate=self.device.rate,
-                    blocksize=round(self.device.rate * _MIC_BLOCK_S),
-                    device=self.device.index,
-                    channels=channels,
-                    dtype="float32",
-                    latency="low",
-                    callback=self._heard,
-                    finished_callback=self._finished.set,
-                )
-                return opened(stream)
-            except (self._sound.PortAudioError, ValueError) as error:
-                refused = error
+        rates = [rate for rate in dict.fromkeys((self.device.rate, *_MIC_RATES)) if rate > 0]
+        most = self.device.channels
+        wanted = most if most <= _MOST_CHANNELS else 2
+        for rate in rates:
+            for channels in dict.fromkeys((wanted, 1, most)):
+                # Drivers raise more than PortAudioError; whatever it is, the next may do.
+                try:
+                    return opened(self._opened_at(rate, channels))
+                except Exception as error:
+                    refused = refused or error
         raise AudioDeviceError(
-            f"microphone {self.device.index} ({self.device.name}) did not open: {refused}; close "
-            "other programs that use it, or choose another with --mic (see --list-devices)"
+            f"{self._named()} did not open: {refused}; tried {', '.join(map(str, rates))} Hz; "
+            "close other programs that use it, or choose another with --mic (see --list-devices)"
         )
+
+    def _opened_at(self, rate: int, channels: int) -> Any:
+        self._rate, self._channels = rate, channels
+        self._resampler = Resampler(rate, RATE, events=self._events)
+        self._mix = Downmix(rate, channels, self._events)
+        return self._sound.InputStream(
+            samplerate=rate,
+            blocksize=round(rate * _MIC_BLOCK_S),
+            device=self.device.index,
+            channels=channels,
+            dtype="float32",
+            latency="low",
+            callback=self._heard,
+            finished_callback=self._finished.set,
+        )
+
+    def _named(self) -> str:
+        return f"microphone {self.device.index} ({self.device.name})"
 
     def _start(self) -> None:
         self._finished.clear()
@@ -279,10 +260,10 @@ class MicSource:
         self._last = time.monotonic()
         try:
             done = _finish(self._stream.start, _STUCK_S, self._closed)
-        except self._sound.PortAudioError as error:
+        except Exception as error:
             raise AudioDeviceError(
-                f"microphone {self.device.index} ({self.device.name}) did not start: {error}; "
-                "choose another with --mic (see --list-devices)"
+                f"{self._named()} did not start: {error}; choose another with --mic (see "
+                "--list-devices)"
             ) from error
         if not done:
             stream, self._stream = self._stream, None
@@ -290,8 +271,8 @@ class MicSource:
             if self._closed.is_set():
                 return
             raise AudioDeviceError(
-                f"microphone {self.device.index} ({self.device.name}) did not start within "
-                f"{_STUCK_S:g} s; plug it in again, or choose another with --mic"
+                f"{self._named()} did not start within {_STUCK_S:g} s; plug it in again, or choose "
+                "another with --mic"
             )
 
     def _heard(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
@@ -299,14 +280,14 @@ class MicSource:
         now = time.monotonic()
         heard = now
         if times.inputBufferAdcTime > 0:
-            age = times.currentTime - times.inputBufferAdcTime - frames / self.device.rate
+            age = times.currentTime - times.inputBufferAdcTime - frames / self._rate
             if 0 <= age <= _MOST_AGE_S:
                 heard = now - age
         if self._queue.full():
             self._events.count(OVERRUN)
             with contextlib.suppress(Empty):
                 self._queue.get_nowait()
-        self._queue.put_nowait((sound.mean(axis=1), heard))
+        self._queue.put_nowait((sound.copy(), heard))
 
     def _watch(self) -> None:
         """Nothing came for a while: see whether the device is gone, and bring it back."""
@@ -314,6 +295,7 @@ class MicSource:
         if not self._finished.is_set() and silent_s < _SILENT_DEVICE_S:
             return
         self._events.count(LOST_DEVICE)
+        self._events.note(f"{self._named()} went away; it is tried again every second")
         self._abandon()
         while not self._closed.wait(_REOPEN_S):
             try:
@@ -330,8 +312,10 @@ class MicSource:
 
     def _abandon(self) -> None:
         stream, self._stream = self._stream, None
-        if stream is not None and not _finish(stream.close, _CLOSE_S, Event()):
-            give_up(stream)
+        # What a device that is gone raises when it is closed means nothing.
+        with contextlib.suppress(Exception):
+            if stream is not None and not _finish(stream.close, _CLOSE_S, Event()):
+                give_up(stream)
 
 
 def _finish(call: Callable[[], None], within_s: float, closed: Event) -> bool:

@@ -1,9 +1,12 @@
 """The compile kernel: torch.compile on the device that the model is on. Needs a C++ compiler.
 
-PyTorch keeps what it compiled in a folder, which it trusts. Here that folder is a temporary one for
+PyTorch keeps what it compiled in a folder, which it trusts. Here that folder is a temporary one of
 each process; its contents are kept as one checked file and unpacked before the next compilation.
 """
 
+import atexit
+import contextlib
+import functools
 import io
 import tarfile
 from pathlib import Path
@@ -32,13 +35,15 @@ class CompileBackend:
         path = None if kept is None else kept.with_name(f"{kept.name}.tar")
         run = _Compiled(graph)
         try:
-            with cache.scratch(settings.folder) as folder, compile_in(folder):
+            folder = _workplace(settings.folder)
+            with compile_in(folder):
                 known = _unpacked(path, folder)
+                before = _files(folder)
                 if not known:
                     settings.say(f"compiling {graph.name} ...")
                 run(graph.example)
                 if not known:
-                    settings.write(path, _packed(folder))
+                    settings.write(path, _packed(folder, _files(folder) - before))
         except Exception as error:  # PyTorch's compiler raises whatever its stages raise
             raise MissingBackendError(
                 f"torch.compile cannot compile {graph.name} here: {_reason(error)}"
@@ -46,13 +51,32 @@ class CompileBackend:
         return run
 
 
-def _packed(folder: Path) -> bytes:
-    """The files below a folder, as one archive."""
+@functools.cache
+def _workplace(folder: Path | None) -> Path:
+    """Where this process compiles; deleted when it ends.
+
+    One folder for all graphs: PyTorch's worker processes remember theirs, and its headers take
+    long to compile.
+    """
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(cache.scratch(folder))
+
+
+def _files(folder: Path) -> set[Path]:
+    return {
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in _LEFT_OUT
+    }
+
+
+def _packed(folder: Path, files: set[Path]) -> bytes:
+    """Files below a folder, as one archive."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
-        for path in sorted(folder.iterdir()):
-            if path.name not in _LEFT_OUT:
-                archive.add(path, path.name)
+        for path in sorted(files):
+            archive.add(path, path.relative_to(folder).as_posix())
     return file.getvalue()
 
 

@@ -14,7 +14,7 @@ _LONGEST_LINE: Final = 1 << 20
 
 
 class JsonLineDecoder:
-    """Bytes in, words out. A line that cannot be read is counted as REJECTED_MESSAGE.
+    """Bytes in, words out. A line that cannot be read is counted as REJECTED_MESSAGE and noted.
 
     A line of more than one mebibyte is rejected without being kept.
     """
@@ -23,6 +23,7 @@ class JsonLineDecoder:
         self._events = events
         self._rest = b""
         self._skipping = False
+        self._noted = False
 
     def feed(self, data: bytes) -> list[TimedWord]:
         """The words of the lines that are now complete."""
@@ -45,10 +46,14 @@ class JsonLineDecoder:
         skipped, self._skipping = self._skipping, False
         if not skipped and not line.strip():
             return []
+        reason = f"it is longer than {_LONGEST_LINE} bytes"
         if not skipped and len(line) <= _LONGEST_LINE:
             try:
                 return parse_json_line(line)
-            except TranscriptError:
-                pass
+            except TranscriptError as error:
+                reason = str(error)
         self._events.count(REJECTED_MESSAGE)
+        if not self._noted:
+            self._events.note(f"a line of words was left out, perhaps more will be: {reason}")
+        self._noted = True
         return []

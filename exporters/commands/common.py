@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.official import load_model
 from engine.schedule import Schedule
@@ -13,6 +14,11 @@ from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
 from exporters.commands.terminal import complain as complain
 from exporters.commands.terminal import guarded as guarded
 from exporters.commands.terminal import say as say
+
+
+def told_events() -> EventCounter:
+    """A counter whose notes reach the user: each is a line `note: ...`, at once."""
+    return EventCounter(lambda text: say(f"note: {text}"))
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from exporters.commands.common import (
     load_for_use,
     say,
     speaker_of,
+    told_events,
 )
 from exporters.commands.control import SessionControl
 from exporters.commands.kernels import spared
@@ -33,12 +34,12 @@ from exporters.commands.memory import give_back_memory
 from exporters.commands.options import (
     CommandParser,
     address,
-    number_in,
     origin,
     run_command,
     whole,
 )
 from exporters.commands.priority import go_first
+from exporters.commands.quiet import QuietSound
 from exporters.commands.steps import add_kernel_option, ready_networks
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
@@ -122,13 +123,10 @@ def _devices() -> int:
 def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSource, str]:
     """The source and the option that named it."""
     if options.mic is not None:
-        number = number_in(options.mic)
-        wanted = (options.mic or None) if number is None else number
-        return MicSource(wanted, events), "--mic"
+        return MicSource(options.mic or None, events), "--mic"
     if options.stdin:
-        # None where the program was started with it closed, which StdinSource refuses.
-        stream: Any = getattr(sys.stdin, "buffer", None)
-        return StdinSource(stream, options.rate, events), "--stdin"
+        stdin = getattr(sys.stdin, "buffer", None)  # None where it is closed
+        return StdinSource(stdin, options.rate, events), "--stdin"
     if options.wav is not None:
         return WavSource(options.wav, events=events), "--wav"
     if options.demo:
@@ -169,8 +167,10 @@ class DemoSource:
 
 def _live(options: argparse.Namespace, stopping: Stopping) -> int:
     _check(options)
-    events = EventCounter()
+    events = told_events()
     with ExitStack() as stack:
+        if options.mic is not None or options.play:
+            stack.enter_context(QuietSound())
         source, source_name = _source(options, events)
         stack.callback(source.close)
         stream, name = _stream(options, events)
@@ -279,7 +279,8 @@ def _player(
     if not options.play:
         return None
     # A frame is shown when its last sample is due; the middle of its sound belongs with it.
-    player = Player(session.heard_s, session.delay_s + 0.5 / session.output.frame_rate)
+    half_s = 0.5 / session.output.frame_rate
+    player = Player(session.heard_s, lambda: session.delay_s + half_s)
     stack.callback(player.close)
     hooks.taps.append(player.take)
     return player

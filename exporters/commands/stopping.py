@@ -151,8 +151,10 @@ def stoppable() -> Iterator[Stopping]:
         stopping.restore()
 
 
-def run_command(command: Callable[[], int]) -> int:
-    """The exit status of `command`, for the whole life of a process; 0 where a signal ended it."""
+def run_command(command: Callable[[], int], stopped: int = 0) -> int:
+    """The exit status of `command`, for the whole life of a process; `stopped` where a signal ended
+    it before somebody took over.
+    """
     stopping = Stopping()
     status = 0
     try:
@@ -166,4 +168,4 @@ def run_command(command: Callable[[], int]) -> int:
     except BaseException:
         if not stopping.raised:  # an import that is interrupted may raise something else
             raise
-    return 0 if stopping.raised else status
+    return stopped if stopping.raised else status

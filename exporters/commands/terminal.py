@@ -4,6 +4,7 @@ The only writer to standard output and standard error of the command lines. Text
 cannot show is escaped; an output that is closed, full or no longer read ends no work.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -86,9 +87,14 @@ def guarded(run: Callable[..., int], *arguments: object, debug: bool = False) ->
     nobody reads it any more.
     """
     output = Output(sys.stdout)
-    with redirect_stdout(output):
-        status = _status(run, arguments, debug)
-        output.flush()
+    try:
+        with redirect_stdout(output):
+            status = _status(run, arguments, debug)
+            output.flush()
+    finally:
+        # A session that was prepared and did not start leaves its objects frozen; libraries report
+        # objects that were not freed at exit.
+        gc.unfreeze()
     if isinstance(output.problem, OSError) and not isinstance(output.problem, BrokenPipeError):
         complain(f"error: standard output cannot be written ({output.problem}); it is incomplete")
         status = status or EXIT_ERROR

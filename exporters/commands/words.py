@@ -29,7 +29,7 @@ class WordSource:
         events: EventCounter,
         failed: Callable[[BaseException, str], None] | None = None,
     ) -> None:
-        self._path, self._take, self._failed = path, take, failed
+        self._path, self._take, self._events, self._failed = path, take, events, failed
         self._decoder = JsonLineDecoder(events)
         self._stopped = Event()
         self._thread: Thread | None = None
@@ -43,11 +43,21 @@ class WordSource:
             raise TranscriptError(
                 f"cannot read words from {self._path}: {error.strerror}; check the path"
             ) from error
+        if stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise TranscriptError(
+                f"cannot read words from {self._path}: it is a folder or a device; expected a "
+                "TextGrid, TSV or JSON lines file, or a named pipe"
+            )
         if not stat.S_ISFIFO(mode) and self._path.suffix.lower() not in _JSON_SUFFIXES:
             self._take(read_words(self._path))
             return
-        # Without O_NONBLOCK, opening a pipe would wait until somebody writes.
-        self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            # Without O_NONBLOCK, opening a pipe would wait until somebody writes.
+            self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            raise TranscriptError(
+                f"cannot read words from {self._path}: {error.strerror}; check its permissions"
+            ) from error
         self._read()
         self._thread = Thread(target=self._follow, name="words", daemon=True)
         self._thread.start()
@@ -76,6 +86,10 @@ class WordSource:
             try:
                 data = os.read(self._file, 1 << 16)
             except BlockingIOError:
+                return
+            except OSError as error:
+                self._events.note(f"no more words come from {self._path}: {error.strerror}")
+                self._stopped.set()
                 return
             if not data:
                 return

@@ -20,9 +20,10 @@ from bench.gesture_features import (
     pooled,
     save_encoder,
 )
-from engine.errors import ConfigError
+from engine.errors import BundleError, ConfigError
 from engine.skeleton import SMPLX_55
 from tests.material import waving
+from tests.official import write_pointer
 from training.sources.resample import resampled
 
 NOTES = EncoderNotes("nothing", "none", 0, 0, 1.0)
@@ -121,3 +122,10 @@ def test_other_files_are_refused(tmp_path: Path):
     for name in ("cut", "other", "missing"):
         with pytest.raises(ConfigError, match=rf"{name}\.safetensors"):
             load_encoder(tmp_path / f"{name}.safetensors")
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
+    write_pointer(path)
+    with pytest.raises(BundleError, match=r"encoder\.safetensors is a pointer of Git LFS"):
+        load_encoder(path)

@@ -39,3 +39,15 @@ def test_threads_lose_no_count() -> None:
     for thread in threads:
         thread.join()
     assert events.snapshot()[OVERRUN] == 8000
+
+
+def test_a_note_is_told_once() -> None:
+    told: list[str] = []
+    events = EventCounter(told.append)
+    for text in ("no detector", "cut", "no detector"):
+        events.note(text)
+    assert told == ["no detector", "cut"]
+    assert events.notes == ("no detector", "cut")
+    quiet = EventCounter()
+    quiet.note("cut")
+    assert quiet.notes == ("cut",)

@@ -1,9 +1,12 @@
 """What waits for a hop; the laws of hearing are tried on the whole stream in test_stream.py."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from engine.errors import AudioError, ConfigError
+from engine.events import EventCounter
 from engine.listener import Listener, speaker_index, until
 from engine.pose import FrameFlag, PoseChunk
 from engine.schedule import Schedule, published_audio_schedule, published_text_schedule
@@ -121,3 +124,12 @@ def test_speakers_by_name_and_number() -> None:
     assert speaker_index(["anna", "ben"], 0) == 0
     with pytest.raises(ConfigError, match=r"unknown speaker 'eve'; this bundle has 0 \(anna\), 1"):
         speaker_index(["anna", "ben"], "eve")
+
+
+def test_listeners_without_a_voice_detector_note_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    events = EventCounter()
+    for _ in range(2):
+        Listener(tiny_config(), SCHEDULE, Vocabulary(WORDS), events)
+    assert len(events.notes) == 1
+    assert "pip install webrtcvad-wheels" in events.notes[0]

@@ -3,14 +3,14 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
-from engine.errors import AudioError
+from engine.errors import AudioError, GestureError, SessionError
 from engine.events import EventCounter
 from engine.host_time import HostTime
 from engine.kernels.base import WindowInputs, WindowOutputs
@@ -79,10 +79,14 @@ class SlowKernel(EagerKernel):
         return super().__call__(inputs)
 
 
-def session_of(source, *, kernel=None, **options) -> tuple[LiveSession, Recorder, EventCounter]:
+def session_of(
+    source, *, kernel=None, sinks=(), **options
+) -> tuple[LiveSession, Recorder, EventCounter]:
     recorder, events = Recorder(), EventCounter()
     stream = GestureStream(BUNDLE, kernel=kernel, events=events)
-    session = LiveSession(stream, source, [recorder], events=events, bundle_name="tiny", **options)
+    session = LiveSession(
+        stream, source, [*sinks, recorder], events=events, bundle_name="tiny", **options
+    )
     return session, recorder, events
 
 
@@ -257,5 +261,202 @@ def test_a_source_that_fails_ends_the_session_and_keeps_what_was_made() -> None:
     session, recorder, _ = session_of(Failing(babble(5.0)))
     with pytest.raises(AudioError, match="cable"):
         session.run()
-    assert len(recorder.frames) >= 25
+    assert [f.index for f in recorder.frames] == list(range(30))
     assert recorder.closed >= 1
+
+
+UNFORESEEN = [ValueError("odd"), MemoryError(), SystemExit(3), KeyboardInterrupt()]
+
+
+class Raising(Listed):
+    """A source that raises `error` after a second."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(babble(5.0))
+        self.error = error
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, block in enumerate(super().blocks()):
+            if number == 100:
+                raise self.error
+            yield block
+
+
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_source_may_raise_anything_in_its_thread(error: BaseException) -> None:
+    session, recorder, _ = session_of(Raising(error))
+    with pytest.raises(SessionError, match=f"the sound source .*{type(error).__name__}"):
+        session.run()
+    assert [f.index for f in recorder.frames] == list(range(30))
+    assert recorder.closed == 1
+    assert session.summary().frames == 30
+
+
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_source_may_raise_anything_at_full_speed(error: BaseException) -> None:
+    """In the caller's own thread an interruption stays what it is."""
+    session, recorder, _ = session_of(Raising(error), realtime=False)
+    wanted = SessionError if isinstance(error, Exception) else type(error)
+    with pytest.raises(wanted):
+        session.run()
+    assert [f.index for f in recorder.frames] == list(range(30))
+    assert recorder.closed == 1
+
+
+class Bad(Recorder):
+    """A receiver that raises from its tenth frame on."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def send(self, frame: PoseFrame) -> None:
+        if frame.index >= 10:
+            raise self.error
+        super().send(frame)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_receiver_may_raise_anything(error: BaseException, realtime: bool) -> None:
+    bad = Bad(error)
+    session, recorder, _ = session_of(Listed(babble(20.0)), sinks=[bad], realtime=realtime)
+    with pytest.raises(SessionError, match=f"receiver Bad .*{type(error).__name__}"):
+        session.run()
+    assert [f.index for f in bad.frames] == list(range(10))
+    assert 11 <= len(recorder.frames) < 300
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+    assert (bad.closed, recorder.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_a_receiver_whose_disk_is_full_leaves_the_session_alone(realtime: bool) -> None:
+    lines: list[str] = []
+    bad, hooks = Bad(OSError(28, "No space left on device")), SessionHooks(notes=[lines.append])
+    session, recorder, events = session_of(
+        Listed(babble(1.0)), sinks=[bad], realtime=realtime, hooks=hooks
+    )
+    session.run()
+    assert len(recorder.frames) == 30
+    assert events.snapshot()["lost_device"] == 1
+    assert len(lines) == 1
+    assert "No space left" in lines[0]
+
+
+def raising(error: BaseException, calls: int) -> Callable[..., None]:
+    """A hook that raises at its call number `calls`."""
+    counted = iter(range(10**9))
+
+    def hook(*_: object) -> None:
+        if next(counted) == calls:
+            raise error
+
+    return hook
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError()])
+@pytest.mark.parametrize(
+    ("name", "calls", "realtime"),
+    [("taps", 50, True), ("taps", 50, False), ("stats", 1, True), ("words", 0, True)],
+)
+def test_a_hook_may_raise_anything(
+    error: BaseException, name: str, calls: int, realtime: bool
+) -> None:
+    hooks = SessionHooks()
+    getattr(hooks, name).append(raising(error, calls))
+    session, recorder, _ = session_of(Listed(babble(20.0)), realtime=realtime, hooks=hooks)
+    session.push_words([TimedWord("hello", 0.1, 0.5)])
+    with pytest.raises(SessionError, match=type(error).__name__):
+        session.run()
+    complete = BUNDLE.config.clock.frames_complete(round(session.summary().audio_s * 16000))
+    assert [f.index for f in recorder.frames] == list(range(complete))
+    assert recorder.closed == 1
+
+
+class BrokenKernel(EagerKernel):
+    """Fails at its call number `calls` and never works again."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(BUNDLE.gesture)
+        self.left = calls
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        self.left -= 1
+        if self.left < 0:
+            raise MemoryError
+        return super().__call__(inputs)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_computing_may_fail(realtime: bool) -> None:
+    session, recorder, _ = session_of(
+        Listed(babble(20.0)), kernel=BrokenKernel(30), realtime=realtime
+    )
+    with pytest.raises(SessionError, match="MemoryError"):
+        session.run()
+    assert 10 < len(recorder.frames) < 100
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+    assert recorder.closed == 1
+
+
+def test_a_failure_that_is_told_from_outside_ends_the_session() -> None:
+    session, recorder, _ = session_of(Listed(babble(30.0)))
+    threading.Timer(0.3, lambda: session.fail(ValueError("odd"), "reading words")).start()
+    with pytest.raises(GestureError, match="reading words failed unexpectedly"):
+        session.run()
+    assert recorder.closed == 1
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_after_a_stop_every_frame_of_the_sound_that_was_heard_is_there(realtime: bool) -> None:
+    session, recorder, _ = session_of(Listed(babble(60.0)), realtime=realtime)
+    recorder.send = stopping_at(20, session, recorder)  # type: ignore[method-assign]
+    session.run()
+    complete = BUNDLE.config.clock.frames_complete(round(session.summary().audio_s * 16000))
+    assert [f.index for f in recorder.frames] == list(range(complete))
+    assert 20 < complete < 600
+
+
+def stopping_at(
+    index: int, session: LiveSession, recorder: Recorder
+) -> Callable[[PoseFrame], None]:
+    def send(frame: PoseFrame) -> None:
+        recorder.frames.append(frame)
+        if frame.index == index:
+            session.stop()
+
+    return send
+
+
+class Jumping(HostTime):
+    """Real time that jumps ahead, as it does for a process that was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 600.0])
+def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> None:
+    host, lines = Jumping(), []
+    session, recorder, events = session_of(
+        Listed(babble(2.0)), host=host, hooks=SessionHooks(notes=[lines.append])
+    )
+
+    def send(frame: PoseFrame) -> None:
+        recorder.frames.append(frame)
+        if frame.index == 20:
+            host.ahead = seconds
+
+    recorder.send = send  # type: ignore[method-assign]
+    summary = session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert summary.audio_s == 2.0
+    counts = events.snapshot()
+    assert counts["pause"] >= 1
+    assert counts["underrun"] == counts["overrun"] == 0
+    assert lines[0].startswith("the process was stopped for ")
+    assert session.heard_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)

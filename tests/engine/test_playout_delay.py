@@ -10,7 +10,8 @@ def run(delay: PlayoutDelay, lags: list[float]) -> list[float]:
     values = []
     for lag in lags:
         delay.observe(lag)
-        values.append(delay.advance(FRAME_S))
+        delay.advance(FRAME_S)
+        values.append(delay.value_s)
     return values
 
 
@@ -30,7 +31,7 @@ def test_a_rare_stall_is_not_waited_for(stalls: int) -> None:
 
 
 def test_the_delay_shrinks_to_what_is_needed_and_slowly() -> None:
-    delay = PlayoutDelay(0.020, 0.1)
+    delay = PlayoutDelay(0.0, 0.020, 0.1)
     values = run(delay, [0.006] * 600)
     assert values[50] == 0.020
     assert values[-1] == pytest.approx(0.010)
@@ -38,7 +39,7 @@ def test_the_delay_shrinks_to_what_is_needed_and_slowly() -> None:
 
 
 def test_the_delay_grows_within_a_second_when_the_machine_becomes_slow() -> None:
-    delay = PlayoutDelay(0.010, 0.1)
+    delay = PlayoutDelay(0.0, 0.010, 0.1)
     run(delay, [0.006] * 300)
     values = run(delay, [0.030] * 30)
     assert values[-1] >= 0.034
@@ -46,11 +47,15 @@ def test_the_delay_grows_within_a_second_when_the_machine_becomes_slow() -> None
 
 
 def test_a_model_slower_than_real_time_is_not_waited_for() -> None:
-    delay = PlayoutDelay(0.010, 0.040)
+    delay = PlayoutDelay(0.0, 0.010, 0.040)
     assert run(delay, [1.0] * 200)[-1] == pytest.approx(0.040)
 
 
 def test_old_lags_are_forgotten() -> None:
-    delay = PlayoutDelay(0.010, 0.1)
+    delay = PlayoutDelay(0.0, 0.010, 0.1)
     run(delay, [0.050] * 100)
     assert run(delay, [0.006] * 3000)[-1] == pytest.approx(0.010)
+
+
+def test_the_algorithmic_latency_always_counts() -> None:
+    assert PlayoutDelay(0.033, 0.020, 0.1).total_s == pytest.approx(0.053)

@@ -6,8 +6,8 @@ from threading import Event
 import numpy as np
 import pytest
 
-from engine.errors import ConfigError
-from engine.events import LATE_FRAME, UNDERRUN, EventCounter
+from engine.errors import ConfigError, SessionError
+from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.host_time import HostTime
 from engine.pool import StreamPool
 from engine.pool_session import Guest, PoolSession
@@ -130,3 +130,44 @@ def test_a_guest_who_left_gets_nothing_more_and_makes_room() -> None:
     assert not first.over.is_set()
     with pytest.raises(ConfigError, match="unknown speaker 'eve'"):
         room.session.join(Event().set, speaker="eve")  # type: ignore[arg-type]
+
+
+def test_a_guest_that_fails_leaves_the_others_alone() -> None:
+    room = Room()
+
+    def broken(_chunk: PoseChunk) -> None:
+        raise ValueError("the socket is gone")
+
+    healthy, failing = room.join(0), room.session.join(broken)
+    wrong = room.join(2)
+    for guest in (healthy, failing):
+        room.session.feed_audio(guest, babble(0.5))
+    room.session.feed_audio(wrong, np.zeros((2, 160), np.float32))
+    room.session.finish(healthy)
+    room.turn()
+    assert healthy.over.is_set()
+    assert healthy.error is None
+    assert isinstance(failing.error, ValueError)
+    assert failing.over.is_set()
+    assert wrong.over.is_set()
+    assert wrong.error is not None
+    assert sum(map(len, room.chunks[0])) == 15
+    assert room.events.snapshot()[LOST_DEVICE] == 2
+
+
+def test_a_pool_that_fails_ends_every_wait_and_is_told() -> None:
+    pool = StreamPool(BUNDLE, 2)
+    session = PoolSession(pool, events=EventCounter())
+
+    def broken(_slots: object) -> dict[int, PoseChunk]:
+        raise MemoryError
+
+    pool.step = pool.skip = broken  # type: ignore[method-assign, assignment]
+    session.start()
+    guest = session.join(lambda _chunk: None)
+    session.feed_audio(guest, babble(0.5))
+    assert guest.over.wait(PATIENCE_S)
+    assert isinstance(guest.error, MemoryError)
+    for call in (session.stop, lambda: session.feed_audio(guest, babble(0.1))):
+        with pytest.raises(SessionError, match="MemoryError"):
+            call()

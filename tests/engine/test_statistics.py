@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from engine.statistics import Stage, StageTimings, Summary, Timings, percentiles, unwatched
+from engine.statistics import Figures, Stage, StageTimings, Summary, Timings, percentiles, unwatched
 
 
 def test_percentiles_of_known_values() -> None:
@@ -78,3 +78,20 @@ def test_the_summary_of_a_session_without_a_frame_is_still_json() -> None:
     written = json.loads(json.dumps(Summary("first").as_json(), allow_nan=False))
     assert written["audio_to_pose_ms"] is None
     assert written["terms"]["compute_ms"] is None
+
+
+def test_figures_of_a_session() -> None:
+    times = iter([10.0, 11.0, 12.0])
+    figures = Figures(lambda: next(times))
+    figures.computed(0.5, hop=True)
+    figures.computed(0.25, hop=False)
+    for heard_s in (9.9, 10.8, 11.9):
+        figures.frames += 1
+        figures.due(0.001)
+        figures.handed_over(heard_s)
+    assert figures.stats()["audio_to_pose_ms"]["max"] == 200.0
+    summary = figures.summary("tiny", 1.5, 30)
+    assert (summary.frames, summary.fps_out, summary.rtf) == (3, 1.0, 0.5)
+    assert summary.compute_ms == {"p50": 500.0, "p95": 500.0, "p99": 500.0, "max": 500.0}
+    assert summary.jitter_ms["max"] == 1.0
+    assert Figures(lambda: 0.0).summary("tiny", 0.0, 30).fps_out == 30.0

@@ -1,6 +1,7 @@
 """The five laws on the whole stream, and what the stream promises beside them."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
@@ -316,3 +317,9 @@ def test_a_stream_may_start_from_a_given_motion(files: bool) -> None:
     np.testing.assert_array_equal(shown[at : at + 4], start)
     with pytest.raises(ShapeError, match=r"a start is motion \[1\.\.\d+, 337\]"):
         GestureStream(bundle, schedule=schedule, start=start[:, :330])
+
+
+def test_what_is_worse_than_it_should_be_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    stream = GestureStream(tiny_bundle())
+    assert "pip install webrtcvad-wheels" in stream.events.notes[0]

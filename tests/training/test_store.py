@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.errors import ConfigError
+from engine.errors import BundleError, ConfigError
+from tests.official import write_pointer
 from training.store import load_config, load_weights, save_module
 
 
@@ -48,3 +49,14 @@ def test_a_configuration_of_something_else_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"width": 4, "height": 2}')
     with pytest.raises(ConfigError, match="height"):
         load_config(tmp_path, Sizes)
+
+
+def test_damaged_weights_and_pointers_are_named(tmp_path):
+    save_module(tmp_path, Sizes(4), _net())
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(BundleError, match=r"model\.safetensors cannot be read"):
+        load_weights(tmp_path, _net())
+    write_pointer(path)
+    with pytest.raises(BundleError, match=r"model\.safetensors is a pointer of Git LFS"):
+        load_weights(tmp_path, _net())

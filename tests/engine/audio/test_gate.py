@@ -91,6 +91,32 @@ def test_without_webrtcvad_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert "pip install webrtcvad-wheels" in VoiceGate(CLOCK).note
 
 
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("import pkg_resources_of_old", "No module named 'pkg_resources_of_old'"),
+        (
+            "class DistributionNotFound(Exception): pass\nraise DistributionNotFound('x')",
+            "NotFound",
+        ),
+        ("raise OSError('undefined symbol')", "OSError: undefined symbol"),
+        ("", "has no attribute 'Vad'"),
+    ],
+)
+def test_a_broken_webrtcvad_gives_way_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, reason: str
+) -> None:
+    (tmp_path / "webrtcvad.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "webrtcvad", raising=False)
+    gate = VoiceGate(CLOCK)
+    assert "webrtcvad is broken" in gate.note
+    assert reason in gate.note
+    assert "pip install webrtcvad-wheels" in gate.note
+    assert gate.feed(babble(1.0)).any()
+    monkeypatch.delitem(sys.modules, "webrtcvad", raising=False)
+
+
 @pytest.mark.vad
 def test_with_webrtcvad_there_is_no_note() -> None:
     assert VoiceGate(CLOCK).note == ""

@@ -1,6 +1,6 @@
 import os
+import sys
 import threading
-import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,131 +11,13 @@ import soundfile
 from bench.sound_card import VirtualSoundCard
 from engine.audio import source as source_module
 from engine.audio.source import (
-    AudioSource,
     MicSource,
     PcmBlock,
     StdinSource,
-    WavSource,
 )
 from engine.errors import AudioDeviceError, AudioError, ConfigError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
-from tests.sounds import babble, in_place, sine
-
-
-def joined(source: AudioSource) -> np.ndarray:
-    return np.concatenate([block.samples for block in source.blocks()])
-
-
-# --- files
-
-
-@pytest.mark.parametrize(
-    ("suffix", "subtype", "rate", "channels", "tolerance"),
-    [
-        ("wav", "PCM_16", 16000, 1, 1e-4),
-        ("wav", "PCM_U8", 16000, 1, 1e-2),
-        ("wav", "PCM_24", 48000, 2, 2e-3),
-        ("wav", "FLOAT", 96000, 2, 2e-3),
-        ("flac", "PCM_16", 44100, 1, 2e-3),
-        ("ogg", "VORBIS", 22050, 1, 5e-2),
-    ],
-)
-def test_files_of_all_kinds(
-    tmp_path: Path, suffix: str, subtype: str, rate: int, channels: int, tolerance: float
-) -> None:
-    path = tmp_path / f"sound.{suffix}"
-    sound = sine(440, 1.0, rate)
-    soundfile.write(path, np.stack([sound] * channels, axis=1), rate, subtype=subtype)
-    source = WavSource(path)
-    assert source.duration_s == pytest.approx(1.0)
-    blocks = list(source.blocks())
-    assert all(len(block.samples) == 160 and np.isnan(block.captured_at) for block in blocks)
-    heard = np.concatenate([block.samples for block in blocks])
-    assert len(heard) == 16000
-    np.testing.assert_allclose(heard[800:-800], sine(440, 1.0, 16000)[800:-800], atol=tolerance)
-
-
-def test_stereo_is_mixed(tmp_path: Path) -> None:
-    path = tmp_path / "two.wav"
-    left, right = babble(0.2), babble(0.2, seed=1)
-    soundfile.write(path, np.stack([left, right], axis=1), 16000, subtype="FLOAT")
-    np.testing.assert_allclose(joined(WavSource(path)), (left + right) / 2, atol=1e-6)
-
-
-def test_the_block_size_changes_nothing_but_the_blocks(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
-    soundfile.write(path, babble(0.5, 44100), 44100)
-    expected = joined(WavSource(path))
-    for size in (1, 533, 100_000):
-        source = WavSource(path, block=size)
-        assert max(len(block.samples) for block in source.blocks()) == min(size, len(expected))
-        np.testing.assert_array_equal(joined(source), expected)
-
-
-def test_bad_samples_in_a_file_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / "nan.wav"
-    sound = np.zeros(1000, np.float32)
-    sound[3:5] = np.nan
-    soundfile.write(path, sound, 16000, subtype="FLOAT")
-    events = EventCounter()
-    assert not joined(WavSource(path, events=events)).any()
-    assert events.snapshot()[BAD_SAMPLE] == 2
-
-
-def write_empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def write_text(path: Path) -> None:
-    path.write_text("this is a letter, not a sound\n" * 20)
-
-
-def write_no_samples(path: Path) -> None:
-    soundfile.write(path, np.zeros(0), 16000)
-
-
-@pytest.mark.parametrize(
-    ("write", "message"),
-    [
-        (lambda path: None, "no audio file at"),
-        (Path.mkdir, "no audio file at"),
-        (write_empty, "0 bytes"),
-        (write_text, "not audio that can be read"),
-        (write_no_samples, "holds no sound"),
-    ],
-)
-def test_what_is_no_sound_is_refused_at_once(
-    tmp_path: Path, write: Callable[[Path], None], message: str
-) -> None:
-    path = tmp_path / "speech.wav"
-    write(path)
-    with pytest.raises(AudioError, match=message):
-        WavSource(path)
-
-
-def test_closing_ends_a_file_in_the_middle(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
-    soundfile.write(path, babble(1.0), 16000)
-    source = WavSource(path)
-    blocks = source.blocks()
-    next(blocks)
-    source.close()
-    source.close()
-    assert list(blocks) == []
-
-
-def test_a_long_file_stays_on_disk(tmp_path: Path) -> None:
-    path = tmp_path / "long.wav"
-    soundfile.write(path, np.zeros(16000 * 300, np.int16), 16000)
-    tracemalloc.start()
-    try:
-        for _ in WavSource(path, block=1600).blocks():
-            pass
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2_000_000  # the whole of it would be 19 MB
-
+from tests.sounds import in_place, joined, sine
 
 # --- pipes
 
@@ -170,6 +52,7 @@ def test_an_odd_byte_at_the_end_is_counted(pipe: tuple[StdinSource, int, EventCo
     os.close(write)
     assert joined(source).tolist() == [1 / 32768]
     assert events.snapshot()[BAD_SAMPLE] == 1
+    assert "in the middle of a sample" in events.notes[0]
 
 
 def test_closing_ends_a_waiting_pipe(pipe: tuple[StdinSource, int, EventCounter]) -> None:
@@ -205,6 +88,53 @@ def test_a_pipe_that_is_none_or_an_impossible_rate(tmp_path: Path) -> None:
         StdinSource(stream, 16000, EventCounter())
 
 
+def test_a_closed_standard_input() -> None:
+    with pytest.raises(AudioError, match=r"closed or not a pipe.*\| emage-live --stdin"):
+        StdinSource(None, 16000, EventCounter())
+
+
+@pytest.mark.posix
+def test_a_terminal_as_standard_input() -> None:
+    controller, terminal = os.openpty()
+    stream = os.fdopen(terminal, "rb", buffering=0)
+    with stream, pytest.raises(AudioError, match="is a terminal"):
+        StdinSource(stream, 16000, EventCounter())
+    os.close(controller)
+
+
+@pytest.mark.parametrize("data", [b"", b"\1"])
+def test_a_pipe_that_ends_before_any_sound(
+    pipe: tuple[StdinSource, int, EventCounter], data: bytes
+) -> None:
+    source, write, _ = pipe
+    os.write(write, data)
+    os.close(write)
+    with pytest.raises(AudioError, match="ended before any sound came"):
+        list(source.blocks())
+
+
+@pytest.mark.posix
+def test_standard_input_that_cannot_be_read(tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb") as stream:
+        source = StdinSource(stream, 16000, EventCounter())
+        with pytest.raises(AudioError, match="cannot be read"):
+            list(source.blocks())
+
+
+@pytest.mark.parametrize(
+    ("data", "noted"),
+    [(b"RIFF\0\0", True), (b"OggS", True), (b"fLaC\0\0", True), (b"\0\0RIFF", False)],
+)
+def test_a_sound_file_instead_of_raw_sound_is_noted(
+    pipe: tuple[StdinSource, int, EventCounter], data: bytes, noted: bool
+) -> None:
+    source, write, events = pipe
+    os.write(write, data)
+    os.close(write)
+    assert len(joined(source)) == len(data) // 2
+    assert any("--wav /dev/stdin" in note for note in events.notes) == noted
+
+
 # --- microphones
 
 
@@ -221,6 +151,87 @@ def until(blocks: Iterator[PcmBlock], wanted: Callable[[PcmBlock], bool]) -> Pcm
 
 def is_loud(block: PcmBlock) -> bool:
     return float(np.abs(block.samples).max()) > 0.2
+
+
+class PortAudio:
+    """Stands in for sounddevice: a device that takes some formats only. `sent` is what it hears."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(
+        self, formats: list[tuple[int, int]], sent: np.ndarray, failure: Exception | None = None
+    ) -> None:
+        self.default = type("Default", (), {"device": (0, 0)})
+        self.tried: list[tuple[int, int]] = []
+        self._formats, self._sent, self._failure = formats, sent, failure
+
+    def query_devices(self) -> list[dict[str, object]]:
+        channels = max(channels for _, channels in self._formats)
+        return [{"name": "Mic", "max_input_channels": channels, "default_samplerate": 44100.0}]
+
+    def InputStream(self, samplerate, channels, blocksize, callback, **_):  # noqa: N802
+        self.tried.append((samplerate, channels))
+        if (samplerate, channels) not in self._formats:
+            raise self.PortAudioError("Invalid sample rate [PaErrorCode -9997]")
+        times = type("Times", (), {"inputBufferAdcTime": 0.0, "currentTime": 0.0})
+
+        def start(_: object) -> None:
+            if self._failure is not None:
+                raise self._failure
+            for at in range(0, len(self._sent), blocksize):
+                piece = self._sent[at : at + blocksize]
+                callback(piece, len(piece), times, None)
+
+        return type("Stream", (), {"start": start, "close": lambda self: None, "closed": True})()
+
+
+def heard_by(portaudio: PortAudio, monkeypatch: pytest.MonkeyPatch, seconds: float) -> np.ndarray:
+    """What a microphone gives until that much has come."""
+    monkeypatch.setitem(sys.modules, "sounddevice", portaudio)
+    source = MicSource(None, EventCounter())
+    found: list[np.ndarray] = []
+    for block in source.blocks():
+        found.append(block.samples)
+        if sum(map(len, found)) >= seconds * 16000:
+            source.close()
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("rate", [48000, 32000, 16000, 8000, 96000])
+def test_every_rate_is_tried(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
+    sound = sine(440, 1.0, rate)
+    portaudio = PortAudio([(rate, 1)], sound[:, None])
+    found = heard_by(portaudio, monkeypatch, 0.9)
+    assert in_place(found[:12000], 440)
+    assert portaudio.tried[0] == (44100, 1)
+
+
+def test_a_device_that_opens_at_no_rate_says_what_was_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", PortAudio([(12345, 1)], np.zeros((0, 1))))
+    with pytest.raises(AudioDeviceError, match=r"Invalid sample rate.*tried 44100, 48000, 32000"):
+        MicSource(None, EventCounter())
+
+
+@pytest.mark.parametrize("second", [-1.0, 0.0])
+def test_all_channels_of_a_microphone_are_heard(
+    monkeypatch: pytest.MonkeyPatch, second: float
+) -> None:
+    sound = sine(440, 1.0, 44100)
+    portaudio = PortAudio([(44100, 2), (44100, 1)], np.stack([sound, second * sound], 1))
+    found = heard_by(portaudio, monkeypatch, 0.9)
+    assert np.abs(found[2000:12000]).max() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("failure", [OSError("cannot set hw params"), RuntimeError("gone")])
+def test_whatever_a_start_raises_ends_the_source(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    portaudio = PortAudio([(44100, 1)], np.zeros((0, 1)), failure)
+    with pytest.raises(AudioDeviceError, match=r"microphone 0 \(Mic\) did not start: "):
+        heard_by(portaudio, monkeypatch, 1)
 
 
 @pytest.mark.audio_device
@@ -282,6 +293,7 @@ def test_a_lost_microphone_is_counted_and_comes_back(sound_card: VirtualSoundCar
         source.close()
     assert list(blocks) == []
     assert events.snapshot()[LOST_DEVICE] == 1
+    assert [note for note in events.notes if "went away" in note] == list(events.notes)
 
 
 @pytest.mark.audio_device

@@ -12,7 +12,7 @@ import torch
 
 from bench.edge import Recording
 from bench.official import TEXT_FILES, write_random_audio_layout, write_random_text_layout
-from engine.audio.front import build_front, sliding_maximum
+from bench.parity import published_rhythm, render_text
 from engine.bundle import Bundle
 from engine.decoder import PoseDecoder
 from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
@@ -23,7 +23,7 @@ from engine.pose import PoseChunk, concatenate
 from engine.rotation import exp, inverse, log, multiply
 from engine.schedule import Schedule
 from engine.skeleton import BodyPart
-from engine.stream import GestureStream, build_runner
+from engine.stream import GestureStream
 from exporters.commands import render
 from tests import official
 from tests.official import SIZES, WORDS
@@ -197,43 +197,15 @@ def test_nearly_right_is_far_off(case: Case, wrong: str) -> None:
 # -- text and audio, 2024 ------------------------------------------------------------------------
 
 
-def rhythm_of(audio: np.ndarray, onsets: np.ndarray) -> np.ndarray:
-    """Entries `[S, 2]` as the published program makes them, with its onsets."""
-    amplitude = sliding_maximum(np.abs(audio), 1024)
-    entries = np.zeros((len(audio), 2), np.float32)
-    entries[: len(amplitude), 0] = amplitude
-    entries[len(amplitude) :, 0] = amplitude[-1]
-    entries[onsets, 1] = 1.0
-    return entries
-
-
-def rendered_text(
-    model: Bundle, entries: np.ndarray, words: np.ndarray, speaker: int
-) -> tuple[PoseChunk, list[torch.Tensor]]:
-    """Poses of whole windows `[64, then 60 more each]`, and what each window was shown."""
-    config = model.config
-    front = build_front(config.front_end, config.features, config.clock, truncated=True)
-    kernel = Recording(EagerKernel(lean(model.gesture)))
-    runner = build_runner(model, config.offline, kernel, front)
-    state, window, hop = runner.fresh([0]), config.offline.window, config.offline.hop
-    taken = 0
-    for begin in range(0, len(words) - window + 1, hop):
-        end = front.end(begin + window)
-        given = words[None, begin : begin + window]
-        runner.step(state, entries[None, taken:end], given, torch.tensor([speaker]))
-        taken = end
-    return concatenate(runner.finish(state)), [inputs.motion for inputs in kernel.inputs]
-
-
 @REFERENCE
 def test_a_file_of_three_windows_has_the_published_poses() -> None:
     file = np.load(PARITY / "text_2024_file.npz")
-    entries = rhythm_of(file["audio"], file["onset_samples"])
+    entries = published_rhythm(file["audio"], file["onset_samples"])
     model = load_model(PARITY / "emage_2024")
-    poses, _ = rendered_text(model, entries, file["word"], int(file["speaker_id"]))
-    assert len(poses) == len(file["trans"]) == 184
+    poses = render_text(model, entries, file["word"], int(file["speaker_id"]))
+    assert len(poses.places) == len(file["trans"]) == 184
     assert angles(poses.rotations, file["poses"]).max() < CLOSE
-    assert np.abs(poses.translation - file["trans"]).max() < CLOSE
+    assert np.abs(poses.places - file["trans"]).max() < CLOSE
     assert np.abs(poses.face - file["expressions"]).max() < CLOSE
 
 
@@ -241,9 +213,11 @@ def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path
     """By the second opinion: positions integrated from its own channels, and its own height."""
     write_random_text_layout(tmp_path, WORDS, **{**SIZES, "window": 64})
     model = load_model(tmp_path)
-    sound = babble(4.2, seed=3)
+    entries = published_rhythm(babble(4.2, seed=3), [5, 80])
     words = np.random.default_rng(0).integers(0, 9, 124)
-    _, shown = rendered_text(model, rhythm_of(sound, np.array([5, 80])), words, 0)
+    kernel = Recording(EagerKernel(lean(model.gesture)))
+    render_text(model, entries, words, 0, kernel)
+    shown = [inputs.motion for inputs in kernel.inputs]
     assert len(shown) == 2
     state = torch.load(tmp_path / TEXT_FILES["lower"], weights_only=True)["model_state"]
     weights = torch.load(tmp_path / MODEL, weights_only=True)["model_state"]
@@ -252,7 +226,7 @@ def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path
     first[..., :330] = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(55)
     mask = torch.ones(1, 64, 337)
     mask[:, :4] = 0.0
-    audio = torch.from_numpy(rhythm_of(sound, np.array([5, 80]))[None, : 64 * 533])
+    audio = torch.from_numpy(entries[None, : 64 * 533])
     who = torch.zeros(1, dtype=torch.int64)
     _, scores = official.text_window(
         weights, audio, torch.from_numpy(words[None, :64]), who, first, mask

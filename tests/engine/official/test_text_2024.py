@@ -350,17 +350,18 @@ def test_the_reference_window(
     published: Bundle, reference: dict[str, Tensor], spared: bool
 ) -> None:
     """The scores of this network's self-attention exceed 40: rounding grows a thousandfold on its
-    way through the body's eight layers. Exact arithmetic lies 1.5e-3 from the recording of the
-    body, and the published program itself 1.5e-3 on another processor.
+    way through the body's eight layers. How near the recording is depends on the instructions of
+    the processor (2e-4 to 9e-3 were seen), for the published program too. The codes are the
+    recorded ones on all.
     """
     inputs = reference_inputs(reference)
     with torch.no_grad():
         outputs = (lean(published.gesture) if spared else published.gesture)(inputs)
     for p, part in enumerate(BodyPart):
         latents, scores = reference[f"window_rec_{part}"], reference[f"window_cls_{part}"]
-        near = CLOSE if part is BodyPart.FACE else AMPLIFIED
-        assert float((outputs.latents[p] - latents).abs().max()) < near
-        assert float((outputs.logits[p] - scores).abs().max()) < near
+        limit = CLOSE if part is BodyPart.FACE else AMPLIFIED
+        assert float((outputs.latents[p] - latents).abs().max()) < limit
+        assert float((outputs.logits[p] - scores).abs().max()) < limit
         assert torch.equal(outputs.logits[p].argmax(-1), scores.argmax(-1))
 
 

@@ -38,3 +38,12 @@ def test_an_endless_line_is_dropped_and_counted_once() -> None:
     assert len(decoder._rest) <= 1 << 20
     assert [word.text for word in decoder.feed(b"\n" + line("hello", 0))] == ["hello"]
     assert events.snapshot()[REJECTED_MESSAGE] == 1
+
+
+def test_the_first_line_that_cannot_be_used_is_noted() -> None:
+    events = EventCounter()
+    decoder = JsonLineDecoder(events)
+    decoder.feed(line("hello", 0) + b"0.1 0.2 word\n" + b"nonsense\n")
+    assert events.snapshot()[REJECTED_MESSAGE] == 2
+    assert len(events.notes) == 1
+    assert "0.1 0.2 word" in events.notes[0]

@@ -1,11 +1,37 @@
 """What the command lines share."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from exporters.commands.common import speaker_of
+from exporters.commands.common import speaker_of, told_events
 from tests.models import tiny_bundle
+
+_START = """
+import gc, sys
+from engine.audio.resample import Resampler
+from engine.errors import ExportError
+from exporters.commands.common import guarded
+
+def start():
+    held = [Resampler(48000, 16000)]
+    held.append(held)
+    gc.collect()
+    gc.freeze()  # as a session does that is prepared
+    raise ExportError("no port")
+
+sys.exit(guarded(start))
+"""
+
+
+def test_libraries_add_nothing_to_the_line_of_a_start_error(root: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", _START], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (2, "error: no port\n")
 
 
 @pytest.mark.parametrize(
@@ -17,3 +43,10 @@ def test_speakers_by_name_or_number(text: str, speaker: int | str) -> None:
     several = replace(bundle.config.gesture, speakers=3)
     config = replace(bundle.config, gesture=several, speakers=("calm", "1", "2"))
     assert speaker_of(text, replace(bundle, config=config)) == speaker
+
+
+def test_a_note_is_a_line_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    events = told_events()
+    events.note("channel 2 of 2 is silent")
+    events.note("channel 2 of 2 is silent")
+    assert capsys.readouterr().out == "note: channel 2 of 2 is silent\n"

@@ -1,10 +1,13 @@
 """emage-live from outside: its contract, its endings, and what it says to bad input."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,9 @@ import pytest
 import soundfile
 
 from bench.latency import measure
+from engine.audio.block import PcmBlock
 from engine.bundle import save_bundle
+from engine.clock import FrameClock
 from engine.pose import PoseFrame
 from exporters.commands import live
 from exporters.npz import read_npz
@@ -175,20 +180,168 @@ def next_frame(client: WebSocketClient) -> PoseFrame:
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_cleanly(model: Path, tmp_path: Path, name: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_end_cleanly(model: Path, tmp_path: Path, name: str) -> None:
+    """Three within a moment, as a shell and `timeout` send them together."""
     speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
     soundfile.write(speech, babble(60.0), 16000)
     process = started(model, "--wav", speech, "--out", out)
     with WebSocketClient(address(process)) as client:
         while next_frame(client).index < 20:
             pass
-        process.send_signal(name)
-        output, _ = process.communicate(timeout=10)
+        for _ in range(3):
+            process.send_signal(getattr(signal, name))
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     report = json.loads(output.strip().splitlines()[-1])
-    motion = read_npz(out)
-    assert len(motion) == report["frames"] >= 20
+    assert len(read_npz(out)) == report["frames"] >= 20
+    assert report["frames"] == FrameClock().frames_complete(round(report["audio_s"] * 16000))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.wav", "out.npz"]
+
+
+ENTRY = "import sys; from exporters.commands.start import live; sys.exit(live())"
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("module", ["numpy.linalg", "torch._C", "exporters.commands.live"])
+def test_a_signal_while_it_starts_leaves_nothing(
+    model: Path, tmp_path: Path, root: Path, module: str, name: str
+) -> None:
+    """Python tells each module that it has imported: so far it is when the signals come."""
+    command = [sys.executable, "-X", "importtime", "-c", ENTRY, "--demo", "--json"]
+    process = subprocess.Popen(
+        [*command, "--model", str(model), "--out", str(tmp_path / "out.npz")],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.split("|")[-1].strip() == module:
+            break
+    for _ in range(3):
+        process.send_signal(getattr(signal, name))
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert output == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+def test_signals_at_any_moment_leave_complete_files(
+    model: Path, tmp_path: Path, speed: str
+) -> None:
+    speech = tmp_path / "long.wav"
+    soundfile.write(speech, babble(60.0), 16000)
+    for run_number in range(3):
+        out = tmp_path / f"out{run_number}.npz"
+        process = started(model, "--wav", speech, "--out", out, "--speed", speed)
+        address(process)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            process.send_signal(getattr(signal, name))
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        frames = json.loads(output.strip().splitlines()[-1])["frames"]
+        assert (len(read_npz(out)) if out.is_file() else 0) == frames
+    assert not list(tmp_path.glob(".*"))
+
+
+class Broken:
+    """A source that raises what nobody foresaw after a second of sound."""
+
+    sample_rate = 16000
+    paced = False
+    delay_s = 0.0
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        yield PcmBlock(babble(1.0))
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt()])
+def test_a_session_that_fails_keeps_its_frames_and_says_so(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    speed: str,
+) -> None:
+    monkeypatch.setattr(live, "_source", lambda *_: (Broken(error), "--wav"))
+    out = tmp_path / "out.npz"
+    assert run("--model", model, "--out", out, "--speed", speed, "--json") == 2
+    output, errors = capsys.readouterr()
+    assert json.loads(output.strip().splitlines()[-1])["frames"] == len(read_npz(out)) == 30
+    assert errors.startswith("error: ")
+    assert type(error).__name__ in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.posix
+def test_a_file_is_recorded_by_one_process_and_survives_its_death(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
+    soundfile.write(speech, babble(60.0), 16000)
+    process = started(model, "--wav", speech, "--out", out)
+    with WebSocketClient(address(process)) as client:
+        while next_frame(client).index < 60:
+            pass
+        assert run("--demo", "--model", model, "--out", out, "--speed", "max") == 2
+        assert "another recording is being written" in capsys.readouterr().err
+        process.kill()
+        process.communicate(timeout=30)
+    assert not out.exists()
+    arguments = ("--demo", "--model", model, "--out", out, "--speed", "max", "--duration", "1")
+    assert run(*arguments) == 0
+    assert "note: recovered " in capsys.readouterr().out
+    assert len(read_npz(tmp_path / "out.recovered.npz")) >= 45
+    assert len(read_npz(out)) == 30
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("kind", ["--wav", "--stdin", "--ws"])
+def test_a_process_that_was_stopped_goes_on_from_then(
+    model: Path, tmp_path: Path, kind: str
+) -> None:
+    sound = babble(6.0)
+    soundfile.write(tmp_path / "speech.wav", sound, 16000)
+    source = {"--wav": ("--wav", tmp_path / "speech.wav"), "--stdin": ("--stdin",), "--ws": ()}
+    process = started(model, *source[kind], "--duration", "4")
+    if kind == "--stdin":
+        process.stdin.buffer.write((sound * 32767).astype("<i2").tobytes())  # type: ignore[union-attr]
+        process.stdin.buffer.close()  # type: ignore[union-attr]
+        process.stdin = None
+    with WebSocketClient(address(process)) as client:
+        if kind == "--ws":
+            client.send_audio(sound)
+        indices = [next_frame(client).index]
+        while indices[-1] < 40:
+            indices.append(next_frame(client).index)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)  # not to wait for something: this is the pause
+        process.send_signal(signal.SIGCONT)
+        while indices[-1] < 110:
+            indices.append(next_frame(client).index)
+        output, _ = process.communicate(timeout=30)
+    report = json.loads(output.strip().splitlines()[-1])
+    assert indices == list(range(indices[0], indices[-1] + 1)), "no gap, none twice"
+    assert report["frames"] == 120
+    assert report["events"]["pause"] == 1
+    assert "note: the process was stopped for " in output
 
 
 def test_pcm_on_standard_input_seen_from_outside(model: Path) -> None:
@@ -257,5 +410,96 @@ def test_odd_and_empty_pcm(model: Path) -> None:
     report = json.loads(done.stdout.strip().splitlines()[-1])
     assert (report["frames"], report["events"]["bad_sample"]) == (30, 1)
     done = subprocess.run(command, input=b"", capture_output=True, timeout=60)
-    assert json.loads(done.stdout.strip().splitlines()[-1])["frames"] == 0
-    assert done.returncode == 0
+    assert done.returncode == 2
+    assert b"ended before any sound came" in done.stderr
+
+
+# --- what is wrong with the sound reaches the user
+
+
+def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if line.startswith("note: ")]
+
+
+def test_a_missing_voice_detector_is_told_once(
+    model: Path, speech: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    assert run("--wav", speech, "--model", model, "--speed", "max") == 0
+    assert [line for line in notes(capsys) if "webrtcvad-wheels" in line] == [
+        "note: webrtcvad is missing: the voice gate uses loudness only and will take noise for "
+        "speech; run: pip install webrtcvad-wheels"
+    ]
+
+
+def test_what_was_mended_in_a_file_is_told_once(model: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "pipe.wav"
+    sound = babble(2.0)
+    sound[7] = np.nan
+    soundfile.write(path, np.stack([sound, -sound], 1), 16000, "FLOAT")
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    path.write_bytes(data[:at] + bytes(4) + data[at + 4 :])
+    assert run("--wav", path, "--model", model, "--speed", "max") == 0
+    told = [note for note in notes(capsys) if "webrtcvad" not in note]
+    assert len(told) == 3
+    assert "pipe.wav: its header does not say how long" in told[0]
+    assert "NaN" in told[1]
+    assert "cancel" in told[2]
+
+
+@pytest.mark.parametrize("speed", ["max", "realtime"])
+def test_a_damaged_file_is_one_error_after_its_sound(
+    model: Path, tmp_path: Path, capsys, speed: str
+) -> None:
+    path = tmp_path / "damaged.flac"
+    soundfile.write(path, babble(2.0), 16000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert run("--wav", path, "--model", model, "--speed", speed) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "damaged.flac is damaged" in error
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("shell", "status", "words"),
+    [
+        ('exec "$@" --stdin <&-', 2, "standard input is closed"),
+        ('exec "$@" --stdin </dev/null', 2, "ended before any sound came"),
+        ('cat speech.wav | "$@" --wav /dev/stdin --speed max', 0, ""),
+        ('exec "$@" --wav /dev/stdin <&-', 2, "no audio file at /dev/stdin"),
+        ('exec "$@" --wav . --speed max', 2, "it is a folder"),
+    ],
+)
+def test_standard_input_as_shells_give_it(
+    model: Path, speech: Path, root: Path, shell: str, status: int, words: str
+) -> None:
+    result = subprocess.run(
+        ["sh", "-c", shell, "sh", *COMMAND, "--model", str(model)],
+        cwd=speech.parent,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == status, result.stderr
+    assert result.stderr.count("\n") == (1 if status else 0)
+    assert words in result.stderr
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("rate", ["0", "-5", "10000000"])
+def test_a_rate_that_cannot_be(model: Path, root: Path, rate: str) -> None:
+    result = subprocess.run(
+        [*COMMAND, "--stdin", "--rate", rate, "--model", str(model)],
+        cwd=root,
+        input=b"",
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert b"expected a sample rate of 1000..768000 Hz, got " + rate.encode() in result.stderr

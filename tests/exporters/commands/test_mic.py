@@ -63,3 +63,20 @@ def test_without_any_device_it_says_what_to_do(model: Path, sound_card, capsys) 
     sound_card.stop()
     assert live.main(["--mic", "--model", str(model)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_microphone_that_goes_away_is_one_note_and_no_noise(model: Path, sound_card) -> None:
+    command = [sys.executable, "-m", "exporters.commands.live", "--mic", "--ws", "127.0.0.1:0"]
+    command += ["--model", str(model), "--duration", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if line.startswith("websocket:"))
+    with WebSocketClient(line.split()[1]) as client:
+        while not isinstance(client.receive(10), PoseFrame):
+            pass
+        sound_card.stop()
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output.count("went away; it is tried again every second") == 1
+    assert "'lost_device': 1" in output
+    assert errors == ""

@@ -67,3 +67,16 @@ def test_a_named_pipe_may_have_no_writer_yet(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError, match=r"nowhere\.tsv"):
         WordSource(tmp_path / "nowhere.tsv", Taken(), EventCounter()).start()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["words.jsonl", "/dev/zero", "/dev/null"])
+def test_folders_and_devices_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "words.jsonl").mkdir()
+    with pytest.raises(TranscriptError, match="a folder or a device"):
+        WordSource(tmp_path / name, Taken(), EventCounter()).start()
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match="cannot read words from"):
+        WordSource(tmp_path / ("a" * 300), Taken(), EventCounter()).start()

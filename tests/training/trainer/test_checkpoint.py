@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.errors import ConfigError, ExportError
+from engine.errors import BundleError, ConfigError, ExportError
+from tests.official import write_pointer
 from training.trainer.checkpoint import (
     CHECKPOINT,
     LOG,
@@ -125,3 +126,9 @@ def test_a_log_goes_on_without_steps_that_come_again(tmp_path):
 def test_a_torn_line_is_no_step(tmp_path):
     (tmp_path / LOG).write_text('{"step": 0, "loss": 1.0}\n{"step": 1, "loss": 2.0}')
     assert [row["step"] for row in read_log(tmp_path)] == [0]
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    write_pointer(tmp_path / CHECKPOINT)
+    with pytest.raises(BundleError, match=r"checkpoint\.pt is a pointer of Git LFS"):
+        load_checkpoint(tmp_path, CONFIG)

@@ -1,0 +1,175 @@
+"""Signals: one flag, no lock, and whoever takes over is told; by real signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from exporters.commands.stopping import FORCED, StopAsked, stoppable
+
+pytestmark = pytest.mark.posix
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+PATIENCE_S = 60.0
+
+
+def send(name: str, times: int = 1) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), getattr(signal, name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_before_somebody_takes_over_a_signal_ends_what_is_done(name: str) -> None:
+    reached: list[str] = []
+    with stoppable() as stopping:
+        reached.append("inside")
+        send(name, 3)
+        reached.append("after the signal")
+    assert reached == ["inside"]
+    assert stopping.raised
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_then_the_one_who_took_over_is_told_once(name: str) -> None:
+    calls: list[str] = []
+    told = threading.Event()
+
+    def stop() -> None:
+        calls.append("stop")
+        told.set()
+
+    with stoppable() as stopping:
+        stopping.tell(stop)
+        send(name, 3)
+        assert told.wait(PATIENCE_S)
+    assert calls == ["stop"]
+    assert not stopping.raised
+
+
+def test_what_swallowed_the_exception_does_not_swallow_the_wish() -> None:
+    reached: list[str] = []
+    with stoppable() as stopping:
+        try:
+            send("SIGTERM")
+        except StopAsked:
+            reached.append("swallowed")
+        with pytest.raises(StopAsked):
+            stopping.check()
+        stopping.tell(lambda: reached.append("told"))
+        reached.append("went on")
+    assert reached == ["swallowed"]
+
+
+def test_the_handlers_are_given_back() -> None:
+    before = [signal.getsignal(getattr(signal, name)) for name in NAMES]
+    with stoppable(), stoppable() as inner:
+        inner.check()
+    assert [signal.getsignal(getattr(signal, name)) for name in NAMES] == before
+
+
+def test_in_another_thread_nothing_is_taken_over() -> None:
+    done: list[bool] = []
+
+    def run() -> None:
+        with stoppable() as stopping:
+            stopping.tell(lambda: None)
+            done.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert done == [True]
+
+
+def program(body: str, root: Path, stopped: int = 0, **options: object) -> "subprocess.Popen[str]":
+    """A process that runs `command` for its life; it prints `ready` where it may be stopped."""
+    code = f"import sys, time\nfrom exporters.commands import stopping\n{body}\n"
+    code += f"sys.exit(stopping.run_command(command, {stopped}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, errors
+
+
+WAITING = """
+def command():
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+WRAPPING = """
+def command():
+    print("ready", flush=True)
+    try:
+        time.sleep(600)
+    except BaseException as error:
+        raise ImportError("something was interrupted") from error
+"""
+HANGING_ON = """
+import signal
+def command():
+    signal.signal(signal.SIGUSR1, lambda *_: print("still here", flush=True))
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+DEAF = """
+import threading
+def command():
+    stopping._Current.stopping.tell(lambda: print("told", flush=True))
+    stopping._PATIENCE_S = 0.0
+    print("ready", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("body", [WAITING, WRAPPING])
+def test_a_process_that_is_not_ready_ends_with_the_wanted_status(
+    body: str, name: str, root: Path
+) -> None:
+    for status in (0, 130):
+        process = program(body, root, status)
+        process.send_signal(getattr(signal, name))
+        assert ended(process) == (status, "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_does_not_end_is_ended_by_a_later_signal(name: str, root: Path) -> None:
+    process = program(DEAF, root)
+    process.send_signal(getattr(signal, name))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "told\n"
+    process.send_signal(getattr(signal, name))
+    assert ended(process) == (FORCED + getattr(signal, name), "")
+
+
+def test_nohup_is_respected(root: Path) -> None:
+    process = program(
+        HANGING_ON, root, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGUSR1)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "still here\n"
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_the_status_of_a_command_that_ends_by_itself(status: int, root: Path) -> None:
+    body = f"def command():\n    print('ready', flush=True)\n    return {status}"
+    assert ended(program(body, root)) == (status, "")
