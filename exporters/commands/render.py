@@ -225,13 +225,13 @@ class _Renderer:
             sink.open(session.output_format)
             stack.callback(sink.close)
             summary = session.run()
-        if sink.note:
-            why = sink.note.partition(";")[0].replace(str(part), str(job.target))
-            raise ExportError(f"{why}; make room on the disk and run the command again")
         if not summary.frames:
             raise AudioError(
                 f"{job.sound} is too short: its {summary.audio_s:.2f} s of sound give no frame"
             )
+        if sink.note:
+            why = sink.note.partition(";")[0].replace(str(part), str(job.target))
+            raise ExportError(f"{why}; make room on the disk and run the command again")
         return summary
 
     def _stream(self, events: EventCounter) -> GestureStream:
