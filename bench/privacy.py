@@ -21,7 +21,10 @@ from engine.errors import ConfigError, GestureError
 from engine.kernels.registry import KERNEL_NAMES
 from exporters.commands.common import say
 
-_TRACE: Final = ("strace", "-f", "-qq", "-s", "200", "-e", "trace=connect,sendto,sendmsg,sendmmsg")
+_TRACE: Final = (
+    *("strace", "-f", "--seccomp-bpf", "-qq", "-s", "200"),
+    *("-e", "trace=connect,sendto,sendmsg,sendmmsg"),
+)
 _SERVICES: Final = re.compile(r'sun_path="[^"]*(resolve|avahi|mdns)[^"]*"')
 _PORT: Final = re.compile(r"sin6?_port=htons\((\d+)\)")
 _ADDRESS: Final = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
