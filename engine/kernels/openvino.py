@@ -130,7 +130,11 @@ def _converted(openvino: Any, graph: Graph) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that shapes are traced as constants, which is meant
         try:
-            model = openvino.convert_model(graph.module, example_input=graph.example)
+            # OpenVINO would trace the module itself and compare, which takes seconds more; whether
+            # the graph matches is found out later, on other inputs.
+            trace: Any = torch.jit.trace
+            traced = trace(graph.module, graph.example, check_trace=False, strict=False)
+            model = openvino.convert_model(traced, example_input=graph.example)
         except Exception as error:  # it raises whatever its stages raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise KernelError(f"OpenVINO cannot convert {graph.name}: {reason}") from error

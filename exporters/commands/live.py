@@ -29,6 +29,7 @@ from exporters.commands.common import (
     told_events,
 )
 from exporters.commands.control import SessionControl
+from exporters.commands.hop import live_networks
 from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.options import (
@@ -40,7 +41,7 @@ from exporters.commands.options import (
 )
 from exporters.commands.priority import go_first
 from exporters.commands.quiet import QuietSound
-from exporters.commands.steps import add_kernel_option, ready_networks
+from exporters.commands.steps import add_kernel_option
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
 from exporters.commands.words import WordSource
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_sources(parser)
     add_model_options(parser)
-    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
+    parser.add_argument(
+        "--hop", type=whole(1), metavar="N", help="new frames per step (default: 1, if it holds)"
+    )
     parser.add_argument("--lookahead", type=int, metavar="N", help="frames of future audio")
     add_kernel_option(parser)
     parser.add_argument("--vmc", action="append", type=address, default=[], metavar="HOST:PORT")
@@ -215,8 +218,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
 def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
     """The stream that is asked for, and the name of its bundle."""
     bundle = load_for_use(options.model)
-    schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
-    networks = ready_networks(options.kernel, bundle, schedule, say)
+    networks, schedule = live_networks(options.kernel, bundle, options.hop, options.lookahead, say)
     stream = GestureStream(
         spared(networks["kernel"], bundle),
         **networks,

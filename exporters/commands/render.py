@@ -17,6 +17,7 @@ from engine.bundle import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.live import LiveSession
+from engine.schedule import Schedule
 from engine.statistics import Summary
 from engine.stream import GestureStream
 from engine.version import version_line
@@ -31,7 +32,7 @@ from exporters.commands.common import (
     speaker_of,
     told_events,
 )
-from exporters.commands.options import CommandParser, run_command
+from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
 from exporters.commands.steps import Networks, add_kernel_option, ready_networks
 from exporters.commands.terminal import told
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_seed_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="render finished files again")
     add_model_options(parser)
+    parser.add_argument(
+        "--hop", type=whole(1), metavar="N", help="new frames per live hop (default: the model's)"
+    )
     add_kernel_option(parser)
     parser.add_argument("--version", action="version", version=version_line())
     return run_command(parser, _render, argv)
@@ -158,6 +162,8 @@ def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) ->
     settings = {
         "bundle": bundle.config.name,
         "schedule": options.schedule,
+        "hop": schedule_of(options, bundle).hop,
+        "words": None if options.words is None else str(options.words),
         "speaker": options.speaker,
         "seed": options.seed,
     }
@@ -185,7 +191,7 @@ class _Renderer:
 
     def __init__(self, options: argparse.Namespace, bundle: Bundle) -> None:
         self._options, self._bundle = options, bundle
-        self._schedule = named_schedule(options.schedule, bundle)
+        self._schedule = schedule_of(options, bundle)
         self._networks: Networks = ready_networks(options.kernel, bundle, self._schedule, say)
         self._stream(EventCounter())
 
@@ -243,6 +249,16 @@ class _Renderer:
             seed=self._options.seed,
             events=events,
         )
+
+
+def schedule_of(options: argparse.Namespace, bundle: Bundle) -> Schedule:
+    """The windows for whole files, or live hops; ConfigError for a hop of whole files."""
+    schedule = named_schedule(options.schedule, bundle)
+    if options.hop is None:
+        return schedule
+    if options.schedule == "offline":
+        raise ConfigError("--hop belongs to --schedule live: windows for whole files have no hop")
+    return schedule.with_hop(options.hop, None)
 
 
 def _line(job: _Job, summary: Summary) -> str:

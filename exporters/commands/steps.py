@@ -6,7 +6,7 @@ how kernels are made and where they are kept is in `exporters.commands.kernels`.
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypedDict
@@ -35,7 +35,7 @@ from engine.step import Draw, HopStep, PiecewiseStep, Stepped
 from engine.step_graph import HopInputs, StepNetwork, graph_step
 from engine.stream import GestureStream, step_network
 from engine.text.files import read_words
-from engine.threads import set_threads
+from engine.threads import is_small, set_threads
 from exporters.commands.automatic import CANDIDATES, Choice, chosen, remember, remembered
 from exporters.commands.kernels import (
     CLIP,
@@ -179,10 +179,10 @@ def add_kernel_option(parser: argparse.ArgumentParser) -> None:
     """--kernel."""
     parser.add_argument(
         "--kernel",
-        default=EagerKernel.name,
+        default=AUTO,
         metavar="NAME",
-        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO}: the fastest that matches eager here, chosen "
-        "once",
+        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO} (default): the fastest that matches eager "
+        "here, chosen once",
     )
 
 
@@ -249,41 +249,40 @@ def _in_pieces(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> 
 
 
 def _automatic(bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
-    """The networks of the kernel that `choose_kernel` finds, which runs here."""
-    kernel = choose_kernel(bundle, schedule, say).kernel
-    try:
-        return made_networks(kernel, bundle, schedule, say)
-    except KernelError:
-        say(f"kernel {kernel}, chosen earlier, does not run any more; choosing again")
-    kernel = choose_kernel(bundle, schedule, say, again=True).kernel
-    return made_networks(kernel, bundle, schedule, say)
+    """The networks of the fastest kernel that matches eager here, said in one line.
 
-
-def choose_kernel(bundle: Bundle, schedule: Schedule, say: Say, *, again: bool = False) -> Choice:
-    """The fastest kernel that matches eager here, for this model and schedule.
-
-    Timed and said once a machine and versions, and remembered; again: timed whatever is remembered.
+    Timed once for a model, schedule, machine and versions, and remembered. Whole files are computed
+    by eager, as `Schedule.files` promises the numbers of the published programs.
     """
-    known = None if again else remembered(bundle, schedule)
+    if schedule.files is not None:
+        return made_networks(EagerKernel.name, bundle, schedule, say)
+    known = remembered(bundle, schedule)
     if known is not None:
-        return known
+        try:
+            networks = made_networks(known.kernel, bundle, schedule, say)
+        except KernelError:
+            say(f"kernel {known.kernel}, chosen earlier, does not run any more; choosing again")
+        else:
+            say(known.line)
+            return networks
     say(f"kernel auto: timing a hop by each kernel, once on this machine ({_BUDGET_S:.0f} s) ...")
-    choice = time_candidates(bundle, schedule, say)
+    choice, networks = time_candidates(bundle, schedule, say)
     say(choice.line)
     remember(bundle, schedule, choice, say)
-    return choice
+    return networks
 
 
-def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> Choice:
-    """The times of those that run here and match, until the time is used up."""
+def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> tuple[Choice, Networks]:
+    """The times of those that run here and match, until the time is used up; and the fastest."""
     set_threads(bundle.gesture, EagerKernel.name)
-    eager = made_networks(EagerKernel.name, bundle, schedule, say)
-    times = {EagerKernel.name: median_s(hop_calls(eager, bundle, schedule))}
+    made = {EagerKernel.name: made_networks(EagerKernel.name, bundle, schedule, say)}
+    times = {EagerKernel.name: hop_s(made[EagerKernel.name], bundle, schedule)}
     untried: dict[str, str] = {}
     end = time.monotonic() + _BUDGET_S
     for name in CANDIDATES:
-        if time.monotonic() > end:
-            untried[name] = f"{_BUDGET_S:.0f} s were over"
+        reason = _not_worth_timing(name, times, bundle)
+        if reason or time.monotonic() > end:
+            untried[name] = reason or f"{_BUDGET_S:.0f} s were over"
             continue
         try:
             networks = made_networks(name, bundle, schedule, say)
@@ -293,8 +292,18 @@ def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> Choice:
         if networks["step"] is None and not _unseen(networks["kernel"], bundle, schedule):
             untried[name] = "too far from eager to be taken unasked"
             continue
-        times[name] = median_s(hop_calls(networks, bundle, schedule))
-    return chosen(times, untried)
+        made[name], times[name] = networks, hop_s(networks, bundle, schedule)
+    choice = chosen(times, untried)
+    return choice, made[choice.kernel]
+
+
+def _not_worth_timing(name: str, times: Mapping[str, float], bundle: Bundle) -> str:
+    """Why the kernel of that name is not timed; empty where it is."""
+    if name == "openvino-bf16" and is_small(bundle.gesture):
+        return "gains nothing for a small network"
+    if name == "onnx" and "openvino" in times:
+        return "slower than openvino"
+    return ""
 
 
 def _unseen(kernel: Kernel, bundle: Bundle, schedule: Schedule) -> bool:
@@ -306,6 +315,11 @@ def _unseen(kernel: Kernel, bundle: Bundle, schedule: Schedule) -> bool:
 def _windows(bundle: Bundle, schedule: Schedule) -> list[WindowInputs]:
     generator = torch.Generator().manual_seed(1)
     return [draw_window(window_shape(bundle, schedule), generator) for _ in range(_CALLS)]
+
+
+def hop_s(networks: Networks, bundle: Bundle, schedule: Schedule) -> float:
+    """Seconds that a hop takes: the median of some."""
+    return median_s(hop_calls(networks, bundle, schedule))
 
 
 def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Callable[[], object]]:

@@ -15,15 +15,13 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.pose import concatenate
 from engine.recall_step import RecallingStep
-from engine.schedule import Schedule
+from engine.schedule import Schedule, published_audio_schedule
 from engine.step import Stepped
 from engine.stream import GestureStream
 from exporters.commands import steps
-from exporters.commands.automatic import CANDIDATES
 from exporters.commands.kernels import spared
 from exporters.commands.steps import (
     Networks,
-    choose_kernel,
     hop_calls,
     in_rows,
     median_s,
@@ -157,8 +155,8 @@ def automatic(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> tuple[str, list[
 def test_auto_takes_the_fastest_hop_and_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Shelf(), Shelf()
     assert automatic(monkeypatch, first)[0] == "openvino"
-    assert first.made == ["eager", *CANDIDATES, "openvino"]
-    assert automatic(monkeypatch, second) == ("openvino", [])
+    assert first.made == ["eager", "cudagraph", "openvino"]
+    assert automatic(monkeypatch, second)[0] == "openvino"
     assert second.made == ["openvino"]
 
 
@@ -167,8 +165,8 @@ def test_auto_passes_over_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> 
     assert name == "onnx"
     assert told[0].startswith("kernel auto: timing a hop by each kernel, once")
     assert told[1:] == [
-        "kernel auto: onnx (eager 3000.0 ms, openvino-bf16 9000.0 ms, onnx 2000.0 ms a hop); "
-        "not timed: cudagraph (is not installed); openvino (refused)"
+        "kernel auto: onnx (eager 3000.0 ms, onnx 2000.0 ms a hop); not timed: cudagraph (is not "
+        "installed); openvino (refused); openvino-bf16 (gains nothing for a small network)"
     ]
 
 
@@ -176,17 +174,39 @@ def test_auto_says_what_its_time_did_not_suffice_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(steps, "_BUDGET_S", -1.0)
     name, told = automatic(monkeypatch, Shelf())
     assert name == "eager"
-    assert told[1].endswith(f"not timed: {', '.join(CANDIDATES)} (-1 s were over)")
+    assert "cudagraph, openvino, onnx (-1 s were over)" in told[1]
 
 
-def test_what_auto_found_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    automatic(monkeypatch, Shelf(missing="cudagraph"))
-    bundle, told = tiny_bundle(), list[str]()
-    choice = choose_kernel(bundle, bundle.config.schedule, told.append)
-    assert told == []
-    assert choice.kernel == "openvino"
-    assert choice.ms == {"eager": 3000, "openvino": 1000, "openvino-bf16": 9000, "onnx": 2000}
-    assert choice.untried == {"cudagraph": "is not installed"}
+def test_auto_says_its_choice_at_every_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = automatic(monkeypatch, Shelf(missing="cudagraph"))[1]
+    assert first[1:] == automatic(monkeypatch, Shelf())[1]
+    assert first[1].startswith("kernel auto: openvino (eager 3000.0 ms, openvino 1000.0 ms a hop)")
+    assert "cudagraph (is not installed)" in first[1]
+
+
+def test_auto_computes_whole_files_as_their_programs_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, bundle = Shelf(), tiny_bundle()
+    monkeypatch.setattr(steps, "made_networks", shelf)
+    schedule = published_audio_schedule()
+    assert ready_networks("auto", bundle, schedule, print)["kernel"].name == "eager"
+    assert shelf.made == ["eager"]
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "small", "timed"),
+    [
+        ("onnx", {"eager": 1.0}, True, True),
+        ("onnx", {"eager": 1.0, "openvino": 2.0}, True, False),
+        ("openvino-bf16", {"eager": 1.0}, True, False),
+        ("openvino-bf16", {"eager": 1.0}, False, True),
+        ("openvino", {"eager": 1.0}, True, True),
+    ],
+)
+def test_auto_times_only_what_may_win(
+    monkeypatch: pytest.MonkeyPatch, name: str, times: dict[str, float], small: bool, timed: bool
+) -> None:
+    monkeypatch.setattr(steps, "is_small", lambda network: small)
+    assert (steps._not_worth_timing(name, times, tiny_bundle()) == "") is timed
 
 
 def test_what_auto_chose_before_and_does_not_run_is_chosen_anew(
