@@ -1,5 +1,6 @@
 """Fixtures for all tests, and the one hook that skips what a machine cannot run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reasons = [reason for name in names if (reason := capabilities.missing(name))]
         if reasons:
             item.add_marker(pytest.mark.skip(reason="; ".join(sorted(set(reasons)))))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache folder for all tests: graphs are converted once, and the user's own stays as is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def test_rendering_is_the_live_stream_fed_fast(model: Path, tmp_path: Path) -> N
     words = tmp_path / "words.tsv"
     soundfile.write(speech, babble(1.5), 16000)
     words.write_text("0.2 0.6 hello\n")
-    common = ["--model", str(model), "--words", str(words)]
+    common = ["--model", str(model), "--words", str(words), "--hop", "2"]
     rendered, streamed = tmp_path / "a.npz", tmp_path / "b.npz"
     assert render.main([str(speech), "-o", str(rendered), *common]) == 0
     streaming = ["--wav", str(speech), "--out", str(streamed), "--speed", "max"]
