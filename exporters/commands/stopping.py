@@ -151,7 +151,7 @@ def stoppable() -> Iterator[Stopping]:
         stopping.restore()
 
 
-def run_command(command: Callable[[], int], stopped: int = 0) -> int:
+def run_stoppable(command: Callable[[], int], stopped: int = 0) -> int:
     """The exit status of `command`, for the whole life of a process; `stopped` where a signal ended
     it before somebody took over.
     """

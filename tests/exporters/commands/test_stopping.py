@@ -87,7 +87,7 @@ def test_in_another_thread_nothing_is_taken_over() -> None:
 def program(body: str, root: Path, stopped: int = 0, **options: object) -> "subprocess.Popen[str]":
     """A process that runs `command` for its life; it prints `ready` where it may be stopped."""
     code = f"import sys, time\nfrom exporters.commands import stopping\n{body}\n"
-    code += f"sys.exit(stopping.run_command(command, {stopped}))"
+    code += f"sys.exit(stopping.run_stoppable(command, {stopped}))"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=root,
