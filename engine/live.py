@@ -147,7 +147,7 @@ class LiveSession:
     def prepare(self) -> None:
         """Warm up and decide the playout delay from what a hop costs on this machine."""
         outside_s = self._source.delay_s + self._interpolator.delay_frames / self._fps
-        cost_s = hop_cost(self._stream, self._host.now)
+        cost_s = hop_cost(self._stream, self._host.now, lambda s: self._host.wait(self._stopped, s))
         self._delay = first_delay(self._stream.latency, self._fps, cost_s, outside_s)
         gc.collect()
         gc.freeze()

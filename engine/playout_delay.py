@@ -16,11 +16,12 @@ from engine.pace import margin_s
 from engine.stream import GestureStream
 
 _WARM_UP_HOPS: Final = 12
+_PAUSE_S: Final = 0.01
 _WINDOW: Final = 900  # hops that are looked at: 30 s at hop 1
 _LEAST: Final = 60  # hops before the delay may shrink
 _IGNORED: Final = 2  # largest lags that are taken for stalls
-_GUARD_S: Final = 0.004  # jitter of the threads beyond the lags that were seen
-_SPREAD: Final = 1.0  # reserve beyond the largest lags, in units of their distance to the median
+_GUARD_S: Final = 0.003  # jitter of the threads beyond the lags that were seen
+_SPREAD: Final = 0.25  # reserve beyond the largest lags, in units of their distance to the median
 _RISE: Final = 0.05  # seconds a second
 _FALL: Final = 0.002
 
@@ -61,10 +62,17 @@ class PlayoutDelay:
         self.value_s += max(-_FALL * seconds, min(_RISE * seconds, change))
 
 
-def hop_cost(stream: GestureStream, now: Callable[[], float]) -> float:
-    """Seconds that a hop of `stream` takes here, on the safe side; also warms the stream up."""
+def hop_cost(
+    stream: GestureStream, now: Callable[[], float], pause: Callable[[float], object]
+) -> float:
+    """Seconds that a hop of `stream` takes here, on the safe side; also warms the stream up.
+
+    pause: waits for so many seconds. A hop that follows a pause, as live ones do, takes up to twice
+    as long as one that follows another, because other programs have used the processor's caches.
+    """
     snapshot, costs = stream.snapshot(), []
     for _ in range(_WARM_UP_HOPS):
+        pause(_PAUSE_S)
         stream.feed_audio(np.zeros(stream.first_hop_samples, np.float32))
         begin = now()
         stream.next_chunk()

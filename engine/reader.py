@@ -16,10 +16,12 @@ import numpy as np
 
 from engine.audio.block import PcmBlock
 from engine.audio.source import AudioSource
+from engine.clock import FrameClock
 from engine.host_time import HostTime, SessionTime
 from engine.pace import RATE, Pace
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
+_FRAMES: Final = FrameClock()
 _PROBE_S: Final = 0.15  # how long to watch a pipe that was already full
 _END_S: Final = 0.25  # a source ends within 0.2 s, unless its system cannot wait for a pipe
 _FULL_S: Final = 0.25  # a first block longer than this was waiting before we came
@@ -130,12 +132,19 @@ class SourceReader:
         return replace(block, samples=block.samples[stale:]) if stale > 0 else block
 
     def _deliver(self, block: PcmBlock) -> None:
-        """Hand a block on in pieces, none before it would have been heard."""
-        for start in range(0, len(block.samples), _PIECE):
-            piece = block.samples[start : start + _PIECE]
+        """Hand a block on in pieces, none before it would have been heard.
+
+        A piece ends where a frame ends, so that a frame waits for no more than its own sound.
+        """
+        start = 0
+        while start < len(block.samples):
+            place = self._sent + self.inserted
+            frame_end = _FRAMES.first_sample(_FRAMES.frames_complete(place) + 1)
+            piece = block.samples[start : start + min(_PIECE, frame_end - place)]
+            start += len(piece)
             self._sent += len(piece)
             if not self._source.paced:
-                wait_s = self._pace.heard_s(self._sent + self.inserted) - self._host.now()
+                wait_s = self._pace.heard_s(place + len(piece)) - self._host.now()
                 if wait_s > 0 and self._host.wait(self._stopped, wait_s):
                     return
             self._take(piece, block.captured_at)
