@@ -55,7 +55,7 @@ def test_a_signal_ends_a_rendering_and_leaves_no_part(
     command = [sys.executable, "-c", RENDER, str(sounds), "-o", str(out), "--kernel", "eager"]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline().startswith("1/2 ")
+    assert any(line.startswith("1/2 ") for line in process.stdout)  # after notes, if there are
     process.send_signal(getattr(signal, name))
     process.communicate(timeout=60)
     assert process.returncode == 130
