@@ -65,7 +65,8 @@ class StrokeCue(nn.Module):
         if reach is None:
             near = known.amax(1, keepdim=True)
         else:
-            near = F.max_pool1d(known[:, None], 2 * reach + 1, 1, reach)[:, 0]
+            around = known.new_ones(1, 1, 2 * reach + 1)
+            near = F.conv1d(known[:, None], around, padding=reach)[:, 0].clamp(max=1.0)
         return self._wordless + (self._threshold - self._wordless) * near
 
     def beginnings(self, scores: Tensor, words: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from engine.clock import FrameClock
 from engine.events import LATE_FRAME, OVERRUN, EventCounter
 from engine.host_time import HostTime, SessionTime
 from engine.pace import Pace
+from engine.playout_delay import PlayoutDelay
 from engine.pose import FrameFlag, PoseFrame
 from engine.rotation import identity
 from engine.statistics import Figures
@@ -50,7 +51,7 @@ class Room:
             FrameClock(),
             self.pace,
             Outlet(send=self.send, failed=self.failures.append, known=lambda: known),
-            delay_s=DELAY_S,
+            delay=PlayoutDelay(0.0, DELAY_S, DELAY_S),
             stopped=self.stopped,
             host=time,
             events=self.events,

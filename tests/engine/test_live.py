@@ -336,7 +336,7 @@ def test_a_receiver_whose_disk_is_full_leaves_the_session_alone(realtime: bool) 
     session.run()
     assert len(recorder.frames) == 30
     assert events.snapshot()["lost_device"] == 1
-    (line,) = events.notes
+    (line,) = (note for note in events.notes if "disk" in note or "space" in note)
     assert "No space left" in line
 
 
@@ -453,5 +453,5 @@ def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> N
     counts = events.snapshot()
     assert counts["pause"] >= 1
     assert counts["underrun"] == counts["overrun"] == 0
-    assert events.notes[0].startswith("the process was stopped for ")
+    assert any(note.startswith("the process was stopped for ") for note in events.notes)
     assert session.heard_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)

@@ -92,7 +92,7 @@ def test_a_loudspeaker_that_takes_one_rate_only(
     monkeypatch.setitem(sys.modules, "sounddevice", card)
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=0.0)
+    player = Player(lambda sample: 100.0 + sample / 16000, delay_s=lambda: 0.0)
     player.take(0, sine(440, 2.0, 16000))
     pieces = []
     for _ in range(100):
@@ -106,4 +106,4 @@ def test_a_loudspeaker_that_takes_one_rate_only(
 def test_no_loudspeaker_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", Loudspeaker(12345, 1))
     with pytest.raises(AudioDeviceError, match=r"Invalid sample rate; tried 16000, 48000"):
-        Player(lambda _: 0.0, delay_s=0.0)
+        Player(lambda _: 0.0, delay_s=lambda: 0.0)
