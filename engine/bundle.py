@@ -262,7 +262,13 @@ def load_bundle(directory: Path) -> Bundle:
     """Read a bundle; raises BundleError that names the file or the first tensor that is wrong."""
     config = load_config(directory)
     tensors = read_safetensors(directory / WEIGHTS_FILE)
-    bundle = unfilled_bundle(config)
+    try:
+        bundle = unfilled_bundle(config)
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise BundleError(
+            f"{directory / CONFIG_FILE} has sizes of which no network can be made "
+            f"({' '.join(str(error).split())[:160]}); copy the bundle again"
+        ) from error
     rest = _take(tensors, REST_CODES, bundle.rest_codes)
     bundle.rest_codes.copy_(rest)
     for part, code in zip(BodyPart, rest.tolist(), strict=True):
@@ -288,7 +294,7 @@ def load_config(directory: Path) -> BundleConfig:
     try:
         mapping: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = mapping.pop("format", None)
-    except (ValueError, AttributeError, TypeError, OSError) as error:
+    except (ValueError, AttributeError, TypeError, OSError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as a JSON object: {error}") from error
     if found != FORMAT:
         raise BundleError(f"{path}: expected format {FORMAT}, got {found!r}; update emage-live")
@@ -303,6 +309,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BundleError(f"{path} is not a file; expected the weights as safetensors")
     refuse_pointer(path)
     try:
         return load_file(str(path))

@@ -55,7 +55,8 @@ def ogg_contents(data: Bytes) -> Contents:
     parts = tuple(Part(a, b) for a, b in zip(starts, ends, strict=True))
     if at < len(data) and data.find(b"OggS", at + 1) >= 0:
         return Contents(parts, fault=f"a page of it is damaged at byte {at}")
-    if at < len(data) or not flags & _ENDS:
+    begun = data[at : at + 4] == b"OggS"  # other bytes behind an end mark are a tag or padding
+    if begun or not flags & _ENDS:
         return Contents(parts, "it ends without an end mark, so it was cut")
     return Contents(parts)
 
@@ -83,6 +84,7 @@ def _ogg_checksum(page: bytes) -> int:
 # -- FLAC -----------------------------------------------------------------------------------------
 
 _FLAC_BEGINS: Final = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
+_ID3V1: Final = 128  # bytes of a tag at the end, which the decoder takes for damage
 
 
 def flac_contents(data: Bytes) -> Contents:
@@ -92,7 +94,8 @@ def flac_contents(data: Bytes) -> Contents:
         at = 0
         while (at := data.find(mark, at + 1)) >= 0:
             starts.add(at)
-    ends = [*sorted(starts)[1:], len(data)]
+    end = len(data) - (_ID3V1 if data[-_ID3V1 : 3 - _ID3V1] == b"TAG" else 0)
+    ends = [*sorted(starts)[1:], end]
     return Contents(tuple(Part(a, b) for a, b in zip(sorted(starts), ends, strict=True)))
 
 

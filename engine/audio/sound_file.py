@@ -164,7 +164,7 @@ class WavSource:
         if not frames and self._contents.fault:
             raise self._damaged(0.0, self._contents.fault)
         if not frames:
-            raise AudioError(f"{self._path} holds no sound (0 samples); record it again")
+            raise self._soundless(self._contents.note)
         return float("nan") if frames > _UNKNOWN_FRAMES else frames / rate
 
     def _decoder(self, file: "_PartFile") -> Any:
@@ -194,6 +194,8 @@ class WavSource:
                 begin_s = yield from self._part(file, part, begin_s)
         if self._contents.fault:
             raise self._damaged(begin_s, self._contents.fault)
+        if not begin_s and not self._closed:
+            raise self._soundless("only its header is there")
 
     def _part(
         self, file: BinaryIO, part: Part, begin_s: float
@@ -216,7 +218,7 @@ class WavSource:
             end_s = begin_s + frames / rate
             if source.error is not None:
                 raise self._unreadable(source.error)
-            if fault:
+            if fault and frames < sound.frames:  # behind the last sample lies a tag or padding
                 raise self._damaged(end_s, fault)
             if not self._closed and sound.format != "MP3":
                 self._compare(frames, sound.frames, rate)
@@ -237,6 +239,10 @@ class WavSource:
             f"{self._path} is damaged {at_s:.2f} s after its beginning ({reason}); the sound "
             "before that was used: get the file again, or repair it, for example with ffmpeg"
         )
+
+    def _soundless(self, reason: str) -> AudioError:
+        why = f"0 samples: {reason}" if reason else "0 samples"
+        return AudioError(f"{self._path} holds no sound ({why}); record it or copy it again")
 
     def _unreadable(self, error: OSError) -> AudioError:
         return AudioError(

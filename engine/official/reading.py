@@ -25,7 +25,7 @@ def read_json(path: Path) -> dict[str, Any]:
     refuse_pointer(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as JSON ({error}); copy it again") from error
     if not isinstance(found, dict):
         raise BundleError(f"{path}: expected a JSON object, got {type(found).__name__}")

@@ -95,14 +95,14 @@ def _reason(path: Path) -> str | None:
         return "hidden" if suffix in SOUNDS else ""
     if path.is_dir():
         return "a folder"
+    if path.exists() and not path.is_file():
+        return "not a file"  # a pipe would be waited for, perhaps for ever
     if suffix in SOUNDS:
         return None
     if suffix in COMPANIONS:
         return ""
     if not path.exists():
         return "a link to nothing"
-    if not path.is_file():
-        return "not a file"
     if not os.access(path, os.R_OK):
         return None  # perhaps a sound: its job tells why it cannot be read
     return None if _opens(path) else "not a sound"

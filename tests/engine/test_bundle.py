@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,11 @@ def cut(keep: int) -> Callable[[Path], None]:
     return edit
 
 
+def replace_by_folder(directory: Path) -> None:
+    (directory / WEIGHTS_FILE).unlink()
+    (directory / WEIGHTS_FILE).mkdir()
+
+
 TENSOR = "parts.upper.quantizer.embedding.weight"
 
 
@@ -141,6 +147,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "not json": (write_json("{"), "cannot be read as a JSON object"),
     "not an object": (write_json("[1]"), "cannot be read as a JSON object"),
     "a number": (write_json("3"), "cannot be read as a JSON object"),
+    "too deep": (write_json("[" * 100_000), "cannot be read as a JSON object"),
+    "a size beyond numbers": (
+        edit_json(lambda m: m["gesture"]["audio"].update(channels=2**70)),
+        r"bundle\.json has sizes of which no network can be made",
+    ),
+    "a size beyond memory": (
+        edit_json(lambda m: m["gesture"]["audio"].update(channels=2**50)),
+        r"bundle\.json has sizes of which no network can be made",
+    ),
+    "weights that are a folder": (replace_by_folder, r"weights\.safetensors is not a file"),
     "not text": (lambda d: (d / CONFIG_FILE).write_bytes(b"\xff\xfe\x00"), "cannot be read as"),
     "no format": (edit_json(lambda m: m.pop("format")), "expected format 1, got None"),
     "later format": (edit_json(lambda m: m.update(format=2)), "got 2; update emage-live"),
@@ -183,6 +199,14 @@ def test_damage_is_named(damaged: Path, kind: str) -> None:
     damage, message = DAMAGE[kind]
     damage(damaged)
     with pytest.raises(BundleError, match=message):
+        load_bundle(damaged)
+
+
+@pytest.mark.posix
+def test_weights_that_are_a_pipe_are_not_waited_for(damaged: Path) -> None:
+    (damaged / WEIGHTS_FILE).unlink()
+    os.mkfifo(damaged / WEIGHTS_FILE)
+    with pytest.raises(BundleError, match=r"weights\.safetensors is not a file"):
         load_bundle(damaged)
 
 

@@ -42,6 +42,13 @@ def test_ogg_streams_that_follow_each_other_are_parts() -> None:
     assert (found.note, found.fault) == ("", "")
 
 
+@pytest.mark.parametrize("behind", [b"TAG".ljust(128, b"\0"), bytes(5000)])
+def test_what_lies_behind_an_ogg_does_not_say_that_it_was_cut(behind: bytes) -> None:
+    found = ogg_contents(OGG + behind)
+    assert [(part.start, part.end) for part in found.parts] == [(0, len(OGG))]
+    assert (found.note, found.fault) == ("", "")
+
+
 def test_every_changed_byte_of_an_ogg_is_found() -> None:
     for at in np.random.default_rng(0).integers(0, len(OGG), 50):
         data = bytearray(OGG)

@@ -222,7 +222,7 @@ def until_damage(path: Path) -> tuple[np.ndarray, str]:
     found: list[np.ndarray] = []
     with pytest.raises(AudioError) as raised:
         found.extend(block.samples for block in WavSource(path).blocks())
-    return np.concatenate(found), str(raised.value)
+    return np.concatenate([np.zeros(0, np.float32), *found]), str(raised.value)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -254,6 +254,46 @@ def test_a_flac_cut_between_two_of_its_frames_is_noted(tmp_path: Path, lost: int
     assert 0 < len(found) < 48000
     np.testing.assert_allclose(found, sound[: len(found)], atol=1e-4)
     assert "s of the 3.00 s that its header promises" in notes[0]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_tag_behind_a_flac_is_no_damage(tmp_path: Path, known: bool) -> None:
+    path = tmp_path / "tagged.flac"
+    sound = babble(3.0)
+    soundfile.write(path, sound, 16000) if known else unsized_flac(path, sound)
+    path.write_bytes(path.read_bytes() + b"TAG".ljust(128, b"\0"))
+    found, notes = heard(path)
+    np.testing.assert_allclose(found, sound, atol=1e-4)
+    assert len(found) == 48000
+    assert notes == ()
+
+
+def test_padding_behind_a_flac_of_known_length_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "padded.flac"
+    soundfile.write(path, babble(3.0), 16000)
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    found, notes = heard(path)
+    assert len(found) == 48000
+    assert notes == ()
+
+
+def test_a_flac_that_has_its_header_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "header.flac"
+    soundfile.write(path, babble(3.0), 16000)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"\xff\xf8")])
+    before, reason = until_damage(path)
+    assert len(before) == 0
+    assert "header.flac holds no sound (0 samples: only its header is there)" in reason
+
+
+def test_an_ogg_that_was_cut_before_its_sound_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.ogg"
+    soundfile.write(path, babble(1.0), 16000)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"OggS", data.index(b"OggS", 1) + 1)])  # two headers
+    with pytest.raises(AudioError, match=r"0 samples: it ends without an end mark, so it was cut"):
+        WavSource(path)
 
 
 def test_a_damaged_page_of_an_ogg_ends_the_sound_there(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_another_kind_of_checkpoint_is_named(tmp_path: Path, content: object) ->
         read_checkpoint(tmp_path / "a.bin")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\udc80"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "\udc80"], ids=range(5))
 def test_json_that_is_no_object_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -1,5 +1,6 @@
 """Which files of a folder are rendered, and what is said about the others."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,17 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
         "left out: 4: .hidden.wav (hidden), film.xyz (not a sound), gone (a link to nothing), "
         "inside (a folder)"
     )
+
+
+@pytest.mark.posix
+def test_a_pipe_is_left_out_whatever_its_suffix(tmp_path: Path) -> None:
+    """Nobody may ever write into it, and the other files would wait."""
+    write(tmp_path / "a.wav", "WAV")
+    for name in ("b.wav", "c", "d.txt"):
+        os.mkfifo(tmp_path / name)
+    found = find_sounds([tmp_path])
+    assert found.sounds == (tmp_path / "a.wav",)
+    assert found.note() == "left out: 3: b.wav (not a file), c (not a file), d.txt (not a file)"
 
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
