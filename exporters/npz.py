@@ -11,6 +11,7 @@ an earlier target as it was, and the spool: the next recording to that target fi
 NAME.recovered.npz of it.
 """
 
+import errno
 import io
 import itertools
 import os
@@ -36,6 +37,7 @@ _CONTACTS: Final = 4
 _BETAS: Final = 300
 _BLOCK: Final = 16  # frames converted together on their way into the spool
 _PASS: Final = 4096  # frames copied at a time from the spool into the target
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date of a zip: equal motions, equal files
 
 
@@ -100,6 +102,7 @@ class NpzSink:
         clip = _Clip(self._spool)
         try:
             if len(clip):
+                self._ensure_folder()
                 clip.write(self._partial)
                 os.replace(self._partial, self.path)
             self._spool.release()
@@ -134,16 +137,27 @@ class NpzSink:
                 self._events.report(f"{self.path}: the disk takes frames again")
             self._refused = False
 
+    def _ensure_folder(self) -> None:
+        """Create the folder again where it was removed; the open spool still has the frames."""
+        folder = self.path.parent
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self._events.report(f"the folder {folder} was removed or moved; it was created again")
+
     def _not_written(self, spool: Spool, error: OSError) -> None:
         with suppress(OSError):
             self._partial.unlink()
         spool.keep()
         self._events.count(LOST_DEVICE)
         self.lost = True
-        self.note = (
-            f"{self.path} was not written ({error.strerror}); its frames are in {spool.path}: make "
-            "room, the next recording to the same name recovers them"
-        )
+        rest = "its frames are lost, since its folder was removed; record again"
+        if spool.path.exists():
+            remedy = "make room" if error.errno in _FULL else "mend that"
+            rest = (
+                f"its frames are in {spool.path}: {remedy}, the next recording to the same name "
+                "recovers them"
+            )
+        self.note = f"{self.path} was not written ({error.strerror}); {rest}"
 
     def _recover(self, spool: Spool) -> None:
         """Make a clip of what an earlier process left; what cannot be read is set aside."""
