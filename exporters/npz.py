@@ -72,12 +72,7 @@ class NpzSink:
             if self.path.is_dir():
                 raise ExportError(f"expected a file to write, got the folder {self.path}")
             spool = Spool(self.path)
-            try:
-                self._recover(spool)
-                spool.begin(_header(fmt))
-            except BaseException:
-                spool.keep()
-                raise
+            self._begin(spool, fmt)
         except OSError as error:
             raise ExportError(
                 f"cannot write {self.path} ({error.strerror}); choose a name of common length in a "
@@ -85,6 +80,21 @@ class NpzSink:
             ) from error
         self._spool = spool
         self._block = _Block(fmt.face.width)
+
+    def _begin(self, spool: Spool, fmt: PoseFormat) -> None:
+        """Recover what is there, then begin; what fails leaves no other file than was there."""
+        try:
+            self._recover(spool)
+        except BaseException:
+            spool.keep()
+            with suppress(OSError):
+                self._partial.unlink()
+            raise
+        try:
+            spool.begin(_header(fmt))
+        except BaseException:
+            spool.release()  # nothing is in it
+            raise
 
     def send(self, frame: PoseFrame) -> None:
         """Add one frame; never raises for a fault of the disk."""

@@ -370,3 +370,29 @@ def test_a_folder_that_cannot_be_made_again_is_told_truly(make_frame, fmt, event
     sink.close()
     assert sink.lost
     assert sink.note.endswith("its frames are lost, since its folder was removed; record again")
+
+
+@pytest.mark.posix
+def test_a_disk_that_is_full_at_the_start_leaves_nothing(fmt, events, tmp_path, limited):
+    limited(0)
+    with pytest.raises(ExportError, match="cannot write"):
+        NpzSink(tmp_path / "clip.npz", events=events).open(fmt)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.posix
+def test_without_room_to_recover_the_earlier_frames_stay_as_they_are(
+    make_frame, fmt, events, tmp_path, limited
+):
+    sink = NpzSink(tmp_path / "clip.npz", events=events)
+    sink.open(fmt)
+    for k in range(100):
+        sink.send(make_frame(k))
+    spooled = sink._spool.path.read_bytes()
+    sink._spool.keep()
+    limited(4096)
+    with pytest.raises(ExportError, match="cannot write"):
+        NpzSink(tmp_path / "clip.npz", events=events).open(fmt)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        ".clip.npz.spool": spooled
+    }
