@@ -11,6 +11,7 @@ an earlier target as it was, and the spool: the next recording to that target fi
 NAME.recovered.npz of it.
 """
 
+import errno
 import io
 import itertools
 import os
@@ -36,6 +37,7 @@ _CONTACTS: Final = 4
 _BETAS: Final = 300
 _BLOCK: Final = 16  # frames converted together on their way into the spool
 _PASS: Final = 4096  # frames copied at a time from the spool into the target
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date of a zip: equal motions, equal files
 
 
@@ -70,12 +72,7 @@ class NpzSink:
             if self.path.is_dir():
                 raise ExportError(f"expected a file to write, got the folder {self.path}")
             spool = Spool(self.path)
-            try:
-                self._recover(spool)
-                spool.begin(_header(fmt))
-            except BaseException:
-                spool.keep()
-                raise
+            self._begin(spool, fmt)
         except OSError as error:
             raise ExportError(
                 f"cannot write {self.path} ({error.strerror}); choose a name of common length in a "
@@ -83,6 +80,21 @@ class NpzSink:
             ) from error
         self._spool = spool
         self._block = _Block(fmt.face.width)
+
+    def _begin(self, spool: Spool, fmt: PoseFormat) -> None:
+        """Recover what is there, then begin; what fails leaves no other file than was there."""
+        try:
+            self._recover(spool)
+        except BaseException:
+            spool.keep()
+            with suppress(OSError):
+                self._partial.unlink()
+            raise
+        try:
+            spool.begin(_header(fmt))
+        except BaseException:
+            spool.release()  # nothing is in it
+            raise
 
     def send(self, frame: PoseFrame) -> None:
         """Add one frame; never raises for a fault of the disk."""
@@ -100,6 +112,7 @@ class NpzSink:
         clip = _Clip(self._spool)
         try:
             if len(clip):
+                self._ensure_folder()
                 clip.write(self._partial)
                 os.replace(self._partial, self.path)
             self._spool.release()
@@ -134,16 +147,27 @@ class NpzSink:
                 self._events.report(f"{self.path}: the disk takes frames again")
             self._refused = False
 
+    def _ensure_folder(self) -> None:
+        """Create the folder again where it was removed; the open spool still has the frames."""
+        folder = self.path.parent
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self._events.report(f"the folder {folder} was removed or moved; it was created again")
+
     def _not_written(self, spool: Spool, error: OSError) -> None:
         with suppress(OSError):
             self._partial.unlink()
         spool.keep()
         self._events.count(LOST_DEVICE)
         self.lost = True
-        self.note = (
-            f"{self.path} was not written ({error.strerror}); its frames are in {spool.path}: make "
-            "room, the next recording to the same name recovers them"
-        )
+        rest = "its frames are lost, since its folder was removed; record again"
+        if spool.path.exists():
+            remedy = "make room" if error.errno in _FULL else "mend that"
+            rest = (
+                f"its frames are in {spool.path}: {remedy}, the next recording to the same name "
+                "recovers them"
+            )
+        self.note = f"{self.path} was not written ({error.strerror}); {rest}"
 
     def _recover(self, spool: Spool) -> None:
         """Make a clip of what an earlier process left; what cannot be read is set aside."""

@@ -4,6 +4,7 @@ A browser sends scheme, host and port in small letters, without the scheme's usu
 a path; pages without an origin of their own (files, sandboxed frames) send "null".
 """
 
+import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,9 +50,9 @@ def is_loopback(origin: str) -> bool:
 
 
 def _host(name: str) -> str:
-    """The host in small letters, other scripts in ASCII, IPv6 in brackets."""
+    """The host in small letters, other scripts in ASCII, IPv6 compressed and in brackets."""
     if ":" in name:
-        return f"[{name}]"
+        return f"[{ipaddress.IPv6Address(name).compressed}]"
     if name and (why := host_fault(name)):
         raise ValueError(why)
     return name if name.isascii() else name.encode("idna").decode()

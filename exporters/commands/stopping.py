@@ -93,9 +93,14 @@ class Stopping:
 
     def tell(self, stop: Callable[[], None]) -> None:
         """Have `stop` called for a signal from now on, once; StopAsked where one came before."""
-        self._stop = stop
         self._raising = False
+        self.check()  # before: of an earlier signal the watching thread may read only now
+        self._stop = stop
         self.check()
+
+    def forget(self) -> None:
+        """Tell nobody any more; who was to be told can be freed."""
+        self._stop = None
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
@@ -116,6 +121,7 @@ class Stopping:
                 stop, self._stop = self._stop, None
                 if stop is not None:  # in a thread of its own: this one must go on reading
                     threading.Thread(target=stop, name="stop", daemon=True).start()
+                del stop  # this thread lives longer than what was told
 
 
 class _Current:
@@ -130,8 +136,11 @@ def stoppable() -> Iterator[Stopping]:
 
     Within another `stoppable`, or in another thread than the main one, the outer rules hold.
     """
-    if _Current.stopping is not None:
-        yield _Current.stopping
+    if (outer := _Current.stopping) is not None:
+        try:
+            yield outer
+        finally:
+            outer.forget()
         return
     stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():

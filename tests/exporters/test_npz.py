@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -334,3 +335,64 @@ def test_interrupted_gives_a_whole_file(tmp_path, root):
     assert len(motion) > 400
     assert zipfile.ZipFile(tmp_path / "clip.npz").testzip() is None
     assert [p.name for p in tmp_path.iterdir()] == ["clip.npz"]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_folder_that_goes_away_loses_no_frame(make_frame, fmt, events, tmp_path, moved):
+    target = tmp_path / "takes" / "today" / "clip.npz"
+    target.parent.mkdir(parents=True)
+    sink = NpzSink(target, events=events)
+    sink.open(fmt)
+    for k in range(40):
+        sink.send(make_frame(k))
+    if moved:
+        (tmp_path / "takes").rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(tmp_path / "takes")
+    for k in range(40, 70):
+        sink.send(make_frame(k))
+    sink.close()
+    assert (sink.note, sink.lost) == (None, False)
+    assert len(read_npz(target)) == 70
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.posix
+def test_a_folder_that_cannot_be_made_again_is_told_truly(make_frame, fmt, events, tmp_path):
+    target = tmp_path / "takes" / "clip.npz"
+    target.parent.mkdir()
+    sink = NpzSink(target, events=events)
+    sink.open(fmt)
+    sink.send(make_frame(0))
+    shutil.rmtree(target.parent)
+    target.parent.write_text("a file in its place")
+    sink.close()
+    assert sink.lost
+    assert sink.note.endswith("its frames are lost, since its folder was removed; record again")
+
+
+@pytest.mark.posix
+def test_a_disk_that_is_full_at_the_start_leaves_nothing(fmt, events, tmp_path, limited):
+    limited(0)
+    with pytest.raises(ExportError, match="cannot write"):
+        NpzSink(tmp_path / "clip.npz", events=events).open(fmt)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.posix
+def test_without_room_to_recover_the_earlier_frames_stay_as_they_are(
+    make_frame, fmt, events, tmp_path, limited
+):
+    sink = NpzSink(tmp_path / "clip.npz", events=events)
+    sink.open(fmt)
+    for k in range(100):
+        sink.send(make_frame(k))
+    spooled = sink._spool.path.read_bytes()
+    sink._spool.keep()
+    limited(4096)
+    with pytest.raises(ExportError, match="cannot write"):
+        NpzSink(tmp_path / "clip.npz", events=events).open(fmt)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        ".clip.npz.spool": spooled
+    }

@@ -17,6 +17,8 @@ from exporters.origin import is_loopback, parse_origin, same_origin
         ("https://example.org:8443/", "https://example.org:8443"),
         (" https://example.org ", "https://example.org"),
         ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://[2001:DB8:0:0::1]", "http://[2001:db8::1]"),
+        ("http://[0:0:0:0:0:0:0:1]:80", "http://[::1]"),
         ("https://müller.example", "https://xn--mller-kva.example"),
         ("chrome-extension://abcdef", "chrome-extension://abcdef"),
         ("null", "null"),

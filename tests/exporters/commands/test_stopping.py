@@ -70,6 +70,35 @@ def test_the_handlers_are_given_back() -> None:
     assert [signal.getsignal(getattr(signal, name)) for name in NAMES] == before
 
 
+FREED = """
+import gc, os, signal, threading, weakref
+class Session:
+    told = threading.Event()
+    def stop(self): self.told.set()
+def command():
+    print("ready", flush=True)
+    with stopping.stoppable() as mine:
+        session = Session()
+        known = weakref.ref(session)
+        mine.tell(session.stop)
+        if %r:
+            os.kill(os.getpid(), signal.SIGINT)
+            session.told.wait()
+            for thread in threading.enumerate():
+                if thread.name == "stop": thread.join()
+            os.kill(os.getpid(), signal.SIGINT)
+        del session
+    gc.collect()
+    return 3 if known() is not None else 4
+"""
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_who_was_to_be_told_can_be_freed(signalled: bool, root: Path) -> None:
+    """Native objects of a session that outlive the interpreter are reported by their libraries."""
+    assert ended(program(FREED % signalled, root)) == (4, "")
+
+
 def test_in_another_thread_nothing_is_taken_over() -> None:
     done: list[bool] = []
 
