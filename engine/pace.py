@@ -12,7 +12,8 @@ RATE: Final = 16000
 _FOLLOW: Final = 0.005  # of the difference, a block: two seconds at 10 ms a block
 _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
-_LEAST_MARGIN_S: Final = 0.011
+_LEAST_MARGIN_S: Final = 0.010  # also of all hops that take less than QUICK_S
+QUICK_S: Final = 0.020
 _SLOW_MARGIN_S: Final = 0.030  # of hops that take longer than that themselves
 _SLOW_MOST_S: Final = 0.040  # of these, where cost and reserve together stay below _SOON_S
 _SOON_S: Final = 0.081
@@ -23,6 +24,8 @@ def margin_s(cost_s: float) -> float:
 
     The longer a hop takes, the more other work can delay it.
     """
+    if cost_s < QUICK_S:
+        return _LEAST_MARGIN_S
     slow = max(_SLOW_MARGIN_S, min(_SLOW_MOST_S, _SOON_S - cost_s))
     return max(_LEAST_MARGIN_S, min(cost_s, slow))
 

@@ -12,18 +12,19 @@ from typing import Final
 import numpy as np
 
 from engine.listener import Latency
-from engine.pace import margin_s
+from engine.pace import QUICK_S, margin_s
 from engine.stream import GestureStream
 
 _WARM_UP_HOPS: Final = 12
 _PAUSE_S: Final = 0.01
+_SLOW_VARY: Final = 1.25  # slow hops may take so much longer than those that were measured
 _WINDOW: Final = 900  # hops that are looked at: 30 s at hop 1
-_LEAST: Final = 60  # hops before the delay may shrink
+_LEAST: Final = 30  # hops before the delay may shrink
 _IGNORED: Final = 2  # largest lags that are taken for stalls
 _GUARD_S: Final = 0.003  # jitter of the threads beyond the lags that were seen
 _SPREAD: Final = 0.25  # reserve beyond the largest lags, in units of their distance to the median
 _RISE: Final = 0.05  # seconds a second
-_FALL: Final = 0.002
+_FALL: Final = 0.005
 
 
 class PlayoutDelay:
@@ -78,7 +79,8 @@ def hop_cost(
         stream.next_chunk()
         costs.append(now() - begin)
     stream.restore(snapshot)
-    return sorted(costs[2:])[-2] * 1.25
+    cost_s = sorted(costs[2:])[-2]
+    return cost_s if cost_s < QUICK_S else cost_s * _SLOW_VARY
 
 
 def first_delay(latency: Latency, frame_rate: int, cost_s: float, outside_s: float) -> PlayoutDelay:
