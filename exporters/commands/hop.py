@@ -15,6 +15,7 @@ from engine.threads import graph_threads, is_small
 from exporters.commands.kernels import Say
 from exporters.commands.steps import AUTO, Networks, hop_s, ready_networks
 
+_PAUSE_S: Final = 0.01  # a live hop follows a pause, and takes longer for it: caches are cold
 SHARE: Final = 0.5
 """Of a frame's time, which a hop of one frame may take: the rest absorbs what delays it."""
 
@@ -37,7 +38,7 @@ def live_networks(
         return ready_networks(kernel, bundle, usual, say), usual
     single = bundle.config.schedule.with_hop(1, lookahead)
     networks = ready_networks(kernel, bundle, single, say)
-    cost_s = hop_s(networks, bundle, single)
+    cost_s = hop_s(networks, bundle, single, _PAUSE_S)
     threads, rate = graph_threads(bundle.gesture), bundle.config.clock.frame_rate
     is_held = holds(cost_s, threads, rate, _cores())
     schedule = single if is_held else usual

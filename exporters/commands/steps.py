@@ -317,9 +317,9 @@ def _windows(bundle: Bundle, schedule: Schedule) -> list[WindowInputs]:
     return [draw_window(window_shape(bundle, schedule), generator) for _ in range(_CALLS)]
 
 
-def hop_s(networks: Networks, bundle: Bundle, schedule: Schedule) -> float:
-    """Seconds that a hop takes: the median of some."""
-    return median_s(hop_calls(networks, bundle, schedule))
+def hop_s(networks: Networks, bundle: Bundle, schedule: Schedule, pause_s: float = 0.0) -> float:
+    """Seconds that a hop takes, each after a pause: the median of some."""
+    return median_s(hop_calls(networks, bundle, schedule), pause_s=pause_s)
 
 
 def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Callable[[], object]]:
@@ -363,10 +363,16 @@ def _given(noise: Tensor | None) -> Tensor | None:
     return noise
 
 
-def median_s(calls: Sequence[Callable[[], object]], count: int = _TIMED) -> float:
-    """The median time of `calls` in turn, `count` in all, after two that are not counted."""
+def median_s(
+    calls: Sequence[Callable[[], object]], count: int = _TIMED, pause_s: float = 0.0
+) -> float:
+    """The median time of `calls` in turn, `count` in all, after two that are not counted.
+
+    pause_s: waited before each call.
+    """
     times = []
     for turn in range(count + 2):
+        time.sleep(pause_s)
         begin = time.perf_counter()
         with torch.inference_mode():
             calls[turn % len(calls)]()

@@ -147,7 +147,7 @@ def automatic(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> tuple[str, list[
     times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
     monkeypatch.setattr(steps, "made_networks", shelf)
     monkeypatch.setattr(steps, "hop_calls", lambda networks, *_: networks["kernel"].name)
-    monkeypatch.setattr(steps, "median_s", lambda name: times.get(name, 9.0))
+    monkeypatch.setattr(steps, "median_s", lambda name, **_: times.get(name, 9.0))
     bundle, told = tiny_bundle(), list[str]()
     return ready_networks("auto", bundle, bundle.config.schedule, told.append)["kernel"].name, told
 
