@@ -16,7 +16,7 @@ from engine.audio.source import WavSource
 from engine.bundle import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
-from engine.live import LiveSession
+from engine.live import LiveSession, SessionHooks
 from engine.schedule import Schedule
 from engine.statistics import Summary
 from engine.stream import GestureStream
@@ -35,6 +35,7 @@ from exporters.commands.common import (
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
 from exporters.commands.steps import Networks, add_kernel_option, ready_networks
+from exporters.commands.stopping import check_stopped
 from exporters.commands.terminal import told
 from exporters.commands.words import WordSource
 from exporters.npz import NpzSink
@@ -222,6 +223,7 @@ class _Renderer:
             events=events,
             bundle_name=self._bundle.config.name,
             realtime=False,
+            hooks=SessionHooks(taps=[lambda *_: check_stopped()]),
         )
         with ExitStack() as stack:
             if job.words is not None:
@@ -231,6 +233,7 @@ class _Renderer:
             sink.open(session.output_format)
             stack.callback(sink.close)
             summary = session.run()
+        check_stopped()
         if not summary.frames:
             raise AudioError(
                 f"{job.sound} is too short: its {summary.audio_s:.2f} s of sound give no frame"

@@ -160,6 +160,15 @@ def stoppable() -> Iterator[Stopping]:
         stopping.restore()
 
 
+def check_stopped() -> None:
+    """Raise StopAsked where a signal came to this process.
+
+    For work in which libraries call back into Python: those swallow what a signal raises there.
+    """
+    if _Current.stopping is not None:
+        _Current.stopping.check()
+
+
 def run_stoppable(command: Callable[[], int], stopped: int = 0) -> int:
     """The exit status of `command`, for the whole life of a process; `stopped` where a signal ended
     it before somebody took over.

@@ -70,7 +70,7 @@ def test_reactions_are_the_first_frames_that_open() -> None:
 def test_a_sound_in_the_room_moves_something(sound_card: object, tmp_path: Path) -> None:
     """A tiny random model opens its mouth as it likes; that frames came and were timed counts."""
     save_bundle(tiny_bundle(), tmp_path, half=False)
-    report = reaction_report(["--model", str(tmp_path)], 4.0)
+    report = reaction_report(["--model", str(tmp_path), "--hop", "2"], 4.0)
     assert report["onsets"] >= 2
     assert report["hop_frames"] == 2
     assert 0 < report["ms"]["p50"] <= 500

@@ -1,5 +1,6 @@
 """Signals: one flag, no lock, and whoever takes over is told; by real signals."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.commands.stopping import FORCED, StopAsked, stoppable
+from exporters.commands.stopping import FORCED, StopAsked, check_stopped, stoppable
 
 pytestmark = pytest.mark.posix
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -202,3 +203,17 @@ def test_nohup_is_respected(root: Path) -> None:
 def test_the_status_of_a_command_that_ends_by_itself(status: int, root: Path) -> None:
     body = f"def command():\n    print('ready', flush=True)\n    return {status}"
     assert ended(program(body, root)) == (status, "")
+
+
+def test_a_signal_whose_exception_was_swallowed_is_found_again() -> None:
+    def command() -> int:
+        with contextlib.suppress(StopAsked):  # as a library does that calls back
+            signal.raise_signal(signal.SIGTERM)
+        check_stopped()
+        raise AssertionError("the signal was lost")
+
+    before = [signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM")]
+    with stoppable():
+        command()
+    assert [signal.getsignal(getattr(signal, n)) for n in ("SIGINT", "SIGTERM")] == before
+    check_stopped()  # nothing is asked outside
