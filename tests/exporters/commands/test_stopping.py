@@ -89,7 +89,10 @@ def command():
                 if thread.name == "stop": thread.join()
             os.kill(os.getpid(), signal.SIGINT)
         del session
-    gc.collect()
+    for _ in range(1000):  # the thread that watches lets go of it in its own time
+        gc.collect()
+        if known() is None: break
+        threading.Event().wait(0.005)
     return 3 if known() is not None else 4
 """
 
