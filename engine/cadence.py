@@ -23,7 +23,7 @@ _FAR_BEHIND_S: Final = 1.0  # after a receiver that blocked: go on from now
 
 @dataclass(frozen=True)
 class Outlet:
-    """Who is served. send: takes a frame. failed: is told of an exception, which ends the thread.
+    """Callbacks of a cadence. send: takes a frame. failed: called with what ended the thread.
 
     known: how many frames there are in all, once the sound has ended or its end is known.
     """

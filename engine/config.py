@@ -149,8 +149,8 @@ class CueConfig:
     where no words are known, when scores are lower; as threshold unless given. word_reach: frames
     from a frame to the nearest known word up to which `threshold` holds, and beyond which
     `wordless` does; None: `threshold` holds in all frames of a window that has a known word.
-    sharpness: of that decision, by score. apart: frames in which they set out but once. memory:
-    frames for which the body is told that they did.
+    sharpness: gain of the onset gate, per unit of score. apart: minimum number of frames between
+    two onsets. memory: number of frames for which the body decoder sees the onset signal.
     """
 
     lead: int = 3

@@ -110,7 +110,7 @@ class LiveSession:
     # -- from any thread -------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """End soon, with all frames of the sound that was heard until now."""
+        """End soon; the sinks get all frames of the sound that was received."""
         self._stopped.set()
         self._source.close()
 

@@ -132,7 +132,7 @@ class SourceReader:
         return replace(block, samples=block.samples[stale:]) if stale > 0 else block
 
     def _deliver(self, block: PcmBlock) -> None:
-        """Hand a block on in pieces, none before it would have been heard.
+        """Pass a block on in pieces, none before its capture time.
 
         A piece ends where a frame ends, so that a frame waits for no more than its own sound.
         """

@@ -126,7 +126,7 @@ class Spool:
 def _claimed(path: Path, target: Path) -> BinaryIO:
     """The spool, open and locked. Its content stays as it is."""
     while True:
-        # Without a buffer: what was written is on its way to the disk, and a full one is told.
+        # Unbuffered, so that a full disk raises at the write that it refuses.
         file = path.open("a+b", buffering=0)
         try:
             _lock(file, target)

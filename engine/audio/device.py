@@ -101,7 +101,7 @@ def give_up(stream: Any) -> None:
 def rescan() -> None:
     """Look for devices that came or went: PortAudio keeps the list it made when it began.
 
-    Beginning anew would end every stream, so nothing is done while one is open. Raises
+    A new start would end every open stream, so nothing is done while one is open. Raises
     AudioDeviceError where PortAudio does not begin.
     """
     if _STUCK or not all(stream.closed for stream in _STREAMS):

@@ -1,7 +1,7 @@
 """Where sound comes from: a file, a pipe, a microphone. All give mono blocks at 16 kHz.
 
-A source says when each block was heard where it can, and nothing about what is done with it. This
-is the only file of `engine/audio` that reads a clock.
+A source gives the capture time of each block where it can. This is the only file of `engine/audio`
+that reads a clock.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class AudioSource(Protocol):
 
     @property
     def delay_s(self) -> float:
-        """The longest time from when a sample was heard to the block that brings it."""
+        """Largest delay in seconds from the capture of a sample to the block that contains it."""
         ...
 
     def blocks(self) -> Iterator[PcmBlock]:
@@ -105,7 +105,7 @@ class StdinSource:
         """One block for every read that completed a sample, then the resampler's rest."""
         odd, bytes_read = b"", 0
         while (data := self._read()) is not None:
-            heard = time.monotonic()
+            captured_at = time.monotonic()
             if not bytes_read:
                 self._look_at(data)
             bytes_read += len(data)
@@ -114,7 +114,7 @@ class StdinSource:
             odd = data[whole:]
             samples = self._resampler.feed(np.frombuffer(data[:whole], "<i2").astype(np.int16))
             if samples.size:
-                yield PcmBlock(samples, heard - self._resampler.held_s)
+                yield PcmBlock(samples, captured_at - self._resampler.held_s)
         if self._closed.is_set():
             return
         if odd:
@@ -195,7 +195,7 @@ class MicSource:
             while not self._closed.is_set():
                 looked = time.monotonic()
                 try:
-                    samples, heard = self._queue.get(timeout=_POLL_S)
+                    samples, captured_at = self._queue.get(timeout=_POLL_S)
                 except Empty:
                     if time.monotonic() - looked > _STOPPED_S:
                         self._last = time.monotonic()  # this process was stopped, not the device
@@ -206,7 +206,7 @@ class MicSource:
                     continue  # of the stream before the device was lost
                 mono = self._resampler.feed(self._mix.feed(samples))
                 if mono.size:
-                    yield PcmBlock(mono, heard - self._resampler.held_s)
+                    yield PcmBlock(mono, captured_at - self._resampler.held_s)
         finally:
             self._abandon()
 
@@ -278,16 +278,16 @@ class MicSource:
     def _heard(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
         """Called by PortAudio's own thread: copy, stamp, hand over."""
         now = time.monotonic()
-        heard = now
+        captured_at = now
         if times.inputBufferAdcTime > 0:
             age = times.currentTime - times.inputBufferAdcTime - frames / self._rate
             if 0 <= age <= _MOST_AGE_S:
-                heard = now - age
+                captured_at = now - age
         if self._queue.full():
             self._events.count(OVERRUN)
             with contextlib.suppress(Empty):
                 self._queue.get_nowait()
-        self._queue.put_nowait((sound.copy(), heard))
+        self._queue.put_nowait((sound.copy(), captured_at))
 
     def _watch(self) -> None:
         """Nothing came for a while: see whether the device is gone, and bring it back."""

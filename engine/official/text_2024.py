@@ -1,8 +1,8 @@
 """The text and audio checkpoints of 2024 (layout B): six `.bin` files and a vocabulary.
 
 Their configuration was a YAML file of the training program; every size is read from the tensors
-instead. The six are told apart by the names and shapes of their tensors: file names differ between
-releases, and further `.bin` files lie beside them.
+instead. The six files are identified by the names and shapes of their tensors: file names differ
+between releases, and further `.bin` files lie beside them.
 """
 
 import re

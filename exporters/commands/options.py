@@ -80,7 +80,7 @@ def path(text: str) -> Path:
     try:
         os.stat(text)
     except (FileNotFoundError, NotADirectoryError):
-        pass  # what is missing is told by whoever needs it
+        pass  # the code that opens the path reports a missing one
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         shown = text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"

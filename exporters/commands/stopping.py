@@ -1,6 +1,6 @@
 """How a command ends when it is asked to: Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break on Windows alike.
 
-Knows when a signal came and who is told; light to import, so that a command can begin with it. The
+Records signals and calls a stop function. Imports little, so that a command can load it first. The
 handlers take no lock: Python runs them in the main thread between any two steps, also in the
 middle of another handler, and a lock that the interrupted step holds would never be free again.
 """

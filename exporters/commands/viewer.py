@@ -1,4 +1,4 @@
-"""The viewer beside a live session: a process of its own, whose end is told."""
+"""Runs the viewer of a live session in its own process and reports its end."""
 
 import subprocess
 import sys
