@@ -6,9 +6,9 @@ writer is locked and stays. Knows nothing of what is written.
 """
 
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,14 +25,17 @@ def atomic(path: Path) -> Iterator[Path]:
     folder of `path` cannot be written, or where `path` is a folder that is not empty.
     """
     remove_abandoned(path.parent)
-    folder, lock = _locked_folder(path.parent)
+    part = _Part(path.parent)
     try:
-        yield folder / path.name
-        os.replace(folder / path.name, path)
+        part.create()
+        yield part.folder / path.name
+        os.replace(part.folder / path.name, path)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        try:
+            part.remove()
+        except BaseException:  # a signal in the middle of it
+            part.remove()
+            raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -56,13 +59,41 @@ def remove_abandoned(folder: Path) -> None:
                 os.close(lock)
 
 
-def _locked_folder(parent: Path) -> tuple[Path, int | None]:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = _lock(folder, wait=True)
-        if folder.is_dir():
-            return folder, lock
-        if lock is not None:  # another writer removed the folder before it was locked
+class _Part:
+    """A locked folder whose name is known before it exists.
+
+    A signal may raise an exception between any two steps: what exists is always named here.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._lock: int | None = None
+        self._name()
+
+    def create(self) -> None:
+        """Create and lock the folder; OSError where its parent cannot be written."""
+        while True:
+            try:
+                self.folder.mkdir(mode=0o700)
+            except FileExistsError:
+                self._name()
+                continue
+            self._lock = _lock(self.folder, wait=True)
+            if self.folder.is_dir():
+                return
+            self._unlock()  # another writer removed the folder before it was locked
+
+    def remove(self) -> None:
+        """Remove the folder and all in it; may be called again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._unlock()
+
+    def _name(self) -> None:
+        self.folder = self._parent / f"{_PREFIX}{secrets.token_hex(4)}"
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
             os.close(lock)
 
 

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+import engine.atomic as module
 from engine.atomic import atomic, remove_abandoned, write_bytes, write_text
 
 
@@ -37,6 +39,42 @@ def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseExce
         write()
     assert target.read_text() == "before"
     assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("function", ["create", "_lock", "remove", "_unlock"])
+def test_an_exception_at_any_step_leaves_no_part(tmp_path: Path, function: str) -> None:
+    """A signal handler may raise between any two lines; here one raises before each of them."""
+    steps = 0
+    while _interrupted(tmp_path / "a.txt", function, steps):
+        assert set(names(tmp_path)) <= {"a.txt"}
+        steps += 1
+    assert steps > 1
+
+
+def _interrupted(target: Path, function: str, step: int) -> bool:
+    """Whether line number `step` that runs in a function of the module was reached."""
+    left = step
+
+    def trace(frame: FrameType, event: str, _arg: object) -> object:
+        nonlocal left
+        code = frame.f_code
+        if code.co_name != function or code.co_filename != module.__file__:
+            return trace if event == "call" else None
+        if event == "line":
+            left -= 1
+            if left == -1:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        write_text(target, "whole")
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
 
 
 def test_a_folder_appears_with_all_its_files(tmp_path: Path) -> None:
