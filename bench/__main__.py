@@ -8,41 +8,41 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.against import add_command as add_against_command
-from bench.against import against_command
-from bench.composed import add_command as add_composed_command
-from bench.composed import composed_command
-from bench.edge import edge_report
-from bench.edge import table as edge_table
-from bench.export import add_command as add_export_command
-from bench.export import export_command
-from bench.held_out import stroke_report
-from bench.kernels import add_command as add_kernels_command
-from bench.kernels import kernels_command
-from bench.late_words import late_table, late_words
-from bench.latency import add_command as add_latency_command
-from bench.latency import latency_command, read_speech
-from bench.memory import add_command as add_memory_command
-from bench.memory import memory_command
-from bench.parity import add_command as add_parity_command
-from bench.parity import parity_command
-from bench.privacy import add_command as add_privacy_command
-from bench.privacy import privacy_command
-from bench.quality_command import add_commands as add_quality_commands
-from bench.quality_command import fgd_command, quality_command
-from bench.report import draw
-from bench.sheet import add_command as add_sheet_command
-from bench.sheet import sheet_command
-from bench.soak import add_command as add_soak_command
-from bench.soak import soak_command
+from bench.export.export import add_command as add_export_command
+from bench.export.export import export_command
+from bench.perf.capacity import add_command as add_streams_command
+from bench.perf.capacity import streams_command
+from bench.perf.kernels import add_command as add_kernels_command
+from bench.perf.kernels import kernels_command
+from bench.perf.latency import add_command as add_latency_command
+from bench.perf.latency import latency_command, read_speech
+from bench.perf.memory import add_command as add_memory_command
+from bench.perf.memory import memory_command
+from bench.perf.privacy import add_command as add_privacy_command
+from bench.perf.privacy import privacy_command
+from bench.perf.reference import add_command as add_against_command
+from bench.perf.reference import against_command
+from bench.perf.soak import add_command as add_soak_command
+from bench.perf.soak import soak_command
+from bench.plots.contact_sheet import add_command as add_sheet_command
+from bench.plots.contact_sheet import sheet_command
+from bench.plots.readme_figures import draw
+from bench.quality.command import add_commands as add_quality_commands
+from bench.quality.command import fgd_command, quality_command
+from bench.quality.corpus_comparison import add_command as add_composed_command
+from bench.quality.corpus_comparison import composed_command
+from bench.quality.late_words import late_table, late_words
+from bench.quality.lookahead import edge_report
+from bench.quality.lookahead import table as edge_table
+from bench.quality.parity import add_command as add_parity_command
+from bench.quality.parity import parity_command
+from bench.quality.sync_test import stroke_report
 from bench.starter.command import add_command as add_starter_command
 from bench.starter.command import starter_command
-from bench.starter.talks import Part, limited, read_parts, synthetic_parts
-from bench.streams import add_command as add_streams_command
-from bench.streams import streams_command
-from engine.bundle import DEFAULT_BUNDLE, load_bundle
+from bench.starter.speech_set import Part, limited, read_parts, synthetic_parts
+from engine.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from engine.system.version import version_line
 from engine.text.files import read_words
-from engine.version import version_line
 from exporters.commands.common import load_for_use
 from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
 from exporters.commands.options import CommandParser, run_command, whole

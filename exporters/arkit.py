@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.face import ARKIT_51, ARKIT_52, ARKIT_52_NAMES, FaceBasis
+from engine.motion.face_basis import ARKIT_51, ARKIT_52, ARKIT_52_NAMES, FaceBasis
 
 VRM_PRESETS: Final[tuple[str, ...]] = (
     *("A", "I", "U", "E", "O", "Blink", "Blink_L", "Blink_R"),

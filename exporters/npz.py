@@ -3,7 +3,7 @@
 BEAT2's keys are poses (axis-angle), trans, expressions, betas, model, gender, mocap_frame_rate;
 ours add face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
 hand_reference, hop and the skeleton's names, parents and rest offsets. What they mean when read is
-the business of `engine.clip`.
+the business of `engine.motion.npz_clip`.
 
 While frames come they go into a spool file beside the target, so memory stays bounded; `close`
 turns the spool into the target, which appears whole or not at all. A process that is killed leaves
@@ -25,12 +25,12 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clip import motion_of, read_arrays
 from engine.errors import ClipError, ExportError
 from engine.events import LOST_DEVICE, EventCounter
-from engine.pose import Motion, PoseFormat, PoseFrame
-from engine.rotation import log
-from engine.skeleton import SMPLX_55
+from engine.motion.npz_clip import motion_of, read_arrays
+from engine.motion.pose import Motion, PoseFormat, PoseFrame
+from engine.motion.rotation import log
+from engine.motion.skeleton import SMPLX_55
 from exporters.spool import Spool
 
 _CONTACTS: Final = 4

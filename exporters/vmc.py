@@ -22,8 +22,8 @@ import numpy as np
 
 from engine.errors import ConfigError, ExportError
 from engine.events import LOST_DEVICE, EventCounter
-from engine.pose import HandReference, PoseFormat, PoseFrame
-from engine.skeleton import SMPLX_55, Skeleton
+from engine.motion.pose import HandReference, PoseFormat, PoseFrame
+from engine.motion.skeleton import SMPLX_55, Skeleton
 from exporters.address import Address
 from exporters.arkit import BLEND_NAMES, blend_map
 from exporters.hosts import look_up

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from engine.errors import ExportError, GestureError
 from engine.events import REJECTED_MESSAGE, SLOW_CLIENT, EventCounter
-from engine.pose import FloatArray, PoseFormat, PoseFrame
+from engine.motion.pose import FloatArray, PoseFormat, PoseFrame
 from engine.text.words import TimedWord
 from exporters import wire
 from exporters.address import Address

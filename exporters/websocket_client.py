@@ -6,7 +6,7 @@ The other end of `exporters.websocket`; the messages are in `exporters.wire`.
 from typing import Any
 
 from engine.errors import ExportError
-from engine.pose import FloatArray, PoseFrame
+from engine.motion.pose import FloatArray, PoseFrame
 from exporters import wire
 
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError, ShapeError, TranscriptError
-from engine.face import face_basis
-from engine.pose import FloatArray, FrameFlag, HandReference, PoseFormat, PoseFrame
-from engine.skeleton import Skeleton
+from engine.motion.face_basis import face_basis
+from engine.motion.pose import FloatArray, FrameFlag, HandReference, PoseFormat, PoseFrame
+from engine.motion.skeleton import Skeleton
 from engine.text.files import words_from_json
 from engine.text.words import TimedWord
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import capabilities
+from tests.support import capabilities
 
-pytest_plugins = ["tests.fixtures_sound"]
+pytest_plugins = ["tests.support.sound_card"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.capabilities import (
+from tests.support.capabilities import (
     CAPABILITIES,
     HIDDEN_PROGRAMS,
     OPTIONAL_LIBRARIES,
@@ -101,7 +101,7 @@ def test_a_skip_rule_is_recognised(line: str, found: list[str]) -> None:
 
 def test_no_test_has_a_skip_rule_of_its_own() -> None:
     problems = [
-        f"{path}:{line}: {name}; mark the test with a name of tests/capabilities.py instead"
+        f"{path}:{line}: {name}; mark the test with a name of tests/support/capabilities.py instead"
         for path, tree in sources()
         if ROOT / path != HOOK
         for line, name in skip_rules(tree)

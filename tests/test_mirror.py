@@ -1,4 +1,5 @@
-"""tests/ mirrors the sources: engine/audio/gate.py is tested by tests/engine/audio/test_gate.py.
+"""tests/ mirrors the sources: engine/audio/voice_gate.py is tested by
+tests/engine/audio/test_voice_gate.py.
 
 A module may also be mirrored by a folder: tests/engine/audio/gate/test_*.py.
 """
@@ -10,13 +11,13 @@ PACKAGES = ("engine", "exporters", "training", "bench")
 
 # Nothing in them can be wrong that another test or a type checker would not find.
 UNTESTED = {
-    "engine/kernels/base.py": "a protocol and two tuples",
+    "engine/model/types.py": "a protocol and two tuples",
 }
 
 # Tests of a whole: they mirror a program or a folder that is not Python.
 WHOLES = {
-    "tests/engine/bundles/test_starter.py": "engine/bundles/starter",
-    "tests/engine/official/test_rendering.py": "engine/official",
+    "tests/engine/bundle/test_starter.py": "engine/bundle/starter",
+    "tests/engine/bundle/checkpoints/test_rendering.py": "engine/bundle/checkpoints",
     "tests/exporters/clients/test_browser.py": "exporters/clients/browser",
     "tests/exporters/commands/test_mic.py": "exporters/commands/live.py",
 }

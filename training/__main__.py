@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
-from engine.version import version_line
+from engine.system.version import version_line
 from exporters.commands.options import CommandParser, run_command, whole
 
 STAGES = {
     "retarget": "training.sources.retarget",
     "compose": "training.composer.compose",
     "beat2": "training.sources.beat2_corpus",
-    "import": "training.sources.importing",
-    "vq": "training.autoencoders.vq",
-    "global": "training.autoencoders.global_motion",
-    "floors": "training.autoencoders.floors",
-    "rest": "training.autoencoders.rest",
-    "gesture": "training.gestures.gesture",
+    "import": "training.sources.import_stage",
+    "vq": "training.vq.stage",
+    "global": "training.vq.root_motion",
+    "floors": "training.vq.evaluate",
+    "rest": "training.vq.rest_pose",
+    "gesture": "training.gesture.stage",
     "bundle": "training.bundle",
 }
 """Stage to the module whose `run(config, data, out)` does it; in the order they are run."""
 
 TRAINED = ("vq", "global", "gesture")
-"""Stages that go through `training.trainer.loop`; their `run` takes a team too."""
+"""Stages that go through `training.loop.loop`; their `run` takes a team too."""
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -63,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
     """Run a stage that trains, in as many processes as are wanted."""
-    from training.trainer import launch
+    from training.loop import launcher as launch
 
     if options.tensorboard:
         config = {**config, "loop": {**config.get("loop", {}), "tensorboard": True}}
     work = launch.Work(STAGES[options.stage], config, options.data, options.out)
     if options.workers:
-        from training.trainer import cluster
+        from training.loop import ray_launcher as cluster
 
         cluster.across(work, options.workers, options.address)
     elif (options.processes or 1) > 1:

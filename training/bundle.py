@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.audio.features import DEFAULT_FEATURES
-from engine.bundle import (
+from engine.bundle.bundle import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Bundle,
@@ -24,25 +23,26 @@ from engine.bundle import (
     save_bundle,
 )
 from engine.clock import FrameClock
-from engine.config import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
+from engine.config.features import DEFAULT_FEATURES
+from engine.config.model import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
 from engine.errors import ConfigError
-from engine.face import ARKIT_51
-from engine.finish.blinks import BlinkConfig
-from engine.finish.glances import GlanceConfig
-from engine.finish.posture import PostureConfig
-from engine.finish.stance import StanceConfig
-from engine.finish.steadying import SteadyConfig
-from engine.finish.sway import SwayConfig
+from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.schedule import Schedule
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
-from engine.pose import HandReference, Motion
-from engine.sampling import CodeChoice, SamplingConfig
-from engine.schedule import Schedule
-from engine.skeleton import BodyPart
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.pose import HandReference, Motion
+from engine.motion.skeleton import BodyPart
+from engine.postprocess.blinks import BlinkConfig
+from engine.postprocess.gaze import GlanceConfig
+from engine.postprocess.idle_motion import SwayConfig
+from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.posture import PostureConfig
+from engine.postprocess.stance import StanceConfig
 from training.data.clips import load_clip
 from training.data.vectors import part_vector
-from training.gestures.gesture import SCHEDULES, SPEAKERS, read_vocabulary
-from training.store import load_config, load_weights
+from training.gesture.stage import SCHEDULES, SPEAKERS, read_vocabulary
+from training.module_io import load_config, load_weights
 
 _SETTLED = 96  # frames of standing still after which a causal encoder has seen nothing else
 

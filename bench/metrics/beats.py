@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.kinematics import Floats
-from engine.skeleton import PART_JOINTS, BodyPart
+from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 BEAT_JOINTS = PART_JOINTS[BodyPart.UPPER]
 CUT_FRAMES = 60

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.kinematics import Floats
-from bench.strokes import stroke_times
+from bench.quality.sync import stroke_times
 from engine.clock import FrameClock
 from engine.text.words import TimedWord
 

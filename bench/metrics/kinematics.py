@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.pose import Motion
-from engine.rotation import forward_kinematics, identity
+from engine.motion.pose import Motion
+from engine.motion.rotation import forward_kinematics, identity
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.kinematics import Floats
-from engine.skeleton import PART_JOINTS, BodyPart
+from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 SPACING_S = 0.1
 SAMPLES = 10

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.metrics.kinematics import Floats
-from engine.rotation import forward_kinematics, identity
-from engine.skeleton import PART_JOINTS, BodyPart, Skeleton
+from engine.motion.rotation import forward_kinematics, identity
+from engine.motion.skeleton import PART_JOINTS, BodyPart, Skeleton
 
 _AXES = (
     # From, to, radius in widths of the shoulders.

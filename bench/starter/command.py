@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.gesture_features import OUR_FEATURES
-from bench.starter.meaning import confusion_text
-from bench.starter.measuring import NETWORK, Extent, Findings, Numbers, Perform, Sources, measure
-from bench.starter.scenes import Scene, live
-from bench.starter.talks import Part, limited, read_parts
+from bench.metrics.gesture_features import OUR_FEATURES
+from bench.starter.evaluate import NETWORK, Extent, Findings, Numbers, Perform, Sources, measure
+from bench.starter.renderings import Scene, live
+from bench.starter.semantics import confusion_text
+from bench.starter.speech_set import Part, limited, read_parts
 from bench.starter.targets import table, verdicts
-from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
-from engine.stream import GestureStream
+from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say
 from exporters.commands.steps import add_kernel_option, ready_networks
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.block import to_float
 from engine.clock import FrameClock
+from engine.config.features import FeatureConfig
 from engine.errors import ConfigError
 from engine.events import EventCounter
 
@@ -34,50 +35,6 @@ _PITCH_LOW_HZ: Final = 60
 _PITCH_HIGH_HZ: Final = 400
 _PITCH_MIDDLE_HZ: Final = 155.0  # geometric middle of the range
 _OCTAVE_GUARD: Final = 0.85  # the shortest period nearly as good as the best one wins
-
-
-@dataclass(frozen=True)
-class FeatureConfig:
-    """What the features are. A bundle keeps `name`; change the name whenever a value changes.
-
-    window: samples under the Hann window that ends at each of `positions` instants of a frame.
-    floor_db: the level, relative to a full-scale sine, at which a band counts as silent.
-    """
-
-    name: str = "causal-mel32-v1"
-    bands: int = 32
-    low_hz: float = 80.0
-    high_hz: float = 7600.0
-    window: int = 512
-    positions: int = 4
-    floor_db: float = -70.0
-
-    def __post_init__(self) -> None:
-        if self.positions < 2 or self.positions % 2:
-            raise ConfigError(f"positions must be even and at least 2, got {self.positions}")
-        if self.bands < 1 or self.window < 16 or not self.floor_db < 0:
-            raise ConfigError(
-                f"expected bands >= 1, window >= 16 and floor_db < 0, got bands {self.bands}, "
-                f"window {self.window}, floor_db {self.floor_db}"
-            )
-
-    @property
-    def groups(self) -> dict[str, slice]:
-        """Where each group of channels lies in a feature vector."""
-        sizes = {"mel_early": self.bands, "mel_late": self.bands, "onset": 2, "level": 2}
-        found, start = {}, 0
-        for name, size in (sizes | {"pitch": 2}).items():
-            found[name] = slice(start, start + size)
-            start += size
-        return found
-
-    @property
-    def width(self) -> int:
-        """Channels in a feature vector."""
-        return 2 * self.bands + 6
-
-
-DEFAULT_FEATURES: Final = FeatureConfig()
 
 
 @dataclass(frozen=True)

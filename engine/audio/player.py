@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.audio.device import opened, portaudio
 from engine.errors import AudioDeviceError
-from engine.statistics import Timings
+from engine.timing import Timings
 
 RATE: Final = 16000
 _KEPT: Final = 10 * RATE

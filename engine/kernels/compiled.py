@@ -14,10 +14,10 @@ from typing import Final
 
 import torch
 
-from engine import cache
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.privacy import compile_in
+from engine.system import cache
+from engine.system.privacy import compile_in
 
 _LEFT_OUT: Final = ("precompiled_headers", "locks")
 """Needed to compile only; the headers are 150 MB."""

@@ -6,7 +6,7 @@ The kernel that every other one must match. Takes windows of any length.
 import torch
 from torch import nn
 
-from engine.kernels.base import WindowInputs, WindowOutputs
+from engine.model.types import WindowInputs, WindowOutputs
 
 
 class EagerKernel:

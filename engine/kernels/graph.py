@@ -13,11 +13,11 @@ from typing import Final, Protocol
 
 from torch import Tensor, nn
 
-from engine import cache
+from engine.system import cache
 
 Tensors = tuple[Tensor, ...]
 PROOF: Final = ".proof.safetensors"
-"""How a file about a match ends; see `engine.kernels.proof`."""
+"""How a file about a match ends; see `engine.kernels.verify`."""
 Run = Callable[[Tensors], Tensors]
 """A graph made ready: tensors of the graph's shapes in, new tensors out, nothing remembered."""
 

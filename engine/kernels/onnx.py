@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.privacy import stay_private
+from engine.system import cache
+from engine.system.privacy import stay_private
 
 OPSET: Final = 17
 """Version of the operators: the first with layer normalisation as one operator."""

@@ -1,6 +1,6 @@
 """The openvino kernels: a graph converted once, run on the CPU in fp32, bf16 or int8.
 
-What int8 is made of is in `engine.kernels.openvino_bits`. What was compiled is kept as one file of
+What int8 is made of is in `engine.kernels.openvino_int8`. What was compiled is kept as one file of
 OpenVINO's where there is a folder for it. OpenVINO and nncf are imported in these two files only.
 """
 
@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 
-from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.kernels.openvino_bits import lighten, quantized, round_rest
-from engine.privacy import stay_private
+from engine.kernels.openvino_int8 import lighten, quantized, round_rest
+from engine.system import cache
+from engine.system.privacy import stay_private
 
 _HINT: Final = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
 _GET: Final = "pip install 'emage-live[cpu]'"

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from engine.errors import KernelError
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.graph import Precision
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
 
 
 class ParityError(KernelError):

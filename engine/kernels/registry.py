@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 from engine.errors import KernelError
-from engine.kernels.base import Kernel, WindowInputs
 from engine.kernels.compiled import CompileBackend
 from engine.kernels.cudagraph import CudaGraphBackend
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import GraphKernel, WindowShape, draw_window, window_graph
 from engine.kernels.graph import Backend, Precision, Run, Settings, Tensors
 from engine.kernels.onnx import OnnxBackend
 from engine.kernels.openvino import OpenVinoBackend
 from engine.kernels.parity import require_parity
-from engine.kernels.proof import admitted
 from engine.kernels.tensorrt import TensorRtBackend
+from engine.kernels.verify import admitted
+from engine.kernels.window_graph import GraphKernel, WindowShape, draw_window, window_graph
+from engine.model.types import Kernel, WindowInputs
 
 BACKEND_NAMES: Final = (
     *("compile", "cudagraph", "cudagraph-fp16", "tensorrt", "tensorrt-fp16"),

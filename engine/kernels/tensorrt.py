@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import torch
 
-from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.system import cache
 
 _GET: Final = (
     "pip install 'emage-live[gpu]' --extra-index-url https://pypi.nvidia.com (Linux or Windows "

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from engine.config import (
+from engine.config.model import (
     AudioEncoderConfig,
     AudioKind,
     ForwardPath,
@@ -13,27 +13,27 @@ from engine.config import (
     QuantizerKind,
     WordConfig,
 )
-from engine.layout import MOTION_TOKENS
 from engine.model.audio_encoder import DilatedTaps, FeatureEncoder, WaveEncoder
-from engine.model.conv import ConvDecoder, ConvEncoder
-from engine.model.cra import ContentRhythmAttention, SpeechBranch, SpeechEncoder
-from engine.model.cue import StrokeCue
-from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel, PartRefiner
-from engine.model.global_motion import GlobalMotion
-from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
-from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
-from engine.model.part_vae import PartVae
-from engine.model.paths import (
+from engine.model.body_variants import (
     AudioFusion,
     CrossAttentionPath,
     FusionPath,
     PathBody,
     SelfAttentionPath,
 )
-from engine.model.residual_quantizer import ResidualQuantizer
-from engine.model.scalar_quantizer import ScalarQuantizer
-from engine.model.vector_quantizer import Quantizer, VectorQuantizer
-from engine.skeleton import BodyPart
+from engine.model.conv import ConvDecoder, ConvEncoder
+from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel, PartRefiner
+from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
+from engine.model.part_vae import PartVae
+from engine.model.quantizers.residual import ResidualQuantizer
+from engine.model.quantizers.scalar import ScalarQuantizer
+from engine.model.quantizers.vector import Quantizer, VectorQuantizer
+from engine.model.root_motion import GlobalMotion
+from engine.model.speech_encoder import ContentRhythmAttention, SpeechBranch, SpeechEncoder
+from engine.model.stroke_onset import StrokeCue
+from engine.motion.channels import MOTION_TOKENS
+from engine.motion.skeleton import BodyPart
 
 NO_WORD = 0
 """Index of the word table's row for silence: zeros, and never trained."""

@@ -7,10 +7,10 @@ the two picks the code, and how codes become poses, is the decoder's business.
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.base import WindowInputs, WindowOutputs
-from engine.model.cue import StrokeCue
+from engine.model.body_variants import PathBody
 from engine.model.layers import EVERY, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
-from engine.model.paths import PathBody
+from engine.model.stroke_onset import StrokeCue
+from engine.model.types import WindowInputs, WindowOutputs
 
 
 def align(query: Tensor, memory: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ class PartRefiner(nn.Module):
 
 class BodyDecoder(nn.Module):
     """Latents of upper body, hands and lower body from body audio and the body hint, as in the
-    published checkpoints; the paper's own ways (eq. 6-9) are in `engine.model.paths`.
+    published checkpoints; the paper's own ways (eq. 6-9) are in `engine.model.body_variants`.
 
     query_speaker: the cross-attention's query carries the speaker, and its result is added to that
     query; otherwise it carries the position only and is added to the self-attended motion.

@@ -1,7 +1,7 @@
 """PartVae: the VQ-VAE of one body part (EMAGE section 4.1). One class for all four parts.
 
-Takes and gives the part's vectors as `engine.layout.part_layout` orders them; what they mean and
-how they are normalised it does not know.
+Takes and gives the part's vectors as `engine.motion.channels.part_layout` orders them; what they
+mean and how they are normalised it does not know.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from engine.model.conv import context
-from engine.model.vector_quantizer import Quantized, Quantizer
+from engine.model.quantizers.vector import Quantized, Quantizer
 
 
 class Reconstruction(NamedTuple):

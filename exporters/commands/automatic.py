@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from engine import cache
-from engine.bundle import Bundle
+from engine.bundle.bundle import Bundle
+from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.registry import KERNEL_NAMES
-from engine.schedule import Schedule
-from engine.threads import graph_threads
+from engine.system import cache
+from engine.system.threads import graph_threads
 from exporters.commands.kernels import Say, machine, model_folder, window_shape
 
 CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")

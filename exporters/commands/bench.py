@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from engine.version import version_line
+from engine.system.version import version_line
 from exporters.commands.terminal import EXIT_ERROR, complain
 
 

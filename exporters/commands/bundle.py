@@ -6,15 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.atomic import write_text
-from engine.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, BundleConfig, save_bundle
+from engine.bundle.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, BundleConfig, save_bundle
+from engine.bundle.checkpoints.load import load_model
+from engine.bundle.checkpoints.load_report import LoadReport
+from engine.bundle.checkpoints.vocabulary import BY_INDEX, unpickle_vocabulary
 from engine.errors import ConfigError, ExportError
-from engine.finish.steadying import SteadyConfig
-from engine.official import load_model
-from engine.official.report import LoadReport
-from engine.official.vocabulary import BY_INDEX, unpickle_vocabulary
-from engine.schedule import Schedule
-from engine.version import version_line
+from engine.generate.schedule import Schedule
+from engine.postprocess.one_euro import SteadyConfig
+from engine.system.atomic import write_text
+from engine.system.version import version_line
 from exporters.commands.common import say
 from exporters.commands.options import CommandParser, run_command
 

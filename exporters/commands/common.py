@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from engine.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.checkpoints.load import load_model
 from engine.events import EventCounter
+from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
-from engine.official import load_model
-from engine.schedule import Schedule
-from engine.threads import set_threads
+from engine.system.threads import set_threads
 from exporters.commands.options import SEEDS, number_in, whole
 from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
 from exporters.commands.terminal import complain as complain

@@ -5,8 +5,8 @@ from dataclasses import replace
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
 from engine.errors import ConfigError
-from engine.live import LiveSession
-from engine.pose import FloatArray
+from engine.motion.pose import FloatArray
+from engine.session.live import LiveSession
 from engine.text.words import TimedWord
 
 

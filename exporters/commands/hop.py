@@ -9,9 +9,9 @@ from typing import Final
 
 import torch
 
-from engine.bundle import Bundle
-from engine.schedule import Schedule
-from engine.threads import graph_threads, is_small
+from engine.bundle.bundle import Bundle
+from engine.generate.schedule import Schedule
+from engine.system.threads import graph_threads, is_small
 from exporters.commands.kernels import Say
 from exporters.commands.steps import AUTO, Networks, hop_s, ready_networks
 

@@ -2,10 +2,10 @@
 
 Knows bundles, the demo clip and the user's cache directory, none of which the backends know.
 
-Kept under `kernels` in the cache folder (`engine.cache.cache_folder`): one folder a model, named by
-a hash of its configuration, its weights and the sources of our networks; in it the converted
-graphs, where they have matched, and what `auto` chose on which machine with which versions. All of
-it may be deleted; what cannot be read is made again.
+Kept under `kernels` in the cache folder (`engine.system.cache.cache_folder`): one folder a model,
+named by a hash of its configuration, its weights and the sources of our networks; in it the
+converted graphs, where they have matched, and what `auto` chose on which machine with which
+versions. All of it may be deleted; what cannot be read is made again.
 """
 
 import functools
@@ -23,29 +23,34 @@ from typing import Final
 import numpy as np
 import torch
 
-from engine import cache, recall, recall_step, rotation, sampling, step, step_graph
-from engine import decoder as decoder_module
 from engine import model as model_package
-from engine.audio.front import build_front
+from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
-from engine.bundle import Bundle, without_network
-from engine.config import FrontEnd, to_mapping
-from engine.decode_graph import graph_decoder
-from engine.decoder import Decoder
+from engine.bundle.bundle import Bundle, without_network
+from engine.config.model import FrontEnd, to_mapping
 from engine.errors import KernelError
-from engine.kernels import flat
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.generate import decoder as decoder_module
+from engine.generate import sampling, step
+from engine.generate.decoder import Decoder
+from engine.generate.schedule import Schedule
+from engine.kernels import cached_step as recall_step
+from engine.kernels import encoder_cache as recall
+from engine.kernels import fused_step as step_graph
+from engine.kernels import window_graph as flat
+from engine.kernels.compiled_decoder import graph_decoder
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import WindowShape
+from engine.kernels.encoder_cache import plan, recalling_kernel, shifts
 from engine.kernels.graph import Settings
 from engine.kernels.registry import Request, backend, make_kernel
-from engine.layout import MOTION
-from engine.model.lean import lean
-from engine.recall import plan, recalling_kernel, shifts
-from engine.schedule import Schedule
-from engine.stream import GestureStream, pose_decoder
+from engine.kernels.window_graph import WindowShape
+from engine.model.fuse import lean
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.motion import rotation
+from engine.motion.channels import MOTION
+from engine.stream.stream import GestureStream, pose_decoder
+from engine.system import cache
+from engine.system.threads import graph_threads
 from engine.text.files import read_words
-from engine.threads import graph_threads
 from exporters.commands.memory import PageOut
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.flac"
@@ -177,7 +182,7 @@ def _processor() -> str:
 
 
 def graph_settings(bundle: Bundle, say: Say) -> Settings:
-    """Where a backend keeps what it makes of `bundle`; threads: see `engine.threads`."""
+    """Where a backend keeps what it makes of `bundle`; threads: see `engine.system.threads`."""
     folder = model_folder(bundle)
     if folder is None:
         cache.note_unkept(None, "no home folder; set XDG_CACHE_HOME", say)
@@ -185,7 +190,7 @@ def graph_settings(bundle: Bundle, say: Say) -> Settings:
 
 
 def kernel_request(bundle: Bundle, schedule: Schedule, say: Say, *, rows: int = 1) -> Request:
-    """What any backend needs to make a kernel of `bundle`; threads: see `engine.threads`."""
+    """What any backend needs to make a kernel of `bundle`; threads: see `engine.system.threads`."""
     settings = graph_settings(bundle, say)
     return Request(
         window_shape(bundle, schedule, rows),

@@ -14,11 +14,11 @@ from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource, MicSource, StdinSource, WavSource, list_devices
 from engine.errors import ConfigError, ExportError, as_gesture_error
 from engine.events import EventCounter
-from engine.live import LiveSession, SessionHooks
-from engine.pose import PoseSink
-from engine.statistics import Summary
-from engine.stream import GestureStream
-from engine.version import version_line
+from engine.motion.pose import PoseSink
+from engine.session.live import LiveSession, SessionHooks
+from engine.stream.stream import GestureStream
+from engine.system.version import version_line
+from engine.timing import Summary
 from exporters.address import LOOPBACK, Address
 from exporters.commands.common import (
     add_model_options,
@@ -44,7 +44,7 @@ from exporters.commands.quiet import QuietSound
 from exporters.commands.steps import add_kernel_option
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
-from exporters.commands.words import WordSource
+from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer

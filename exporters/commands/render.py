@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.atomic import atomic, write_text
 from engine.audio.source import WavSource
-from engine.bundle import Bundle
+from engine.bundle.bundle import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
-from engine.live import LiveSession, SessionHooks
-from engine.schedule import Schedule
-from engine.statistics import Summary
-from engine.stream import GestureStream
-from engine.version import version_line
+from engine.generate.schedule import Schedule
+from engine.session.live import LiveSession, SessionHooks
+from engine.stream.stream import GestureStream
+from engine.system.atomic import atomic, write_text
+from engine.system.version import version_line
+from engine.timing import Summary
 from exporters.commands.common import (
     EXIT_ERROR,
     add_model_options,
@@ -37,7 +37,7 @@ from exporters.commands.sounds import find_sounds
 from exporters.commands.steps import Networks, add_kernel_option, ready_networks
 from exporters.commands.stopping import check_stopped
 from exporters.commands.terminal import told
-from exporters.commands.words import WordSource
+from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 
 _WORDS: Final = (".TextGrid", ".tsv", ".jsonl")

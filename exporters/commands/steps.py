@@ -15,27 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.audio.front import build_front
+from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
-from engine.bundle import Bundle
-from engine.decoder import Decoder
+from engine.bundle.bundle import Bundle
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.generate.decoder import Decoder
+from engine.generate.schedule import Schedule
+from engine.generate.step import Draw, HopStep, PiecewiseStep, Stepped
+from engine.kernels.cached_step import recalling_step
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import draw_window
+from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
 from engine.kernels.graph import Precision
 from engine.kernels.parity import measure
 from engine.kernels.registry import KERNEL_NAMES, Request, backend
-from engine.model.lean import lean
-from engine.pose import FloatArray
-from engine.recall_step import recalling_step
-from engine.schedule import Schedule
-from engine.statistics import Watch, unwatched
-from engine.step import Draw, HopStep, PiecewiseStep, Stepped
-from engine.step_graph import HopInputs, StepNetwork, graph_step
-from engine.stream import GestureStream, step_network
+from engine.kernels.window_graph import draw_window
+from engine.model.fuse import lean
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.motion.pose import FloatArray
+from engine.stream.stream import GestureStream, step_network
+from engine.system.threads import is_small, set_threads
 from engine.text.files import read_words
-from engine.threads import is_small, set_threads
+from engine.timing import Watch, unwatched
 from exporters.commands.automatic import CANDIDATES, Choice, chosen, remember, remembered
 from exporters.commands.kernels import (
     CLIP,

@@ -14,9 +14,9 @@ import threading
 from exporters.address import LOOPBACK
 from exporters.commands.options import CommandParser, host, run_command, whole
 from exporters.commands.terminal import say
-from exporters.viewer.follow import Follower
 from exporters.viewer.page import PageServer
 from exporters.viewer.scene import Scene
+from exporters.viewer.stream_client import Follower
 from exporters.websocket_client import WebSocketClient
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from engine import rotation
-from engine.pose import FloatArray, PoseFormat, PoseFrame
+from engine.motion import rotation
+from engine.motion.pose import FloatArray, PoseFormat, PoseFrame
 from exporters.viewer.face import FaceRig
 from exporters.viewer.figure import Figure
 from exporters.viewer.geometry import Faces

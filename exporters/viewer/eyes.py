@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from engine import rotation
+from engine.motion import rotation
 from exporters.viewer.geometry import Mesh, Numbers, grid_faces, tube
 from exporters.viewer.head import EYE_RADIUS
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from engine import rotation
-from engine.face import ARKIT_52, FaceBasis
+from engine.motion import rotation
+from engine.motion.face_basis import ARKIT_52, FaceBasis
 from exporters.viewer import expressions, eyes, head
 from exporters.viewer.expressions import Surface
 from exporters.viewer.eyes import EyeWeights

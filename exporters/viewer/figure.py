@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from engine import rotation
-from engine.skeleton import Skeleton
+from engine.motion import rotation
+from engine.motion.skeleton import Skeleton
 from exporters.viewer.geometry import Faces, Mesh, Numbers, capsule, join, tube
 
 SIDES: Final = ("left", "right")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from engine.errors import ExportError
-from engine.pose import FloatArray
+from engine.motion.pose import FloatArray
 
 _MOST_QUEUED: Final = 256  # about ten seconds of everything
 _PORTS_TRIED: Final = 20

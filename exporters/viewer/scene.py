@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from engine.errors import ConfigError, ExportError
-from engine.pose import FloatArray, PoseFormat, PoseFrame
-from engine.privacy import stay_private
+from engine.motion.pose import FloatArray, PoseFormat, PoseFrame
+from engine.system.privacy import stay_private
 from exporters.viewer.avatar import DOUBLE_SIDED, Avatar
 
 _Colour = tuple[int, int, int]

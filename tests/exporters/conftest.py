@@ -7,8 +7,8 @@ import pytest
 
 from engine.clock import FrameClock
 from engine.events import EventCounter
-from engine.pose import FrameFlag, PoseFormat, PoseFrame
-from engine.rotation import normalize
+from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
+from engine.motion.rotation import normalize
 from exporters.websocket import WebSocketServer
 
 MakeFrame = Callable[[int], PoseFrame]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.face import ARKIT_51, ARKIT_52, FLAME_100
+from engine.motion.face_basis import ARKIT_51, ARKIT_52, FLAME_100
 from exporters.arkit import BLEND_NAMES, PERFECT_SYNC_NAMES, VRM_PRESETS, blend_map
 
 

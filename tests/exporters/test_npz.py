@@ -12,10 +12,10 @@ import pytest
 from engine.clock import FrameClock
 from engine.errors import ExportError
 from engine.events import LOST_DEVICE, EventCounter
-from engine.face import FLAME_100
-from engine.pose import HandReference, PoseFormat
-from engine.rotation import angle
-from engine.skeleton import SMPLX_55, Skeleton
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import HandReference, PoseFormat
+from engine.motion.rotation import angle
+from engine.motion.skeleton import SMPLX_55, Skeleton
 from exporters import spool
 from exporters.npz import NpzSink, read_npz
 
@@ -267,8 +267,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from engine.events import EventCounter
-from engine.pose import PoseFormat, PoseFrame
-from engine.rotation import identity
+from engine.motion.pose import PoseFormat, PoseFrame
+from engine.motion.rotation import identity
 from exporters.npz import NpzSink
 sink = NpzSink(Path(sys.argv[1]), events=EventCounter())
 sink.open(PoseFormat())

@@ -11,10 +11,10 @@ import pytest
 
 from engine.errors import ConfigError, ExportError
 from engine.events import LOST_DEVICE
-from engine.face import FLAME_100
-from engine.pose import HandReference, PoseFormat, PoseFrame
-from engine.rotation import exp, forward_kinematics, identity, multiply, rotate
-from engine.skeleton import SMPLX_55, Skeleton
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import HandReference, PoseFormat, PoseFrame
+from engine.motion.rotation import exp, forward_kinematics, identity, multiply, rotate
+from engine.motion.skeleton import SMPLX_55, Skeleton
 from exporters.address import Address
 from exporters.arkit import BLEND_NAMES, blend_map
 from exporters.osc import decode_packet, encode_message

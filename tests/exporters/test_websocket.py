@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from engine.errors import ConfigError, ExportError, GestureError
 from engine.events import REJECTED_MESSAGE, SLOW_CLIENT
-from engine.pose import PoseFrame
+from engine.motion.pose import PoseFrame
 from engine.text.words import TimedWord
 from exporters import wire
 from exporters.websocket import LARGEST_MESSAGE, MOST_CLIENTS, WebSocketServer

@@ -7,9 +7,9 @@ import pytest
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError, GestureError, ShapeError
-from engine.face import FLAME_100
-from engine.pose import FrameFlag, HandReference, PoseFormat, PoseFrame
-from engine.skeleton import Skeleton
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import FrameFlag, HandReference, PoseFormat, PoseFrame
+from engine.motion.skeleton import Skeleton
 from engine.text.words import TimedWord
 from exporters import wire
 

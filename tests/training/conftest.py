@@ -1,5 +1,5 @@
 """Fixtures of the gesture training's tests."""
 
-from tests.takes import parts, windows
+from tests.support.takes import parts, windows
 
 __all__ = ["parts", "windows"]

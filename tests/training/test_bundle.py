@@ -5,26 +5,26 @@ import tomllib
 import pytest
 import torch
 
-from engine.audio.features import DEFAULT_FEATURES
-from engine.bundle import load_bundle
-from engine.config import from_mapping, live_config, to_mapping
+from engine.bundle.bundle import load_bundle
+from engine.config.features import DEFAULT_FEATURES
+from engine.config.model import from_mapping, live_config, to_mapping
 from engine.errors import BundleError, ConfigError
-from engine.finish.blinks import BlinkConfig
-from engine.finish.glances import GlanceConfig
-from engine.finish.posture import PostureConfig
-from engine.finish.stance import StanceConfig
-from engine.finish.steadying import SteadyConfig
-from engine.finish.sway import SwayConfig
+from engine.generate.schedule import Schedule
 from engine.model.builders import build_gesture_model
-from engine.model.vector_quantizer import Quantized
-from engine.schedule import Schedule
-from engine.skeleton import BodyPart
-from tests.material import CODE_DIM, CODES, save_parts, waving
+from engine.model.quantizers.vector import Quantized
+from engine.motion.skeleton import BodyPart
+from engine.postprocess.blinks import BlinkConfig
+from engine.postprocess.gaze import GlanceConfig
+from engine.postprocess.idle_motion import SwayConfig
+from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.posture import PostureConfig
+from engine.postprocess.stance import StanceConfig
+from tests.support.training_fixtures import CODE_DIM, CODES, save_parts, waving
 from training import bundle
 from training.bundle import BundleSettings, rest_codes
 from training.data.clips import save_clip, write_json
 from training.data.windows import tensor_of
-from training.store import save_module
+from training.module_io import save_module
 
 WORDS = ["hello", "no"]
 CONFIG = {

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from engine.errors import ConfigError
-from tests.material import save_corpus, save_parts, waving
+from tests.support.training_fixtures import save_corpus, save_parts, waving
 from training import __main__ as command
 from training.data.clips import save_clip
-from training.trainer.checkpoint import CHECKPOINT, read_log
+from training.loop.checkpoint import CHECKPOINT, read_log
 
 
 def test_stages_are_imported_only_when_they_are_run():
@@ -42,13 +42,13 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 
 
 def test_every_shipped_configuration_is_valid(root):
-    from engine.config import from_mapping
-    from training.autoencoders.global_motion import GlobalTraining
-    from training.autoencoders.vq import VqTraining
+    from engine.config.model import from_mapping
     from training.bundle import BundleSettings
-    from training.gestures.gesture import GestureTraining
+    from training.gesture.stage import GestureTraining
     from training.sources.beat2_corpus import Beat2Settings
-    from training.sources.importing import ImportSettings
+    from training.sources.import_stage import ImportSettings
+    from training.vq.root_motion import GlobalTraining
+    from training.vq.stage import VqTraining
 
     for path in sorted((root / "training" / "configs").rglob("vq*.toml")):
         assert from_mapping(VqTraining, command.read_config(path)).parts

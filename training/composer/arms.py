@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.pose import FloatArray
-from engine.rotation import exp, forward_kinematics, identity, inverse, log, multiply, slerp
-from engine.skeleton import SMPLX_55
-from training.composer import poses
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import exp, forward_kinematics, identity, inverse, log, multiply, slerp
+from engine.motion.skeleton import SMPLX_55
+from training.composer import arm_poses as poses
+from training.composer.arm_poses import ARM, OTHER, SIDES, TORSO
 from training.composer.library import FPS, ClipLibrary, Gesture
-from training.composer.moves import Move, chain
+from training.composer.minimum_jerk import Move, chain
 from training.composer.plan import GestureUnit, Stress
-from training.composer.poses import ARM, OTHER, SIDES, TORSO
 from training.composer.style import Style
 
 JOINTS = (*TORSO, *ARM["left"], *ARM["right"])

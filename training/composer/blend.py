@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.pose import FloatArray
-from engine.rotation import cross, exp, inverse, multiply, normalize, rotate
-from engine.skeleton import SMPLX_55
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import cross, exp, inverse, multiply, normalize, rotate
+from engine.motion.skeleton import SMPLX_55
 
 MARKERS = ("ready", "strokeStart", "emphasis", "stroke", "relax")
 

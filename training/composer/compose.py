@@ -4,10 +4,10 @@ Reads the clips of stage `retarget` and a file of sentences; writes takes of hal
 format of `training.data.takes` and `corpus.json` last.
 
 Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
-utterances (see `training.voices.utterances`), which speak in recorded_share of the takes; habit:
-how much alike the same words are gestured each time, 0..1 (`training.composer.habit`); sooner_s:
-seconds by which strokes land sooner, for networks that are late by as much; amplitude: by what
-factor hands go farther.
+utterances (see `training.speech.utterances`), which speak in recorded_share of the takes; habit:
+how much alike the same words are gestured each time, 0..1 (`training.composer.low_variance_rng`);
+sooner_s: seconds by which strokes land sooner, for networks that are late by as much; amplitude: by
+what factor hands go farther.
 """
 
 import json
@@ -23,25 +23,25 @@ import numpy as np
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import FloatArray, Motion, PoseChunk, PoseFormat
-from engine.rotation import exp
+from engine.motion.pose import FloatArray, Motion, PoseChunk, PoseFormat
+from engine.motion.rotation import exp
 from engine.text.words import TimedWord, normalise
+from training.composer.assemble import Body, Performance, perform
 from training.composer.blend import MARKERS, Clip, continuous
 from training.composer.discourse import KEYWORDS, senses
 from training.composer.face import FaceCues, face_track, force_of, jaw_angle
-from training.composer.habit import habitual
-from training.composer.layers import Body, Performance, perform
 from training.composer.library import FAMILIES, ClipLibrary
-from training.composer.moves import FPS
+from training.composer.low_variance_rng import habitual
+from training.composer.minimum_jerk import FPS
 from training.composer.plan import Stress, level_of, phrases, plan_gestures, prominent_words
 from training.composer.style import Style, draw_style, on_a_day
 from training.data.clips import load_clip, write_json
 from training.data.takes import TakeFile, write_take
-from training.voices.phones import FUNCTION_WORDS
-from training.voices.sentences import read_sentences
-from training.voices.speech import RATE, Phone, Speech
-from training.voices.talk import recorded, synthetic
-from training.voices.utterances import Recorded, align_all, read_list
+from training.speech.phones import FUNCTION_WORDS
+from training.speech.scripts import recorded, synthetic
+from training.speech.sentences import read_sentences
+from training.speech.speech import RATE, Phone, Speech
+from training.speech.utterances import Recorded, align_all, read_list
 
 MOST_SOONER_S = 0.15
 MOST_AMPLITUDE = 1.5

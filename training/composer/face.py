@@ -1,7 +1,7 @@
 """Face tracks: ARKit coefficients and jaw rotation from phones, stresses, gaze and a little chance.
 
-The mouth (`training.composer.lips`) comes `DELAY_S` after the sound, because a live model has heard
-nothing of what comes next. Lids, brows and mood live on their own.
+The mouth (`training.composer.visemes`) comes `DELAY_S` after the sound, because a live model has
+heard nothing of what comes next. Lids, brows and mood live on their own.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.face import ARKIT_51
-from engine.pose import FloatArray
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.pose import FloatArray
 from training.composer.gaze import Gaze
-from training.composer.lips import RATE, mouth
-from training.composer.moves import FPS, drift
+from training.composer.minimum_jerk import FPS, drift
 from training.composer.plan import Stress
 from training.composer.style import Style
-from training.voices.phones import VOWELS
-from training.voices.speech import Phone
+from training.composer.visemes import RATE, mouth
+from training.speech.phones import VOWELS
+from training.speech.speech import Phone
 
 JAW_RADIANS = 0.25
 """Rotation of the jaw joint about x where jawOpen is 1."""

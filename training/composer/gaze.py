@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.pose import FloatArray
-from training.composer.moves import FPS, Track
+from engine.motion.pose import FloatArray
+from training.composer.minimum_jerk import FPS, Track
 from training.composer.style import Style
 
 _EYES_S = 0.07  # an eye is there within two frames

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import ConfigError
-from engine.pose import FloatArray
-from engine.rotation import forward_kinematics, normalize
-from engine.skeleton import SMPLX_55
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import forward_kinematics, normalize
+from engine.motion.skeleton import SMPLX_55
 from training.composer.blend import Clip, even_twist, mirrored
 
 FPS = 30

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from training.composer.discourse import STRONG, WEIGHTS, Sense, sense_at, senses
-from training.voices.phones import FUNCTION_WORDS
-from training.voices.speech import RATE, Speech, SpokenWord
+from training.speech.phones import FUNCTION_WORDS
+from training.speech.speech import RATE, Speech, SpokenWord
 
 PAUSE_S = 0.25  # a silence this long ends a phrase
 _SPACING_S = 0.5  # no two strokes nearer than this

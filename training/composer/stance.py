@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.pose import FloatArray
-from engine.rotation import (
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import (
     cross,
     exp,
     from_matrix,
@@ -20,9 +20,9 @@ from engine.rotation import (
     normalize,
     rotate,
 )
-from engine.skeleton import SMPLX_55
+from engine.motion.skeleton import SMPLX_55
 from training.composer.blend import ease
-from training.composer.moves import FPS, Track, bump, drift, smooth
+from training.composer.minimum_jerk import FPS, Track, bump, drift, smooth
 from training.composer.style import Style
 from training.data.contacts import foot_contacts
 

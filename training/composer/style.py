@@ -2,7 +2,7 @@
 
 A style is numbers only; what they do to a body is said where they are used. The scale is that of
 people who present a topic standing: with all factors 1 the corpus moves, on average, like the
-speaker of BEAT2 that it is compared with (`bench.composed`).
+speaker of BEAT2 that it is compared with (`bench.quality.corpus_comparison`).
 """
 
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ class Style:
     metres. sway, head, torso: factors. lean: radians forward. away: share of looks that leave the
     listener. brows, smile: factors and mean weight. blinks: a minute. listens: to the speech of
     somebody else, so it neither gestures nor speaks. habit: how much alike the same words are
-    gestured each time, 0..1 (`training.composer.habit`). sooner_s: seconds by which strokes land
-    sooner after the stressed vowel than one who must hear it first can manage at ease.
+    gestured each time, 0..1 (`training.composer.low_variance_rng`). sooner_s: seconds by which
+    strokes land sooner after the stressed vowel than one who must hear it first can manage at ease.
     """
 
     name: str

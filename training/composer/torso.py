@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.pose import FloatArray
-from engine.rotation import exp, forward_kinematics, identity, inverse, log, multiply
-from engine.skeleton import SMPLX_55
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import exp, forward_kinematics, identity, inverse, log, multiply
+from engine.motion.skeleton import SMPLX_55
 from training.composer.gaze import Gaze
-from training.composer.moves import FPS, bump, drift, smooth
+from training.composer.minimum_jerk import FPS, bump, drift, smooth
 from training.composer.plan import Stress
 from training.composer.style import Style
 

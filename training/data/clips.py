@@ -14,8 +14,8 @@ import numpy as np
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.face import ARKIT_51, face_basis
-from engine.pose import HandReference, Motion, PoseChunk, PoseFormat
+from engine.motion.face_basis import ARKIT_51, face_basis
+from engine.motion.pose import HandReference, Motion, PoseChunk, PoseFormat
 
 ARRAYS = ("rotations", "translation", "contacts", "face")
 

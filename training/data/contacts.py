@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.skeleton import CONTACT_JOINTS
+from engine.motion.skeleton import CONTACT_JOINTS
 
 _FPS = 30.0
 STILL_M = 0.01

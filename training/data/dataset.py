@@ -18,20 +18,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.atomic import atomic
-from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
+from engine.audio.features import FeatureExtractor
 from engine.clock import FrameClock
+from engine.config.features import DEFAULT_FEATURES
 from engine.errors import ConfigError
-from engine.layout import MOTION
 from engine.model.part_vae import PartVae
-from engine.pose import Motion
-from engine.rotation import from_sixd, to_sixd
-from engine.skeleton import BodyPart
+from engine.motion.channels import MOTION
+from engine.motion.pose import Motion
+from engine.motion.rotation import from_sixd, to_sixd
+from engine.motion.skeleton import BodyPart
+from engine.system.atomic import atomic
 from engine.text.words import Transcript, Vocabulary
-from training.data.acoustics import worn
+from training.data.audio_augment import worn
+from training.data.memmap import Rows, in_memory, mapped
+from training.data.normalize import Scaling, scaling_of
 from training.data.parallel import in_order
-from training.data.rows import Rows, in_memory, mapped
-from training.data.scaling import Scaling, scaling_of
 from training.data.takes import Missing, TakeFile, read_heading, read_take
 from training.data.vectors import join_parts, motion_vector, part_vector
 

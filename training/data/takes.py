@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.pose import FloatArray, Motion, PoseFormat
+from engine.motion.pose import FloatArray, Motion, PoseFormat
 from engine.text.words import TimedWord
 from training.data.clips import clip_arrays, load_clip, read_format, write_arrays
 

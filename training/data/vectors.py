@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.layout import MOTION, joint_channels, part_layout
-from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.rotation import from_sixd, to_sixd
-from engine.skeleton import PART_JOINTS, BodyPart
+from engine.motion.channels import MOTION, joint_channels, part_layout
+from engine.motion.pose import Motion, PoseChunk, PoseFormat
+from engine.motion.rotation import from_sixd, to_sixd
+from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 FloatArray = NDArray[np.float32]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import ConfigError
-from engine.pose import Motion
-from engine.skeleton import BodyPart
-from training.data.augment import mirror
+from engine.motion.pose import Motion
+from engine.motion.skeleton import BodyPart
 from training.data.clips import load_clip
+from training.data.mirror import mirror
 from training.data.vectors import part_vector
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ClipError
-from engine.pose import Motion
-from engine.skeleton import SMPLX_55
+from engine.motion import rotation as rot
+from engine.motion.pose import Motion
+from engine.motion.skeleton import SMPLX_55
 from training.data.contacts import floor_height
-from training.sources.legs import FOOT_HEIGHT_M, make_motion
+from training.sources.leg_ik import FOOT_HEIGHT_M, make_motion
 from training.sources.resample import places
 
 FloatArray = NDArray[np.float64]

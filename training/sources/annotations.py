@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ClipError, TranscriptError
-from engine.face import ARKIT_51
-from engine.pose import FloatArray
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.pose import FloatArray
 from engine.text.files import read_phones, read_words, words_from_json
 from engine.text.words import TimedWord
 

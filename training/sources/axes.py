@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ClipError
+from engine.motion import rotation as rot
 from training.sources.figure import Figure
 from training.sources.skeleton_map import SIDES, SkeletonMap
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clip import check_tracks, motion_of, read_arrays
 from engine.errors import ClipError, ConfigError
-from engine.face import FLAME_100
-from engine.pose import HandReference, Motion, PoseChunk
-from engine.rotation import log
-from engine.skeleton import SMPLX_55
+from engine.motion.face_basis import FLAME_100
+from engine.motion.npz_clip import check_tracks, motion_of, read_arrays
+from engine.motion.pose import HandReference, Motion, PoseChunk
+from engine.motion.rotation import log
+from engine.motion.skeleton import SMPLX_55
 from training.data.clips import write_arrays
 from training.data.contacts import foot_contacts
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.config import from_mapping
+from engine.config.model import from_mapping
 from engine.errors import ConfigError
-from engine.face import FLAME_100
-from engine.pose import HandReference
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import HandReference
 from engine.text.files import read_phones, read_words
 from training.sources.beat2 import read_beat2, to_motion
 from training.sources.corpus import Loaded, Problem, Recorded, take_of, write_corpus

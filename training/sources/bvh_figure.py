@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ClipError, ConfigError
+from engine.motion import rotation as rot
 from training.sources.bvh import CHANNELS, Bvh, BvhTree
 from training.sources.euler import from_euler, to_euler
 from training.sources.figure import Figure, world_poses

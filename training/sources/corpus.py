@@ -14,17 +14,17 @@ import numpy as np
 
 from engine.audio.source import WavSource
 from engine.errors import ConfigError, GestureError
-from engine.pose import FloatArray, Motion
+from engine.motion.pose import FloatArray, Motion
 from engine.text.words import TimedWord
 from training.composer.compose import vocabulary
 from training.composer.plan import Stress, prominent_words
 from training.data.clips import write_json
 from training.data.parallel import in_order
+from training.data.running_stats import Totals, nothing, totals_of, write_totals
 from training.data.takes import RATE, Missing, TakeFile, write_take
-from training.data.totals import Totals, nothing, totals_of, write_totals
 from training.sources.resample import shortened
-from training.voices.phones import VOWELS
-from training.voices.speech import Phone, Speech, SpokenWord
+from training.speech.phones import VOWELS
+from training.speech.speech import Phone, Speech, SpokenWord
 
 _REPORT_EVERY = 50
 _APART_S = 1.0  # motion and sound that differ by more are worth a word

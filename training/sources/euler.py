@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ConfigError
+from engine.motion import rotation as rot
 
 FloatArray = NDArray[np.float64]
 AXES = "XYZ"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ClipError
-from engine.pose import Motion
+from engine.motion import rotation as rot
+from engine.motion.pose import Motion
 
 FloatArray = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
-from engine.skeleton import SMPLX_55
+from engine.motion import rotation as rot
+from engine.motion.skeleton import SMPLX_55
 from training.sources.figure import Figure
 from training.sources.skeleton_map import SkeletonMap, load_map
 from training.sources.smartbody import SourceMotion

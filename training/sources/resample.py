@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.clock import FrameClock
-from engine.pose import FloatArray, Motion, PoseChunk
-from engine.rotation import slerp
+from engine.motion.pose import FloatArray, Motion, PoseChunk
+from engine.motion.rotation import slerp
 from training.data.contacts import foot_contacts
 
 

@@ -2,8 +2,8 @@
 
 World rotations are copied relative to the two rest poses, bones being swung onto one another first;
 then the legs are bent so that the ankles stand where the scaled source's stand
-(`training.sources.legs`). Knows joints by SMPL-X's names; which joints of the source they follow a
-`SkeletonMap` says.
+(`training.sources.leg_ik`). Knows joints by SMPL-X's names; which joints of the source they follow
+a `SkeletonMap` says.
 """
 
 import tarfile
@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import rotation as rot
 from engine.errors import ConfigError
-from engine.pose import Motion
-from engine.skeleton import PART_JOINTS, SMPLX_55, BodyPart
+from engine.motion import rotation as rot
+from engine.motion.pose import Motion
+from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training.data.clips import save_clip, write_json
 from training.sources import playnet
 from training.sources.axes import in_our_axes
 from training.sources.figure import Figure
-from training.sources.legs import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
-from training.sources.repair import repair_fingers
+from training.sources.finger_repair import repair_fingers
+from training.sources.leg_ik import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
 from training.sources.skeleton_map import FINGERS, SIDES, Feet, SkeletonMap, Twist, load_map
 from training.sources.smartbody import (
     ClipEntry,

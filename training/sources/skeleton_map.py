@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
-from engine.skeleton import SMPLX_55
+from engine.motion.skeleton import SMPLX_55
 
 FOLDER = Path(__file__).parent / "skeletons"
 SIDES = ("left", "right")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.rotation import exp, forward_kinematics, identity, multiply, normalize
+from engine.motion.rotation import exp, forward_kinematics, identity, multiply, normalize
 from training.sources.figure import Figure
 
 FloatArray = NDArray[np.float64]

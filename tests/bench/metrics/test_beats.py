@@ -91,7 +91,7 @@ def test_many_beats_please_the_code_and_not_the_equation():
 @pytest.mark.reference
 def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
     from bench.metrics.kinematics import places_in_place, speeds
-    from bench.onsets import onset_times, take_sound
+    from bench.metrics.onsets import onset_times, take_sound
     from training.sources.beat2 import read_beat2, to_motion
 
     folder = shared_dir / "data" / "beat2"

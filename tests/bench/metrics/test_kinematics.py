@@ -8,9 +8,9 @@ from bench.metrics.kinematics import (
     places_in_place,
     speeds,
 )
-from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.rotation import exp, identity
-from engine.skeleton import SMPLX_55
+from engine.motion.pose import Motion, PoseChunk, PoseFormat
+from engine.motion.rotation import exp, identity
+from engine.motion.skeleton import SMPLX_55
 
 
 def turning(frames: int = 3) -> Motion:

@@ -5,9 +5,9 @@ import pytest
 
 from bench.metrics.kinematics import places
 from bench.metrics.penetration import capsules, depth, hand_depths
-from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.rotation import exp, identity
-from engine.skeleton import SMPLX_55
+from engine.motion.pose import Motion, PoseChunk, PoseFormat
+from engine.motion.rotation import exp, identity
+from engine.motion.skeleton import SMPLX_55
 
 START, END = np.zeros(3), np.array([0.0, 1, 0])
 

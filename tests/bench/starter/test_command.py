@@ -8,11 +8,11 @@ import pytest
 from bench.__main__ import main
 from bench.starter import command
 from bench.starter.command import performer
-from bench.starter.measuring import Extent, Findings
-from engine.bundle import save_bundle
+from bench.starter.evaluate import Extent, Findings
+from engine.bundle.bundle import save_bundle
 from engine.errors import ConfigError
-from tests.models import tiny_bundle
-from tests.voices import save_clips, voices
+from tests.support.speech import save_clips, voices
+from tests.support.tiny_bundle import tiny_bundle
 
 
 def test_the_command_measures_prints_and_ends_with_json(

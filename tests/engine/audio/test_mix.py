@@ -5,7 +5,7 @@ import pytest
 
 from engine.audio.mix import Downmix
 from engine.events import BAD_SAMPLE, EventCounter
-from tests.sounds import babble, sine
+from tests.support.audio import babble, sine
 
 RATE = 48000
 SPEECH = babble(6.0, RATE)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from engine.audio.onsets import HOP, OnsetPicker
-from tests.laws import reset_law, snapshot_law, split_law
-from tests.sounds import babble
+from tests.support.audio import babble
+from tests.support.laws import reset_law, snapshot_law, split_law
 
 
 class Picked:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from engine.audio.packets import Contents, flac_contents, mp3_contents, ogg_contents
-from tests.sounds import babble
+from tests.support.audio import babble
 
 
 def written(form: str, subtype: str, seconds: float = 5.0, rate: int = 16000) -> bytes:

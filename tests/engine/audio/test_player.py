@@ -9,7 +9,7 @@ import pytest
 from engine.audio import player as module
 from engine.audio.player import Player
 from engine.errors import AudioDeviceError
-from tests.sounds import babble, sine
+from tests.support.audio import babble, sine
 
 
 class Card:

@@ -8,7 +8,7 @@ import pytest
 from engine.audio.queue import QueueSource
 from engine.errors import ConfigError
 from engine.events import EventCounter
-from tests.sounds import babble
+from tests.support.audio import babble
 
 
 def taken(source: QueueSource, blocks: int) -> np.ndarray:

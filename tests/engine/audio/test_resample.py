@@ -4,8 +4,8 @@ import pytest
 from engine.audio.resample import Quality, Resampler, longest_hold
 from engine.errors import ConfigError
 from engine.events import BAD_SAMPLE, EventCounter
-from tests.laws import reset_law, split_law
-from tests.sounds import babble, in_place, sine
+from tests.support.audio import babble, in_place, sine
+from tests.support.laws import reset_law, split_law
 
 
 @pytest.mark.parametrize("quality", list(Quality))

@@ -14,7 +14,7 @@ import soundfile
 from engine.audio.sound_file import WavSource
 from engine.errors import AudioError
 from engine.events import BAD_SAMPLE, EventCounter
-from tests.sounds import babble, joined, sine
+from tests.support.audio import babble, joined, sine
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.sound_card import VirtualSoundCard
+from bench.perf.sound_card import VirtualSoundCard
 from engine.audio import source as source_module
 from engine.audio.source import (
     MicSource,
@@ -17,7 +17,7 @@ from engine.audio.source import (
 )
 from engine.errors import AudioDeviceError, AudioError, ConfigError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
-from tests.sounds import in_place, joined, sine
+from tests.support.audio import in_place, joined, sine
 
 # --- pipes
 

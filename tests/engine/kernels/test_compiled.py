@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import cache
 from engine.errors import MissingBackendError
 from engine.kernels import compiled
 from engine.kernels.compiled import CompileBackend
 from engine.kernels.graph import Graph, Settings
-from engine.layout import part_layout
 from engine.model.conv import TemporalConv
-from engine.skeleton import BodyPart
-from tests.engine.kernels.graphs import other_inputs, small_graph
+from engine.motion.channels import part_layout
+from engine.motion.skeleton import BodyPart
+from engine.system import cache
+from tests.support.graphs import other_inputs, small_graph
 
 
 class Convolving(nn.Module):
@@ -86,7 +86,7 @@ def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(tmp_path: Path)
 _BARE = """
 from engine.kernels.compiled import CompileBackend
 from engine.kernels.graph import Settings
-from tests.engine.kernels.graphs import small_graph
+from tests.support.graphs import small_graph
 try:
     CompileBackend().prepare(small_graph(), Settings())
 except Exception as error:

@@ -1,4 +1,4 @@
-"""Recorded graphs. Without a GPU they are recorded by `tests.engine.kernels.tape`."""
+"""Recorded graphs. Without a GPU they are recorded by `tests.support.tape`."""
 
 import dataclasses
 
@@ -8,8 +8,8 @@ import torch
 from engine.errors import KernelError
 from engine.kernels.cudagraph import CudaGraphBackend, Recorded
 from engine.kernels.graph import Graph, Precision, Settings
-from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
-from tests.engine.kernels.tape import record
+from tests.support.graphs import other_inputs, small_graph, tiny_graph
+from tests.support.tape import record
 
 CPU = torch.device("cpu")
 

@@ -1,9 +1,9 @@
 import torch
 
-from engine.config import live_config
-from engine.kernels.base import Kernel, WindowInputs
+from engine.config.model import live_config
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model
+from engine.model.types import Kernel, WindowInputs
 
 
 def window(frames: int) -> WindowInputs:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from engine.kernels.graph import Settings
-from tests.engine.kernels.graphs import small_graph
+from tests.support.graphs import small_graph
 
 
 def test_files_are_named_by_shapes_and_marks(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import cache
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Settings
 from engine.kernels.onnx import OnnxBackend, open_onnx, write_onnx
-from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
+from engine.system import cache
+from tests.support.graphs import other_inputs, small_graph, tiny_graph
 
 
 def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

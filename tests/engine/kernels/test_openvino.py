@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from engine import cache
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Precision, Settings
 from engine.kernels.openvino import OpenVinoBackend
 from engine.kernels.parity import relative_error
-from tests.engine.kernels.graphs import other_inputs, small_graph, tiny_graph
+from engine.system import cache
+from tests.support.graphs import other_inputs, small_graph, tiny_graph
 
 
 def test_names_tell_the_precision() -> None:
@@ -110,7 +110,7 @@ import locale, sys, torch
 from pathlib import Path
 from engine.kernels.graph import Precision, Settings
 from engine.kernels.openvino import OpenVinoBackend
-from tests.engine.kernels.graphs import other_inputs, small_graph
+from tests.support.graphs import other_inputs, small_graph
 
 name = locale.setlocale(locale.LC_NUMERIC, "comma")
 assert locale.str(0.5) == "0,5"

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from engine.errors import KernelError
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import draw_window
 from engine.kernels.graph import Precision
 from engine.kernels.parity import compared, measure, relative_error, require_parity
-from tests.engine.kernels.graphs import SHAPE
-from tests.models import tiny_bundle
+from engine.kernels.window_graph import draw_window
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from tests.support.graphs import SHAPE
+from tests.support.tiny_bundle import tiny_bundle
 
 
 class Replayed:

@@ -8,11 +8,11 @@ import torch
 
 from engine.errors import KernelError
 from engine.kernels import registry
-from engine.kernels.base import WindowInputs
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
-from tests.engine.kernels.graphs import SHAPE, kept_error, tiny_graph
-from tests.models import tiny_bundle
+from engine.model.types import WindowInputs
+from tests.support.graphs import SHAPE, kept_error, tiny_graph
+from tests.support.tiny_bundle import tiny_bundle
 
 
 def test_a_kernel_is_made_by_its_name() -> None:
@@ -127,7 +127,7 @@ import sys
 from pathlib import Path
 from engine.kernels.graph import Settings
 from engine.kernels.registry import backend
-from tests.engine.kernels.graphs import small_graph
+from tests.support.graphs import small_graph
 
 folder = Path(sys.argv[1])
 for _ in range(2):

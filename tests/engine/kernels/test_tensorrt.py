@@ -4,7 +4,7 @@ import torch
 from engine.errors import MissingBackendError
 from engine.kernels.graph import Precision, Settings
 from engine.kernels.tensorrt import TensorRtBackend
-from tests.engine.kernels.graphs import other_inputs, small_graph
+from tests.support.graphs import other_inputs, small_graph
 
 
 def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from engine.config import (
+from engine.config.model import (
     GlobalMotionConfig,
     PartVaeConfig,
     live_config,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from engine.config import (
+from engine.config.model import (
     CueConfig,
     ForwardPath,
     GestureConfig,
@@ -9,13 +9,13 @@ from engine.config import (
     published_audio_config,
     published_text_config,
 )
-from engine.kernels.base import WindowInputs, WindowOutputs
-from engine.layout import MOTION, MOTION_TOKENS
+from engine.config.presets import paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
-from engine.model.paper import paper_config
-from engine.skeleton import BodyPart
-from tests.models import stir
+from engine.model.types import WindowInputs, WindowOutputs
+from engine.motion.channels import MOTION, MOTION_TOKENS
+from engine.motion.skeleton import BodyPart
+from tests.support.tiny_bundle import stir
 
 SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
 FRAMES = 12

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from engine.config import PartVaeConfig, QuantizerKind
+from engine.config.model import PartVaeConfig, QuantizerKind
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
 

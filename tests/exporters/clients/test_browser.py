@@ -8,8 +8,8 @@ from queue import Queue
 
 import pytest
 
-from bench.screenshot import find_browser
-from engine.pose import Motion, PoseChunk
+from bench.plots.screenshot import find_browser
+from engine.motion.pose import Motion, PoseChunk
 
 FRAMES = 90
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import cache
+from engine.system import cache
 from exporters.commands import automatic
 from exporters.commands.automatic import Choice, chosen, fastest, remember, remembered
-from tests.models import tiny_bundle
+from tests.support.tiny_bundle import tiny_bundle
 
 TIMES = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
 

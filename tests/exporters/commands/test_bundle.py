@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.official import write_random_audio_layout
-from engine.bundle import CONFIG_FILE, WEIGHTS_FILE, load_bundle
+from bench.export.random_checkpoints import write_random_audio_layout
+from engine.bundle.bundle import CONFIG_FILE, WEIGHTS_FILE, load_bundle
 from exporters.commands.bundle import main
-from tests.official import SIZES
+from tests.support.reference_model import SIZES
 
 
 class Vocab:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporters.commands.common import speaker_of, told_events
-from tests.models import tiny_bundle
+from tests.support.tiny_bundle import tiny_bundle
 
 _START = """
 import gc, sys

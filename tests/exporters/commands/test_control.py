@@ -9,7 +9,7 @@ from engine.events import EventCounter
 from engine.text.words import TimedWord
 from exporters.commands.control import SessionControl
 from exporters.commands.live import DEMO_SOUND
-from tests.sounds import babble
+from tests.support.audio import babble
 
 
 class Session:

@@ -3,7 +3,7 @@ import pytest
 from engine.errors import ConfigError
 from exporters.commands import hop as module
 from exporters.commands.hop import holds, live_networks
-from tests.models import tiny_bundle
+from tests.support.tiny_bundle import tiny_bundle
 
 
 @pytest.mark.parametrize(

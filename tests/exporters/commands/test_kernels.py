@@ -7,15 +7,15 @@ import pytest
 import soundfile
 import torch
 
-from engine.bundle import Bundle
-from engine.config import FrontEnd
+from engine.bundle.bundle import Bundle
+from engine.config.model import FrontEnd
 from engine.errors import BundleError
-from engine.kernels.base import Kernel, WindowInputs, WindowOutputs
+from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
-from engine.kernels.flat import draw_window
-from engine.recall import RecallingKernel
-from engine.schedule import Schedule
-from engine.stream import GestureStream
+from engine.kernels.encoder_cache import RecallingKernel
+from engine.kernels.window_graph import draw_window
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.stream.stream import GestureStream
 from exporters.commands import kernels
 from exporters.commands.kernels import (
     batched,
@@ -26,9 +26,9 @@ from exporters.commands.kernels import (
     spared,
     window_shape,
 )
-from tests.engine.kernels.graphs import SHAPE
-from tests.models import tiny_bundle, tiny_published_bundle
-from tests.sounds import babble
+from tests.support.audio import babble
+from tests.support.graphs import SHAPE
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 
 
 @pytest.fixture(autouse=True)

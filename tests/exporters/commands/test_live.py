@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.latency import measure
+from bench.perf.latency import measure
 from engine.audio.block import PcmBlock
-from engine.bundle import save_bundle
+from engine.bundle.bundle import save_bundle
 from engine.clock import FrameClock
-from engine.pose import PoseFrame
+from engine.motion.pose import PoseFrame
 from exporters.commands import live
 from exporters.npz import read_npz
 from exporters.websocket_client import WebSocketClient
-from tests.models import tiny_bundle
-from tests.sounds import babble, sine
+from tests.support.audio import babble, sine
+from tests.support.tiny_bundle import tiny_bundle
 
 COMMAND = [sys.executable, "-m", "exporters.commands.live"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.bundle import save_bundle
-from engine.pose import FrameFlag, PoseFrame
+from engine.bundle.bundle import save_bundle
+from engine.motion.pose import FrameFlag, PoseFrame
 from exporters.commands import live
 from exporters.commands.live import DEMO_SOUND
 from exporters.websocket_client import WebSocketClient
-from tests.models import tiny_bundle
+from tests.support.tiny_bundle import tiny_bundle
 
 pytestmark = pytest.mark.audio_device
 

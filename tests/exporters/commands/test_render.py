@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from engine.audio.source import WavSource
-from engine.bundle import save_bundle
+from engine.bundle.bundle import save_bundle
 from exporters.commands import live, render
-from tests.models import tiny_bundle
-from tests.sounds import babble
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from tests.sounds import babble
+from tests.support.audio import babble
 
 LIGHT = """
 import sys

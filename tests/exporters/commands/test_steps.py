@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from engine.bundle import Bundle
-from engine.config import FrontEnd
+from engine.bundle.bundle import Bundle
+from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.base import Kernel, WindowOutputs
+from engine.generate.schedule import Schedule, published_audio_schedule
+from engine.generate.step import Stepped
+from engine.kernels.cached_step import RecallingStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
-from engine.pose import concatenate
-from engine.recall_step import RecallingStep
-from engine.schedule import Schedule, published_audio_schedule
-from engine.step import Stepped
-from engine.stream import GestureStream
+from engine.model.types import Kernel, WindowOutputs
+from engine.motion.pose import concatenate
+from engine.stream.stream import GestureStream
 from exporters.commands import steps
 from exporters.commands.kernels import spared
 from exporters.commands.steps import (
@@ -28,10 +28,10 @@ from exporters.commands.steps import (
     ready_networks,
     real_hops,
 )
-from tests.engine.test_recall import noting
-from tests.engine.test_step_graph import Plain, Taped
-from tests.models import tiny_bundle, tiny_published_bundle
-from tests.sounds import babble
+from tests.engine.kernels.test_encoder_cache import noting
+from tests.engine.kernels.test_fused_step import Plain, Taped
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine import rotation
-from engine.face import FLAME_100
-from engine.pose import PoseFormat, PoseFrame
+from engine.motion import rotation
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import PoseFormat, PoseFrame
 from exporters.viewer.avatar import Avatar
 
 FORMAT = PoseFormat()

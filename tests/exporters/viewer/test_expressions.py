@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.face import ARKIT_51, ARKIT_52_NAMES
+from engine.motion.face_basis import ARKIT_51, ARKIT_52_NAMES
 from exporters.viewer import head
 from exporters.viewer.expressions import field_of, shape_matrix, surface_of
 

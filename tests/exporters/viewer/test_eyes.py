@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine import rotation
+from engine.motion import rotation
 from exporters.viewer import eyes
 from exporters.viewer.eyes import EyeWeights
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine import rotation
-from engine.face import ARKIT_51, ARKIT_52, FLAME_100
+from engine.motion import rotation
+from engine.motion.face_basis import ARKIT_51, ARKIT_52, FLAME_100
 from exporters.viewer.expressions import JAW_OPENING
 from exporters.viewer.face import FaceRig
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine import rotation
-from engine.skeleton import SMPLX_55, Skeleton
+from engine.motion import rotation
+from engine.motion.skeleton import SMPLX_55, Skeleton
 from exporters.viewer.figure import Figure
 
 FIGURE = Figure(SMPLX_55)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.screenshot import browser
+from bench.plots.screenshot import browser
 from engine.errors import ExportError
 from exporters.viewer.page import PageServer
 

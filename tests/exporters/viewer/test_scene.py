@@ -15,12 +15,12 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from engine import rotation
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.face import FLAME_100
-from engine.pose import PoseFormat, PoseFrame
-from engine.skeleton import SMPLX_55
+from engine.motion import rotation
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import PoseFormat, PoseFrame
+from engine.motion.skeleton import SMPLX_55
 from engine.text.words import TimedWord
 from exporters.viewer.scene import VIEWS, Scene
 from exporters.websocket import WebSocketServer
@@ -208,7 +208,7 @@ def test_no_page_can_open_a_tunnel(watched) -> None:
 def test_a_browser_shows_the_stream_moving(
     server: WebSocketServer, viewer: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
-    from bench import screenshot
+    from bench.plots import screenshot
 
     stream = Stream(server)
     with screenshot.browser() as browser:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.strokes import stroke_times, wrist_speed
-from engine.rotation import exp, forward_kinematics, identity, multiply
-from engine.skeleton import SMPLX_55
-from tests.figures import small_library
+from bench.quality.sync import stroke_times, wrist_speed
+from engine.motion.rotation import exp, forward_kinematics, identity, multiply
+from engine.motion.skeleton import SMPLX_55
+from tests.support.figures import small_library
+from training.composer.arm_poses import TORSO
 from training.composer.arms import JOINTS, Arms, Hands, lay_arms
 from training.composer.library import FPS
 from training.composer.plan import GestureUnit, Stress
-from training.composer.poses import TORSO
 from training.composer.style import LIVELY
 
 STRESSES = (Stress(2.8, 1.0, "one"), Stress(4.0, 0.6, "two"))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine.rotation import angle, between, exp, forward_kinematics, identity
-from engine.skeleton import SMPLX_55
+from engine.motion.rotation import angle, between, exp, forward_kinematics, identity
+from engine.motion.skeleton import SMPLX_55
 from training.composer.blend import (
     Clip,
     bend_elbow,

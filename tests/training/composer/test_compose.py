@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
-from engine.face import ARKIT_51
-from engine.rotation import inverse, log, multiply
-from tests.figures import small_library
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.rotation import inverse, log, multiply
+from tests.support.figures import small_library
 from training.composer import compose
 from training.composer.discourse import KEYWORDS
 from training.composer.face import JAW_RADIANS
 from training.composer.style import LISTENER, LIVELY
 from training.data.clips import load_clip
-from training.voices import talk
-from training.voices.speech import RATE, Phone, Speech, SpokenWord
-from training.voices.synthesis import Voice
-from training.voices.utterances import Recorded
+from training.speech import scripts as talk
+from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.synthesis import Voice
+from training.speech.utterances import Recorded
 
 TEXTS = [
     f"Never mention the {word} garden again."

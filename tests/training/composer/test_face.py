@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from engine.face import ARKIT_51
+from engine.motion.face_basis import ARKIT_51
 from training.composer.face import DELAY_S, JAW_RADIANS, FaceCues, face_track, force_of, jaw_angle
 from training.composer.gaze import Gaze
 from training.composer.plan import Stress
 from training.composer.style import LIVELY
-from training.voices.speech import Phone
+from training.speech.speech import Phone
 
 TIMES = np.arange(90) / 30
 PHONES = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.composer.gaze import Gaze, look_around
-from training.composer.moves import FPS
+from training.composer.minimum_jerk import FPS
 from training.composer.style import LIVELY
 
 PHRASES = [(2.0, 6.0), (8.0, 20.0)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
-from tests.figures import clip, hanging, rising, small_library
+from tests.support.figures import clip, hanging, rising, small_library
 from training.composer.library import FAMILIES, ClipLibrary, describe
 
 

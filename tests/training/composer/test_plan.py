@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.composer.plan import Stress, phrases, plan_gestures, prominent_words
-from training.voices.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import RATE, Phone, Speech, SpokenWord
 
 TEXT = [
     "the",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engine.rotation import forward_kinematics
-from engine.skeleton import SMPLX_55
-from training.composer.moves import FPS
+from engine.motion.rotation import forward_kinematics
+from engine.motion.skeleton import SMPLX_55
+from training.composer.minimum_jerk import FPS
 from training.composer.stance import LOWER_JOINTS, Lower, contacts_of, lower_body
 from training.composer.style import CALM, LIVELY
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from engine.rotation import exp, forward_kinematics, identity, log
-from engine.skeleton import SMPLX_55
-from tests.figures import hanging
+from engine.motion.rotation import exp, forward_kinematics, identity, log
+from engine.motion.skeleton import SMPLX_55
+from tests.support.figures import hanging
 from training.composer.gaze import Gaze
-from training.composer.moves import FPS
+from training.composer.minimum_jerk import FPS
 from training.composer.plan import Stress
 from training.composer.style import LIVELY
 from training.composer.torso import Cues, HeadSign, turn_torso

@@ -6,9 +6,9 @@ import pytest
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.face import FLAME_100
-from engine.pose import HandReference, Motion, PoseFormat
-from tests.material import waving
+from engine.motion.face_basis import FLAME_100
+from engine.motion.pose import HandReference, Motion, PoseFormat
+from tests.support.training_fixtures import waving
 from training.data.clips import ARRAYS, load_clip, save_clip, write_json
 
 

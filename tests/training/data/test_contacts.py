@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.skeleton import CONTACT_JOINTS
+from engine.motion.skeleton import CONTACT_JOINTS
 from training.data.contacts import STILL_M, floor_height, foot_contacts
 
 

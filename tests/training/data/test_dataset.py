@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from engine.audio.features import DEFAULT_FEATURES, FeatureExtractor
+from engine.audio.features import FeatureExtractor
 from engine.clock import FrameClock
+from engine.config.features import DEFAULT_FEATURES
 from engine.errors import ConfigError
 from engine.model.part_vae import PartVae
-from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.skeleton import BodyPart
+from engine.motion.pose import Motion, PoseChunk, PoseFormat
+from engine.motion.skeleton import BodyPart
 from engine.text.words import TimedWord, Vocabulary
-from tests.material import waving
-from tests.takes import take
+from tests.support.takes import take
+from tests.support.training_fixtures import waving
 from training.data.dataset import (
     NO_STRESS,
     GestureWindows,

@@ -7,7 +7,7 @@ import pytest
 from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.text.words import TimedWord
-from tests.material import waving
+from tests.support.training_fixtures import waving
 from training.data.clips import load_clip
 from training.data.takes import Missing, TakeFile, read_heading, read_take, write_take
 

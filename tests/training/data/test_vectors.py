@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from engine import rotation as rot
-from engine.face import ARKIT_51
-from engine.pose import Motion, PoseChunk, PoseFormat
-from engine.skeleton import BodyPart
+from engine.motion import rotation as rot
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.pose import Motion, PoseChunk, PoseFormat
+from engine.motion.skeleton import BodyPart
 from training.data.vectors import (
     join_parts,
     local_translation,

@@ -6,13 +6,13 @@ import torch
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError
-from engine.face import ARKIT_52
-from engine.layout import part_layout
-from engine.pose import HandReference, Motion, PoseFormat
-from engine.skeleton import BodyPart
-from tests.material import waving
-from training.data.augment import mirror
+from engine.motion.channels import part_layout
+from engine.motion.face_basis import ARKIT_52
+from engine.motion.pose import HandReference, Motion, PoseFormat
+from engine.motion.skeleton import BodyPart
+from tests.support.training_fixtures import waving
 from training.data.clips import save_clip
+from training.data.mirror import mirror
 from training.data.windows import (
     Source,
     WindowSampler,

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ClipError
-from engine.pose import HandReference
-from engine.skeleton import SMPLX_55
-from tests.material import waving
+from engine.motion import rotation as rot
+from engine.motion.pose import HandReference
+from engine.motion.skeleton import SMPLX_55
+from tests.support.training_fixtures import waving
 from training.data.contacts import floor_height
 from training.sources.amass import AmassClip, read_amass, to_motion
-from training.sources.legs import FOOT_HEIGHT_M
+from training.sources.leg_ik import FOOT_HEIGHT_M
 
 BODY_AND_HANDS = [*range(22), *range(25, 55)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ClipError, TranscriptError
-from engine.face import ARKIT_51
+from engine.motion.face_basis import ARKIT_51
 from training.sources.annotations import is_face, read_face, read_json_words, read_speech
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ClipError
-from tests.material import waving
+from engine.motion import rotation as rot
+from tests.support.training_fixtures import waving
 from training.sources.axes import in_our_axes
 from training.sources.figure import figure_of_motion
 from training.sources.skeleton_map import load_map

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from engine.errors import ClipError, ConfigError
-from engine.face import ARKIT_51, FLAME_100
-from engine.pose import HandReference, Motion
-from engine.rotation import angle, exp
-from engine.skeleton import CONTACT_JOINTS, SMPLX_55
+from engine.motion.face_basis import ARKIT_51, FLAME_100
+from engine.motion.pose import HandReference, Motion
+from engine.motion.rotation import angle, exp
+from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
 from training.sources.beat2 import Beat2Clip, from_motion, read_beat2, to_motion, write_beat2
 
 

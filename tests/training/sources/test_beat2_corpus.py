@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from engine.errors import ConfigError
-from engine.pose import HandReference
-from engine.rotation import angle
-from engine.skeleton import BodyPart
+from engine.motion.pose import HandReference
+from engine.motion.rotation import angle
+from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary
 from training import __main__ as command
 from training.data.dataset import load_takes

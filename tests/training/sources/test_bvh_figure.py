@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ClipError, ConfigError
-from tests.disguise import disguised
-from tests.material import waving
+from engine.motion import rotation as rot
+from tests.support.foreign_skeletons import disguised
+from tests.support.training_fixtures import waving
 from training.sources.bvh import bvh_lines, parse_bvh
 from training.sources.bvh_figure import bvh_of, figure_of, unit_of
 from training.sources.figure import figure_of_motion

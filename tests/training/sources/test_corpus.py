@@ -10,7 +10,7 @@ import soundfile
 
 from engine.errors import ClipError, ConfigError
 from engine.text.words import TimedWord
-from tests.material import waving
+from tests.support.training_fixtures import waving
 from training.data.takes import Missing, read_take
 from training.sources.corpus import Loaded, Problem, Recorded, stresses_of, take_of, write_corpus
 

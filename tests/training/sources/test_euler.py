@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ConfigError
+from engine.motion import rotation as rot
 from training.sources.euler import from_euler, to_euler
 
 ORDERS = ["".join(order) for order in permutations("XYZ")]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ClipError
-from tests.material import waving
+from engine.motion import rotation as rot
+from tests.support.training_fixtures import waving
 from training.sources.figure import figure_of_motion, world_poses
 
 RIGHT = float(np.pi / 2)

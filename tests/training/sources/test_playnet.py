@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine import rotation as rot
-from engine.skeleton import SMPLX_55
+from engine.motion import rotation as rot
+from engine.motion.skeleton import SMPLX_55
 from training.sources.playnet import _chains, figure_of
 from training.sources.retarget import retarget
 from training.sources.skeleton_map import load_map

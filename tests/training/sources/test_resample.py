@@ -3,8 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from engine.rotation import angle, exp, identity
-from tests.material import waving
+from engine.motion.rotation import angle, exp, identity
+from tests.support.training_fixtures import waving
 from training.sources.resample import places, resampled, shortened
 
 

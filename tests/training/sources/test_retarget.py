@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import rotation as rot
 from engine.errors import ClipError, ConfigError
-from engine.skeleton import SMPLX_55
-from tests.disguise import disguised, larger
+from engine.motion import rotation as rot
+from engine.motion.skeleton import SMPLX_55
+from tests.support.foreign_skeletons import disguised, larger
 from training.data.clips import load_clip
 from training.sources import retarget as stage
 from training.sources.bvh import bvh_lines, parse_bvh
 from training.sources.bvh_figure import bvh_of, figure_of
-from training.sources.checks import compare
 from training.sources.figure import figure_of_motion
-from training.sources.legs import plant
+from training.sources.leg_ik import plant
 from training.sources.retarget import local_rotations, retarget, share_twist, swings
+from training.sources.retarget_metrics import compare
 from training.sources.skeleton_map import load_map, map_names
 
 FILES = [name for name in map_names() if name != "playnet"]

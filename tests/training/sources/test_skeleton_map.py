@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.skeleton import SMPLX_55
+from engine.motion.skeleton import SMPLX_55
 from training.sources.skeleton_map import REQUIRED, Feet, find_map, load_map, map_names
 
 BODY = [name for name in SMPLX_55.joint_names if name not in ("jaw", "left_eye", "right_eye")]

@@ -1,0 +1,1 @@
+"""Exported graphs and the checkpoints that they are tried on."""

@@ -1,0 +1,140 @@
+"""What stands beside exported networks: a description for programs and a page for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from engine.bundle.bundle import Bundle
+from engine.generate.decoder import OVERLAP
+from engine.generate.schedule import Schedule
+from engine.kernels.graph import Graph
+from engine.motion.channels import MOTION
+from engine.motion.skeleton import SMPLX_55, BodyPart
+
+_MEANINGS: Final = {
+    "motion": "shown gesture: 55 x 6D rotations (first two rows of each matrix), then translation "
+    "and contacts as `motion` of decode gives them; anything where mask is 1",
+    "mask": "1 hides a channel, 0 shows it: the frames of `seed` are shown, all others hidden",
+    "audio": "entries of the front end, oldest first, see front_end",
+    "words": "index of the word spoken in each frame, 0 for none",
+    "speaker": "index of the speaker",
+    "latents": "regressed latents of a part",
+    "logits": "scores over a part's codebook; sample from softmax(logits / temperature)",
+    "codes": "one code a part and frame, parts in the order of `parts`",
+    "rotations": "unit quaternions wxyz, local, relative to the parent joint",
+    "face": "face coefficients, see face",
+    "contacts": "0..1: left ankle, right ankle, left foot, right foot on the ground",
+    "travel": "x velocity in m/s, height of the pelvis in m, z velocity in m/s",
+}
+
+
+def description(
+    bundle: Bundle,
+    schedule: Schedule,
+    graphs: Sequence[Graph],
+    opset: int,
+    errors: Mapping[str, float],
+) -> dict[str, Any]:
+    """Everything that a program needs to know, as JSON."""
+    config = bundle.config
+    return {
+        "bundle": config.name,
+        "licence": config.provenance.licence,
+        "opset": opset,
+        "files": {f"{graph.name}.onnx": _ports(graph) for graph in graphs},
+        "relative_error_in_onnxruntime": dict(errors),
+        "frame_rate": config.clock.frame_rate,
+        "sample_rate": config.clock.sample_rate,
+        "front_end": str(config.front_end),
+        "schedule": {
+            "window": schedule.window,
+            "seed": schedule.seed,
+            "hop": schedule.hop,
+            "lookahead": schedule.lookahead,
+            "first_new": schedule.first_new,
+            "overlap": OVERLAP,
+        },
+        "parts": [str(part) for part in BodyPart],
+        "codebooks": [bundle.parts[part].codes for part in BodyPart],
+        "rest_codes": bundle.rest_codes.tolist(),
+        "temperature": {str(p): config.sampling.of(p).temperature for p in BodyPart},
+        "vocabulary": len(config.vocabulary),
+        "speakers": list(config.speakers),
+        "face": config.face,
+        "face_names": list(config.pose_format.face.coefficients),
+        "joints": list(SMPLX_55.joint_names),
+        "parents": list(SMPLX_55.parents),
+        "motion_channels": MOTION.width,
+        "coordinates": "right-handed, +Y up, the figure faces +Z, metres, seconds",
+    }
+
+
+def _ports(graph: Graph) -> dict[str, Any]:
+    found = graph.module(*graph.example)
+    inputs = zip(graph.inputs, graph.example, strict=True)
+    outputs = zip(graph.outputs, found, strict=True)
+    return {
+        "inputs": [_port(name, tensor) for name, tensor in inputs],
+        "outputs": [_port(name, tensor) for name, tensor in outputs],
+    }
+
+
+def _port(name: str, tensor: Any) -> dict[str, Any]:
+    meaning = _MEANINGS[name.split("_")[0]]
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return {"name": name, "shape": list(tensor.shape), "type": kind, "meaning": meaning}
+
+
+def page(told: Mapping[str, Any]) -> str:
+    """README.md of the folder."""
+    lines = [f"# {told['bundle']} as ONNX (opset {told['opset']})", "", _WHAT, ""]
+    for name, ports in told["files"].items():
+        lines += [f"## {name}", "", "| | name | shape | type | meaning |", "|---|---|---|---|---|"]
+        for side in ("inputs", "outputs"):
+            for port in ports[side]:
+                shape = " x ".join(map(str, port["shape"]))
+                cells = (side[:-1], f"`{port['name']}`", shape, port["type"], port["meaning"])
+                lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join([*lines, _loop(told), ""])
+
+
+_WHAT: Final = """One live step of the gesture model as two networks of fixed shapes. `export.json`
+beside this page says the same for programs, with joints, parents, face names and codebooks. An
+input that a model does not look at is missing from its file.
+
+- **Unity**: put both files into Assets; Sentis (Inference Engine) makes a ModelAsset of each. Its
+  integers have 32 bits: give words, speaker and codes as int.
+- **Unreal**: import them as NNE model data; run by NNERuntimeORTCpu or a GPU runtime.
+
+The networks are tried in onnxruntime against PyTorch whenever they are exported. Nobody has yet
+reported a run inside either game engine."""
+
+
+def _loop(told: Mapping[str, Any]) -> str:
+    plan, rate = told["schedule"], told["frame_rate"]
+    decode = told["files"]["decode.onnx"]
+    codes = decode["inputs"][0]["shape"][2]
+    new = plan["hop"] + plan["lookahead"]
+    begin = plan["first_new"] - plan["seed"]
+    kind = "features" if told["front_end"] == "features" else "samples"
+    return f"""## Going round
+
+Memory, all oldest first: {codes - new} frames of codes, begun with `rest_codes`; {plan["seed"]}
+frames of motion, begun with the last frame that `decode` gives of the rest codes; the {kind} of
+{plan["window"]} frames, begun with those of silence. Every {plan["hop"]} frames, of {rate} in a
+second:
+
+1. Append the new {kind} to the sound's memory. Features are computed by
+   `engine/audio/features.py` of the project; they are no network and have to be written anew in
+   the language of the engine, or sent by a process that runs it.
+2. `window`: motion is zeros but for the memory of motion in frames {begin} to
+   {plan["first_new"] - 1}, where mask is 0; everywhere else mask is 1.
+3. Take `codes`, or sample from the scores; append them to the memory of codes and run `decode`.
+4. Of the frames that come out, the first {plan["overlap"]} were shown already (blend a jump
+   between them and what was shown, over some 300 ms), the next {plan["hop"]} are new. Keep the
+   first {plan["hop"]} of the new codes, and `motion` of the new frames, in memory.
+5. Position: add x and z velocity / {rate} each frame; the height is absolute.
+
+Unity is left-handed: negate x of positions, and y and z of the quaternions. Unreal is left-handed
+with Z up and centimetres.
+"""

@@ -1,0 +1,93 @@
+"""The pictures in README: what a bundle makes of a sound file, to be looked at.
+
+Renders through the live stream as fast as it goes; knows no audio devices and no sockets.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.perf.latency import RATE
+from bench.plots.figures import contact_sheet, film, strips, wrists_over_speech
+from bench.quality.motion_files import read_motion
+from bench.starter.renderings import composed, cut
+from bench.starter.speech_set import Part
+from engine.audio.source import WavSource
+from engine.bundle.bundle import Bundle
+from engine.motion.pose import Motion, concatenate
+from engine.stream.stream import GestureStream
+from engine.system.atomic import write_bytes
+from engine.text.words import TimedWord
+from training.sources.resample import resampled
+from training.speech.align import Aligner
+
+_POSES = 16
+_FILM_S = 8.0
+_STRIP_POSES, _STRIP_STEP_S = 14, 0.5
+_SHUFFLED_S = 0.5
+
+
+def render(bundle: Bundle, samples: np.ndarray, words: list[TimedWord] | None = None) -> Motion:
+    """The motion of mono 16 kHz samples `[S]`, on the bundle's own live schedule."""
+    stream = GestureStream(bundle)
+    stream.feed_words(words or [])
+    stream.feed_audio(samples)
+    return Motion(stream.format, concatenate(stream.flush()))
+
+
+def draw(
+    bundle: Bundle,
+    sound: Path,
+    out: Path,
+    words: list[TimedWord] | None = None,
+    clips: Path | None = None,
+    take: Path | None = None,
+) -> None:
+    """Write contact_sheet.png, wrist_over_waveform.png, gestures.gif and side_by_side.png to OUT.
+
+    clips: the folder of stage retarget, for a row of the composer; take: recorded motion to the
+    same sound, for a row of it.
+    """
+    samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
+    motion = render(bundle, samples, words)
+    fps = motion.format.clock.frame_rate
+    frames = np.linspace(fps, len(motion) - 1, _POSES).astype(int)
+    contact_sheet(out / "contact_sheet.png", [(f"{f / fps:.1f} s", motion, int(f)) for f in frames])
+    wrists_over_speech(out / "wrist_over_waveform.png", motion, samples, RATE)
+    _film(out / "gestures.gif", motion, samples, words or [])
+    rows = [("network", motion), ("shuffled sound", render(bundle, shuffled(samples)))]
+    if clips is not None:
+        rows.insert(0, ("composer", _composer(clips, samples, words or [])))
+    if take is not None:
+        rows.append(("recorded", resampled(read_motion(take), fps)))
+    write_bytes(out / "side_by_side.png", strips(rows, strip_frames(rows, fps)))
+
+
+def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[TimedWord]) -> None:
+    """The first seconds; the sound is cut alike."""
+    clock = motion.format.clock
+    last = min(len(motion), clock.frame_at_time(_FILM_S))
+    said = [(word.start_s, word.end_s, word.text) for word in words]
+    film(path, cut(motion, 0, last), samples[: clock.first_sample(last)], RATE, said)
+
+
+def shuffled(samples: np.ndarray, seed: int = 0) -> np.ndarray:
+    """The sound in pieces of half a second, in another order; what is left over stays behind."""
+    size = int(_SHUFFLED_S * RATE)
+    whole = len(samples) // size * size
+    order = np.random.default_rng(seed).permutation(whole // size)
+    pieces = samples[:whole].reshape(-1, size)[order]
+    return np.concatenate([pieces.reshape(-1), samples[whole:]])
+
+
+def strip_frames(rows: Sequence[tuple[str, Motion]], fps: int) -> list[int]:
+    """Frames half a second apart from the first second on, as many as all rows have."""
+    last = min(len(motion) for _, motion in rows)
+    return list(range(fps, last, round(_STRIP_STEP_S * fps)))[:_STRIP_POSES] or [0]
+
+
+def _composer(clips: Path, samples: np.ndarray, words: Sequence[TimedWord]) -> Motion:
+    """What the composer makes of the sound and the words that are said in it."""
+    speech = Aligner().align(samples, " ".join(word.text for word in words))
+    return composed(clips, [Part("sound", speech)])[0].motion

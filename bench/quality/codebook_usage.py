@@ -1,0 +1,46 @@
+"""Which codes of a bundle's codebooks motions fall on. Needs a bundle with its encoders."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.metrics.codes import perplexity, usage
+from engine.bundle.bundle import Bundle
+from engine.errors import ConfigError
+from engine.motion.pose import Motion
+from engine.motion.skeleton import BodyPart
+from training.data.windows import tensor_of
+from training.sources.resample import resampled
+
+
+def usable_parts(bundle: Bundle, motion: Motion) -> list[BodyPart]:
+    """The parts that the bundle can encode of such a motion: faces only in its own basis."""
+    same = motion.format.face.name == bundle.config.face
+    return [part for part in BodyPart if part is not BodyPart.FACE or same]
+
+
+@torch.inference_mode()
+def code_usage(bundle: Bundle, motions: Sequence[Motion]) -> dict[str, dict[str, Any]]:
+    """For each part the share of codes that `motions` use, and how many that is when weighted.
+
+    ConfigError for a bundle without encoders.
+    """
+    if not bundle.config.encoders:
+        raise ConfigError(
+            f"{bundle.config.name} holds no encoders: it cannot tell codes of motion; make it with "
+            "encoders = true"
+        )
+    result: dict[str, dict[str, Any]] = {}
+    fitting = [resampled(motion, bundle.config.clock.frame_rate) for motion in motions]
+    for part in usable_parts(bundle, fitting[0]):
+        vae = bundle.parts[part]
+        codes = [vae.nearest(vae.encode(tensor_of(part, motion)[None]))[0] for motion in fitting]
+        every = torch.cat(codes).flatten().numpy().astype(np.int64)
+        result[str(part)] = {
+            "codes": vae.codes,
+            "usage": round(usage(every, vae.codes), 4),
+            "perplexity": round(perplexity(every), 2),
+        }
+    return result

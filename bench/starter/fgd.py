@@ -1,0 +1,43 @@
+"""Frechet gesture distances: to held-out real clips, and between halves of the real clips.
+
+Halves are large and the held-out clips few, so beside them stands how far the clips that were
+trained on are from the held-out ones: no motion can be expected to be nearer.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.metrics.frechet import frechet_distance
+from bench.metrics.gesture_features import GestureEncoder, gesture_features
+from bench.metrics.kinematics import Floats
+from engine.motion.pose import Motion
+
+Numbers = dict[str, float]
+
+
+def features_of(encoder: GestureEncoder, motions: Sequence[Motion]) -> Floats:
+    """Features `[N, 240]` of all motions."""
+    return np.concatenate([gesture_features(encoder, motion) for motion in motions])
+
+
+def scale(encoder: GestureEncoder, training: Sequence[Motion], held_out: Sequence[Motion],
+          seed: int = 0) -> Numbers:  # fmt: skip
+    """Distances among real clips."""
+    every = [*training, *held_out]
+    order = np.random.default_rng(seed).permutation(len(every))
+    halves = [features_of(encoder, [every[i] for i in order[k::2]]) for k in (0, 1)]
+    known = features_of(encoder, training)
+    return {
+        "FGD between halves of the real clips": frechet_distance(*halves),
+        "FGD of training clips to held-out clips": frechet_distance(
+            known, features_of(encoder, held_out)
+        ),
+    }
+
+
+def distance(
+    encoder: GestureEncoder, motions: Sequence[Motion], held_out: Sequence[Motion]
+) -> float:
+    """FGD of motions to the held-out clips."""
+    return frechet_distance(features_of(encoder, motions), features_of(encoder, held_out))

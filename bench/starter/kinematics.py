@@ -1,0 +1,78 @@
+"""The body: feet, steps, jerk, joints and hands where they may not be, blinks.
+
+Numbers of scenes or of real clips; what they should be is said in `bench.starter.targets`.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.metrics.feet import skate_ratio
+from bench.metrics.kinematics import Floats, places
+from bench.metrics.penetration import hand_depths
+from bench.metrics.smoothness import mean_jerk
+from bench.quality.motion_files import read_motion
+from bench.quality.motion_statistics import steps, weight_shifts
+from bench.quality.quality import INSIDE_M, WRISTS
+from bench.starter.renderings import Scene, told
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.pose import Motion
+from training.composer.blend import Clip
+from training.sources.retarget_metrics import measure
+
+_BLINK = ARKIT_51.coefficients.index("eyeBlinkLeft")
+_LID_DOWN = 0.5
+Numbers = dict[str, float]
+
+
+def motion_numbers(motions: Sequence[Motion]) -> Numbers:
+    """What can be said of motions without their speech; means over all frames."""
+    weights = np.array([len(motion) for motion in motions], float)
+    world = [places(motion) for motion in motions]
+    fps = [float(motion.format.clock.frame_rate) for motion in motions]
+    pairs = list(zip(world, fps, strict=True))
+
+    def over(measured: Callable[[Floats, float], float]) -> float:
+        return float(np.average([measured(*pair) for pair in pairs], weights=weights))
+
+    depths = np.concatenate([hand_depths(w, motions[0].format.skeleton) for w in world])
+    checked = [measure(motion).bent_back_share for motion in motions]
+    back = [np.average([shares[j] for shares in checked], weights=weights) for j in checked[0]]
+    return {
+        "skate ratio": over(skate_ratio),
+        "jerk m/s3": over(mean_jerk),
+        "jerk of wrists m/s3": over(lambda points, rate: mean_jerk(points[:, WRISTS], rate)),
+        "hands in the body": float((depths > INSIDE_M).mean()),
+        "elbows or knees bent back": float(max(back)),
+    }
+
+
+def body_numbers(scenes: Sequence[Scene]) -> Numbers:
+    """The same of scenes, and what their speech or faces are needed for."""
+    numbers = motion_numbers([scene.motion for scene in scenes])
+    known = [scene.sample for scene in told(scenes)]
+    talking = sum(float(s.talking.sum()) / s.fps for s in known) / 60
+    if talking:
+        numbers["steps a minute"] = sum(map(steps, known)) / talking
+        numbers["weight shifts a minute"] = sum(map(weight_shifts, known)) / talking
+        numbers["weight shifts or steps a minute"] = (
+            numbers["steps a minute"] + numbers["weight shifts a minute"]
+        )
+        speeds = np.concatenate([s.wrist_speeds[s.talking] for s in known])
+        numbers["wrist speed in speech m/s"] = float(speeds.mean())
+    if scenes[0].motion.format.face.name == ARKIT_51.name:
+        minutes = sum(scene.seconds for scene in scenes) / 60
+        numbers["blinks a minute"] = sum(blinks(s.motion) for s in scenes) / minutes
+    return numbers
+
+
+def blinks(motion: Motion) -> int:
+    """How often the left lid goes down."""
+    down = motion.poses.face[:, _BLINK] > _LID_DOWN
+    return int((down[1:] & ~down[:-1]).sum())
+
+
+def clip_motions(folder: Path, clips: Sequence[Clip]) -> list[Motion]:
+    """Motions of clips in the folder of stage `retarget`."""
+    return [read_motion(folder / "clips" / f"{clip.name}.npz") for clip in clips]

@@ -1,0 +1,121 @@
+"""Meaning: after a word that asks for a gesture, does the classifier find its family?
+
+Asked of content words (`training.composer.discourse` says for what they ask), in the window after
+their beginning. Families that also serve as beats say nothing and do not count as found. The base
+rate is how often the same families are found after all other content words; by chance, senses
+change places among the words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.starter.gesture_classifier import Classifier, Examples, features, windows
+from bench.starter.renderings import Scene, told
+from training.composer.discourse import KEYWORDS, kind_of
+from training.composer.plan import phrases
+from training.speech.phones import FUNCTION_WORDS
+
+AFTER_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""A word's window: the verdict is the class that is likeliest over these instants together."""
+KINDS = tuple(KEYWORDS)
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """kinds `[N]` that content words ask for (empty for most); found `[N, K]`, whatever is asked.
+
+    countable `[K]`: kinds that have a class of their own.
+    """
+
+    kinds: NDArray[np.str_]
+    found: NDArray[np.bool_]
+    countable: NDArray[np.bool_]
+
+
+def serves(classifier: Classifier) -> NDArray[np.bool_]:
+    """Which classes speak for which kinds `[C, K]`: not those that beats draw from too."""
+    rows = [
+        [kind in own and not any(k.startswith("beat") for k in own) for kind in KINDS]
+        for own in classifier.classes
+    ]
+    return np.array(rows, bool)
+
+
+def judged(scenes: Sequence[Scene], classifier: Classifier) -> Verdicts:
+    """What is asked and what is found after each content word of scenes with words."""
+    member, kinds, found = serves(classifier), [], [np.zeros((0, len(KINDS)), bool)]
+    for scene in told(scenes):
+        asked = [
+            (word.start, kind_of([w.text for w in words], index))
+            for words in phrases(scene.part.speech)
+            for index, word in enumerate(words)
+            if word.text not in FUNCTION_WORDS
+        ]
+        if asked:
+            times = np.array([start for start, _ in asked])[:, None] + np.array(AFTER_S)
+            frames = np.round(times * scene.fps).astype(int)
+            seen = windows(features(scene.motion.poses.rotations), frames.reshape(-1))
+            scores = classifier.scores(seen).reshape(*frames.shape, -1).mean(1)
+            found.append(member[scores.argmax(1)])
+            kinds += [kind for _, kind in asked]
+    countable = np.asarray(member.any(axis=0), bool)
+    return Verdicts(np.array(kinds, np.str_), np.concatenate(found), countable)
+
+
+def over_base(kinds: NDArray[np.str_], verdicts: Verdicts) -> tuple[float, float]:
+    """Share of asking words whose family is found, and what the base rate would give them."""
+    hits = base = asked = 0.0
+    for column, kind in enumerate(KINDS):
+        own = kinds == kind
+        if verdicts.countable[column] and own.any() and not own.all():
+            hits += float(verdicts.found[own, column].sum())
+            base += own.sum() * float(verdicts.found[~own, column].mean())
+            asked += own.sum()
+    return hits / max(asked, 1.0), base / max(asked, 1.0)
+
+
+def meaning_numbers(verdicts: Verdicts, how: str, rounds: int = 2000, seed: int = 0) -> Numbers:
+    """Rates by name; `how` the words came: with words, without words."""
+    if not len(verdicts.kinds):
+        return {}
+    found, base = over_base(verdicts.kinds, verdicts)
+    rng = np.random.default_rng(seed)
+    moved = [over_base(rng.permutation(verdicts.kinds), verdicts) for _ in range(rounds)]
+    reached = sum(a - b >= found - base for a, b in moved)
+    countable = {kind for kind, own in zip(KINDS, verdicts.countable, strict=True) if own}
+    return {
+        f"words that ask, {how}": float(np.isin(verdicts.kinds, [*countable]).sum()),
+        f"family found, {how}": found,
+        f"family, base rate, {how}": base,
+        # Where it is never found by others, one finding more stands for the base rate.
+        f"family over base rate, {how}": found / max(base, 1.0 / max(len(verdicts.kinds), 1)),
+        f"family, p, {how}": (1 + reached) / (1 + rounds),
+    }
+
+
+def confusion(classifier: Classifier, seen: Examples) -> tuple[list[str], NDArray[np.int64]]:
+    """Names of the classes and how many clips `[true, found]` of each were taken for which."""
+    table = np.zeros((len(classifier.classes),) * 2, int)
+    scores = classifier.scores(seen.windows)
+    for clip in np.unique(seen.clips):
+        for label in np.unique(seen.labels[seen.clips == clip]):
+            own = (seen.clips == clip) & (seen.labels == label)
+            table[label, scores[own].mean(0).argmax()] += 1
+    return ["/".join(sorted(own)) or "rest" for own in classifier.classes], table
+
+
+def confusion_text(names: Sequence[str], counts: NDArray[np.int64]) -> str:
+    """The confusions of clips for people: a line for each class that has clips."""
+    lines = []
+    for row, name in enumerate(names):
+        if counts[row].any():
+            wrong = [f"{names[c]} {n}" for c, n in enumerate(counts[row]) if n and c != row]
+            right = f"{counts[row, row]} of {counts[row].sum()}"
+            lines.append(f"  {name:<32} {right:>9}   {', '.join(wrong)}")
+    gestures = counts[1:]
+    lines.append(f"  gestures told apart: {np.trace(counts[1:, 1:])} of {gestures.sum()} clips")
+    return "\n".join(lines)

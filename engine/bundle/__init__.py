@@ -1,0 +1,1 @@
+"""Bundles: their files, and what is built from published checkpoints."""

@@ -1,0 +1,345 @@
+"""Bundles: a model on disk, and everything needed to run it.
+
+A bundle is a directory with `bundle.json` (configuration, skeleton, face basis, vocabulary,
+provenance, licence) and `weights.safetensors`. Nothing in it is executed on loading. Knows how
+weights are named and checked, not how they are used.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.clock import FrameClock
+from engine.config.features import DEFAULT_FEATURES, FeatureConfig
+from engine.config.model import (
+    FrontEnd,
+    GestureConfig,
+    GlobalMotionConfig,
+    PartVaeConfig,
+    from_mapping,
+    require,
+    to_mapping,
+)
+from engine.errors import BundleError, ConfigError
+from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.schedule import OFFLINE, Schedule
+from engine.generate.state import SeedMotion
+from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.model.gesture import GestureModel
+from engine.model.part_vae import PartVae
+from engine.model.root_motion import GlobalMotion
+from engine.model.skip_init import Unfilled
+from engine.motion.face_basis import face_basis
+from engine.motion.pose import HandReference, PoseFormat
+from engine.motion.skeleton import BodyPart
+from engine.postprocess.blinks import BlinkConfig
+from engine.postprocess.chain import Finish, FinishConfig
+from engine.postprocess.gaze import GlanceConfig
+from engine.postprocess.idle_motion import SwayConfig
+from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.posture import PostureConfig
+from engine.postprocess.stance import StanceConfig
+from engine.system.atomic import atomic
+
+CONFIG_FILE = "bundle.json"
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT = 1
+DEFAULT_BUNDLE = Path(__file__).parent / "starter"
+REST_CODES = "rest.codes"
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights come from: data with licences, the command that made them, notes."""
+
+    licence: str
+    data: tuple[str, ...]
+    command: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """Everything in a bundle but the weights.
+
+    front_end: what the network hears; features matter for FrontEnd.FEATURES only. offline: the
+    schedule of whole files. gated: in silence the network hears exact silence. choices: how
+    each part's codes are picked. still_seeds: a stream begins with seeds of identity rotations
+    at the origin, as the published programs do, instead of the rest pose. encoders: whether the
+    weights hold the VQ-VAEs' encoders, which nothing live needs. homing_s: time in which the
+    distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
+    it goes. global_zeroed: fields of the lower-body vector that the global motion network was
+    trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
+    instant_words: a frame has the word that holds its first instant, as in the program of 2024.
+    trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
+    that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands;
+    posture: turns of trunk and head; stance: how wide and how high one stands. Nothing is done to
+    what the network makes unless one is given.
+    """
+
+    name: str
+    gesture: GestureConfig
+    parts: dict[BodyPart, PartVaeConfig]
+    global_motion: GlobalMotionConfig
+    provenance: Provenance
+    features: FeatureConfig = DEFAULT_FEATURES
+    vocabulary: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ("default",)
+    face: str = "arkit51"
+    hand_reference: HandReference = HandReference.FLAT
+    clock: FrameClock = field(default_factory=FrameClock)
+    schedule: Schedule = field(default_factory=Schedule)
+    trained_for: tuple[Schedule, ...] = ()
+    choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    global_zeroed: tuple[str, ...] = ("translation",)
+    encoders: bool = True
+    homing_s: float = 0.0
+    front_end: FrontEnd = FrontEnd.FEATURES
+    offline: Schedule = OFFLINE
+    gated: bool = True
+    still_seeds: bool = False
+    seed_motion: SeedMotion = SeedMotion.RAW
+    global_orthonormal: bool = False
+    instant_words: bool = False
+    blinks: BlinkConfig | None = None
+    glances: GlanceConfig | None = None
+    sway: SwayConfig | None = None
+    steady: SteadyConfig | None = None
+    posture: PostureConfig | None = None
+    stance: StanceConfig | None = None
+
+    def __post_init__(self) -> None:
+        require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
+        require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
+        require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
+        words = len(set(self.vocabulary)) == len(self.vocabulary)
+        require(words, "vocabulary", "words that differ", "one of them twice")
+        gates = self.front_end is FrontEnd.FEATURES or not self.gated
+        require(gates, "gated", "false for a network that hears samples", self.gated)
+        basis = face_basis(self.face)
+        self.finish.require_face(basis)
+        strangers = [] if self.sway is None else [*{*self.sway.speakers} - {*self.speakers}]
+        require(not strangers, "sway.speakers", f"of {', '.join(self.speakers)}", strangers)
+
+    @property
+    def finish(self) -> FinishConfig:
+        """What is done to poses as they go out."""
+        return FinishConfig(
+            *(self.steady, self.sway, self.glances, self.blinks, self.posture, self.stance)
+        )
+
+    def new_finish(self, speaker: int, seed: int) -> Finish:
+        """The same for a new stream of one of the speakers."""
+        return Finish(self.finish, self.pose_format, seed, self.speakers[speaker])
+
+    @property
+    def pose_format(self) -> PoseFormat:
+        """What the poses of this bundle mean."""
+        return PoseFormat(
+            clock=self.clock, face=face_basis(self.face), hand_reference=self.hand_reference
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model. rest_codes `[P]` int64: the codes of standing still, in part order."""
+
+    config: BundleConfig
+    gesture: GestureModel
+    parts: Mapping[BodyPart, PartVae]
+    global_motion: GlobalMotion
+    rest_codes: Tensor
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by the prefix of their tensors."""
+        parts = {f"parts.{part}": module for part, module in self.parts.items()}
+        return {"gesture": self.gesture, **parts, "global_motion": self.global_motion}
+
+
+def placed(bundle: Bundle, device: str) -> Bundle:
+    """The bundle with its networks on `device`, moved there; ConfigError where there is none."""
+    try:
+        for module in bundle.modules().values():
+            module.to(device)
+        return replace(bundle, rest_codes=bundle.rest_codes.to(device))
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"expected a device of PyTorch, such as cpu or cuda; {error}") from error
+
+
+class MissingEncoder(nn.Module):
+    """Stands where a bundle brought no encoder; using it raises BundleError."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise BundleError("this bundle holds no encoders: it decodes codes, it cannot make them")
+
+
+class MissingNetwork(nn.Module):
+    """Stands where the gesture transformer was; using it raises BundleError."""
+
+    def forward(self, *inputs: object, **options: object) -> Tensor:
+        raise BundleError("this bundle's gesture transformer was given to a kernel: use that")
+
+
+def without_network(bundle: Bundle) -> Bundle:
+    """The bundle for streams whose kernel holds the transformer; all else is shared."""
+    return replace(bundle, gesture=cast(GestureModel, MissingNetwork()))
+
+
+def new_bundle(config: BundleConfig) -> Bundle:
+    """A bundle with fresh weights, in evaluation mode."""
+    bundle = Bundle(
+        config=config,
+        gesture=build_gesture_model(config.gesture),
+        parts={part: build_part_vae(config.parts[part]) for part in BodyPart},
+        global_motion=build_global_motion(config.global_motion),
+        rest_codes=torch.zeros(len(BodyPart), dtype=torch.int64),
+    )
+    if not config.encoders:
+        for vae in bundle.parts.values():
+            vae.encoder, vae.to_code = MissingEncoder(), nn.Identity()
+    for module in bundle.modules().values():
+        module.eval().requires_grad_(False)
+    return bundle
+
+
+def unfilled_bundle(config: BundleConfig) -> Bundle:
+    """A bundle whose every tensor is still to be loaded."""
+    with Unfilled():
+        return new_bundle(config)
+
+
+def save_bundle(bundle: Bundle, directory: Path, *, half: bool = True) -> None:
+    """Write `directory`, a whole bundle or none; weights as float16 if `half`.
+
+    In a folder that is there, a writer that is killed leaves what was there, or no bundle. OSError
+    where it cannot be written.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    if not directory.exists():
+        with atomic(directory) as part:
+            part.mkdir()
+            _write(bundle, part / WEIGHTS_FILE, part / CONFIG_FILE, half)
+        return
+    config = directory / CONFIG_FILE
+    with atomic(config) as config_part, atomic(directory / WEIGHTS_FILE) as weights_part:
+        _write(bundle, weights_part, config_part, half)
+        # An old configuration beside new weights would be taken for a bundle.
+        config.unlink(missing_ok=True)
+
+
+def _write(bundle: Bundle, weights: Path, config: Path, half: bool) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {REST_CODES: bundle.rest_codes}
+    for prefix, module in bundle.modules().items():
+        for name, tensor in module.state_dict().items():
+            smaller = half and tensor.is_floating_point()
+            tensors[f"{prefix}.{name}"] = (tensor.half() if smaller else tensor).contiguous()
+    try:
+        save_file(tensors, str(weights))
+    except SafetensorError as error:  # a full disk, and whatever else the system refuses
+        raise OSError(str(error)) from error
+    text = json.dumps({"format": FORMAT, **to_mapping(bundle.config)}, indent=1)
+    config.write_text(text + "\n", encoding="utf-8")
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Read a bundle; raises BundleError that names the file or the first tensor that is wrong."""
+    config = load_config(directory)
+    tensors = read_safetensors(directory / WEIGHTS_FILE)
+    try:
+        bundle = unfilled_bundle(config)
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise BundleError(
+            f"{directory / CONFIG_FILE} has sizes of which no network can be made "
+            f"({' '.join(str(error).split())[:160]}); copy the bundle again"
+        ) from error
+    rest = _take(tensors, REST_CODES, bundle.rest_codes)
+    bundle.rest_codes.copy_(rest)
+    for part, code in zip(BodyPart, rest.tolist(), strict=True):
+        if not 0 <= code < bundle.parts[part].codes:
+            raise BundleError(f"{directory}: {REST_CODES} of {part} is {code}: not in its codebook")
+    for prefix, module in bundle.modules().items():
+        state = {n: _take(tensors, f"{prefix}.{n}", t) for n, t in module.state_dict().items()}
+        module.load_state_dict(state)
+    if tensors:
+        raise BundleError(f"{directory}: tensor {sorted(tensors)[0]} is not of this model")
+    return bundle
+
+
+def load_config(directory: Path) -> BundleConfig:
+    """The configuration alone; raises BundleError where it is missing or wrong."""
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise BundleError(
+            f"{directory} is not a bundle: expected {CONFIG_FILE} and {WEIGHTS_FILE} in it; "
+            "give the directory of a model with --model"
+        )
+    refuse_pointer(path)
+    try:
+        mapping: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = mapping.pop("format", None)
+    except (ValueError, AttributeError, TypeError, OSError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read as a JSON object: {error}") from error
+    if found != FORMAT:
+        raise BundleError(f"{path}: expected format {FORMAT}, got {found!r}; update emage-live")
+    try:
+        return from_mapping(BundleConfig, mapping)
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; raises BundleError where it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BundleError(f"{path} is not a file; expected the weights as safetensors")
+    refuse_pointer(path)
+    try:
+        return load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise BundleError(
+            f"{path} cannot be read as safetensors ({error}); it may be cut short: copy it again"
+        ) from error
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise BundleError where a file is a pointer of Git LFS; any other file is another's business.
+
+    A repository that is cloned without Git LFS has such texts of some 130 bytes in place of its
+    large files.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_POINTER))
+    except OSError:
+        return
+    if begin == _POINTER:
+        raise BundleError(
+            f"{path} is a pointer of Git LFS, not the file itself; fetch it with: git lfs pull, in "
+            "the folder that was cloned, or download the file"
+        )
+
+
+def _take(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """Remove `name` from `tensors`, checked against the shape of `like`, in its type."""
+    if name not in tensors:
+        raise BundleError(f"tensor {name} is missing; expected shape {list(like.shape)}")
+    tensor = tensors.pop(name)
+    if tensor.shape != like.shape:
+        raise BundleError(
+            f"tensor {name}: expected shape {list(like.shape)}, got {list(tensor.shape)}"
+        )
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise BundleError(f"tensor {name} holds NaN or infinite values; the file is damaged")
+    return tensor.to(like.dtype)

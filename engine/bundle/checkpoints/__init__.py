@@ -1,0 +1,1 @@
+"""Published checkpoints: read safely, mapped to our names, built into a bundle."""

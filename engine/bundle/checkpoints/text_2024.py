@@ -1,0 +1,229 @@
+"""The text and audio checkpoints of 2024 (layout B): six `.bin` files and a vocabulary.
+
+Their configuration was a YAML file of the training program; every size is read from the tensors
+instead. The six files are identified by the names and shapes of their tensors: file names differ
+between releases, and further `.bin` files lie beside them.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from torch import Tensor
+
+from engine.bundle.bundle import Bundle, BundleConfig
+from engine.bundle.checkpoints import build_bundle as assembly
+from engine.bundle.checkpoints.key_map import POSITIONS, TEXT_2024, AutoencoderNames
+from engine.bundle.checkpoints.load_report import LoadReport
+from engine.bundle.checkpoints.load_tensors import Network
+from engine.bundle.checkpoints.safe_read import read_checkpoint
+from engine.bundle.checkpoints.vocabulary import read_vocabulary, table_words
+from engine.config.model import (
+    FrontEnd,
+    GestureConfig,
+    GlobalMotionConfig,
+    PartVaeConfig,
+    WordConfig,
+    published_text_config,
+)
+from engine.errors import BundleError
+from engine.generate.sampling import CodeChoice
+from engine.generate.schedule import published_text_schedule
+from engine.generate.state import SeedMotion
+from engine.motion.skeleton import BodyPart
+
+VOCABULARIES: Final = (
+    *("vocab.json", "meta.json", "vocab.pkl"),
+    "test_sequences/weights/vocab.pkl",  # where the release has it
+)
+_SUFFIX: Final = ".bin"
+_AUTOENCODERS: Final = "pretrained_vq"  # the folder in which the release has five of them
+_TABLE: Final = "text_pre_encoder_face.weight"
+_INPUT: Final = "encoder.main.0.weight"
+_CODEBOOK: Final = "quantizer.embedding.weight"
+_WHAT: Final = {
+    assembly.GESTURE: "the network of text and audio",
+    **{assembly.part_key(part): f"the VQ-VAE of the {part}" for part in BodyPart},
+    assembly.GLOBAL: "the global motion",
+}
+FILES: Final = (
+    f"six {_SUFFIX} files, here or in {_AUTOENCODERS}: {', '.join(_WHAT.values())}; and the "
+    f"vocabulary as {VOCABULARIES[0]} or vocab.pkl"
+)
+_PERIOD: Final = 64
+_SEED: Final = 4
+
+
+def is_there(directory: Path) -> bool:
+    """Whether `directory` looks like this layout."""
+    return any(_candidates(directory))
+
+
+def read(directory: Path, tell: Callable[[LoadReport], None]) -> Bundle:
+    """The checkpoint as a bundle; raises BundleError. tell: see
+    `engine.bundle.checkpoints.build_bundle`.
+    """
+    vocabulary = _vocabulary(directory)
+    paths, tensors = _six(directory)
+    sizes = {key: _Sizes(paths[key], found) for key, found in tensors.items()}
+    names = {
+        key: TEXT_2024 if key == assembly.GESTURE else AutoencoderNames(size.layers)
+        for key, size in sizes.items()
+    }
+    networks = {key: Network(paths[key], tensors[key], names[key]) for key in paths}
+    rows = sizes[assembly.GESTURE].of(_TABLE, 0)
+    words = table_words(read_vocabulary(vocabulary), rows, vocabulary)
+    config = _config(directory.resolve().name, sizes, words)
+    return assembly.assemble(config, networks, tell)
+
+
+def _candidates(directory: Path) -> list[Path]:
+    places = (directory, directory / _AUTOENCODERS)
+    return [path for place in places for path in sorted(place.glob(f"*{_SUFFIX}"))]
+
+
+def _six(directory: Path) -> tuple[dict[str, Path], dict[str, dict[str, Tensor]]]:
+    """Paths and tensors by the key of the bundle's module; BundleError unless there is one each.
+
+    Files that are no part of the model, readable or not, are passed over where all parts are there.
+    """
+    paths: dict[str, Path] = {}
+    tensors: dict[str, dict[str, Tensor]] = {}
+    problems: list[BundleError] = []
+    others: list[str] = []
+    for path in _candidates(directory):
+        try:
+            found = read_checkpoint(path)
+        except BundleError as error:
+            problems.append(error)
+            continue
+        key = _key_of(found)
+        if key is None:
+            others.append(path.name)
+        elif key in paths:
+            raise BundleError(
+                f"{directory}: both {paths[key].name} and {path.name} hold {_WHAT[key]}; move one "
+                "of them out of the folder"
+            )
+        else:
+            paths[key], tensors[key] = path, found
+    missing = [what for key, what in _WHAT.items() if key not in paths]
+    if missing and problems:
+        raise problems[0]
+    if missing:
+        beside = f" ({', '.join(others)} hold other models)" if others else ""
+        raise BundleError(
+            f"{directory}: no file holds {', or '.join(missing)}{beside}; this layout needs {FILES}"
+        )
+    return paths, tensors
+
+
+def _key_of(tensors: Mapping[str, Tensor]) -> str | None:
+    """What a file holds, by its tensors; None for what is no part of this layout."""
+    if _TABLE in tensors:
+        return assembly.GESTURE
+    first = tensors.get(_INPUT)
+    if first is None or first.dim() != 3 or "decoder.main.0.model.0.weight" not in tensors:
+        return None
+    channels = first.shape[1]
+    if _CODEBOOK not in tensors:
+        return assembly.GLOBAL if channels == assembly.channels(BodyPart.LOWER) else None
+    parts = {assembly.channels(part): assembly.part_key(part) for part in BodyPart}
+    return parts.get(channels)
+
+
+def _vocabulary(directory: Path) -> Path:
+    for name in VOCABULARIES:
+        if (directory / name).is_file():
+            return directory / name
+    raise BundleError(
+        f"{directory}: the vocabulary is missing; expected {' or '.join(VOCABULARIES)}. The first "
+        f"is made from a pickle with: emage-bundle vocab vocab.pkl -o {directory / VOCABULARIES[0]}"
+    )
+
+
+class _Sizes:
+    """Sizes by the shapes of a file's tensors."""
+
+    def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        self._path = path
+        self._tensors = tensors
+
+    def of(self, name: str, dim: int) -> int:
+        """Extent of tensor `name` along `dim`; BundleError where there is none."""
+        found = self._tensors.get(name)
+        if found is None or found.dim() <= dim:
+            got = "none" if found is None else str(list(found.shape))
+            raise BundleError(
+                f"{self._path}: tensor {name}: expected more than {dim} dimensions, got {got}; it "
+                "is another model"
+            )
+        return int(found.shape[dim])
+
+    @property
+    def layers(self) -> int:
+        """Blocks of an autoencoder's encoder: every third entry is a convolution."""
+        return sum(bool(re.fullmatch(r"encoder\.main\.\d+\.weight", n)) for n in self._tensors)
+
+    @property
+    def period(self) -> int:
+        """Frames after which the positions repeat: they are stored twice."""
+        return self.of(POSITIONS, 1) // 2 if POSITIONS in self._tensors else _PERIOD
+
+
+def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> BundleConfig:
+    gesture = _gesture(sizes[assembly.GESTURE])
+    travel = sizes[assembly.GLOBAL]
+    lower = assembly.channels(BodyPart.LOWER)
+    width = travel.of(_INPUT, 0)
+    return BundleConfig(
+        name=name,
+        gesture=gesture,
+        parts={part: _part(part, sizes[assembly.part_key(part)]) for part in BodyPart},
+        global_motion=GlobalMotionConfig(lower, lower, width, travel.layers),
+        provenance=assembly.published("of 2024, text and audio"),
+        vocabulary=words,
+        speakers=tuple(str(i + 1) for i in range(gesture.speakers)),
+        face=assembly.FACE.name,
+        hand_reference=assembly.HANDS,
+        schedule=assembly.live_schedule(gesture.period),
+        choices={
+            part: CodeChoice.LATENT if part is BodyPart.FACE else CodeChoice.CLASS
+            for part in BodyPart
+        },
+        sampling=assembly.SAMPLING,
+        global_zeroed=("translation",),
+        front_end=FrontEnd.RHYTHM,
+        offline=published_text_schedule(gesture.period, _SEED),
+        gated=False,
+        still_seeds=True,
+        seed_motion=SeedMotion.PLACED,
+        global_orthonormal=True,
+        instant_words=True,
+    )
+
+
+def _gesture(sizes: _Sizes) -> GestureConfig:
+    config = published_text_config(
+        sizes.of(_TABLE, 0),
+        width=sizes.of("feature2motion.weight", 0),
+        audio_width=sizes.of("audio_feature2motion.weight", 1),
+        motion_width=sizes.of("feature2motion.weight", 1),
+        codes=sizes.of("face_classifier.mlp.2.weight", 0),
+        code_dim=sizes.of("face2latent.weight", 0),
+        speakers=sizes.of("spearker_encoder_face.weight", 0),
+    )
+    words = WordConfig(sizes.of(_TABLE, 0), sizes.of(_TABLE, 1), attention_layers=1)
+    return replace(config, words=words, period=sizes.period)
+
+
+def _part(part: BodyPart, sizes: _Sizes) -> PartVaeConfig:
+    return PartVaeConfig(
+        channels=assembly.channels(part),
+        width=sizes.of(_INPUT, 0),
+        code_dim=sizes.of(_CODEBOOK, 1),
+        codes=sizes.of(_CODEBOOK, 0),
+        layers=sizes.layers,
+    )

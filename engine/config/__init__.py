@@ -1,0 +1,1 @@
+"""Configuration dataclasses, their JSON form and the published presets."""

@@ -1,0 +1,1 @@
+"""The window loop: schedule, state, sampling, decoding, one step, the runner."""

@@ -1,0 +1,214 @@
+"""From codes to poses: the part decoders, the global motion, and nothing that remembers.
+
+Works on a stretch of codes that begins `context` frames before the first frame wanted, so that at a
+live edge every wanted frame sees all of its left context; a decoder that also looks to the right
+sees there whatever codes were predicted beyond the edge.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from engine.model.part_vae import PartVae
+from engine.model.root_motion import GlobalMotion, local_motion
+from engine.motion.channels import MOTION, SIXD, joint_channels, part_layout
+from engine.motion.rotation import from_sixd, to_sixd
+from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
+
+REST_SIXD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""The 6D rotation that turns nothing."""
+
+
+OVERLAP: Final = 2
+"""Frames already emitted that every hop decodes again, to see the seam and its rate."""
+
+
+class Decoded(NamedTuple):
+    """T decoded frames of B streams.
+
+    rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, travel `[B, T, 3]` =
+    x velocity (m/s), height (m), z velocity (m/s); motion `[B, T, 337]` to feed back as a seed:
+    orthonormal rotations and the lower decoder's own last seven channels.
+    """
+
+    rotations: Tensor
+    face: Tensor
+    contacts: Tensor
+    travel: Tensor
+    motion: Tensor
+
+
+def on_host(decoded: Decoded) -> Decoded:
+    """The same where numpy reads it; the motion stays, which goes back to the model."""
+    rotations, face, contacts, travel = (tensor.cpu() for tensor in decoded[:-1])
+    return Decoded(rotations, face, contacts, travel, decoded.motion)
+
+
+def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
+    """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
+
+    The jaw at rest, and in place of the lower decoder's own velocities their integral, beside its
+    own height: the output of the global motion network is not shown. start `[B, 2]`: x and z of the
+    first frame.
+    """
+    fields = MOTION.unpack(decoded.motion.clone())
+    jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
+    fields["rot6d"][..., jaw] = fields["rot6d"].new_tensor(REST_SIXD)
+    start = start.to(decoded.motion.device)
+    own = fields["translation"]
+    steps = own[:, :-1, 0::2] / frame_rate
+    ground = torch.cat((start[:, None], start[:, None] + steps.cumsum(1)), 1)
+    fields["translation"] = torch.cat((ground[..., :1], own[..., 1:2], ground[..., 1:]), -1)
+    return MOTION.pack(fields)
+
+
+def _order() -> list[int]:
+    """Where the channels of all joints' 6D rotations lie in those of all parts and one at rest."""
+    owned = [channel for part in BodyPart for channel in joint_channels(PART_JOINTS[part])]
+    rest = [len(owned) + i for i in range(SIXD)]
+    every = joint_channels(range(len(SMPLX_55.joint_names)))
+    return [owned.index(c) if c in owned else rest[c % SIXD] for c in every]
+
+
+class _Joints(nn.Module):
+    """All joints of the skeleton from those of the parts; what no part owns is at rest.
+
+    A module for its constants alone: they go where the networks go, so that none has to be brought
+    there in the midst of a step, which no recorded step could do.
+    """
+
+    rest: Tensor
+    order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rest", torch.tensor(REST_SIXD), persistent=False)
+        self.register_buffer("order", torch.tensor(_order()), persistent=False)
+
+    def forward(self, parts: Sequence[Tensor]) -> Tensor:
+        """Quaternions `[B, T, J, 4]` of each part's 6D rotations `[B, T, 6 * its joints]`."""
+        device = parts[0].device
+        rest = self.rest.to(device).expand(*parts[0].shape[:2], SIXD)
+        sixd = torch.cat((*parts, rest), -1).index_select(-1, self.order.to(device))
+        rotations: Tensor = from_sixd(sixd.reshape(*sixd.shape[:-1], -1, SIXD))
+        return rotations
+
+
+class Decoder(Protocol):
+    """What decodes a stream's codes: a PoseDecoder, or one of `engine.kernels.compiled_decoder`."""
+
+    @property
+    def context(self) -> int:
+        """Codes before a frame that can change it; a stream remembers one more."""
+
+    def decode(self, codes: Tensor, last: int) -> Decoded:
+        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order)."""
+
+
+class PoseDecoder:
+    """Decodes the codes of all four parts together.
+
+    The global motion network sees the vector of the lower body, with the fields `global_zeroed` as
+    zeros and its rotations made orthonormal if `global_orthonormal`; or, if `whole_body`,
+    `engine.model.root_motion.local_motion`.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[BodyPart, PartVae],
+        global_motion: GlobalMotion,
+        *,
+        face_width: int,
+        global_zeroed: tuple[str, ...] = (),
+        global_orthonormal: bool = False,
+        whole_body: bool = False,
+    ) -> None:
+        self._parts = parts
+        self._global = global_motion
+        self._layouts = {part: part_layout(part, face_width) for part in BodyPart}
+        self._zeroed = global_zeroed
+        self._orthonormal = global_orthonormal
+        self._whole_body = whole_body
+        joints = _Joints()
+        self._joints = joints.to(next(global_motion.parameters(), joints.rest).device)
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All that decodes and lies on a device."""
+        return [*self._parts.values(), self._global, self._joints]
+
+    @property
+    def codebooks(self) -> list[int]:
+        """How many codes there are of each part, in the order of BodyPart."""
+        return [self._parts[part].codes for part in BodyPart]
+
+    @property
+    def context(self) -> int:
+        """Codes before a frame that can change it."""
+        return self._reach(
+            [m.left_context for m in self._parts.values()], self._global.left_context
+        )
+
+    @property
+    def edge(self) -> int:
+        """Codes after a frame that can change it; 0 when all decoders are causal."""
+        parts = [m.right_context for m in self._parts.values()]
+        return self._reach(parts, self._global.right_context)
+
+    def _reach(self, parts: list[int], beyond: int) -> int:
+        """The farthest code: the global motion network sees decoded frames."""
+        seen = max(parts) if self._whole_body else parts[list(self._parts).index(BodyPart.LOWER)]
+        return max(seen + beyond, *parts)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, last: int) -> Decoded:
+        """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order).
+
+        Computes what these frames see and no more.
+        """
+        return self.decoded(codes, last)
+
+    def decoded(self, codes: Tensor, last: int) -> Decoded:
+        """The same, in whatever mode PyTorch is: for graphs."""
+        far = last + self._global.left_context  # what their global motion sees
+        fields = {}
+        for p, part in enumerate(BodyPart):
+            wanted = far if self._whole_body or part is BodyPart.LOWER else last
+            decoded = self._parts[part].decode_codes(codes[:, p], wanted)
+            fields[part] = self._layouts[part].unpack(decoded)
+        lower = fields[BodyPart.LOWER]
+        seen = min(far if self._whole_body else last, codes.shape[2])
+        parts = [fields[part]["rot6d"][:, -seen:] for part in BodyPart]
+        rotations = self._joints(parts)
+        if self._whole_body:
+            shown = local_motion(rotations, lower["contact"].clamp(0.0, 1.0))
+            travel = self._global(shown, last)
+            rotations = rotations[:, -last:]
+        else:
+            travel = self._travel(lower, last)
+        contact = lower["contact"][:, -last:]
+        motion = MOTION.pack(
+            {
+                "rot6d": to_sixd(rotations).flatten(-2),
+                "translation": lower["translation"][:, -last:],
+                "contact": contact,
+            }
+        )
+        face = fields[BodyPart.FACE]["face"][:, -last:]
+        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel, motion)
+
+    def _travel(self, lower: dict[str, Tensor], last: int) -> Tensor:
+        """X velocity, height and z velocity `[B, last, 3]`."""
+        layout = self._layouts[BodyPart.LOWER]
+        shown = {
+            name: torch.zeros_like(value) if name in self._zeroed else value
+            for name, value in lower.items()
+        }
+        if self._orthonormal:
+            sixd = shown["rot6d"]
+            joints = sixd.reshape(*sixd.shape[:-1], -1, SIXD)
+            shown["rot6d"] = to_sixd(from_sixd(joints)).flatten(-2)
+        out = self._global(layout.pack(shown), last)
+        return out if out.shape[-1] == 3 else layout.unpack(out)["translation"]

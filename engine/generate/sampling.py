@@ -1,0 +1,135 @@
+"""Choosing codes from what the transformer predicts: arg-max, sampled, or nearest latent.
+
+Sampling uses the Gumbel trick with noise that changes slowly from frame to frame, so that a choice
+once made is kept for some frames instead of flickering. The noise of a frame depends on the seed
+and the frame index alone: no split of the audio and no restart changes it.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.motion.skeleton import BodyPart
+
+
+class CodeChoice(StrEnum):
+    """How a part's codes are chosen."""
+
+    CLASS = "class"  # from the class scores; of several codebooks only the first one's entry
+    LATENT = "latent"  # the code nearest to the regressed latent
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """temperature 0 is arg-max. persistence: how much of a frame's noise the next one keeps.
+
+    radius: a drawn class gives way to the mean of the likely ones so near to it, in steps from one
+    entry of a codebook to the next; 0 keeps it. Without, motion jerks from code to like code.
+    temperatures: of single parts, in the place of temperature.
+    """
+
+    temperature: float = 0.0
+    persistence: float = 0.9
+    radius: float = 0.0
+    temperatures: dict[BodyPart, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 <= self.persistence < 1 or self.radius < 0:
+            raise ConfigError(
+                "sampling needs temperature >= 0, 0 <= persistence < 1 and radius >= 0, got "
+                f"{self.temperature}, {self.persistence} and {self.radius}"
+            )
+        if any(value < 0 for value in self.temperatures.values()):
+            got = ", ".join(f"{part} {value:g}" for part, value in self.temperatures.items())
+            raise ConfigError(f"sampling needs temperatures >= 0, got {got}")
+
+    def of(self, part: BodyPart) -> "SamplingConfig":
+        """What holds for one part."""
+        own = self.temperatures.get(part, self.temperature)
+        return replace(self, temperature=own, temperatures={})
+
+    @property
+    def draws(self) -> bool:
+        """Whether any part's codes are drawn."""
+        return any(self.of(part).temperature > 0 for part in BodyPart)
+
+
+class CodeNoise:
+    """Slowly varying standard normal noise `[N, V]` for each frame of one stream."""
+
+    def __init__(self, seed: int, rows: int, classes: int, persistence: float) -> None:
+        self._seed = seed
+        self._shape = (rows, classes)
+        self._persistence = persistence
+        self._value = self._fresh(-1)
+
+    def _fresh(self, frame: int) -> np.ndarray:
+        counter = [0, 0, 0, frame + 1]
+        generator = np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
+        return generator.standard_normal(self._shape, np.float32)
+
+    def next(self, frame: int) -> np.ndarray:
+        """The noise of `frame`; frames must be asked for one after the other."""
+        keep = self._persistence
+        self._value = keep * self._value + (1 - keep * keep) ** 0.5 * self._fresh(frame)
+        return self._value
+
+    def snapshot(self) -> np.ndarray:
+        """A copy of what is remembered."""
+        return self._value.copy()
+
+    def restore(self, value: np.ndarray) -> None:
+        """Continue from a snapshot."""
+        self._value = value.copy()
+
+
+def gumbel(noise: Tensor) -> Tensor:
+    """Standard Gumbel noise of normal noise, one by one."""
+    uniform = torch.special.ndtr(noise).clamp(1e-6, 1 - 1e-6)
+    return -torch.log(-torch.log(uniform))
+
+
+def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Codes `[...]` drawn from scores `[..., V]` with Gumbel noise of the same shape."""
+    return torch.add(logits, noise, alpha=temperature).argmax(-1)
+
+
+class Chosen(Protocol):
+    """What is asked of a part's autoencoder here; see `engine.model.part_vae.PartVae`."""
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Codes nearest to latents."""
+
+    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes in the midst of the likely ones near to `classes`."""
+
+    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes of classes."""
+
+
+def choose_codes(
+    vae: Chosen,
+    choice: CodeChoice,
+    latents: Tensor,
+    logits: Tensor,
+    noise: Tensor | None,
+    config: SamplingConfig,
+) -> Tensor:
+    """Codes `[B, n]` of a part from latents `[B, n, D]` and scores `[B, n, V]`.
+
+    noise: see `gumbel`, in the shape of the scores; None for the likeliest class.
+    """
+    if choice is CodeChoice.LATENT:
+        return vae.nearest(latents)
+    if noise is None or not config.temperature:
+        classes = logits.argmax(-1)
+    else:
+        classes = gumbel_choice(logits, noise, config.temperature)
+    if config.radius:
+        classes = vae.around(classes, logits, config.radius)
+    return vae.complete(classes, latents)

@@ -1,0 +1,122 @@
+"""The first blocks of waveform encoders apart from what follows them.
+
+They hold by far the most positions, and each position sees a tenth of a second of sound, so that
+what they made of the sound that two windows share can be used again: see
+`engine.kernels.encoder_cache`. Between them and the rest a window's sound is *entries* `[B, C, P]`,
+one every STRIDE samples.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from math import prod
+from typing import Final, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.model.audio_encoder import WAVE_KERNEL, WAVE_PADDINGS, WAVE_STRIDES, WaveEncoder
+from engine.model.fuse import with_children
+from engine.model.gesture import GestureModel
+from engine.model.speech_encoder import SpeechEncoder
+
+_BLOCKS: Final = 3
+"""Later ones have a sixth of the positions each, and windows would align too rarely."""
+STRIDE: Final = prod(WAVE_STRIDES[:_BLOCKS])
+
+
+def entries_of(samples: int) -> int:
+    """How many entries P a window of so many samples has."""
+    count = samples
+    for stride, padding in _shapes():
+        count = (count + 2 * padding - WAVE_KERNEL) // stride + 1
+    return count
+
+
+def seen_by_entry() -> tuple[int, int]:
+    """The samples `[first, last)` that entry 0 sees; entry k sees those `k * STRIDE` later.
+
+    Samples before and after a window are zeros.
+    """
+    first, last = 0, 0
+    for stride, padding in reversed(_shapes()):
+        first, last = first - WAVE_KERNEL // 2, last + WAVE_KERNEL // 2
+        first, last = first * stride - padding, last * stride - padding + WAVE_KERNEL - 1
+    return first, last + 1
+
+
+def _shapes() -> list[tuple[int, int]]:
+    return list(zip(WAVE_STRIDES, WAVE_PADDINGS, strict=True))[:_BLOCKS]
+
+
+class FirstBlocks(nn.Module):
+    """Samples `[B, S, 1]` to entries `[B, C, P]`: those of all encoders side by side."""
+
+    def __init__(self, encoders: Mapping[str, WaveEncoder]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(
+            {name: nn.Sequential(*encoder.blocks[:_BLOCKS]) for name, encoder in encoders.items()}
+        )
+
+    def forward(self, audio: Tensor) -> Tensor:
+        x = audio.transpose(1, 2)
+        return torch.cat([blocks(x) for blocks in self.encoders.values()], 1)
+
+
+class LaterBlocks(nn.Module):
+    """What follows in one encoder: entries `[B, C, P]`, of which `own` are its channels."""
+
+    def __init__(self, encoder: WaveEncoder, own: slice) -> None:
+        super().__init__()
+        # Under their own numbers, by which patterns of names find them.
+        later = {str(i): block for i, block in enumerate(encoder.blocks) if i >= _BLOCKS}
+        self.blocks = nn.Sequential(OrderedDict(later))
+        self.own = own
+
+    def forward(self, entries: Tensor) -> Tensor:
+        return self.blocks(entries[:, self.own]).transpose(1, 2)
+
+
+def parted(model: GestureModel) -> tuple[FirstBlocks, GestureModel] | None:
+    """The first blocks of a lean `model` that hears one channel of samples, and a twin of it whose
+    windows have entries in their place; None for a model that hears anything else.
+    """
+    speech = model.speech
+    if not isinstance(speech, SpeechEncoder):
+        return None
+    if isinstance(speech.trunk, WaveEncoder):
+        found: dict[str, nn.Module] = {"trunk": speech.trunk}
+    else:
+        found = {"face": speech.face.audio, "body": speech.body.audio}
+    encoders = {name: e for name, e in found.items() if isinstance(e, WaveEncoder)}
+    if len(encoders) < len(found) or any(_channels(e) != 1 for e in encoders.values()):
+        return None
+    later, start = {}, 0
+    for name, encoder in encoders.items():
+        width = _width(encoder)
+        later[name] = LaterBlocks(encoder, slice(start, start + width))
+        start += width
+    if "trunk" in later:
+        twin = with_children(speech, trunk=later["trunk"])
+    else:
+        face = with_children(speech.face, audio=later["face"])
+        twin = with_children(
+            speech, face=face, body=with_children(speech.body, audio=later["body"])
+        )
+    return FirstBlocks(encoders).eval(), with_children(model, speech=twin)
+
+
+def _channels(encoder: WaveEncoder) -> int:
+    return _convolution(encoder, 0).in_channels
+
+
+def _width(encoder: WaveEncoder) -> int:
+    return _convolution(encoder, _BLOCKS - 1).out_channels
+
+
+def _convolution(encoder: WaveEncoder, block: int) -> nn.Conv1d:
+    """The first one of a block, lean or not."""
+    return cast(nn.Conv1d, next(m for m in encoder.blocks[block].modules() if _convolves(m)))
+
+
+def _convolves(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv1d)

@@ -1,0 +1,1 @@
+"""Quantizers: one codebook, residual codebooks, finite scalars."""

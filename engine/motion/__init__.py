@@ -1,0 +1,1 @@
+"""Motion values: rotations, the skeleton, the face basis, poses and their channels."""

@@ -1,0 +1,1 @@
+"""Post-processing of poses: smoothing, posture, feet, idle motion, gaze and blinks."""

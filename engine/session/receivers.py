@@ -1,0 +1,82 @@
+"""Who gets something from a session: sinks every frame, hooks the sound, words and figures.
+
+Knows sinks only as PoseSinks. A sink that raises OSError or ExportError is lost: that is counted,
+told at once, and the others go on. Anything else that a sink or hook raises ends the session.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from engine.errors import ExportError
+from engine.events import LOST_DEVICE, EventCounter
+from engine.motion.pose import PoseFrame, PoseSink
+from engine.text.words import TimedWord
+
+AudioTap = Callable[[int, np.ndarray], None]
+"""Called with the index of the first sample and the samples that were just taken."""
+
+
+@dataclass
+class SessionHooks:
+    """Who else wants to know. taps: the sound as it is used. stats: twice a second."""
+
+    taps: list[AudioTap] = field(default_factory=list)
+    stats: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
+    words: list[Callable[[list[TimedWord]], None]] = field(default_factory=list)
+
+
+class Receivers:
+    """The sinks of a session.
+
+    events: counts lost sinks and reports each. failed: called with an error and the name of the
+    sink where the session must end: the last sink is lost, or one raised something unforeseen.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[PoseSink],
+        events: EventCounter,
+        *,
+        failed: Callable[[BaseException, str], None],
+    ) -> None:
+        self._all, self._left = tuple(sinks), tuple(sinks)
+        self._events, self._failed = events, failed
+
+    def send(self, frame: PoseFrame) -> None:
+        """Give a frame to every sink that is left."""
+        for sink in self._left:
+            try:
+                sink.send(frame)
+            except (OSError, ExportError) as error:
+                self._lose(sink, error)
+            except BaseException as error:  # of any kind: the session must end, and say why
+                self._drop(sink)
+                self._failed(error, _name(sink))
+
+    def close(self) -> None:
+        """Close all sinks; what one raises ends nothing for the others."""
+        for sink in self._all:
+            try:
+                sink.close()
+            except BaseException as error:
+                self._failed(error, _name(sink))
+
+    def _lose(self, sink: PoseSink, error: Exception) -> None:
+        self._events.count(LOST_DEVICE)
+        self._drop(sink)
+        what = f"{_name(sink)} failed ({error})"
+        if self._left:
+            self._events.report(f"{what}; it gets no more frames, the others go on")
+        else:
+            lost = ExportError(f"{what} and no other is left; mend it and start again")
+            self._failed(lost, _name(sink))
+
+    def _drop(self, sink: PoseSink) -> None:
+        self._left = tuple(other for other in self._left if other is not sink)
+
+
+def _name(sink: PoseSink) -> str:
+    return f"receiver {type(sink).__name__}"

@@ -1,0 +1,72 @@
+"""What goes wrong is random, repeatable, and tells what it did."""
+
+from itertools import islice
+from threading import Event
+
+import numpy as np
+
+from bench.perf.faults import Meddler, StallingSource
+from engine.session.clock import HostTime
+from engine.text.words import TimedWord
+
+
+class Patient(HostTime):
+    """Nobody waits; what was asked for is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return event.is_set()
+
+
+class Session:
+    def __init__(self) -> None:
+        self.words: list[TimedWord] = []
+        self.cancels = 0
+
+    def push_words(self, words: list[TimedWord]) -> None:
+        self.words += words
+
+    def cancel(self) -> None:
+        self.cancels += 1
+
+
+def test_a_source_stalls_and_loses_nothing() -> None:
+    sound = np.arange(1000, dtype=np.float32)
+    host = Patient()
+    source = StallingSource(sound, host, every_s=0.5, longest_s=0.6)
+    blocks = list(islice(source.blocks(), 1000))  # ten seconds
+    heard = np.concatenate([block.samples for block in blocks])
+    np.testing.assert_array_equal(heard, np.resize(sound, 160_000))
+    assert 10 < source.stalls < 32
+    assert len(host.waits) == source.stalls
+    assert 0.02 <= min(host.waits) <= max(host.waits) <= 0.6
+    source.close()
+    assert list(source.blocks()) == []
+
+
+def test_somebody_meddles() -> None:
+    session = Session()
+    meddler = Meddler(session, Patient())  # type: ignore[arg-type]
+    for _ in range(300):
+        meddler.act(2.0)
+    assert session.cancels == meddler.done["cancel"] > 5
+    assert len(session.words) == meddler.done["words"] > 300
+    starts = [word.start_s for word in session.words]
+    assert min(starts) == 0.0
+    assert 2.0 < max(starts) <= 3.0
+    again = Session()
+    other = Meddler(again, Patient())  # type: ignore[arg-type]
+    for _ in range(300):
+        other.act(2.0)
+    assert again.words == session.words
+
+
+def test_a_meddler_ends_when_told() -> None:
+    meddler = Meddler(Session(), HostTime(1000.0))  # type: ignore[arg-type]
+    meddler.start()
+    meddler.stop()
+    assert not meddler._thread.is_alive()

@@ -1,0 +1,72 @@
+"""Real time in a made-up clock: what a crowd counts and when it is satisfied."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench.perf import load as crowd
+from bench.perf.load import Crowd, CrowdRun, joined
+from engine.generate.schedule import Schedule
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle
+
+
+class Clock:
+    """Stands in for the module time: every look at it takes `look_s`, sleeping takes no time."""
+
+    def __init__(self, look_s: float) -> None:
+        self.now = 0.0
+        self.look_s = look_s
+
+    def perf_counter(self) -> float:
+        self.now += self.look_s
+        return self.now
+
+    def process_time(self) -> float:
+        return self.now / 2
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def run(monkeypatch: pytest.MonkeyPatch, look_s: float) -> CrowdRun:
+    monkeypatch.setattr(crowd, "time", Clock(look_s))
+    monkeypatch.setattr(crowd, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
+    made = Crowd(tiny_bundle(), 3, babble(2.0), schedule=Schedule(24, 16, 2))
+    made.warm_up()
+    return made.run(1.0)
+
+
+def test_every_frame_is_counted_once_where_the_machine_keeps_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = run(monkeypatch, 1e-4)
+    assert seen.passed
+    assert seen.held == seen.missed == 0
+    assert 3 * 28 <= len(seen.latency_ms) <= 3 * 32
+    # The second frame of a hop is computed when its packet has come, the first a frame later.
+    assert np.percentile(seen.latency_ms, 1) < 12
+    assert 33 < max(seen.latency_ms) < 48
+    assert seen.cores == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_machine_that_is_too_slow_holds_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch and what is around it take 90 ms of the 67 that a hop lasts."""
+    seen = run(monkeypatch, 0.03)
+    assert seen.held > 0
+    assert not seen.passed
+    assert seen.missed > seen.held
+
+
+def test_figures_of_a_run() -> None:
+    a = CrowdRun(2, [10.0, 20.0, 120.0], held=1, cores=0.5)
+    a.batches.update([2, 2, 1])
+    b = CrowdRun(1, [30.0], cores=0.25)
+    b.batches.update([1])
+    both = joined([a, b])
+    row = both.row()
+    assert (row["streams"], row["frames"], row["missed"], row["held"]) == (3, 5, 2, 1)
+    assert (row["cores"], row["batch"], row["passed"]) == (0.75, 1.5, False)
+    assert b.passed
+    assert not CrowdRun(1).passed

@@ -1,0 +1,29 @@
+"""Distances between motions by features that learned nothing."""
+
+import pytest
+import torch
+
+from bench.metrics.gesture_features import GestureEncoder
+from bench.starter.fgd import distance, features_of, scale
+from tests.support.training_fixtures import waving
+
+
+def encoder() -> GestureEncoder:
+    torch.manual_seed(0)
+    return GestureEncoder().eval().requires_grad_(False)
+
+
+def test_motions_are_as_far_apart_as_they_are_unlike() -> None:
+    own, clips = encoder(), [waving(seed, 70) for seed in range(3)]
+    assert features_of(own, clips).shape == (3 * 17, 240)
+    assert distance(own, clips, clips) == pytest.approx(0.0, abs=1e-6)
+    assert distance(own, clips[:1], clips[1:]) > distance(own, clips[:2], clips)
+
+
+def test_real_clips_give_the_scale() -> None:
+    found = scale(encoder(), [waving(seed, 70) for seed in range(3)], [waving(9, 70)])
+    assert set(found) == {
+        "FGD between halves of the real clips",
+        "FGD of training clips to held-out clips",
+    }
+    assert min(found.values()) > 0.0

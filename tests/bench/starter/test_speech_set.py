@@ -1,0 +1,91 @@
+"""Parts from TextGrids and lists of readers, without an aligner."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.starter import speech_set as talks
+from bench.starter.speech_set import Part, limited, read_parts, speech_of, until, with_pauses
+from engine.clock import FrameClock
+from engine.errors import ConfigError
+from engine.text.words import TimedWord
+from tests.support.training_fixtures import tone_take
+from training.speech.speech import RATE, Phone, Speech
+from training.speech.utterances import Recorded
+
+
+def test_a_recording_gets_stressed_vowels_and_pauses() -> None:
+    words = [TimedWord("Hello!", 0.5, 1.0)]
+    phones = [
+        TimedWord(name, start, end)
+        for name, start, end in (
+            ("HH", 0.5, 0.6), ("AH0", 0.6, 0.7), ("L", 0.7, 0.8), ("OW1", 0.8, 1.0),
+            ("spn", 1.0, 1.2),
+        )
+    ]  # fmt: skip
+    speech = speech_of(np.zeros(2 * RATE, np.float32), words, phones)
+    (word,) = speech.words
+    assert (word.text, word.vowel_start, word.vowel_end) == ("hello", 0.8, 1.0)
+    assert [p.name for p in speech.phones] == ["pau", "hh", "ah", "l", "ow", "pau"]
+    assert speech.phones[-1] == Phone("pau", 1.0, 2.0)
+
+
+def test_pauses_fill_what_is_longer_than_the_closure_of_a_stop() -> None:
+    found = with_pauses([Phone("t", 0.03, 0.1), Phone("aa", 0.2, 0.3)], 0.3)
+    assert found == [Phone("t", 0.03, 0.1), Phone("pau", 0.1, 0.2), Phone("aa", 0.2, 0.3)]
+
+
+def test_a_shorter_part_keeps_whole_words_and_begins_with_a_frame() -> None:
+    part = Part("x", tone_take("test", 1).speech)
+    short = until(part, 1.27)
+    assert short.speech.duration == pytest.approx(1.2)
+    assert [w.text for w in short.words] == ["hello"]
+    assert short.frames(FrameClock()) == 36
+    both = limited([part, part], 2.6)
+    assert [p.speech.duration for p in both] == pytest.approx([1.3, 1.3])
+    assert limited([part], 60.0) == [part]
+
+
+def test_test_readers_are_joined_and_those_without_text_come_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tone_take("test", 1).speech
+    rows = ["a\t1\ttest\thello tree", "a\t2\ttrain\thello", "b\t3\ttest\t"]
+    (tmp_path / "split.tsv").write_text("\n".join(["set\tutterance\tsplit\ttext", *rows]))
+    for name in ("a/1", "a/2", "b/3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.flac").touch()
+    asked = []
+
+    def align(listed: list[talks.Part]) -> tuple[list[Recorded], list[str]]:
+        asked.extend(item.text for item in listed)
+        return [Recorded("a", "test", said)], []
+
+    monkeypatch.setattr(talks, "align_all", align)
+    monkeypatch.setattr(talks, "read_sound", lambda path: said.samples)
+    told, untold = read_parts(tmp_path, None)
+    assert asked == ["hello tree"], "training utterances are not to be heard"
+    assert (told.name, told.told, untold.told) == ("a", True, False)
+    assert len(told.words) == 2
+    assert not untold.words
+    assert all(len(p.speech.samples) % (RATE // 10) == 0 for p in (told, untold))
+
+
+def test_nobody_to_hear_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="--speech"):
+        read_parts(None, None)
+
+
+def test_stresses_are_the_composers() -> None:
+    part = Part("x", tone_take("test", 1).speech)
+    assert {stress.word for stress in part.stresses} <= {"hello", "tree"}
+    assert Part("x", Speech(np.zeros(RATE, np.float32), (), ())).stresses == []
+
+
+def test_synthetic_voices_are_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tone_take("test", 1, 1.95).speech
+    monkeypatch.setattr(talks, "held_out_speech", lambda seconds: iter([said, said]))
+    parts = talks.synthetic_parts(3.9)
+    assert [part.name for part in parts] == ["synthetic 0", "synthetic 1"]
+    assert [part.speech.duration for part in parts] == pytest.approx([2.0, 2.0])

@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from engine.config.serialize import from_mapping, to_mapping
+from engine.errors import ConfigError
+from engine.generate.sampling import (
+    CodeChoice,
+    CodeNoise,
+    SamplingConfig,
+    choose_codes,
+    gumbel,
+    gumbel_choice,
+)
+from engine.model.quantizers.vector import VectorQuantizer
+from engine.motion.skeleton import BodyPart
+
+
+def run(noise: CodeNoise, frames: range) -> np.ndarray:
+    return np.stack([noise.next(frame) for frame in frames])
+
+
+def test_temperature_zero_takes_the_best() -> None:
+    logits = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(5, 7, generator=torch.Generator().manual_seed(1)) * 10
+    assert torch.equal(gumbel_choice(logits, noise, 0.0), logits.argmax(-1))
+
+
+def test_codes_are_drawn_as_often_as_the_scores_say() -> None:
+    noise = torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0))
+    wanted = torch.tensor([0.6, 0.3, 0.1])
+    codes = gumbel_choice(wanted.log().expand(20_000, 3), gumbel(noise), 1.0)
+    share = torch.bincount(codes, minlength=3) / 20_000
+    np.testing.assert_allclose(share, wanted, atol=0.015)
+
+
+def test_extreme_noise_still_chooses_a_code() -> None:
+    noise = torch.tensor([[50.0, -50.0, 0.0]])
+    assert int(gumbel_choice(torch.zeros(1, 3), gumbel(noise), 1.0)) == 0
+
+
+def test_noise_depends_on_the_seed_and_the_frame_alone() -> None:
+    first = run(CodeNoise(3, 2, 5, 0.9), range(20))
+    np.testing.assert_array_equal(first, run(CodeNoise(3, 2, 5, 0.9), range(20)))
+    assert not np.array_equal(first, run(CodeNoise(4, 2, 5, 0.9), range(20)))
+    assert not np.array_equal(first[5:], run(CodeNoise(3, 2, 5, 0.9), range(15)))
+
+
+def test_noise_changes_slowly_at_unit_spread() -> None:
+    noise = run(CodeNoise(0, 40, 50, 0.9), range(60))
+    assert noise.std() == pytest.approx(1.0, abs=0.03)
+    assert noise[-1].std() == pytest.approx(1.0, abs=0.06)
+    correlation = np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]
+    assert correlation == pytest.approx(0.9, abs=0.01)
+
+
+def test_without_persistence_frames_have_nothing_in_common() -> None:
+    noise = run(CodeNoise(0, 40, 50, 0.0), range(20))
+    assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.02
+    # Nor is one a shifted copy of another, as neighbouring counters of a generator would give.
+    for frame in range(19):
+        assert len(np.intersect1d(noise[frame], noise[frame + 1])) < 20
+
+
+def test_a_snapshot_goes_on_the_same() -> None:
+    noise = CodeNoise(1, 2, 3, 0.5)
+    run(noise, range(4))
+    kept = noise.snapshot()
+    expected = run(noise, range(4, 9))
+    noise.restore(kept)
+    np.testing.assert_array_equal(run(noise, range(4, 9)), expected)
+    noise.restore(kept)
+    np.testing.assert_array_equal(run(noise, range(4, 9)), expected)
+
+
+@pytest.mark.parametrize(("temperature", "persistence"), [(-0.1, 0.9), (1.0, 1.0), (1.0, -0.1)])
+def test_numbers_out_of_range_are_refused(temperature: float, persistence: float) -> None:
+    with pytest.raises(ConfigError, match="temperature >= 0, 0 <= persistence < 1"):
+        SamplingConfig(temperature, persistence)
+
+
+def test_codes_are_chosen_as_the_bundle_says() -> None:
+    quantizer = VectorQuantizer(3, 1)
+    with torch.no_grad():
+        quantizer.embedding.weight.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
+    latents = torch.tensor([[[1.9]]])
+    logits = torch.tensor([[[5.0, 4.9, -9.0]]])
+    noise = torch.tensor([[[-3.0, 3.0, 0.0]]])
+
+    def chosen(choice: CodeChoice, config: SamplingConfig) -> int:
+        return int(choose_codes(quantizer, choice, latents, logits, noise, config))
+
+    assert chosen(CodeChoice.LATENT, SamplingConfig(1.0)) == 2
+    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0)) == 0
+    assert chosen(CodeChoice.CLASS, SamplingConfig(1.0)) == 1
+    logits[0, 0, 2] = 4.9
+    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0, radius=3.0)) == 1
+
+
+def test_a_radius_below_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="radius >= 0"):
+        SamplingConfig(radius=-1.0)
+
+
+def test_a_part_may_have_a_temperature_of_its_own() -> None:
+    warm = SamplingConfig(0.0, 0.5, 1.5, {BodyPart.LOWER: 0.8})
+    assert warm.draws
+    assert warm.of(BodyPart.LOWER) == SamplingConfig(0.8, 0.5, 1.5)
+    assert warm.of(BodyPart.UPPER) == SamplingConfig(0.0, 0.5, 1.5)
+    assert not SamplingConfig(0.0, temperatures={BodyPart.LOWER: 0.0}).draws
+    with pytest.raises(ConfigError, match="temperatures >= 0"):
+        SamplingConfig(temperatures={BodyPart.LOWER: -1.0})
+
+
+def test_temperatures_are_written_by_the_names_of_parts() -> None:
+    warm = SamplingConfig(0.5, temperatures={BodyPart.LOWER: 0.8})
+    assert from_mapping(SamplingConfig, json.loads(json.dumps(to_mapping(warm)))) == warm

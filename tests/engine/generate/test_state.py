@@ -1,0 +1,106 @@
+import dataclasses
+
+import numpy as np
+import torch
+
+from engine.generate.sampling import CodeNoise
+from engine.generate.state import StreamState, empty_emitted, keep_two, no_history, push
+
+
+def test_push_drops_the_oldest_in_place() -> None:
+    history = torch.arange(12).reshape(1, 6, 2)
+    same = history
+    push(history, torch.full((1, 2, 2), -1), 1)
+    assert same is history
+    assert history[0, :, 0].tolist() == [4, 6, 8, 10, -1, -1]
+
+
+def test_push_of_more_than_fits_keeps_the_newest() -> None:
+    history = torch.zeros(1, 3, 4)
+    fresh = torch.arange(7.0).repeat(1, 3, 1)
+    push(history, fresh, 2)
+    assert history[0, 0].tolist() == [3, 4, 5, 6]
+    push(history, fresh[..., :4], 2)
+    assert history[0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_a_copy_shares_nothing() -> None:
+    state = StreamState(
+        np.zeros(1, np.int64),
+        no_history(1, 2, 3),
+        no_history(1, 2, 4),
+        torch.zeros(1, 4, 5, dtype=torch.int64),
+        np.zeros((1, 2)),
+        empty_emitted(1, 55, 51),
+        [],
+    )
+    copy = state.copy()
+    state.frame += 1
+    state.audio += 1
+    state.codes += 1
+    state.emitted.face += 1
+    assert copy.frame[0] == 0
+    assert not copy.audio.any()
+    assert not copy.codes.any()
+    assert not copy.emitted.face.any()
+
+
+def _numbered(rows: int) -> StreamState:
+    state = StreamState(
+        np.arange(rows),
+        torch.arange(rows * 6.0).reshape(rows, 2, 3),
+        torch.arange(rows * 8.0).reshape(rows, 2, 4),
+        torch.arange(rows * 20).reshape(rows, 4, 5),
+        np.arange(rows * 2.0).reshape(rows, 2),
+        empty_emitted(rows, 55, 51),
+        [CodeNoise(seed, 4, 8, 0.9) for seed in range(rows)],
+    )
+    for name in ("rotations", "face", "height", "contacts"):
+        array = getattr(state.emitted, name)
+        array[:] = np.arange(array.size).reshape(array.shape)
+    return state
+
+
+def _row(state: StreamState, row: int) -> list[np.ndarray]:
+    tensors = [state.audio[row], state.motion[row], state.codes[row]]
+    last = state.emitted
+    arrays = [last.rotations[:, row], last.face[:, row], last.height[:, row], last.contacts[:, row]]
+    return [t.numpy() for t in tensors] + arrays + [state.frame[row], state.ground[row]]
+
+
+def test_rows_are_taken_and_put_back_in_place() -> None:
+    state = _numbered(4)
+    before = state.copy()
+    some = state.take([3, 1])
+    for ours, theirs in zip(_row(some, 0), _row(before, 3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for array in (some.audio, some.motion, some.codes, some.frame, some.ground):
+        array += 100
+    last = some.emitted
+    for array in (last.rotations, last.face, last.height, last.contacts):
+        array += 100
+    for row in range(4):  # what was taken is a copy
+        for ours, theirs in zip(_row(state, row), _row(before, row), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    audio = state.audio
+    state.put([3, 1], some)
+    assert state.audio is audio
+    for row in range(4):
+        for ours, theirs in zip(_row(state, row), _row(before, row), strict=True):
+            np.testing.assert_array_equal(ours, theirs + (100 if row in (1, 3) else 0))
+
+
+def test_put_brings_its_own_noise() -> None:
+    state = _numbered(2)
+    fresh = CodeNoise(9, 4, 8, 0.9)
+    state.put([1], dataclasses.replace(_numbered(1), noise=[fresh]))
+    assert state.noise[1] is fresh
+    assert state.noise[0] is not fresh
+
+
+def test_two_frames_are_kept_however_many_come() -> None:
+    memory = np.array([[1.0], [2.0]])
+    keep_two(memory, np.array([[3.0]]))
+    assert memory[:, 0].tolist() == [2.0, 3.0]
+    keep_two(memory, np.array([[4.0], [5.0], [6.0]]))
+    assert memory[:, 0].tolist() == [5.0, 6.0]

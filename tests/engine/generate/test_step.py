@@ -1,0 +1,83 @@
+"""One hop of the networks in pieces: what is handed from one to the next, and when it is timed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.errors import ShapeError
+from engine.generate.decoder import OVERLAP
+from engine.generate.sampling import CodeChoice, SamplingConfig, gumbel
+from engine.generate.step import Chooser, PiecewiseStep
+from engine.kernels.eager import EagerKernel
+from engine.kernels.window_graph import draw_window
+from engine.model.types import WindowInputs, WindowOutputs
+from engine.motion.skeleton import BodyPart
+from engine.stream.stream import pose_decoder
+from engine.timing import Stage, unwatched
+from tests.support.graphs import SHAPE
+from tests.support.tiny_bundle import tiny_bundle
+
+LATENT_FACE = {BodyPart.FACE: CodeChoice.LATENT}
+
+
+def window(seed: int = 0) -> WindowInputs:
+    return draw_window(SHAPE, torch.Generator().manual_seed(seed))
+
+
+def outputs(newest: int) -> WindowOutputs:
+    return EagerKernel(tiny_bundle().gesture, newest)(window())
+
+
+def noise(frames: int) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return gumbel(torch.randn(1, 4, frames, 24, generator=generator))
+
+
+def test_each_part_is_picked_in_its_own_way() -> None:
+    parts, found = tiny_bundle().parts, outputs(4)
+    codes = Chooser(parts, LATENT_FACE, SamplingConfig())(found, None, 4)
+    assert torch.equal(codes[:, 0], parts[BodyPart.FACE].nearest(found.latents[0]))
+    for p in range(1, 4):
+        assert torch.equal(codes[:, p], found.logits[p].argmax(-1))
+
+
+def test_only_the_newest_frames_are_picked_each_with_its_noise() -> None:
+    chooser = Chooser(tiny_bundle().parts, LATENT_FACE, SamplingConfig(3.0))
+    assert chooser.samples
+    found, drawn = outputs(4), noise(4)
+    every = chooser(found, drawn, 4)
+    assert torch.equal(chooser(found, drawn[:, :, 2:], 2), every[:, :, 2:])
+    assert not torch.equal(every[:, 1:], chooser(found, None, 4)[:, 1:])
+    with pytest.raises(ShapeError, match="needs 5 frames of the kernel, which gives 4"):
+        chooser(found, None, 5)
+
+
+def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
+    bundle, seen = tiny_bundle(), list[Stage]()
+
+    @contextmanager
+    def watch(stage: Stage) -> Iterator[None]:
+        seen.append(stage)
+        yield
+
+    decoder, chooser = pose_decoder(bundle), Chooser(bundle.parts, LATENT_FACE, SamplingConfig())
+    step = PiecewiseStep(EagerKernel(bundle.gesture), chooser, decoder, 2)
+    history = torch.randint(0, 24, (1, 4, decoder.context + 1))
+    codes, decoded = step(window(), history, lambda: None, watch)
+    assert seen == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
+    expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
+    assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
+    assert torch.equal(step.codes(window(), lambda: None, unwatched, 2), codes)
+
+
+def test_a_cold_part_takes_its_best_classes_and_a_warm_one_draws() -> None:
+    parts = tiny_bundle().parts
+    found, drawn = outputs(4), noise(4)
+    best = Chooser(parts, {}, SamplingConfig())(found, None, 4)
+    mixed = SamplingConfig(0.0, temperatures={BodyPart.LOWER: 5.0})
+    codes = Chooser(parts, {}, mixed)(found, drawn, 4)
+    assert torch.equal(codes[:, :3], best[:, :3])
+    assert not torch.equal(codes[:, 3], best[:, 3])

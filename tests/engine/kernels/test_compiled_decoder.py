@@ -1,0 +1,118 @@
+"""Decoding as a graph: the same frames, for the live hops alone, and let in by parity."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.generate.decoder import OVERLAP, Decoded
+from engine.generate.schedule import Schedule
+from engine.kernels.compiled_decoder import GraphDecoder, graph_decoder
+from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.parity import ParityError
+from engine.kernels.registry import backend
+from engine.motion.pose import concatenate
+from engine.stream.stream import GestureStream, pose_decoder
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle
+
+SCHEDULE = Schedule(window=24, seed=16, hop=2)
+
+
+class Plain:
+    """A backend that runs the graph as it is, and counts."""
+
+    name = "plain"
+    precision = Precision.FP32
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
+        self.calls = 0
+        self._change = change
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        def run(tensors: Tensors) -> Tensors:
+            self.calls += 1
+            with torch.no_grad():
+                return tuple(self._change(tensor.clone()) for tensor in graph.module(*tensors))
+
+        return run
+
+
+def codes(frames: int, rows: int = 1) -> Tensor:
+    return torch.randint(0, 24, (rows, 4, frames), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_stream_that_decodes_by_a_graph_moves_the_same(causal: bool) -> None:
+    bundle, plain = tiny_bundle(causal=causal, temperature=0.0), Plain()
+    ready = graph_decoder(pose_decoder(bundle), plain, Settings(), SCHEDULE)
+    before = plain.calls
+    chunks = []
+    for decoder in (None, ready):
+        stream = GestureStream(bundle, schedule=SCHEDULE, decoder=decoder)
+        stream.feed_audio(babble(1.0))
+        chunks.append(concatenate(stream.flush()))
+    assert plain.calls - before == 15
+    np.testing.assert_allclose(chunks[0].rotations, chunks[1].rotations, atol=1e-4)
+    np.testing.assert_allclose(chunks[0].translation, chunks[1].translation, atol=1e-4)
+
+
+def test_stretches_of_other_lengths_are_decoded_as_ever() -> None:
+    decoder, plain = pose_decoder(tiny_bundle()), Plain()
+    ready: GraphDecoder = graph_decoder(decoder, plain, Settings(), SCHEDULE)
+    before = plain.calls
+    kept = decoder.context + 1
+    for frames, rows, last in ((30, 1, 30), (kept + 2, 2, 4), (kept, 1, 2)):
+        expected = decoder.decode(codes(frames, rows), last)
+        got = ready.decode(codes(frames, rows), last)
+        assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+    assert plain.calls == before
+    ready.decode(codes(decoder.context + 1 + SCHEDULE.hop), OVERLAP + SCHEDULE.hop)
+    assert plain.calls == before + 1
+
+
+def test_a_graph_that_decodes_otherwise_is_refused() -> None:
+    with pytest.raises(ParityError, match=r"decoding as a graph is 0\.0\d+ off the decoder"):
+        graph_decoder(pose_decoder(tiny_bundle()), Plain(lambda x: x * 1.01), Settings(), SCHEDULE)
+
+
+def test_a_rotation_may_come_as_its_negative() -> None:
+    def negated(tensor: Tensor) -> Tensor:
+        return -tensor if tensor.shape[-1] == 4 and tensor.dim() == 4 else tensor
+
+    ready = graph_decoder(pose_decoder(tiny_bundle()), Plain(negated), Settings(), SCHEDULE)
+    assert isinstance(ready, GraphDecoder)
+
+
+@pytest.mark.openvino
+def test_openvino_decodes_the_same(tmp_path: Path) -> None:
+    decoder = pose_decoder(tiny_bundle(causal=False))
+    settings = Settings(folder=tmp_path)
+    ready = graph_decoder(decoder, backend("openvino"), settings, SCHEDULE)
+    shown = codes(decoder.context + 1 + SCHEDULE.hop)
+    expected, got = decoder.decode(shown, 4), ready.decode(shown, 4)
+    for name, a, b in zip(Decoded._fields, expected, got, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3, msg=name)
+
+
+class Stale(Plain):
+    """A backend that takes what it finds in its folder, right or wrong."""
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        kept = settings.kept(graph, "old")
+        wrong = kept is not None and kept.exists()
+        return Plain((lambda x: x + 1.0) if wrong else (lambda x: x)).prepare(graph, settings)
+
+
+def test_what_was_kept_of_another_decoder_is_made_anew(tmp_path: Path) -> None:
+    decoder, settings = pose_decoder(tiny_bundle()), Settings(folder=tmp_path)
+    newest = SCHEDULE.algorithmic_frames
+    name = f"decode-last{OVERLAP + newest}_1x4x{decoder.context + 1 + newest}_old"
+    (tmp_path / name).touch()
+    ready = graph_decoder(decoder, Stale(), settings, SCHEDULE)
+    shown = codes(decoder.context + 1 + newest)
+    torch.testing.assert_close(ready.decode(shown, 4).face, decoder.decode(shown, 4).face)
+    assert not (tmp_path / name).exists()

@@ -1,0 +1,129 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from engine.kernels.graph import Graph, Precision, Settings
+from engine.kernels.openvino import OpenVinoBackend
+from engine.kernels.openvino_int8 import delicate
+from engine.kernels.parity import relative_error
+
+
+class Op:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_friendly_name(self) -> str:
+        return self.name
+
+
+class Model:
+    def get_ops(self) -> list[Op]:
+        module = "__module.model"
+        return [
+            Op(f"{module}.motion.embed/aten::linear/MatMul"),
+            Op(f"{module}.body.cross_attention.layers.0.cross_attn/aten::linear/MatMul_1"),
+            Op(f"{module}.body.cross_attention.layers.0.cross_attn/aten::matmul/MatMul"),
+            Op(f"{module}.face.first.feed_forward.linear1/aten::linear/MatMul_1"),
+            Op(f"{module}.face.first.cross_attn/aten::linear/MatMul"),
+            Op(f"{module}.body.refiners.0.decoder.layers.0.self_attn/aten::linear/MatMul"),
+            Op(f"{module}.speech.face.audio.blocks.0.conv1/aten::_convolution/Convolution"),
+            Op(f"{module}.classifiers.0.first/aten::linear/MatMul"),
+            Op("Add_1"),
+        ]
+
+
+def test_8_bits_are_for_the_linear_maps_of_robust_modules() -> None:
+    found = delicate(Model(), (r"cross_attention", r"feed_forward", r"blocks"))
+    assert len(found) == 6
+    assert not any("aten::linear/MatMul_1" in name or "Convolution" in name for name in found)
+
+
+class Attending(nn.Module):
+    """Scores of keys, of which some maps have 8 bits, some bfloat16 and one neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.robust, self.self_attn, self.out = (nn.Linear(16, n) for n in (16, 32, 16))
+        self.convolve = nn.Conv1d(16, 16, 3, 2, 1)
+
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor]:
+        frames = self.convolve(frames.transpose(1, 2)).transpose(1, 2)
+        queries, keys = self.self_attn(self.robust(frames)).chunk(2, -1)
+        return (self.out((queries @ keys.transpose(1, 2)).softmax(-1) @ frames),)
+
+
+@pytest.mark.bfloat16
+@pytest.mark.nncf
+@pytest.mark.slow
+def test_what_does_not_bear_8_bits_may_multiply_in_bfloat16(tmp_path: Path) -> None:
+    import openvino
+
+    torch.manual_seed(0)
+    samples = [(torch.randn(1, 16, 16),) for _ in range(6)]
+    module = Attending().eval()
+    graph = Graph(
+        "attending", module, samples[0], ("frames",), ("seen",), lambda: samples, ("robust",)
+    )
+    settings, backend = Settings(folder=tmp_path), OpenVinoBackend(Precision.INT8)
+    (plain,) = backend.prepare(graph, settings)(samples[0])
+    settings.forget(graph)
+    rounded = dataclasses.replace(graph, rounded=("_attn", "robust", "convolve"))
+    (got,) = backend.prepare(rounded, settings)(samples[0])
+    with torch.no_grad():
+        (expected,) = module(*samples[0])
+    assert 0 < relative_error(plain, got) < 0.02
+    assert relative_error(expected, got) < 0.1
+    model = backend.model(openvino, rounded, settings)
+    converted = [
+        op
+        for op in model.get_ops()
+        if op.get_type_name() == "Convert" and op.get_element_type() == openvino.Type.bf16
+    ]
+    assert len(converted) == 2, "but for what has 8 bits"
+
+
+class Few(nn.Module):
+    """Two linear maps that a few frames ask, of one and the same input, and one that many do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.robust, self.few, self.also, self.many = (nn.Linear(64, 64) for _ in range(4))
+
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        seen = self.robust(frames)
+        last = seen[:, -2:].tanh()
+        return self.few(last), self.also(last), self.many(seen)
+
+
+@pytest.mark.nncf
+@pytest.mark.slow
+def test_what_few_rows_ask_reads_weights_of_8_bits(tmp_path: Path) -> None:
+    import openvino
+
+    torch.manual_seed(0)
+    mixed = torch.randn(8, 64)  # inputs are related, as those of networks are
+    samples = [(torch.randn(1, 8, 8) @ mixed,) for _ in range(24)]
+    names = ("frames",), ("few", "also", "many")
+    robust = ("robust", "few")  # what few ask is light where it could be whole, too
+    graph = Graph("few", Few().eval(), samples[0], *names, lambda: samples, robust, ("also",))
+    settings, backend = Settings(folder=tmp_path), OpenVinoBackend(Precision.INT8)
+    (frames,) = unseen = (torch.randn(1, 8, 8) @ mixed,)
+    got = backend.prepare(graph, settings)(unseen)
+    light = [
+        op
+        for op in backend.model(openvino, graph, settings).get_ops()
+        if op.get_type_name() == "Constant" and op.get_element_type() == openvino.Type.i8
+    ]
+    assert len(light) == 3, "the robust one, and two that few ask"
+    settings.forget(graph)
+    bare = dataclasses.replace(graph, robust=("robust",), rounded=())
+    plain = backend.prepare(bare, settings)(unseen)
+    torch.testing.assert_close(got[2], plain[2])
+    for light, whole in zip(got[:2], plain[:2], strict=True):
+        assert 0 < relative_error(whole, light) < 0.004
+    with torch.no_grad():
+        expected = graph.module(frames)
+    assert max(relative_error(a, b) for a, b in zip(expected, got, strict=True)) < 0.02

@@ -1,0 +1,110 @@
+"""Each path of fig. 5 computes its equation, and learns."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.config.model import ForwardPath
+from engine.config.presets import paper_config
+from engine.model.builders import build_gesture_model
+from engine.model.gesture import GestureModel
+from engine.model.types import WindowInputs, WindowOutputs
+from engine.motion.channels import MOTION_TOKENS
+
+WIDTH, HEARD, FRAMES = 16, 8, 10
+PATHS = [ForwardPath.FUSION, ForwardPath.SELF_ATTENTION, ForwardPath.CROSS_ATTENTION]
+
+
+def network(path: ForwardPath) -> GestureModel:
+    torch.manual_seed(0)
+    sizes = {"width": WIDTH, "audio_width": HEARD, "motion_width": 8, "word_width": 4}
+    return build_gesture_model(
+        paper_config(6, path=path, codes=7, code_dim=6, speakers=2, **sizes)
+    ).eval()
+
+
+def pieces() -> tuple[Tensor, ...]:
+    """audio, shown, refined, position, speaker."""
+    torch.manual_seed(1)
+    audio = torch.randn(2, FRAMES, HEARD)
+    shown, refined = torch.randn(2, FRAMES, WIDTH), torch.randn(2, FRAMES, WIDTH)
+    return audio, shown, refined, torch.randn(1, FRAMES, WIDTH), torch.randn(2, 1, WIDTH)
+
+
+def decoded(body: nn.Module, features: Tensor) -> list[Tensor]:
+    return [out(features) for out in body.out]
+
+
+def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
+    body = network(ForwardPath.CROSS_ATTENTION).body
+    audio, shown, h, position, speaker = pieces()
+    place = position + speaker
+    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
+    for heard, memory in ((audio, merged), (None, h + place)):
+        expected = decoded(body, body.path.decoder(shown + place, memory))
+        torch.testing.assert_close(body(heard, shown, h, position, speaker), expected)
+
+
+def test_the_self_attention_path_asks_nobody() -> None:
+    body = network(ForwardPath.SELF_ATTENTION).body
+    audio, shown, h, position, speaker = pieces()
+    place = position + speaker
+    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
+    for heard, features in ((audio, merged), (None, h + place)):
+        expected = decoded(body, body.path.decoder(features))
+        torch.testing.assert_close(body(heard, shown, h, position, speaker), expected)
+        again = body(heard, shown + 1.0, h, position, speaker)
+        assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
+
+
+def test_straightforward_fusion_asks_by_position_and_sees_no_refined_hint() -> None:
+    body = network(ForwardPath.FUSION).body
+    audio, shown, h, position, speaker = pieces()
+    query = (position + speaker).expand(2, FRAMES, WIDTH)
+    for heard in (audio, None):
+        seen = torch.zeros_like(audio) if heard is None else heard
+        memory = body.path.project(torch.cat((seen, shown), -1))
+        expected = decoded(body, body.path.decoder(query, memory))
+        torch.testing.assert_close(body(heard, shown, h, position, speaker), expected)
+        again = body(heard, shown, h + 1.0, position, speaker)
+        assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
+
+
+def window() -> WindowInputs:
+    torch.manual_seed(2)
+    hidden = torch.rand(4, FRAMES, len(MOTION_TOKENS)) < 0.5
+    return WindowInputs(
+        motion=torch.randn(4, FRAMES, 337),
+        mask=hidden.repeat_interleave(torch.tensor(MOTION_TOKENS), -1).float(),
+        audio=torch.randn(4, FRAMES, 70),
+        words=torch.randint(0, 6, (4, FRAMES)),
+        speaker=torch.tensor([0, 1, 0, 1]),
+    )
+
+
+def error(heard: WindowOutputs, unheard: WindowOutputs, codes: Tensor, latents: Tensor) -> Tensor:
+    """Latents and classes of all parts with audio; eq. 8 for the body without."""
+    total = torch.zeros(())
+    for part in range(4):
+        total = total + F.mse_loss(heard.latents[part], latents[part])
+        total = total + F.cross_entropy(heard.logits[part].flatten(0, 1), codes[part].flatten())
+        if part:
+            total = total + F.l1_loss(unheard.latents[part], latents[part])
+    return total
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_learns_in_a_few_steps(path: ForwardPath) -> None:
+    model, inputs = network(path).train(), window()
+    codes = torch.randint(0, 7, (4, 4, FRAMES))
+    latents = torch.randn(4, 4, FRAMES, 6)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    losses = []
+    for _ in range(25):
+        loss = error(model(inputs), model(inputs, listen=False), codes, latents)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]

@@ -1,0 +1,123 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from engine.model import fuse as lean_module
+from engine.model.audio_encoder import WaveBlock
+from engine.model.builders import build_gesture_model
+from engine.model.fuse import LeanAttention, LeanWaveBlock, lean
+from engine.model.gesture import GestureModel
+from engine.model.layers import Attention
+from engine.model.types import WindowOutputs
+from tests.engine.model.test_gesture import CONFIGS, model, window
+
+PERIOD = 64
+
+
+def shaken(name: str) -> GestureModel:
+    """Moments and biases as training leaves them, not as they begin."""
+    network = model(name)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def farthest(a: WindowOutputs, b: WindowOutputs) -> float:
+    pairs = zip((*a.latents, *a.logits), (*b.latents, *b.logits), strict=True)
+    return max(float((x - y).abs().max()) for x, y in pairs)
+
+
+@pytest.fixture(params=[0, lean_module.WORTH])
+def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks as large ones too, which leave more out."""
+    monkeypatch.setattr(lean_module, "WORTH", request.param)
+
+
+@pytest.mark.usefixtures("_worth")
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("newest", [None, 2])
+@pytest.mark.parametrize("frames", [12, PERIOD])
+def test_every_design_is_the_same_lean(name: str, newest: int | None, frames: int) -> None:
+    network, inputs = shaken(name), window(CONFIGS[name], frames)
+    with torch.inference_mode():
+        expected, got = network(inputs, newest=newest), lean(network)(inputs, newest=newest)
+    assert farthest(expected, got) < 1e-5 * max(float(x.abs().max()) for x in expected.logits)
+
+
+@pytest.mark.parametrize("name", ["audio", "text"])
+def test_the_model_itself_stays_as_it_was(name: str) -> None:
+    network, inputs = shaken(name), window(CONFIGS[name])
+    with torch.inference_mode():
+        names, before = set(network.state_dict()), network(inputs)
+        twin = lean(network)
+        assert set(network.state_dict()) == names
+        assert farthest(network(inputs), before) == 0.0
+    shared = {p.data_ptr() for p in network.parameters()} & {
+        p.data_ptr() for p in twin.parameters()
+    }
+    assert len(shared) > 0.7 * len(list(network.parameters()))
+
+
+@pytest.mark.usefixtures("_worth")
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
+    config = dataclasses.replace(CONFIGS["audio"], face_layers=layers)
+    torch.manual_seed(0)
+    network, inputs = build_gesture_model(config).eval(), window(config, PERIOD, batch=3)
+    twin = lean(network)
+    with torch.inference_mode():
+        expected = network(inputs).latents[0]
+        torch.testing.assert_close(twin(inputs).latents[0], expected, atol=1e-5, rtol=1e-5)
+        newest = twin(inputs, newest=2).latents[0]
+        torch.testing.assert_close(newest, expected[:, -2:], atol=1e-5, rtol=1e-5)
+    assert twin.face.begun.shape[0] == config.speakers == 3
+
+
+@pytest.mark.parametrize(("asking", "few"), [(1, True), (2, True), (40, False)])
+@pytest.mark.parametrize("narrow", [None, 6])
+def test_attention_of_few_and_of_many(
+    asking: int, few: bool, narrow: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lean_module, "WORTH", 0)
+    torch.manual_seed(0)
+    attention = Attention(16, 4, 0.0).eval()
+    torch.nn.init.normal_(attention.in_proj.bias)
+    widen = None if narrow is None else nn.Linear(narrow, 16)
+    with torch.no_grad():
+        twin = LeanAttention(attention, widen)
+        x, memory = torch.randn(3, asking, 16), torch.randn(3, 40, narrow or 16)
+        expected = attention(x, memory if widen is None else widen(memory))
+        torch.testing.assert_close(twin(x, memory), expected, atol=1e-5, rtol=1e-5)
+    assert twin._few(asking, 40) is few
+
+
+@pytest.mark.parametrize(("width", "asking", "calls"), [(256, 2, 0), (256, 80, 1), (16, 2, 1)])
+def test_few_that_ask_much_leave_it_unprojected(width: int, asking: int, calls: int) -> None:
+    torch.manual_seed(0)
+    twin = LeanAttention(Attention(width, 4, 0.0).eval())
+    called: list[int] = []
+    twin.key_value.register_forward_hook(lambda *_: called.append(1))
+    with torch.no_grad():
+        twin(torch.randn(1, asking, width), torch.randn(1, 80, width))
+    assert len(called) == calls
+
+
+@pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 5, 160), (8, 1, 7), (4, 6, 0)])
+def test_a_block_of_waves(channels: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    block = WaveBlock(channels, 8, stride, padding).eval()
+    for norm in (block.bn1, block.bn2):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        x = torch.randn(2, channels, 200)
+        kept = x.clone()
+        torch.testing.assert_close(LeanWaveBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
+        assert torch.equal(x, kept)

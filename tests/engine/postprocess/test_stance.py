@@ -1,0 +1,123 @@
+"""Stance: feet go aside and stay turned as they were, hips rise, and legs reach both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.config.serialize import from_mapping
+from engine.errors import ConfigError
+from engine.motion.pose import PoseChunk
+from engine.motion.rotation import exp, forward_kinematics
+from engine.motion.skeleton import SMPLX_55
+from engine.postprocess.stance import Stance, StanceConfig
+from tests.support import laws
+from tests.support.audio import babble
+from tests.support.postprocess_streams import Fed, still_chunk
+from tests.support.tiny_bundle import tiny_bundle
+
+FPS = 30
+HIPS, KNEES, ANKLES = (
+    [SMPLX_55.index(f"{side}_{name}") for side in ("left", "right")]
+    for name in ("hip", "knee", "ankle")
+)
+LEGS = [*HIPS, *KNEES, *ANKLES]
+
+
+def standing(frames: int, bend: float = 0.35, sway: float = 0.0) -> PoseChunk:
+    """Legs bent by `bend` radians at the knees, hips that tilt by `sway`."""
+    chunk = still_chunk(frames)
+    vectors = np.zeros((frames, 55, 3))
+    vectors[:, HIPS, 0], vectors[:, KNEES, 0], vectors[:, ANKLES, 0] = -bend / 2, bend, -bend / 2
+    vectors[:, 0, 2] = sway * np.sin(np.arange(frames) / 10)
+    return replace(chunk, rotations=exp(vectors).astype(np.float32))
+
+
+def world(chunk: PoseChunk) -> tuple[np.ndarray, np.ndarray]:
+    return forward_kinematics(
+        SMPLX_55.parents, SMPLX_55.offsets, chunk.rotations, chunk.translation
+    )
+
+
+def bends(chunk: PoseChunk) -> np.ndarray:
+    places, _ = world(chunk)
+    thigh, shin = places[:, KNEES] - places[:, HIPS], places[:, ANKLES] - places[:, KNEES]
+    lengths = np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
+    return np.asarray(np.arccos((thigh * shin).sum(-1) / lengths))
+
+
+def test_feet_go_aside_and_hips_up_over_legs_that_straighten() -> None:
+    before = standing(20)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    (old, old_turns), (new, new_turns) = world(before), world(after)
+    moved = np.array([[0.05, 0.0, 0.0], [-0.05, 0.0, 0.0]])
+    np.testing.assert_allclose(
+        new[:, ANKLES] - old[:, ANKLES], np.tile(moved, (20, 1, 1)), atol=1e-5
+    )
+    np.testing.assert_allclose(new_turns[:, ANKLES], old_turns[:, ANKLES], atol=1e-5)
+    np.testing.assert_allclose(after.translation[:, 1] - before.translation[:, 1], 0.006, atol=6e-4)
+    assert (bends(after) < bends(before) - 0.03).all()
+    assert (new[:, KNEES, 2] > new[:, ANKLES, 2]).all()  # forward, as knees go
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.1, 0.35])
+def test_knees_stay_over_the_line_from_hip_to_foot(bend: float) -> None:
+    """Seen from the front: legs that spread do not knock their knees."""
+    away = []
+    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).over(before)):
+        places, _ = world(chunk)
+        hip, knee, ankle = (places[0, joints] for joints in (HIPS, KNEES, ANKLES))
+        share = (hip - knee)[:, 1:2] / (hip - ankle)[:, 1:2]
+        away.append((knee - hip - share * (ankle - hip))[:, 0])
+    np.testing.assert_allclose(away[1], away[0], atol=6e-3)
+
+
+def test_nothing_but_legs_and_height_changes() -> None:
+    before = standing(5, sway=0.05)
+    kept = before.rotations.copy()
+    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    others = np.delete(np.arange(55), LEGS)
+    np.testing.assert_array_equal(after.rotations[:, others], kept[:, others])
+    np.testing.assert_array_equal(after.translation[:, (0, 2)], before.translation[:, (0, 2)])
+    np.testing.assert_array_equal(before.rotations, kept)
+    none = Stance(StanceConfig(), FPS).over(before)
+    np.testing.assert_allclose(none.rotations, kept, atol=2e-3)
+
+
+def test_hips_sink_where_a_leg_would_not_reach() -> None:
+    before = standing(5, bend=0.05)
+    after = Stance(StanceConfig(0.12, 0.01), FPS).over(before)
+    (old, _), (new, _) = world(before), world(after)
+    assert (after.translation[:, 1] < before.translation[:, 1]).all()
+    aside = np.abs(new[:, ANKLES] - old[:, ANKLES])
+    np.testing.assert_allclose(aside, np.tile([0.12, 0.0, 0.0], (5, 2, 1)), atol=1e-5)
+
+
+def test_feet_rest_while_hips_tilt() -> None:
+    """A foot that is moved by the same way in every frame moves no faster than it did."""
+    before = standing(300, sway=0.04)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    (old, _), (new, _) = world(before), world(after)
+    slid = np.diff(new[:, ANKLES], axis=0) - np.diff(old[:, ANKLES], axis=0)
+    assert np.abs(slid).max() < 2e-5
+    assert np.abs(np.diff(after.translation[:, 1], 2)).max() * FPS**2 < 0.5
+
+
+def legs(chunks: list[PoseChunk]) -> np.ndarray:
+    made = [
+        np.concatenate([c.rotations[:, LEGS].reshape(len(c), -1), c.translation], 1) for c in chunks
+    ]
+    return np.concatenate([np.zeros((0, 27), np.float32), *made])
+
+
+def test_the_laws_of_streams_hold() -> None:
+    bundle = tiny_bundle()
+    bundle = replace(bundle, config=replace(bundle.config, stance=StanceConfig(0.05, 0.006)))
+    sound = babble(2.0)
+    laws.split_law(Fed(bundle, legs), sound[:24000])
+    laws.snapshot_law(Fed(bundle, legs), sound, [0, 9000, 17000])
+
+
+def test_what_is_too_wide_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"aside must be within 0.15 m, got 0.5"):
+        from_mapping(StanceConfig, {"aside": 0.5})

@@ -1,0 +1,457 @@
+"""LiveSession: poses are the same at any speed, the cadence holds, faults are counted."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from engine.audio.block import PcmBlock
+from engine.audio.queue import QueueSource
+from engine.errors import AudioError, GestureError, SessionError
+from engine.events import EventCounter
+from engine.kernels.eager import EagerKernel
+from engine.model.types import WindowInputs, WindowOutputs
+from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
+from engine.session.clock import HostTime
+from engine.session.live import LiveSession, SessionHooks
+from engine.stream.stream import GestureStream
+from engine.text.words import TimedWord
+from engine.timing import Stage
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle
+
+BUNDLE = tiny_bundle()
+
+
+class Listed:
+    """A file-like source of blocks of one size; `stall` blocks come late by as many seconds."""
+
+    sample_rate = 16000
+    paced = False
+    delay_s = 0.0
+
+    def __init__(
+        self, samples: np.ndarray, block: int = 160, stall: dict[int, float] | None = None
+    ) -> None:
+        self.samples, self.block, self.stall = samples, block, stall or {}
+        self.closed = threading.Event()
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, start in enumerate(range(0, len(self.samples), self.block)):
+            if self.closed.wait(self.stall.get(number, 0.0)):
+                return
+            yield PcmBlock(self.samples[start : start + self.block])
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.frames: list[PoseFrame] = []
+        self.times: list[float] = []
+        self.closed = 0
+
+    def open(self, fmt: PoseFormat) -> None:
+        pass
+
+    def send(self, frame: PoseFrame) -> None:
+        self.frames.append(frame)
+        self.times.append(time.monotonic())
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class SlowKernel(EagerKernel):
+    """Takes longer than real time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(BUNDLE.gesture)
+        self.seconds = 0.0
+        self.wanted = seconds
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        time.sleep(self.seconds)
+        return super().__call__(inputs)
+
+
+def session_of(
+    source, *, kernel=None, sinks=(), **options
+) -> tuple[LiveSession, Recorder, EventCounter]:
+    recorder, events = Recorder(), EventCounter()
+    stream = GestureStream(BUNDLE, kernel=kernel, events=events)
+    session = LiveSession(
+        stream, source, [*sinks, recorder], events=events, bundle_name="tiny", **options
+    )
+    return session, recorder, events
+
+
+def numbers(frames: list[PoseFrame]) -> np.ndarray:
+    return np.stack(
+        [np.concatenate([f.rotations.ravel(), f.translation, f.contacts, f.face]) for f in frames]
+    )
+
+
+def test_real_time_gives_the_frames_of_full_speed() -> None:
+    samples = babble(2.0)
+    fast, quick, _ = session_of(Listed(samples, 7001), realtime=False)
+    fast.run()
+    live, slow, events = session_of(Listed(samples))
+    summary = live.run()
+    assert [f.index for f in slow.frames] == list(range(60))
+    kept = [i for i, f in enumerate(slow.frames) if not f.flags & FrameFlag.HELD]
+    if summary.late_frames == 0:
+        np.testing.assert_array_equal(numbers(quick.frames), numbers(slow.frames))
+    else:  # a busy machine: what was on time before the first fault is still the same
+        first = kept[-1] if len(kept) == 60 else next(i for i in range(60) if i not in kept)
+        np.testing.assert_array_equal(numbers(quick.frames)[:first], numbers(slow.frames)[:first])
+    assert events.snapshot()["late_frame"] == summary.late_frames
+    assert slow.closed >= 1
+
+
+def test_what_the_source_holds_back_is_waited_for() -> None:
+    source = Listed(babble(0.5))
+    source.delay_s = 5.0
+    session, _, _ = session_of(source)
+    session.prepare()
+    assert session.delay_s > 5.0
+
+
+def test_sixty_frames_a_second_are_interpolated() -> None:
+    samples = babble(1.0)
+    plain, thirty, _ = session_of(Listed(samples), realtime=False)
+    plain.run()
+    double, sixty, _ = session_of(Listed(samples), realtime=False, output_rate=60)
+    double.run()
+    assert len(sixty.frames) == 2 * len(thirty.frames) - 1
+    np.testing.assert_array_equal(numbers(sixty.frames[::2]), numbers(thirty.frames))
+    assert [f.sample for f in sixty.frames] == [k * 16000 // 60 for k in range(59)]
+
+
+def test_a_model_slower_than_real_time_keeps_the_cadence() -> None:
+    kernel = SlowKernel(0.15)
+    session, recorder, events = session_of(Listed(babble(2.0)), kernel=kernel)
+    session.prepare()
+    kernel.seconds = kernel.wanted  # the machine became slow after the start
+    summary = session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert summary.late_frames > 10
+    assert events.snapshot()["late_frame"] == summary.late_frames
+    held = [f for f in recorder.frames if f.flags & FrameFlag.HELD]
+    assert len(held) >= summary.late_frames
+    assert summary.frames == 60
+
+
+def test_a_stalled_source_is_filled_with_silence_and_counted() -> None:
+    session, recorder, events = session_of(Listed(babble(1.5), stall={60: 0.6}))
+    summary = session.run()
+    assert events.snapshot()["underrun"] >= 1
+    assert summary.audio_s > 1.5
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+
+
+def test_stop_ends_soon_and_closes_the_sinks() -> None:
+    session, recorder, _ = session_of(Listed(babble(30.0)))
+    threading.Timer(0.5, session.stop).start()
+    summary = session.run()
+    assert summary.audio_s < 10
+    assert recorder.closed >= 1
+
+
+def test_duration_ends_the_stream() -> None:
+    session, recorder, _ = session_of(Listed(babble(5.0)), realtime=False, duration_s=1.0)
+    summary = session.run()
+    assert summary.audio_s == 1.0
+    assert len(recorder.frames) == 30
+
+
+def test_words_reach_the_stream_and_the_hooks() -> None:
+    heard: list[TimedWord] = []
+    hooks = SessionHooks(words=[heard.extend])
+    session, _, _ = session_of(Listed(babble(1.0)), realtime=False, hooks=hooks)
+    session.push_words([TimedWord("hello", 0.1, 0.5)])
+    session.run()
+    assert [word.text for word in heard] == ["hello"]
+
+
+def test_taps_hear_every_sample_once() -> None:
+    pieces: list[tuple[int, np.ndarray]] = []
+    hooks = SessionHooks(taps=[lambda first, samples: pieces.append((first, samples))])
+    samples = babble(1.0)
+    session, _, _ = session_of(Listed(samples, 333), realtime=False, hooks=hooks)
+    session.run()
+    np.testing.assert_array_equal(np.concatenate([piece for _, piece in pieces]), samples)
+    assert [first for first, _ in pieces] == list(range(0, len(samples), 333))
+
+
+def test_an_agent_may_push_faster_than_real_time_and_cancel() -> None:
+    events = EventCounter()
+    source = QueueSource(events)
+    source.push(babble(20.0))
+    session, recorder, _ = session_of(source, duration_s=1.0)
+
+    def interrupt() -> None:
+        session.cancel()
+
+    threading.Timer(0.4, interrupt).start()
+    session.run()
+    assert source.waiting == 0
+    assert [f.index for f in recorder.frames] == list(range(30))
+
+
+def test_summary_has_the_contract() -> None:
+    session, _, _ = session_of(Listed(babble(1.0)))
+    result = session.run().as_json()
+    wanted = "frames audio_s rtf hop_frames lookahead_ms fps_out late_frames events bundle terms"
+    assert set(wanted.split()) <= set(result)
+    assert (
+        set(result["audio_to_pose_ms"]) == {"p50", "p95", "p99", "max"} == set(result["compute_ms"])
+    )
+    assert set(result["terms"]) == {"lookahead_ms", "hop_wait_ms", "compute_ms", "playout_ms"}
+    assert result["jitter_ms"]["p50"] >= 0.0
+    assert all(result["stages_ms"][stage]["max"] > 0.0 for stage in Stage)
+    assert result["hop_frames"] == 2
+    assert not math.isnan(result["fps_out"])
+
+
+def test_a_session_may_live_faster() -> None:
+    """All that it does is in the seconds of its host, and no frame is lost by that."""
+    host = HostTime(8.0)
+    stream = GestureStream(BUNDLE)
+    recorder = Recorder()
+    session = LiveSession(
+        stream,
+        Listed(babble(2.0)),
+        [recorder],
+        events=EventCounter(),
+        bundle_name="tiny",
+        host=host,
+    )
+    begin = host.now()
+    session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert begin < session.heard_s(0) < session.heard_s(32000) < host.now()
+
+
+@pytest.mark.parametrize("block", [1, 160, 4000])
+def test_full_speed_does_not_depend_on_the_block(block: int) -> None:
+    samples = babble(0.5)
+    a, first, _ = session_of(Listed(samples, block), realtime=False)
+    a.run()
+    b, second, _ = session_of(Listed(samples, 1234), realtime=False)
+    b.run()
+    np.testing.assert_array_equal(numbers(first.frames), numbers(second.frames))
+
+
+class Failing(Listed):
+    """A source that breaks after a second."""
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, block in enumerate(super().blocks()):
+            if number == 100:
+                raise AudioError("the cable was pulled")
+            yield block
+
+
+def test_a_source_that_fails_ends_the_session_and_keeps_what_was_made() -> None:
+    session, recorder, _ = session_of(Failing(babble(5.0)))
+    with pytest.raises(AudioError, match="cable"):
+        session.run()
+    assert [f.index for f in recorder.frames] == list(range(30))
+    assert recorder.closed >= 1
+
+
+UNFORESEEN = [ValueError("odd"), MemoryError(), SystemExit(3), KeyboardInterrupt()]
+
+
+class Raising(Listed):
+    """A source that raises `error` after a second."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(babble(5.0))
+        self.error = error
+
+    def blocks(self) -> Iterator[PcmBlock]:
+        for number, block in enumerate(super().blocks()):
+            if number == 100:
+                raise self.error
+            yield block
+
+
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_source_may_raise_anything_in_its_thread(error: BaseException) -> None:
+    session, recorder, _ = session_of(Raising(error))
+    with pytest.raises(SessionError, match=f"the sound source .*{type(error).__name__}"):
+        session.run()
+    assert [f.index for f in recorder.frames] == list(range(30))
+    assert recorder.closed == 1
+    assert session.summary().frames == 30
+
+
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_source_may_raise_anything_at_full_speed(error: BaseException) -> None:
+    """In the caller's own thread an interruption stays what it is."""
+    session, recorder, _ = session_of(Raising(error), realtime=False)
+    wanted = SessionError if isinstance(error, Exception) else type(error)
+    with pytest.raises(wanted):
+        session.run()
+    assert [f.index for f in recorder.frames] == list(range(30))
+    assert recorder.closed == 1
+
+
+class Bad(Recorder):
+    """A receiver that raises from its tenth frame on."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def send(self, frame: PoseFrame) -> None:
+        if frame.index >= 10:
+            raise self.error
+        super().send(frame)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+@pytest.mark.parametrize("error", UNFORESEEN)
+def test_a_receiver_may_raise_anything(error: BaseException, realtime: bool) -> None:
+    bad = Bad(error)
+    session, recorder, _ = session_of(Listed(babble(20.0)), sinks=[bad], realtime=realtime)
+    with pytest.raises(SessionError, match=f"receiver Bad .*{type(error).__name__}"):
+        session.run()
+    assert [f.index for f in bad.frames] == list(range(10))
+    assert 11 <= len(recorder.frames) < 300
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+    assert (bad.closed, recorder.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_a_receiver_whose_disk_is_full_leaves_the_session_alone(realtime: bool) -> None:
+    bad = Bad(OSError(28, "No space left on device"))
+    session, recorder, events = session_of(Listed(babble(1.0)), sinks=[bad], realtime=realtime)
+    session.run()
+    assert len(recorder.frames) == 30
+    assert events.snapshot()["lost_device"] == 1
+    (line,) = (note for note in events.notes if "disk" in note or "space" in note)
+    assert "No space left" in line
+
+
+def raising(error: BaseException, calls: int) -> Callable[..., None]:
+    """A hook that raises at its call number `calls`."""
+    counted = iter(range(10**9))
+
+    def hook(*_: object) -> None:
+        if next(counted) == calls:
+            raise error
+
+    return hook
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError()])
+@pytest.mark.parametrize(
+    ("name", "calls", "realtime"),
+    [("taps", 50, True), ("taps", 50, False), ("stats", 1, True), ("words", 0, True)],
+)
+def test_a_hook_may_raise_anything(
+    error: BaseException, name: str, calls: int, realtime: bool
+) -> None:
+    hooks = SessionHooks()
+    getattr(hooks, name).append(raising(error, calls))
+    session, recorder, _ = session_of(Listed(babble(20.0)), realtime=realtime, hooks=hooks)
+    session.push_words([TimedWord("hello", 0.1, 0.5)])
+    with pytest.raises(SessionError, match=type(error).__name__):
+        session.run()
+    complete = BUNDLE.config.clock.frames_complete(round(session.summary().audio_s * 16000))
+    assert [f.index for f in recorder.frames] == list(range(complete))
+    assert recorder.closed == 1
+
+
+class BrokenKernel(EagerKernel):
+    """Fails at its call number `calls` and never works again."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(BUNDLE.gesture)
+        self.left = calls
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        self.left -= 1
+        if self.left < 0:
+            raise MemoryError
+        return super().__call__(inputs)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_computing_may_fail(realtime: bool) -> None:
+    session, recorder, _ = session_of(
+        Listed(babble(20.0)), kernel=BrokenKernel(30), realtime=realtime
+    )
+    with pytest.raises(SessionError, match="MemoryError"):
+        session.run()
+    assert 10 < len(recorder.frames) < 100
+    assert [f.index for f in recorder.frames] == list(range(len(recorder.frames)))
+    assert recorder.closed == 1
+
+
+def test_a_failure_that_is_told_from_outside_ends_the_session() -> None:
+    session, recorder, _ = session_of(Listed(babble(30.0)))
+    threading.Timer(0.3, lambda: session.fail(ValueError("odd"), "reading words")).start()
+    with pytest.raises(GestureError, match="reading words failed unexpectedly"):
+        session.run()
+    assert recorder.closed == 1
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_after_a_stop_every_frame_of_the_sound_that_was_heard_is_there(realtime: bool) -> None:
+    session, recorder, _ = session_of(Listed(babble(60.0)), realtime=realtime)
+    recorder.send = stopping_at(20, session, recorder)  # type: ignore[method-assign]
+    session.run()
+    complete = BUNDLE.config.clock.frames_complete(round(session.summary().audio_s * 16000))
+    assert [f.index for f in recorder.frames] == list(range(complete))
+    assert 20 < complete < 600
+
+
+def stopping_at(
+    index: int, session: LiveSession, recorder: Recorder
+) -> Callable[[PoseFrame], None]:
+    def send(frame: PoseFrame) -> None:
+        recorder.frames.append(frame)
+        if frame.index == index:
+            session.stop()
+
+    return send
+
+
+class Jumping(HostTime):
+    """Real time that jumps ahead, as it does for a process that was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 600.0])
+def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> None:
+    host = Jumping()
+    session, recorder, events = session_of(Listed(babble(2.0)), host=host)
+
+    def send(frame: PoseFrame) -> None:
+        recorder.frames.append(frame)
+        if frame.index == 20:
+            host.ahead = seconds
+
+    recorder.send = send  # type: ignore[method-assign]
+    summary = session.run()
+    assert [f.index for f in recorder.frames] == list(range(60))
+    assert summary.audio_s == 2.0
+    counts = events.snapshot()
+    assert counts["pause"] >= 1
+    assert counts["underrun"] == counts["overrun"] == 0
+    assert any(note.startswith("the process was stopped for ") for note in events.notes)
+    assert session.heard_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)

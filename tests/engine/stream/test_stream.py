@@ -1,0 +1,325 @@
+"""The five laws on the whole stream, and what the stream promises beside them."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.quality.lookahead import Recording
+from engine.config.model import FrontEnd
+from engine.errors import ConfigError, ShapeError
+from engine.generate.sampling import SamplingConfig
+from engine.generate.schedule import Schedule
+from engine.kernels.eager import EagerKernel
+from engine.motion.pose import FrameFlag, PoseChunk, concatenate
+from engine.stream.stream import GestureStream
+from engine.text.words import TimedWord
+from tests.support import laws
+from tests.support.audio import babble
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
+
+RATE = 16000
+
+
+def table(chunks: list[PoseChunk]) -> np.ndarray:
+    """All numbers of the frames, one row a frame."""
+    if not chunks:
+        return np.zeros((0, 55 * 4 + 3 + 4 + 51), np.float32)
+    poses = concatenate(chunks)
+    arrays = (poses.rotations, poses.translation, poses.contacts, poses.face)
+    return np.concatenate([a.reshape(len(poses), -1) for a in arrays], 1)
+
+
+class Fed:
+    """A GestureStream as the laws want it: samples in, an array out."""
+
+    def __init__(self, **options: Any) -> None:
+        self.stream = GestureStream(tiny_bundle(), **options)
+        self.words: list[TimedWord] = []
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        self.stream.feed_audio(samples)
+        return table(self.stream.drain())
+
+    def reset(self) -> None:
+        self.stream.reset()
+        self.stream.feed_words(self.words)
+
+    def snapshot(self) -> Any:
+        return self.stream.snapshot()
+
+    def restore(self, state: Any) -> None:
+        self.stream.restore(state)
+
+
+SCHEDULES = [
+    Schedule(24, 16, 1),
+    Schedule(24, 20, 4),
+    Schedule(24, 8, 2, lookahead=3),
+    Schedule(24, 4, 20),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_any_split_gives_the_same_frames(schedule: Schedule) -> None:
+    laws.split_law(Fed(schedule=schedule), babble(1.6))
+
+
+def test_live_equals_file() -> None:
+    """Block by block in real time order, or the whole file at once and flushed: the same frames."""
+    samples = babble(2.03)
+    file = GestureStream(tiny_bundle())
+    file.feed_audio(samples)
+    whole = table(file.flush())
+    live = GestureStream(tiny_bundle())
+    chunks = []
+    for start in range(0, len(samples), 160):
+        live.feed_audio(samples[start : start + 160])
+        chunks += live.drain()
+    chunks += live.flush()
+    np.testing.assert_array_equal(table(chunks), whole)
+    assert len(whole) == len(samples) * 30 // RATE
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_no_frame_depends_on_audio_beyond_its_window(lookahead: int) -> None:
+    schedule = Schedule(24, 16, 2, lookahead)
+    fed = Fed(schedule=schedule)
+
+    def end_of(frame: int) -> int:
+        hop_end = (frame // schedule.hop + 1) * schedule.hop
+        return fed.stream.clock.first_sample(hop_end + lookahead)
+
+    laws.look_ahead_law(fed, babble(1.6), end_of, [5, 12, 23])
+
+
+def test_latents_have_no_gradient_from_later_features() -> None:
+    """Causal audio features inside the network: features after a frame do not reach its memory."""
+    bundle = tiny_bundle()
+    audio = torch.randn(1, 24, bundle.config.features.width, requires_grad=True)
+    words = torch.zeros(1, 24, dtype=torch.int64)
+    for parameter in bundle.gesture.parameters():
+        parameter.requires_grad_(True)
+    face, body = bundle.gesture.speech(audio, words)
+    (gradient,) = torch.autograd.grad(face[0, 10].sum() + body[0, 10].sum(), audio)
+    assert float(gradient[0, 11:].abs().max()) == 0.0
+    assert float(gradient[0, :11].abs().max()) > 0.0
+
+
+def test_snapshot_step_restore_step_gives_the_same() -> None:
+    laws.snapshot_law(Fed(), babble(1.6), [0, 4000, 12345])
+
+
+def test_reset_forgets() -> None:
+    laws.reset_law(Fed(), babble(1.2))
+
+
+def test_seed_changes_the_motion_and_repeats() -> None:
+    samples = babble(1.0)
+    first, again, other = (Fed(seed=seed).feed(samples) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_words_change_the_motion_only_from_the_hop_that_sees_them() -> None:
+    samples = babble(1.6)
+    without, with_word = Fed(), Fed()
+    with_word.stream.feed_words([TimedWord("no", 0.8, 1.2)])
+    a, b = without.feed(samples), with_word.feed(samples)
+    assert np.array_equal(a[:24], b[:24])
+    assert not np.array_equal(a[26:], b[26:])
+
+
+def test_late_words_leave_the_newest_frames_the_threshold_without_words() -> None:
+    """Words known 0.3 s after their end: nothing changes beyond the reach of each, 3 frames."""
+    bundle = tiny_bundle()
+    recording = Recording(EagerKernel(bundle.gesture))
+    stream = GestureStream(bundle, kernel=recording)
+    samples, said = babble(2.0), [TimedWord("hello", 0.2 * n, 0.2 * n + 0.1) for n in range(8)]
+    for start in range(0, len(samples), 1600):
+        known_s = (start + 1600) / RATE - 0.3
+        stream.feed_words([word for word in said if known_s - 0.1 < word.end_s <= known_s])
+        stream.feed_audio(samples[start : start + 1600])
+        stream.drain()
+    assert bundle.gesture.cue is not None
+    seen = torch.cat([window.words for window in recording.inputs])
+    thresholds = bundle.gesture.cue.thresholds(seen)
+    assert seen.any()
+    assert (thresholds[:, -4:] == -1.0).all()
+    near = torch.nn.functional.max_pool1d((seen != 0).float()[:, None], 7, 1, 3)[:, 0]
+    assert torch.equal(thresholds == 0.0, near > 0)
+
+
+def test_predictions_are_fed_back() -> None:
+    """The same last second of sound after another past gives other frames."""
+    loud, end = babble(1.0), babble(1.0, seed=5)
+    quiet = np.zeros_like(loud)
+    a = Fed().feed(np.concatenate([loud, end]))[-3:]
+    b = Fed().feed(np.concatenate([quiet, end]))[-3:]
+    assert not np.allclose(a, b)
+
+
+def test_poses_are_rotations() -> None:
+    rows = Fed().feed(babble(1.0))
+    quaternions = rows[:, :220].reshape(-1, 4)
+    np.testing.assert_allclose(np.linalg.norm(quaternions, axis=1), 1.0, atol=1e-5)
+
+
+def test_silence_is_flagged_and_shown_as_silence() -> None:
+    stream = GestureStream(tiny_bundle())
+    noise = np.random.default_rng(0).normal(0, 1e-3, RATE).astype(np.float32)
+    stream.feed_audio(noise)
+    flags = concatenate(stream.drain()).flags
+    assert all(flag & FrameFlag.IDLE for flag in flags)
+    quiet = GestureStream(tiny_bundle())
+    quiet.feed_audio(np.zeros(RATE, np.float32))
+    stream.reset()
+    stream.feed_audio(noise)
+    np.testing.assert_array_equal(table(stream.drain()), table(quiet.drain()))
+
+
+def test_translation_integrates_each_emitted_frame_once() -> None:
+    """The path does not depend on how it was cut into hops of decoded frames."""
+    stream = GestureStream(tiny_bundle(temperature=0.0))
+    stream.feed_audio(babble(2.0))
+    poses = concatenate(stream.drain())
+    steps = np.diff(poses.translation[:, 0])
+    assert np.abs(steps).max() < 0.5
+    assert np.abs(steps).sum() > 0
+
+
+def test_cancel_settles_within_300_ms_and_goes_on() -> None:
+    stream = GestureStream(tiny_bundle())
+    stream.feed_audio(np.zeros(RATE, np.float32))
+    stream.drain()
+    stream.feed_audio(babble(2.0))
+    before = concatenate(stream.drain())
+    stream.cancel()
+    stream.feed_audio(np.zeros(RATE, np.float32))
+    after = concatenate(stream.drain())
+    assert after.first == before.first + len(before)
+    jump = np.linalg.norm(after.rotations[0] - before.rotations[-1])
+    usual = np.linalg.norm(np.diff(before.rotations, axis=0), axis=(1, 2)).max()
+    assert jump < 3 * usual
+
+
+def test_unknown_speaker_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown speaker 7"):
+        GestureStream(tiny_bundle(), speaker=7)
+
+
+def test_frames_show_their_samples() -> None:
+    stream = GestureStream(tiny_bundle())
+    stream.feed_audio(babble(1.0))
+    for chunk in stream.drain():
+        for frame in chunk.frames(stream.clock):
+            assert frame.sample == frame.index * 16000 // 30
+
+
+def test_latency_is_hop_and_lookahead() -> None:
+    stream = GestureStream(tiny_bundle(), schedule=Schedule(24, 16, 4, 2))
+    assert stream.latency.hop_wait_ms == pytest.approx(100.0)
+    assert stream.latency.lookahead_ms == pytest.approx(66.667, abs=1e-3)
+    assert dataclasses.replace(stream.latency).algorithmic_ms == pytest.approx(166.667, abs=1e-3)
+
+
+PUBLISHED = [FrontEnd.WAVE, FrontEnd.RHYTHM]
+
+
+class Published(Fed):
+    """A bundle in the manner of the published checkpoints, live or whole files."""
+
+    def __init__(self, kind: FrontEnd, *, files: bool) -> None:
+        bundle = tiny_published_bundle(kind)
+        config = bundle.config
+        self.stream = GestureStream(bundle, schedule=config.offline if files else config.schedule)
+        self.words = []
+        self.files = files
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        self.stream.feed_audio(samples)
+        return table(self.stream.drain())
+
+    def whole(self, samples: np.ndarray, sizes: list[int]) -> np.ndarray:
+        self.stream.reset()
+        fed = laws.feed_in(self, samples, sizes)
+        return np.concatenate([fed, table(self.stream.flush())])
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_published_networks_obey_the_laws_live(kind: FrontEnd) -> None:
+    fed = Published(kind, files=False)
+    laws.split_law(fed, babble(1.6))
+    laws.snapshot_law(fed, babble(1.6), [4000, 12345])
+    laws.reset_law(fed, babble(1.2))
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_published_networks_wait_for_what_they_declare(kind: FrontEnd) -> None:
+    stream = Published(kind, files=False).stream
+    need = stream.first_hop_samples
+    stream.feed_audio(np.zeros(need - 1, np.float32))
+    assert not stream.ready
+    stream.feed_audio(np.zeros(1, np.float32))
+    assert stream.ready
+    front_ms = stream.latency.lookahead_ms
+    assert front_ms == pytest.approx(1023 / 16 if kind is FrontEnd.RHYTHM else 0.0)
+
+
+# Seconds, and the frames that the published programs give: windows of 24, seeds of 4.
+LENGTHS = {
+    FrontEnd.WAVE: [(0.2, 0), (0.3, 9), (0.8, 20), (0.9, 20), (1.0, 30), (1.5, 40), (2.2, 60)],
+    FrontEnd.RHYTHM: [(0.3, 0), (0.8, 24), (1.45, 24), (1.5, 24), (1.6, 44), (2.2, 64)],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "frames"), [(k, *row) for k, rows in LENGTHS.items() for row in rows]
+)
+def test_a_whole_file_has_the_published_length(kind: FrontEnd, seconds: float, frames: int) -> None:
+    samples = babble(seconds)
+    fed = Published(kind, files=True)
+    assert len(fed.whole(samples, [len(samples)])) == frames
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_a_whole_file_is_the_same_for_any_split(kind: FrontEnd) -> None:
+    samples = babble(2.3)
+    fed = Published(kind, files=True)
+    results = [fed.whole(samples, sizes) for sizes in laws.splits(len(samples))]
+    assert len(results[0]) > 40
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_published_windows_want_no_temperature() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    config = dataclasses.replace(bundle.config, sampling=SamplingConfig(0.5))
+    with pytest.raises(ConfigError, match=r"set the sampling temperature to 0, not 0\.5"):
+        GestureStream(dataclasses.replace(bundle, config=config), schedule=config.offline)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_stream_may_start_from_a_given_motion(files: bool) -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    schedule = bundle.config.offline if files else bundle.config.schedule
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((4, 337)).astype(np.float32)
+    kernel = Recording(EagerKernel(bundle.gesture))
+    stream = GestureStream(bundle, schedule=schedule, kernel=kernel, start=start)
+    stream.feed_audio(babble(1.5))
+    stream.flush()
+    shown = kernel.inputs[0].motion[0]
+    at = 0 if files else schedule.first_new - 4
+    np.testing.assert_array_equal(shown[at : at + 4], start)
+    with pytest.raises(ShapeError, match=r"a start is motion \[1\.\.\d+, 337\]"):
+        GestureStream(bundle, schedule=schedule, start=start[:, :330])
+
+
+def test_what_is_worse_than_it_should_be_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    stream = GestureStream(tiny_bundle())
+    assert "pip install webrtcvad-wheels" in stream.events.notes[0]

@@ -1,0 +1,135 @@
+"""PyTorch's threads: one for a small model and beside a graph, what was there for a large one."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from engine.bundle.bundle import Bundle, without_network
+from engine.errors import ConfigError
+from engine.kernels.eager import EagerKernel
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.stream.pool import StreamPool
+from engine.stream.stream import GestureStream
+from engine.system import threads as module
+from engine.system.threads import computes_outside, graph_threads, set_threads, usual_threads
+from tests.support.tiny_bundle import tiny_bundle
+
+SMALL, LARGE = nn.Linear(4, 4), nn.Linear(5000, 5000, device="meta")
+OURS = """
+import torch
+torch.set_num_threads(3)  # as on a machine with three cores
+from engine.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from engine.stream.stream import GestureStream
+bundle = load_bundle(DEFAULT_BUNDLE)
+loaded = torch.get_num_threads()
+stream = GestureStream(bundle{argument})
+print(loaded, torch.get_num_threads())
+"""
+
+
+@pytest.fixture(autouse=True)
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(module, "_BEFORE", {})
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+class Outside:
+    """A kernel that computes elsewhere."""
+
+    name = "openvino-int8"
+
+    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+        raise NotImplementedError
+
+
+def large_bundle() -> Bundle:
+    """A bundle with enough parameters, nearly all of them in a layer that nothing calls."""
+    bundle = tiny_bundle()
+    bundle.gesture.unused = LARGE
+    return bundle
+
+
+@pytest.mark.parametrize(("argument", "threads"), [("", 1), (", threads=2", 2)])
+def test_a_fresh_process_gets_its_threads_with_the_stream(
+    root: Path, argument: str, threads: int
+) -> None:
+    """Not by loading a bundle, which trainings do too."""
+    text = OURS.format(argument=argument)
+    made = subprocess.run(
+        [sys.executable, "-c", text], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert made.stdout.split() == ["3", str(threads)]
+
+
+@pytest.mark.parametrize(
+    ("large", "kernel", "threads"),
+    [(False, None, 1), (True, None, 3), (True, Outside(), 1), (False, Outside(), 1)],
+)
+def test_streams_and_pools_choose_by_model_and_kernel(
+    large: bool, kernel: Kernel | None, threads: int
+) -> None:
+    bundle = large_bundle() if large else tiny_bundle()
+    GestureStream(bundle, kernel=kernel)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(3)
+    StreamPool(bundle, 2, kernel=kernel)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("given", [1, 2, 4])
+def test_the_argument_wins(given: int) -> None:
+    for bundle in (tiny_bundle(), large_bundle()):
+        GestureStream(bundle, threads=given)
+        assert torch.get_num_threads() == given
+        torch.set_num_threads(3)
+        StreamPool(bundle, 1, threads=given)
+        assert torch.get_num_threads() == given
+
+
+def test_less_than_one_thread_is_refused() -> None:
+    with pytest.raises(ConfigError, match="threads: expected 1 or more, got 0"):
+        GestureStream(tiny_bundle(), threads=0)
+    assert torch.get_num_threads() == 3
+
+
+def test_a_large_model_after_a_small_one_gets_the_threads_of_before() -> None:
+    set_threads(SMALL, EagerKernel.name)
+    set_threads(SMALL, EagerKernel.name)
+    assert (torch.get_num_threads(), usual_threads()) == (1, 3)
+    set_threads(LARGE, EagerKernel.name)
+    assert torch.get_num_threads() == 3
+
+
+def test_one_thread_that_was_asked_for_stays() -> None:
+    set_threads(SMALL, EagerKernel.name, 1)
+    set_threads(LARGE, EagerKernel.name)
+    assert torch.get_num_threads() == 1
+
+
+def test_graphs_of_large_models_keep_their_threads_beside_pytorch() -> None:
+    set_threads(LARGE, "openvino")
+    assert torch.get_num_threads() == 1
+    assert graph_threads(LARGE) == 3
+    assert graph_threads(SMALL) == 1
+    torch.set_num_threads(2)
+    assert graph_threads(SMALL) == 2
+
+
+def test_kernels_that_compute_outside_pytorch() -> None:
+    outside = ("openvino", "openvino-bf16", "openvino-int8", "onnx", "cudagraph", "tensorrt-fp16")
+    assert all(computes_outside(name) for name in outside)
+    assert not any(computes_outside(name) for name in ("eager", "compile", "custom"))
+
+
+def test_a_bundle_without_its_network_goes_with_a_kernel() -> None:
+    bundle = without_network(large_bundle())
+    GestureStream(bundle, kernel=Outside())
+    assert torch.get_num_threads() == 1

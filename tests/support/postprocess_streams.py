@@ -1,0 +1,57 @@
+"""A stream with something laid over it, as the laws of streams want it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine.bundle.bundle import Bundle
+from engine.motion.pose import FrameFlag, PoseChunk
+from engine.motion.rotation import identity
+from engine.stream.stream import GestureStream
+
+Shown = Callable[[list[PoseChunk]], np.ndarray]
+
+
+def faces(chunks: list[PoseChunk]) -> np.ndarray:
+    """Faces `[T, 51]` of chunks."""
+    return np.concatenate([np.zeros((0, 51), np.float32), *(chunk.face for chunk in chunks)])
+
+
+def upper_bodies(chunks: list[PoseChunk]) -> np.ndarray:
+    """Rotations `[T, 19, 4]` of all above the hips but hands."""
+    made = (chunk.rotations[:, 3:22] for chunk in chunks)
+    return np.concatenate([np.zeros((0, 19, 4), np.float32), *made])
+
+
+def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -> PoseChunk:
+    """Frames of the rest pose."""
+    return PoseChunk(
+        first,
+        np.asarray(identity(frames, 55), np.float32),
+        np.zeros((frames, 3), np.float32),
+        np.zeros((frames, 4), np.float32),
+        np.zeros((frames, 51), np.float32),
+        (flag,) * frames,
+    )
+
+
+class Fed:
+    """Samples in, what `shown` takes of the chunks out."""
+
+    def __init__(self, bundle: Bundle, shown: Shown, **options: Any) -> None:
+        self.stream = GestureStream(bundle, **options)
+        self._shown = shown
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        self.stream.feed_audio(samples)
+        return self._shown(self.stream.drain())
+
+    def reset(self) -> None:
+        self.stream.reset()
+
+    def snapshot(self) -> Any:
+        return self.stream.snapshot()
+
+    def restore(self, state: Any) -> None:
+        self.stream.restore(state)

@@ -1,0 +1,133 @@
+"""Sound through other throats, rooms and microphones: changed as said, and at the same times."""
+
+import numpy as np
+import pytest
+
+from training.data import audio_augment as acoustics
+from training.data.audio_augment import (
+    Wear,
+    band_limited,
+    coloured,
+    filter_of,
+    in_room,
+    level,
+    louder,
+    noise,
+    noisy,
+    other_throat,
+    saturated,
+    stretched,
+    worn,
+)
+from training.speech.speech import RATE
+
+TIME = np.arange(2 * RATE) / RATE
+
+
+def bursts(hertz: float = 200.0) -> np.ndarray:
+    """Two tones of 0.3 s at 0.5 and 1.2 s."""
+    sounding = ((TIME >= 0.5) & (TIME < 0.8)) | ((TIME >= 1.2) & (TIME < 1.5))
+    return (0.3 * np.sin(2 * np.pi * hertz * TIME) * sounding).astype(np.float32)
+
+
+def onset(samples: np.ndarray, after: float) -> float:
+    first = int(after * RATE)
+    envelope = np.abs(samples[first : first + RATE // 2])
+    return after + float(np.argmax(envelope > 0.3 * envelope.max())) / RATE
+
+
+def pitch(samples: np.ndarray) -> float:
+    piece = samples[int(0.55 * RATE) : int(0.75 * RATE)]
+    return float(np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * RATE / len(piece))
+
+
+def test_gain_and_level() -> None:
+    assert level(louder(bursts(), 6.0)) == pytest.approx(2 * level(bursts()), rel=0.01)
+    assert level(np.zeros(10, np.float32)) < 1e-3
+
+
+def test_a_filter_has_its_gains_and_no_forerun() -> None:
+    response = filter_of(np.array([0, 1000, 2000, 8000]), np.array([0.0, 0.0, -20.0, -20.0]))
+    spectrum = 20 * np.log10(np.abs(np.fft.rfft(response, 4096)))
+    at = [round(f * 4096 / RATE) for f in (500, 3000)]
+    assert spectrum[at] == pytest.approx([0.0, -20.0], abs=1.0)
+    assert np.abs(response[:40]).max() > 10 * np.abs(response[100:]).max()
+
+
+def test_a_telephone_keeps_the_middle() -> None:
+    def kept(hertz: float) -> float:
+        tone = np.sin(2 * np.pi * hertz * TIME).astype(np.float32)
+        return level(band_limited(tone, 300, 3400)) / level(tone)
+
+    assert kept(1000) == pytest.approx(1.0, abs=0.1)
+    assert kept(60) < 0.1
+    assert kept(5000) < 0.05
+
+
+def test_rooms_echo_after_the_sound_and_never_before() -> None:
+    made = in_room(bursts(), 0.5, 0.4, np.random.default_rng(0))
+    assert np.abs(made[: int(0.5 * RATE)]).max() < 1e-4
+    gap = slice(int(0.85 * RATE), int(1.1 * RATE))
+    assert np.abs(made[gap]).max() > 0.01 > np.abs(bursts()[gap]).max()
+    assert onset(made, 0.4) == pytest.approx(0.5, abs=0.01)
+
+
+def test_noise_is_so_much_quieter_than_the_speech() -> None:
+    rng = np.random.default_rng(0)
+    made = noisy(bursts(), 20.0, rng)
+    hiss = (made - bursts()).std()
+    assert 20 * np.log10(level(bursts()) / hiss) == pytest.approx(20, abs=4)
+    pink = noise(RATE, 3.0, rng)
+    assert pink.std() == pytest.approx(1.0, abs=0.01)
+    halves = np.abs(np.fft.rfft(pink))
+    assert halves[200:1000].mean() > 1.5 * halves[4000:].mean()
+
+
+def test_overdrive_rounds_peaks_at_the_same_level() -> None:
+    made = saturated(bursts(), 4.0)
+    assert level(made) == pytest.approx(level(bursts()), rel=0.02)
+    assert np.abs(made).max() < 0.97 * np.abs(bursts()).max()
+
+
+def test_stretching_keeps_the_pitch() -> None:
+    made = stretched(bursts(), int(2.4 * RATE))
+    assert len(made) == int(2.4 * RATE)
+    piece = made[int(0.65 * RATE) : int(0.9 * RATE)]
+    peak = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * RATE / len(piece)
+    assert peak == pytest.approx(200, abs=5)
+    assert len(stretched(np.zeros(100, np.float32), 120)) == 120
+
+
+@pytest.mark.parametrize("factor", [0.87, 1.15])
+def test_another_throat_speaks_at_the_same_times(factor: float) -> None:
+    made = other_throat(bursts(), factor)
+    assert len(made) == len(bursts())
+    assert pitch(made) == pytest.approx(200 * factor, abs=6)
+    for start in (0.5, 1.2):
+        assert onset(made, start - 0.1) == pytest.approx(start, abs=0.025)
+
+
+def test_colour_changes_the_spectrum_only() -> None:
+    made = coloured(bursts(), 4.0, np.random.default_rng(1))
+    assert onset(made, 0.4) == pytest.approx(0.5, abs=0.005)
+    assert level(made) != pytest.approx(level(bursts()), rel=0.02)
+
+
+def test_worn_sound_keeps_time_and_bounds_and_follows_its_seed() -> None:
+    found = [worn(bursts(), np.random.default_rng(seed)) for seed in range(12)]
+    assert all(sound.dtype == np.float32 and len(sound) == len(TIME) for sound in found)
+    assert max(np.abs(sound).max() for sound in found) <= 1.0
+    assert np.std([20 * np.log10(level(sound)) for sound in found]) > 3
+    quiet = Wear(noise_chance=0.0, room_chance=0.0)
+    for seed in range(6):
+        sound = worn(bursts(), np.random.default_rng(seed), quiet)
+        assert onset(sound, 0.4) == pytest.approx(0.5, abs=0.025)
+    assert np.array_equal(found[3], worn(bursts(), np.random.default_rng(3)))
+
+
+def test_silence_becomes_a_quiet_room() -> None:
+    for seed in range(8):
+        made = worn(np.zeros(RATE, np.float32), np.random.default_rng(seed))
+        assert np.isfinite(made).all()
+        assert level(made) < 0.2
+    assert acoustics.WEAR.noise_chance < 1

@@ -1,0 +1,110 @@
+"""What the model is shown: hints, worn histories and histories of its own making."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine.model.part_vae import PartVae
+from engine.motion.skeleton import BodyPart
+from tests.support.takes import take
+from training.data.dataset import GestureWindows
+from training.data.windows import generator
+from training.gesture.batch import Lesson, Lessons
+from training.gesture.masking import MaskingConfig
+from training.gesture.rollout import RolloutConfig
+from training.gesture.settings import GestureTraining
+
+CLEAN = MaskingConfig(suffixes=((1.0, 4, 4),), short_history=0.0, noise=0.0, drop=(0.0, 0.0))
+SETTINGS = GestureTraining(window=32, batch=64, silence=0.0, wordless=0.0, true_motion=0.0)
+ROLLOUT = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
+
+
+@pytest.fixture
+def draw(windows: GestureWindows, parts: dict[BodyPart, PartVae]):  # type: ignore[no-untyped-def]
+    def lesson(settings: GestureTraining, step: int = 0) -> Lesson:
+        return Lessons(settings, windows, parts)(generator(1), step)
+
+    return lesson
+
+
+def test_windows_with_hints_hide_joints_and_the_others_their_ends(draw) -> None:  # type: ignore[no-untyped-def]
+    hints = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+    settings = replace(SETTINGS, masking=hints)
+    shown = draw(settings, settings.steps // 2)
+    hinted = shown.hinted > 0
+    per_frame = shown.inputs.mask.mean(-1)
+    whole = ((per_frame == 0) | (per_frame == 1)).all(1)
+    assert torch.equal(whole, ~hinted)
+    assert shown.ends[hinted].all()
+    assert float(shown.hinted.mean()) == pytest.approx(1.0)
+    assert 0.4 < float(shown.inputs.mask[hinted].mean()) < 0.55
+    first = draw(settings)
+    assert 0.15 < float(first.inputs.mask[hinted].mean()) < 0.25
+
+
+def test_wrong_codes_change_exactly_the_visible_history(draw) -> None:  # type: ignore[no-untyped-def]
+    worn = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(0.5, 1.0))))
+    again = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(0.5, 0.0))))
+    # Both draw the same windows; the second replaces no code.
+    assert torch.equal(worn.codes, again.codes)
+    assert torch.equal(worn.latents, again.latents)
+    changed = ((worn.inputs.motion - again.inputs.motion).abs() > 0.1).any(-1)
+    assert 0.2 < float(changed.any(1).float().mean()) < 0.6
+    visible = worn.inputs.mask.amin(-1) == 0
+    assert not changed[~visible].any()
+    assert not changed[:, 28:].any()
+    assert changed[:, 14:28].any(0).all()
+
+
+def test_a_batch_without_a_wrong_history_is_left_alone(draw) -> None:  # type: ignore[no-untyped-def]
+    rare = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(1e-9, 1.0))))
+    clean = draw(replace(SETTINGS, masking=replace(CLEAN, wrong_codes=(1e-9, 0.0))))
+    assert torch.equal(rare.inputs.motion, clean.inputs.motion)
+
+
+def test_hints_are_shown_as_they_were_given(draw) -> None:  # type: ignore[no-untyped-def]
+    rough = MaskingConfig(hinted=0.5, noise=0.5, wrong_codes=(1.0, 1.0))
+    worn = draw(replace(SETTINGS, masking=rough))
+    smooth = draw(replace(SETTINGS, masking=replace(rough, noise=0.0, wrong_codes=(1.0, 0.0))))
+    hinted = worn.hinted > 0
+    assert torch.equal(worn.inputs.motion[hinted], smooth.inputs.motion[hinted])
+    assert not torch.equal(worn.inputs.motion[~hinted], smooth.inputs.motion[~hinted])
+
+
+def test_windows_for_own_histories_are_live_hops(parts: dict[BodyPart, PartVae]) -> None:
+    settings = replace(SETTINGS, masking=CLEAN, rollout=ROLLOUT)
+    takes = [take(False, 1), take(True, 2), take(False, 3)]
+    windows = GestureWindows(takes, parts, settings.window + ROLLOUT.lead)
+    lesson = Lessons(settings, windows, parts)(generator(1))
+    task = lesson.task
+    own = task.own
+    assert 0.3 < float(own.float().mean()) < 0.7
+    assert task.hop.tolist() == [2] * 64
+    assert task.batch.motion.shape[1] == 38
+    # The learned window is the end of the drawn one.
+    assert torch.equal(task.batch.codes[:, 6:], lesson.codes)
+    shown = (lesson.inputs.mask[own] == 0).all(-1)
+    place = torch.arange(32)
+    assert torch.equal(shown, ((place >= 22) & (place < 30)).expand_as(shown))
+    assert torch.equal(lesson.ends[own], (place >= 30).expand_as(shown))
+    assert not lesson.weight[own][:, :30].any()
+    assert (lesson.weight[own][:, 30:] > 0).all()
+    assert (lesson.ends[~own].sum(1) == 4).all()
+    assert float(lesson.weight.mean()) == pytest.approx(1.0)
+
+
+def test_without_rollout_nothing_is_left_to_do(draw) -> None:  # type: ignore[no-untyped-def]
+    lesson = draw(SETTINGS)
+    assert lesson.task == ()
+    assert lesson.inputs.motion.shape[:2] == (64, 32)
+
+
+def test_the_same_sentence_never_sounds_the_same(draw, windows: GestureWindows) -> None:  # type: ignore[no-untyped-def]
+    plain = draw(replace(SETTINGS, masking=CLEAN)).inputs
+    noisy = draw(replace(SETTINGS, masking=CLEAN, hearing_noise=0.5)).inputs
+    assert torch.equal(noisy.words, plain.words)
+    away = (noisy.audio - plain.audio) / windows.audio_spread
+    assert 0.1 < float(away.std()) < 0.5
+    heard = away.mean(1)
+    assert float(heard.abs().max()) > 0.1, "other for a whole window, as another microphone is"

@@ -1,0 +1,42 @@
+"""Wrong codes in a history."""
+
+import torch
+
+from engine.model.part_vae import PartVae
+from engine.motion.skeleton import BodyPart
+from training.data.dataset import GestureWindows
+from training.gesture.corruption import worn_history, wrong_codes
+from training.gesture.rollout import seed_context, seed_decoder
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_the_wanted_share_is_replaced_by_codes_of_the_same_part() -> None:
+    codes = torch.arange(4)[None, :, None] * 10 + torch.randint(10, (50, 4, 64))
+    wrong = wrong_codes(codes, torch.tensor([0.0] * 25 + [0.4] * 25), generator())
+    assert torch.equal(wrong[:25], codes[:25])
+    assert torch.equal(wrong // 10, codes // 10)
+    # One in ten replacements happens to be the same code.
+    share = float((wrong[25:] != codes[25:]).float().mean())
+    assert abs(share - 0.4 * 0.9) < 0.02
+
+
+def test_exactly_the_visible_frames_change_and_right_codes_change_nothing(
+    parts: dict[BodyPart, PartVae], windows: GestureWindows
+) -> None:
+    decoder, context = seed_decoder(parts), seed_context(parts)
+    batch = windows.draw(3, generator(), silence=0.0, wordless=0.0, true=0.0)
+    codes = batch.codes.transpose(1, 2)
+    visible = torch.zeros(3, 32, dtype=torch.bool)
+    visible[:, context - 4 : 30] = True
+    same = worn_history(decoder, context, batch.motion, codes, visible)
+    # Stored in half precision.
+    torch.testing.assert_close(same, batch.motion, atol=2e-3, rtol=2e-3)
+    wrong = torch.randint(12, codes.shape, generator=generator())
+    worn = worn_history(decoder, context, batch.motion, wrong, visible)
+    changed = (worn != batch.motion).any(-1)
+    assert changed[:, context:30].all()
+    assert not changed[:, :context].any()
+    assert not changed[:, 30:].any()

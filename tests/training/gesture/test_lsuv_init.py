@@ -1,0 +1,28 @@
+"""After the initialisation the outputs react to motion and to audio."""
+
+import torch
+
+from engine.config.model import live_config
+from engine.model.builders import build_gesture_model
+from engine.model.types import WindowInputs
+from training.gesture.lsuv_init import awaken
+
+
+def test_an_awakened_model_hears_and_sees() -> None:
+    torch.manual_seed(0)
+    model = build_gesture_model(live_config(6, 10, width=16, codes=8, code_dim=6)).eval()
+    mask = torch.zeros(4, 12, 337)
+    words, speaker = torch.zeros(4, 12, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
+    inputs = WindowInputs(torch.randn(4, 12, 337), mask, torch.randn(4, 12, 6), words, speaker)
+
+    def changes() -> tuple[float, float]:
+        before = model(inputs).logits[1]
+        seen = model(inputs._replace(motion=torch.randn(4, 12, 337))).logits[1]
+        heard = model(inputs._replace(audio=torch.randn(4, 12, 6))).logits[1]
+        return tuple(float((x - before).std() / before.std()) for x in (seen, heard))
+
+    asleep = changes()
+    awaken(model, inputs)
+    awake = changes()
+    assert awake[0] > 3 * asleep[0]
+    assert awake[1] > 0.2

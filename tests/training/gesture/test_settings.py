@@ -1,0 +1,42 @@
+"""The settings of the stage gesture as they are read from files."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.config.model import from_mapping, to_mapping
+from engine.errors import ConfigError
+from training.__main__ import read_config
+from training.gesture.hint_masks import HintShape
+from training.gesture.settings import Design, GestureTraining
+
+
+def read(root: Path, name: str) -> GestureTraining:
+    return from_mapping(GestureTraining, read_config(root / "training" / "configs" / name))
+
+
+def test_files_say_what_they_are_for(root: Path) -> None:
+    live, streaming = read(root, "gesture.toml"), read(root, "gesture_streaming.toml")
+    published, paper = read(root, "gesture_published.toml"), read(root, "gesture_paper.toml")
+    # The recipe of the bundle that ships knows nothing of what came later.
+    assert live.rollout.share == live.masking.hinted == live.masking.wrong_codes[0] == 0.0
+    assert streaming.rollout.share > 0
+    assert streaming.masking.wrong_codes > (0.0, 0.0)
+    assert HintShape.JOINTS in streaming.masking.shapes
+    assert published.masking.shapes == (HintShape.CHANNELS,)
+    assert published.masking.suffixes == ((1.0, 60, 60),)
+    assert published.rollout.share == published.masking.noise == 0.0
+    assert paper.design is Design.PAPER
+    # Compared with one another: the same network and the same losses.
+    for name in ("width", "batch", "design", "latent_weight", "ear_weight", "stress_weight"):
+        assert getattr(published, name) == getattr(streaming, name), name
+
+
+def test_settings_pass_through_a_mapping(root: Path) -> None:
+    settings = read(root, "gesture_streaming.toml")
+    assert from_mapping(GestureTraining, to_mapping(settings)) == settings
+
+
+def test_a_shape_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"masking\.shapes\[0\]: expected one of 'joints'"):
+        from_mapping(GestureTraining, {"masking": {"shapes": ["elbows"]}})

@@ -1,0 +1,332 @@
+"""The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.bundle.bundle import save_bundle
+from engine.config.features import DEFAULT_FEATURES
+from engine.config.model import (
+    CueConfig,
+    ForwardPath,
+    GestureConfig,
+    MotionKind,
+    PartVaeConfig,
+    from_mapping,
+    live_config,
+    published_audio_config,
+    published_text_config,
+)
+from engine.errors import ConfigError
+from engine.generate.schedule import Schedule
+from engine.model.builders import build_gesture_model, build_part_vae
+from engine.model.part_vae import PartVae
+from engine.model.types import WindowInputs, WindowOutputs
+from engine.motion.channels import part_layout
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.skeleton import BodyPart
+from tests.support.takes import take
+from tests.support.tiny_bundle import tiny_bundle
+from tests.support.training_fixtures import save_corpus, save_parts
+from training.__main__ import read_config
+from training.data.clips import write_json
+from training.data.dataset import GestureWindows
+from training.data.windows import generator
+from training.gesture.batch import Lesson, Lessons
+from training.gesture.hint_masks import HintShape
+from training.gesture.loss import (
+    Material,
+    losses,
+    reconstruction,
+)
+from training.gesture.masking import MaskingConfig, schedules
+from training.gesture.rollout import RolloutConfig
+from training.gesture.settings import Design, GestureTraining
+from training.gesture.stage import (
+    SCHEDULES,
+    course_of,
+    gesture_learner,
+    model_config,
+    own_output,
+    run,
+)
+from training.loop.checkpoint import read_log
+from training.loop.distributed import Team
+from training.loop.loop import Loop
+from training.loop.lr_schedule import RateSchedule
+from training.module_io import load_config, load_weights
+
+SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
+
+
+def trained(
+    settings: GestureTraining,
+    config: GestureConfig,
+    windows: GestureWindows,
+    parts: dict[BodyPart, PartVae],
+    out: Path,
+) -> list[dict[str, float]]:
+    """The losses of every step."""
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    material = Material(config, Lessons(settings, windows, parts), own, out)
+    learner = gesture_learner(settings, [material])
+    Loop(learner, course_of(settings), settings.loop, Team(), out).run()
+    return read_log(out)
+
+
+def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
+    windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    config = replace(
+        live_config(DEFAULT_FEATURES.width, 10, width=16, codes=12, code_dim=8), heads=2
+    )
+    curve = trained(SETTINGS, config, windows, parts, tmp_path / "whole")
+    assert curve[-1]["nll"] < curve[0]["nll"]
+    short = replace(SETTINGS, minutes=1e-9)
+    assert trained(short, config, windows, parts, tmp_path / "parts") == []
+    assert trained(SETTINGS, config, windows, parts, tmp_path / "parts") == curve
+    assert (tmp_path / "parts" / "model.safetensors").is_file()
+
+
+def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVae]) -> None:
+    other = build_part_vae(PartVaeConfig(8, 16, 8, 24, 1))
+    with pytest.raises(ConfigError, match="one size"):
+        model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)
+
+
+HINTS = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+PAPER = replace(
+    SETTINGS,
+    design=Design.PAPER,
+    word_width=8,
+    reconstruct_weight=1.0,
+    ear_weight=0.0,
+    masking=HINTS,
+)
+
+
+@pytest.mark.parametrize("path", list(ForwardPath)[1:])
+def test_the_papers_design_learns_with_hints_and_without(
+    path: ForwardPath, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    even = replace(HINTS, joints=(0.5, 0.5))
+    settings = replace(PAPER, path=path, masking=even, schedule=RateSchedule(rise=5))
+    config = model_config(settings, parts, 10)
+    assert (config.path, config.motion.kind) == (path, MotionKind.SPATIAL)
+    reports = trained(settings, config, windows, parts, tmp_path)
+
+    def mean(name: str, some: slice) -> float:
+        return sum(report[name] for report in reports[some]) / len(reports[some])
+
+    for name in ("nll", "latent", "hints"):
+        assert mean(name, slice(-5, None)) < mean(name, slice(0, 5)), name
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        published_audio_config(width=16, audio_width=8, motion_width=8, codes=12, code_dim=8),
+        published_text_config(10, width=16, audio_width=8, motion_width=8, codes=12, code_dim=8),
+    ],
+    ids=["audio", "text"],
+)
+def test_the_published_designs_reconstruct_too(
+    config: GestureConfig, windows: GestureWindows, parts: dict[BodyPart, PartVae]
+) -> None:
+    lesson = Lessons(PAPER, windows, parts)(generator(1))
+    shown, latents = lesson.inputs, lesson.latents
+    rows, frames = shown.words.shape
+    channels = (2,) if config.audio.channels == 2 else ()
+    inputs = WindowInputs(
+        *(shown.motion, torch.rand_like(shown.motion).round()),
+        *(torch.randn(rows, frames * 533, *channels), shown.words, torch.zeros(rows).long()),
+    )
+    torch.manual_seed(0)
+    model = build_gesture_model(config)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    errors = []
+    for _ in range(10):
+        outputs = model(inputs, listen=False)
+        error = reconstruction(outputs, latents, windows.latent_scale).mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < 0.95 * errors[0]
+
+
+@pytest.mark.parametrize("name", ["paper", "published", "streaming"])
+def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> None:
+    save_parts(tmp_path / "vq")
+    save_corpus(tmp_path / "corpus")
+    config = read_config(root / "training" / "configs" / f"gesture_{name}.toml")
+    tiny = {"window": 32, "width": 16, "word_width": 8, "batch": 3, "steps": 2, "variants": 1}
+    out = tmp_path / "gesture"
+    out.mkdir()
+    run(config | tiny | {"mapped": name == "paper"}, tmp_path, out)
+    assert (out / "rows" / "rows.json").is_file() == (name == "paper")
+    saved = load_config(out, GestureConfig)
+    paths = {"paper": ForwardPath.CROSS_ATTENTION}
+    assert (saved.path, saved.width) == (paths.get(name, ForwardPath.PARTS), 16)
+    load_weights(out, build_gesture_model(saved))
+    known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
+    assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
+    assert {schedule.hop for schedule in known} >= ({1, 2, 4, 8} if name == "streaming" else set())
+
+
+def test_the_model_learns_from_its_own_output(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    """The objective replaces the histories that a lesson leaves to it, and by nothing else."""
+    rollout = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
+    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=MaskingConfig(noise=0.0))
+    takes = [take(False, 1), take(True, 2), take(False, 3)]
+    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    lessons = Lessons(settings, windows, parts)
+    config = model_config(settings, parts, 10)
+    learner = gesture_learner(settings, [Material(config, lessons, own, tmp_path)])
+    shown: list[WindowInputs] = []
+    model = learner.objective.get_submodule("model")
+    model.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    lesson = lessons(generator(3))
+    learner.objective(lesson, 0, generator(3)).total.backward()
+    assert len(shown) == 6 // 2 + 1  # three hops, then the window that is learned
+    rows, motion = lesson.task.own, shown[-1].motion
+    assert torch.equal(motion[~rows], lesson.inputs.motion[~rows])
+    changed = (motion[rows] != lesson.inputs.motion[rows]).any(-1)
+    assert changed[:, 24:30].all()
+    assert not (changed & (lesson.inputs.mask[rows].amin(-1) == 0))[:, :24].any()
+    torch.testing.assert_close(motion, own.into(model, lesson.inputs.motion, lesson.task))
+
+
+def test_members_of_a_team_find_together_what_one_finds_alone(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    """With all that is random: it is drawn for the whole batch."""
+    rollout = RolloutConfig(share=0.5, hops=(2, 4), frames=8, seed=8)
+    masking = MaskingConfig(hinted=0.4, wrong_codes=(0.5, 0.5), shapes=tuple(HintShape))
+    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=masking, reconstruct_weight=1.0)
+    takes = [take(False, 1), take(True, 2), take(False, 3)]
+    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
+    own = own_output(settings, windows, parts, torch.device("cpu"))
+    config = model_config(settings, parts, 10)
+    learner = gesture_learner(
+        settings, [Material(config, Lessons(settings, windows, parts), own, tmp_path)]
+    )
+    lesson = learner.draw(generator(4), 10)
+    alone = learner.objective(lesson, 10, generator(4)).total.item()
+    shares = [Team(rank, 2).share(lesson) for rank in (0, 1)]
+    together = [learner.objective(share, 10, generator(4)).total.item() for share in shares]
+    assert sum(together) / 2 == pytest.approx(alone, rel=1e-4)
+    assert abs(together[0] - together[1]) > 1e-3
+
+
+def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
+    windows: GestureWindows, parts: dict[BodyPart, PartVae]
+) -> None:
+    codes = torch.tensor([[[7 + 12 * 5]] * 2]).expand(1, 2, 4)
+    logits = 40.0 * torch.nn.functional.one_hot(codes[:, :, 0] % 12, 12).float()
+    latents = torch.zeros(1, 2, 4, 6)
+    outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
+    nothing = torch.zeros(1)
+    known = torch.ones(1, 2, 4)
+    lesson = Lesson(
+        nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing, nothing
+    )
+    _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
+    assert float(entropy) == pytest.approx(0.0, abs=1e-5)
+    assert right.tolist() == [1.0] * 4
+
+
+def other_parts() -> dict[BodyPart, PartVae]:
+    """Autoencoders of another data set: other codes, and more of them."""
+    torch.manual_seed(5)
+    made = {}
+    for part in BodyPart:
+        channels = part_layout(part, ARKIT_51.width).width
+        vae = build_part_vae(PartVaeConfig(channels, 16, 6, 20, 1, causal=True))
+        torch.nn.init.normal_(vae.quantizer.embedding.weight)
+        made[part] = vae.eval().requires_grad_(False)
+    return made
+
+
+def test_several_data_sets_share_a_network_and_not_its_heads(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, steps=50, schedule=RateSchedule(rise=5))
+    materials = []
+    for number, (own_parts, seeds) in enumerate(((parts, (1, 3)), (other_parts(), (4, 5)))):
+        windows = GestureWindows([take(False, seed) for seed in seeds], own_parts, 32)
+        own = own_output(settings, windows, own_parts, torch.device("cpu"))
+        lessons = Lessons(settings, windows, own_parts)
+        config = model_config(settings, own_parts, 10)
+        materials.append(Material(config, lessons, own, tmp_path / str(number), share=1.0 + number))
+    learner = gesture_learner(settings, materials)
+    drawn = [learner.draw(generator(seed), 0) for seed in range(60)]
+    assert {lesson.latents.shape[-1] for lesson in drawn} == {8, 6}
+    assert 0.5 < sum(int(lesson.source[0]) for lesson in drawn) / 60 < 0.85
+    fixed = [next(x for x in drawn if int(x.source[0]) == source) for source in (0, 1)]
+
+    def errors() -> list[float]:
+        with torch.no_grad():
+            found = [learner.objective(lesson, 0, generator(0)) for lesson in fixed]
+        return [float(terms.shown["latent"]) for terms in found]
+
+    before = errors()
+    Loop(learner, course_of(settings), settings.loop, Team(), tmp_path).run()
+    after = errors()
+    assert all(b < 0.9 * a for a, b in zip(before, after, strict=True)), (before, after)
+    for material in materials:
+        saved = load_config(material.folder, GestureConfig)
+        assert (saved.codes, saved.code_dim) == (material.config.codes, material.config.code_dim)
+        load_weights(material.folder, build_gesture_model(saved))
+
+
+def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_parts(tmp_path / f"vq_{name}")
+        save_corpus(tmp_path / name)
+    write_json(tmp_path / "two" / "vocabulary.json", ["tree", "hello"])
+    sets = [{"name": n, "corpus": n, "vq": f"vq_{n}"} for n in ("one", "two")]
+    out = tmp_path / "gesture"
+    out.mkdir()
+    run({"sets": sets, "window": 32, "width": 16, "batch": 3, "steps": 2, "variants": 1},
+        tmp_path, out)  # fmt: skip
+    for name in ("one", "two"):
+        assert json.loads((out / name / "vocabulary.json").read_text()) == ["hello", "tree"]
+        assert load_config(out / name, GestureConfig).words.vocabulary == 6
+        assert (out / name / SCHEDULES).is_file()
+    with pytest.raises(ConfigError, match="named, each differently"):
+        run({"sets": [sets[0], sets[0]]}, tmp_path, out)
+
+
+def test_a_training_goes_on_from_a_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_parts(tmp_path / "vq")
+    save_corpus(tmp_path / "corpus")
+    save_bundle(tiny_bundle(), tmp_path / "known")
+    out = tmp_path / "gesture"
+    out.mkdir()
+    cue = {"lead": 2, "apart": 3, "memory": 4}
+    settings = {
+        "window": 32, "width": 16, "batch": 3, "steps": 1, "rate": 1e-9, "variants": 1,
+        "cue": cue, "speech_dilations": [1, 2], "start_from": "known",
+    }  # fmt: skip
+    run(settings, tmp_path, out)
+    assert "tensors taken from" in capsys.readouterr().out
+    learned = load_config(out, GestureConfig)
+    model = build_gesture_model(learned)
+    load_weights(out, model)
+    # A step of almost no size changes almost nothing.
+    known = tiny_bundle().gesture.cue
+    assert known is not None
+    assert model.cue is not None
+    assert learned.cue == CueConfig(**cue)
+    torch.testing.assert_close(
+        model.cue.score.first.weight, known.score.first.weight, atol=1e-3, rtol=0
+    )

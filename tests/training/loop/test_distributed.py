@@ -1,0 +1,55 @@
+"""What a member does; several at once are tested with the processes, in test_launch.py."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.errors import ConfigError
+from training.loop.distributed import Team, choose_device
+
+
+class Pair(NamedTuple):
+    first: Tensor
+    rest: tuple[Tensor, ...]
+
+
+def test_members_share_a_batch_without_gap_or_overlap() -> None:
+    rows = torch.arange(6)
+    batch = Pair(rows, (10 * rows, rows[:, None] + 0.5))
+    shares = [Team(rank, 3).share(batch) for rank in range(3)]
+    assert all(isinstance(share, Pair) for share in shares)
+    assert torch.equal(torch.cat([share.first for share in shares]), rows)
+    assert torch.equal(torch.cat([share.rest[1] for share in shares]), batch.rest[1])
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_one_that_does() -> None:
+    with pytest.raises(ConfigError, match="3 processes can share, got 10 windows: take 9"):
+        Team(0, 3).share(torch.zeros(10, 2))
+
+
+def test_one_alone_agrees_with_itself() -> None:
+    team, rows = Team(), torch.randn(4, 2, requires_grad=True)
+    assert team.leads
+    assert torch.equal(team.gather(rows), rows)
+    assert not team.gather(rows).requires_grad
+    assert team.mean(torch.tensor(3.0)) == 3.0
+    assert team.any(True)
+    assert not team.any(False)
+    net = nn.Linear(1, 1)
+    assert team.join(net, partial=False) is net
+    with team.leader_first():
+        pass
+
+
+def test_devices() -> None:
+    assert choose_device("cpu", 7) == torch.device("cpu")
+    with pytest.raises(ConfigError, match="auto, cpu or cuda, got 'tpu'"):
+        choose_device("tpu")
+    if torch.cuda.is_available():
+        assert choose_device("auto") == torch.device("cuda", 0)
+    else:
+        assert choose_device("auto") == torch.device("cpu")
+        with pytest.raises(ConfigError, match="got 0 GPUs for process 1"):
+            choose_device("cuda")

@@ -1,0 +1,73 @@
+"""A bundle's networks in a training: the same function, words and speakers found by name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.bundle.bundle import Bundle, new_bundle, save_bundle
+from engine.model.builders import build_gesture_model
+from engine.model.types import WindowInputs
+from engine.text.words import UNK, Vocabulary
+from tests.support.tiny_bundle import stir, tiny_config
+from training.data.normalize import Scaling
+from training.warm_start import is_bundle, known_weights, take_over
+
+SCALING = Scaling(torch.linspace(-1, 1, 337), torch.linspace(0.1, 2.0, 337))
+WORDS = ("never", "strange", "yes")
+SPEAKERS = ("new", "calm", "lively")
+
+
+def saved(folder: Path) -> Bundle:
+    """Of two speakers."""
+    config = tiny_config()
+    gesture = replace(config.gesture, speakers=2)
+    torch.manual_seed(0)
+    bundle = new_bundle(replace(config, gesture=gesture, speakers=("lively", "calm")))
+    stir(bundle.gesture)
+    save_bundle(bundle, folder, half=False)
+    return bundle
+
+
+def test_what_is_taken_over_does_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = saved(tmp_path)
+    sizes = {"words": replace(bundle.config.gesture.words, vocabulary=4 + len(WORDS))}
+    config = replace(bundle.config.gesture, speakers=len(SPEAKERS), **sizes)
+    model = build_gesture_model(config).eval()
+    found = known_weights(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
+    take_over(model, found, tmp_path)
+    total = len(model.state_dict())
+    assert f"{total} of {total} tensors" in capsys.readouterr().out
+
+    torch.manual_seed(1)
+    motion, mask = torch.randn(2, 12, 337), (torch.rand(2, 12, 1) > 0.5).float().expand(2, 12, 337)
+    audio, known = torch.randn(2, 12, 70), Vocabulary(bundle.config.vocabulary)
+    there, here = [known.id_of(word) for word in ("yes", "never")], [6, 4]
+    inputs = WindowInputs(
+        motion, mask, audio, torch.tensor(there)[:, None].expand(2, 12), torch.tensor([1, 0])
+    )
+    expected = bundle.gesture(inputs)
+    shown = inputs._replace(
+        motion=SCALING.apply(motion),
+        words=torch.tensor(here)[:, None].expand(2, 12),
+        speaker=torch.tensor([1, 2]),
+    )
+    for a, b in zip(model(shown).logits, expected.logits, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_strangers_begin_as_somebody(tmp_path: Path) -> None:
+    bundle = saved(tmp_path)
+    found = known_weights(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
+    table, speakers = bundle.gesture.state_dict()["speech.table.weight"], "body_speaker.weight"
+    assert torch.equal(found["speech.table.weight"][5], table[UNK])
+    assert torch.equal(found[speakers][0], bundle.gesture.state_dict()[speakers][0])
+
+
+def test_a_folder_without_one_is_no_bundle(tmp_path: Path) -> None:
+    assert not is_bundle(tmp_path)
+    saved(tmp_path)
+    assert is_bundle(tmp_path)

@@ -1,1 +1,0 @@
-"""The part VQ-VAEs and the global motion: their losses, codebooks, and what they cost."""

@@ -1,0 +1,90 @@
+"""Single poses of the arms: drawn back, struck, wider or smaller, mirrored, never twice the same.
+
+A pose is local rotations `[55, 4]`. What is asked of a pose is small and random; when it is taken
+is decided in `training.composer.arms`.
+"""
+
+import numpy as np
+
+from engine.motion.pose import FloatArray
+from engine.motion.rotation import exp, inverse, log, multiply, normalize, slerp
+from training.composer.blend import PARTNERS, bend_elbow, turn_joint
+
+SIDES = ("left", "right")
+OTHER = {"left": "right", "right": "left"}
+ARM: dict[str, tuple[int, ...]] = {
+    "left": (13, 16, 18, 20, *range(25, 40)),
+    "right": (14, 17, 19, 21, *range(40, 55)),
+}
+"""Joints of each arm: collar, shoulder, elbow, wrist, fingers."""
+TORSO = (3, 6, 9, 12, 15)
+_OUT = {"left": 1.0, "right": -1.0}  # along x
+
+
+def amplified(pose: FloatArray, rest: FloatArray, size: float, side: str) -> FloatArray:
+    """`pose` with the way from `rest` of one arm's shoulder and elbow `size` times as long.
+
+    The shoulder gets less of it: who talks standing keeps the elbows near the body.
+    """
+    result = pose.copy()
+    joints = list(ARM[side][:3])
+    way = log(multiply(inverse(rest[joints]), pose[joints]))
+    sizes = size * np.array([[0.75], [0.64], [1.05]])
+    result[joints] = multiply(rest[joints], exp((sizes * way).astype(np.float32)))
+    return result
+
+
+def towards(pose: FloatArray, goal: FloatArray, share: float, side: str) -> FloatArray:
+    """`pose` with one arm gone `share` of its way to that of `goal`."""
+    result = pose.copy()
+    joints = list(ARM[side])
+    result[joints] = slerp(pose[joints], goal[joints], np.full((1, 1), share, np.float32))
+    return result
+
+
+def with_arm(pose: FloatArray, other: FloatArray, side: str) -> FloatArray:
+    """`pose` with one arm taken from `other`."""
+    result = pose.copy()
+    result[list(ARM[side])] = other[list(ARM[side])]
+    return result
+
+
+def mirror_image(pose: FloatArray) -> FloatArray:
+    """Left and right exchanged."""
+    return pose[PARTNERS] * np.array([1, 1, -1, -1], np.float32)
+
+
+def raise_elbow(pose: FloatArray, side: str, forward: float, outward: float) -> None:
+    """Swing the upper arm forwards and outwards by radians, in place."""
+    shoulder = ARM[side][1]
+    turn = np.array([[-forward, 0.0, _OUT[side] * outward]], np.float32)
+    turn_joint(pose[None], shoulder, turn)
+
+
+def bend(pose: FloatArray, side: str, angle: float) -> None:
+    """Bend the elbow by `angle` more (negative: straighten), in place."""
+    bend_elbow(pose[None], side, np.array([angle], np.float32))
+
+
+def flap(pose: FloatArray, side: str, angle: float) -> None:
+    """Turn the hand back (positive) or down at the wrist, in place."""
+    wrist = ARM[side][3]
+    turn = np.array([[0.0, 0.0, _OUT[side] * angle]], np.float32)
+    pose[wrist] = normalize(multiply(pose[wrist], exp(turn[0])))
+
+
+def curl(pose: FloatArray, side: str, angles: np.ndarray) -> None:
+    """Bend index, middle, little, ring finger and thumb by `angles` `[5]` each joint, in place."""
+    turns = np.zeros((15, 3), np.float32)
+    turns[:, 2] = -_OUT[side] * np.repeat(angles, 3)
+    joints = list(ARM[side][4:])
+    pose[joints] = normalize(multiply(pose[joints], exp(turns)))
+
+
+def varied(pose: FloatArray, side: str, size: float, rng: np.random.Generator) -> None:
+    """Change one arm at random, in place: nobody makes the same movement twice."""
+    spread = {0: 0.03, 1: 0.09, 2: 0.11, 3: 0.12}
+    for place, deviation in spread.items():
+        turn = rng.normal(0, deviation * size, (1, 3)).astype(np.float32)
+        turn_joint(pose[None], ARM[side][place], turn)
+    curl(pose, side, rng.normal(0.0, 0.12 * size, 1) + rng.normal(0.0, 0.09 * size, 5))

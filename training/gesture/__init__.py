@@ -1,0 +1,1 @@
+"""The gesture model's training: batches, masks, losses and their settings."""

@@ -1,0 +1,40 @@
+"""Moments in which lips meet within speech: brief, rare, and what a viewer reads the mouth by."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.motion.channels import part_layout
+from engine.motion.face_basis import ARKIT_51
+from engine.motion.skeleton import BodyPart
+
+_LIPS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
+_CLOSED = 0.06  # of the coefficient jawOpen: what is less looks closed
+_OPEN = 0.25  # a mouth that opens as far as this nearby is speaking
+_NEAR_FRAMES = 6
+
+
+def _column(name: str) -> int:
+    return part_layout(BodyPart.FACE, 0).width + ARKIT_51.coefficients.index(name)
+
+
+def closures(face: Tensor) -> Tensor:
+    """How much lips meet between two openings `[B, T]`, 0..1, of face vectors `[B, T, 57]`.
+
+    The vectors are those of a corpus with ARKit coefficients, ConfigError for others. Lips that
+    rest in silence are 0.
+    """
+    width = part_layout(BodyPart.FACE, ARKIT_51.width).width
+    if face.shape[-1] != width:
+        raise ConfigError(
+            f"closure_weight needs faces of {width} channels ({ARKIT_51.name}), got "
+            f"{face.shape[-1]}: set it to 0"
+        )
+    jaw = face[..., _column("jawOpen")] - face[..., _column("mouthClose")]
+    lips = torch.stack([face[..., _column(name)] for name in _LIPS]).mean(0)
+    opening = jaw.clamp(min=0.0) + 0.5 * lips.clamp(min=0.0)
+    closed = torch.exp(-((opening / _CLOSED) ** 2))
+    before = F.max_pool1d(F.pad(opening, (_NEAR_FRAMES, 0)), _NEAR_FRAMES + 1, 1)
+    after = F.max_pool1d(F.pad(opening, (0, _NEAR_FRAMES)), _NEAR_FRAMES + 1, 1)
+    return closed * (torch.minimum(before, after) / _OPEN).clamp(0.0, 1.0)

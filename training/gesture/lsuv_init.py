@@ -1,0 +1,41 @@
+"""Layer-sequential unit-variance initialisation (Mishkin and Matas 2016)."""
+
+import torch
+from torch import Tensor, nn
+
+from engine.model.types import WindowInputs
+from training.gesture.dataset_heads import is_head
+
+
+@torch.no_grad()
+def awaken(model: nn.Module, inputs: WindowInputs) -> None:
+    """Scale fresh layers so that what comes out of each varies by about one over `inputs`.
+
+    At its usual start the model's output changes by a hundredth with the motion it is shown and by
+    a tenth with the sound: it first learns averages, and for long nothing else. One pass suffices,
+    because every layer is scaled before the next one sees its output (layer-sequential unit
+    variance, Mishkin and Matas 2016).
+    """
+
+    def scale(layer: nn.Module, _: object, output: Tensor) -> Tensor:
+        # Channels are last, save in convolutions.
+        tokens = output.transpose(1, -1) if isinstance(layer, nn.Conv1d) else output
+        tokens = tokens.reshape(-1, tokens.shape[-1])
+        spread = float((tokens - tokens.mean(0)).square().mean().sqrt())
+        if spread < 1e-4:  # nothing comes in yet, as from words that nobody said
+            return output
+        for parameter in layer.parameters():
+            parameter.div_(spread)
+        return output / spread
+
+    layers = [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv1d) and not is_head(name)
+    ]
+    handles = [layer.register_forward_hook(scale) for layer in layers]
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,121 @@
+"""What of a window the gesture transformer is shown: suffixes as in live hops, and worn histories.
+
+A live window shows the last frames that were emitted and hides the newest ones. A net that always
+sees a clean history learns to continue it and stops listening; so much of the history is hidden
+here, dropped and disturbed, and from time to time the hidden end is long. Hints (EMAGE section 4.3)
+hide pieces here and there instead of an end (`training.gesture.hint_masks`). Settings for the
+published way of training, four frames shown and channels masked, are in
+`training/configs/gesture_published.toml`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.config.model import require
+from engine.generate.schedule import Schedule
+from training.gesture.hint_masks import HintShape, hidden_channels
+
+
+@dataclass(frozen=True)
+class MaskingConfig:
+    """suffixes: (share, shortest, longest) hidden ends in frames. short_history: share of windows
+    that show only `shortest` to `longest` frames before the hidden end. noise: largest standard
+    deviation on visible (standardised) channels. drop: share of visible frames hidden, from..to.
+    wrong_codes: (share of windows whose history holds wrong codes, largest share of such codes).
+    hinted: share of windows that show hints instead of hiding their end. joints: the share of them
+    that is hidden, when the training begins and when it ends; it grows evenly. shapes: of hints.
+    """
+
+    suffixes: tuple[tuple[float, int, int], ...] = ((0.4, 1, 8), (0.3, 9, 32), (0.3, 33, 60))
+    short_history: float = 0.6
+    shortest: int = 4
+    longest: int = 16
+    noise: float = 0.25
+    drop: tuple[float, float] = (0.0, 0.3)
+    wrong_codes: tuple[float, float] = (0.0, 0.0)
+    hinted: float = 0.0
+    joints: tuple[float, float] = (0.0, 0.95)
+    shapes: tuple[HintShape, ...] = (HintShape.PIECES,)
+
+    def __post_init__(self) -> None:
+        require(bool(self.suffixes), "suffixes", "one or more", self.suffixes)
+        require(bool(self.shapes), "shapes", "one or more", self.shapes)
+
+
+def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
+    """Whole numbers from low to high, both included."""
+    share = torch.rand(low.shape, generator=generator)
+    return (low + share * (high - low + 1)).long().clamp(max=high.max())
+
+
+def suffix_lengths(config: MaskingConfig, rows: int, generator: torch.Generator) -> Tensor:
+    """Lengths `[B]` of the hidden ends."""
+    table = torch.tensor(config.suffixes)
+    kind = torch.multinomial(table[:, 0], rows, replacement=True, generator=generator)
+    low, high = table[kind, 1].long(), table[kind, 2].long()
+    return torch.minimum(_uniform(low, high, generator), high)
+
+
+def frame_masks(
+    config: MaskingConfig, rows: int, frames: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(hidden `[B, T]` bool, ends `[B, T]` bool): frames that are not shown, frames of the end."""
+    place = torch.arange(frames)[None]
+    first_new = frames - suffix_lengths(config, rows, generator)[:, None]
+    ends = place >= first_new
+    shown = torch.randint(config.shortest, config.longest + 1, (rows, 1), generator=generator)
+    short = torch.rand(rows, 1, generator=generator) < config.short_history
+    before = short & (place < first_new - shown)
+    low, high = config.drop
+    rate = low + (high - low) * torch.rand(rows, 1, generator=generator)
+    dropped = torch.rand(rows, frames, generator=generator) < rate
+    return ends | before | dropped, ends
+
+
+class Hints(NamedTuple):
+    """rows `[B]` bool: which windows show hints; mask `[B, T, 337]`: 1 hides a channel."""
+
+    rows: Tensor
+    mask: Tensor
+
+
+def hint_masks(
+    config: MaskingConfig, rows: int, frames: int, progress: float, generator: torch.Generator
+) -> Hints:
+    """Pieces hidden at random, more and more as `progress` goes from 0 to 1."""
+    low, high = config.joints
+    hinted = torch.rand(rows, generator=generator) < config.hinted
+    ratio = low + (high - low) * progress
+    return Hints(hinted, hidden_channels(config.shapes, rows, frames, ratio, generator).float())
+
+
+def disturb(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`x [B, T, C]` with noise, half of it constant over the window, half new each frame; of a
+    standard deviation of up to `most`.
+    """
+    rows, frames, channels = x.shape
+    size = most * torch.rand(rows, 1, 1, generator=generator)
+    steady = torch.randn(rows, 1, channels, generator=generator)
+    quick = torch.randn(rows, frames, channels, generator=generator)
+    return x + size * (0.7 * steady + 0.7 * quick)
+
+
+LIVE_HOPS = (1, 2, 4, 8, 16, 30, 60)
+"""Hops that `schedules` asks for: in between nothing changes."""
+
+
+def schedules(config: MaskingConfig, window: int) -> tuple[Schedule, ...]:
+    """The schedules that windows of `window` frames are hidden and shown for.
+
+    A hop counts where such an end is hidden; its seed is the longest that short histories show, or
+    all there is.
+    """
+    longest = config.longest if config.short_history > 0 else window
+    return tuple(
+        Schedule(window, min(longest, window - hop), hop)
+        for hop in LIVE_HOPS
+        if hop < window and any(low <= hop <= high for _, low, high in config.suffixes)
+    )

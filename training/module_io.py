@@ -1,0 +1,50 @@
+"""Trained modules on disk: FOLDER/config.json and FOLDER/model.safetensors."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from engine.bundle.bundle import read_safetensors
+from engine.config.model import from_mapping, to_mapping
+from engine.errors import ConfigError, ExportError
+from training.data.clips import write_json
+
+T = TypeVar("T")
+
+
+def save_module(folder: Path, config: Any, module: nn.Module) -> None:
+    """Write a module's configuration and weights, each whole or not at all.
+
+    ExportError when they cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {n: value.detach().cpu().contiguous() for n, value in module.state_dict().items()}
+    path = folder / "model.safetensors"
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        save_file(weights, str(temporary))
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ExportError(f"cannot write {path}: {error}; make room on the disk") from error
+    write_json(folder / "config.json", to_mapping(config))
+
+
+def load_config(folder: Path, cls: type[T]) -> T:
+    """The configuration in a folder that `save_module` wrote."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing: train this module first")
+    return from_mapping(cls, json.loads(path.read_text()))
+
+
+def load_weights(folder: Path, module: nn.Module) -> None:
+    """Fill `module` from a folder that `save_module` wrote."""
+    module.load_state_dict(read_safetensors(folder / "model.safetensors"))
+    module.eval()

@@ -1,0 +1,224 @@
+"""Numbers that tell a good retargeted motion from a broken one.
+
+`measure` looks at a motion alone: hands that cut into the body, where palms point, feet under the
+floor, elbows and knees bent the wrong way. `compare` holds it against the figure it came from:
+bones and palms must point the same way, hands be as far from the chest. Knows joints' places and
+draws nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.motion import rotation as rot
+from engine.motion.pose import Motion
+from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
+from training.sources.axes import in_our_axes
+from training.sources.figure import Figure
+from training.sources.skeleton_map import FINGERS, SIDES, SkeletonMap
+
+FloatArray = NDArray[np.float64]
+
+# Capsules about SMPL-X's bones, metres: from joint, to joint, radius. Thin: a hand that rests on
+# the chest or the thigh touches their surface and must not count.
+_BODY = (
+    ("pelvis", "spine3", 0.09),
+    ("spine3", "neck", 0.08),
+    ("neck", "head", 0.05),
+    ("left_hip", "left_knee", 0.06),
+    ("right_hip", "right_knee", 0.06),
+)
+_SKULL_M = (0.09, 0.085)  # height of the skull's middle over the joint `head`, and its radius
+_HINGES = (("elbow", "wrist", 1.0), ("knee", "ankle", -1.0))  # which way the end goes: +z or -z
+_STRAIGHT_DEG = 8.0  # less is straight
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """hand_to_body_m: least distance of a hand from the body's surface, by side; negative inside.
+    inside_share: share of frames inside. palm: mean direction of the palms (right, up, forward in
+    the pelvis' axes). lowest_foot_m: lowest foot joint, (least, median, most) over time. bent_back:
+    degrees by which elbows and knees bend the wrong way at most, and share of frames in which they
+    do.
+    """
+
+    hand_to_body_m: dict[str, float]
+    inside_share: dict[str, float]
+    palm: dict[str, tuple[float, float, float]]
+    lowest_foot_m: tuple[float, float, float]
+    bent_back_deg: dict[str, float]
+    bent_back_share: dict[str, float]
+
+    def lines(self) -> list[str]:
+        """The numbers as a report."""
+        return [f"{key}: {_shown(value)}" for key, value in asdict(self).items()]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A motion against its source, mean and most over time, by joint or side.
+
+    bone_deg: angle between bones; palm_deg: between palms; hand_of_arm: how far the wrist's place
+    from the chest differs, in lengths of the arm.
+    """
+
+    bone_deg: dict[str, tuple[float, float]]
+    palm_deg: dict[str, tuple[float, float]]
+    hand_of_arm: dict[str, tuple[float, float]]
+
+    def lines(self) -> list[str]:
+        """The numbers as a report."""
+        return [f"{key}: {_shown(value)}" for key, value in asdict(self).items()]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items())
+    if isinstance(value, tuple):
+        return f"({' '.join(_shown(entry) for entry in value)})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+_SHARE = 0.2  # of all frames: a gesture may touch, or an elbow be over-stretched, now and then
+_SUNK_M = 0.15
+
+
+def suspicions(numbers: Numbers) -> list[str]:
+    """What in the numbers of a retargeted motion looks like a wrong rest pose or a wrong map."""
+    found = [
+        f"{joint.replace('_', ' ')} bends the wrong way in {share:.0%} of the frames, by up to "
+        f"{numbers.bent_back_deg[joint]:.0f} degrees; is the rest pose the right one?"
+        for joint, share in numbers.bent_back_share.items()
+        if share > _SHARE
+    ]
+    found += [
+        f"the {side} hand is inside of the body in {share:.0%} of the frames"
+        for side, share in numbers.inside_share.items()
+        if share > _SHARE
+    ]
+    if numbers.lowest_foot_m[0] < -_SUNK_M:
+        found.append(f"a foot sinks to {numbers.lowest_foot_m[0]:.2f} m under the floor")
+    return found
+
+
+def palm_normals(points: Mapping[str, FloatArray], side: str) -> FloatArray:
+    """The way `[T, 3]` a palm faces, from places `[T, 3]` of wrist and knuckles by SMPL-X name."""
+    wrist, index, little = (points[f"{side}_{name}"] for name in ("wrist", "index1", "pinky1"))
+    normal = np.cross(index - wrist, little - wrist)
+    return np.asarray(rot.normalize(-normal if side == "left" else normal))
+
+
+def measure(motion: Motion) -> Numbers:
+    """The numbers of one motion on the SMPL-X skeleton."""
+    positions = motion.world_positions().astype(np.float64)
+    points = {name: positions[:, j] for j, name in enumerate(SMPLX_55.joint_names)}
+    rotations = motion.poses.rotations.astype(np.float64)
+    depth = {side: _clearance(points, side) for side in SIDES}
+    pelvis = rot.inverse(rotations[:, 0])
+    palms = {side: rot.rotate(pelvis, palm_normals(points, side)).mean(0) for side in SIDES}
+    feet = positions[:, list(CONTACT_JOINTS), 1].min(1)
+    back = {
+        f"{side}_{joint}": _bent_back(rotations, side, joint, end, sign)
+        for side in SIDES
+        for joint, end, sign in _HINGES
+    }
+    return Numbers(
+        {side: float(d.min()) for side, d in depth.items()},
+        {side: float((d < 0).mean()) for side, d in depth.items()},
+        {side: (-float(p[0]), float(p[1]), float(p[2])) for side, p in palms.items()},
+        (float(feet.min()), float(np.median(feet)), float(feet.max())),
+        {joint: float(angle.max()) for joint, angle in back.items()},
+        {joint: float((angle > 0).mean()) for joint, angle in back.items()},
+    )
+
+
+def _clearance(points: Mapping[str, FloatArray], side: str) -> FloatArray:
+    """Metres `[T]` of a hand's nearest joint from the body's surface."""
+    names = [f"{side}_{finger}{i}" for finger in FINGERS for i in (1, 2, 3)]
+    hand = np.stack([points[f"{side}_wrist"], *(points[name] for name in names)], 1)
+    distances = [
+        _to_segment(hand, points[first], points[last]) - radius for first, last, radius in _BODY
+    ]
+    height, radius = _SKULL_M
+    skull = points["head"] + height * rot.normalize(points["head"] - points["neck"])
+    distances.append(np.linalg.norm(hand - skull[:, None], axis=-1) - radius)
+    return np.asarray(np.min(distances, axis=(0, 2)))
+
+
+def _to_segment(points: FloatArray, first: FloatArray, last: FloatArray) -> FloatArray:
+    """Distance `[T, N]` of points `[T, N, 3]` from the line between `first` and `last [T, 3]`."""
+    along = (last - first)[:, None]
+    share = ((points - first[:, None]) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)
+    nearest = first[:, None] + np.clip(share, 0, 1)[..., None] * along
+    return np.asarray(np.linalg.norm(points - nearest, axis=-1))
+
+
+def _bent_back(rotations: FloatArray, side: str, joint: str, end: str, sign: float) -> FloatArray:
+    """Degrees `[T]` by which a hinge is bent against its sense, 0 where it is not.
+
+    An elbow brings the forearm forwards (+z in the upper arm's own axes), a knee the shin back.
+    """
+    middle, last = SMPLX_55.index(f"{side}_{joint}"), SMPLX_55.index(f"{side}_{end}")
+    upper = rot.normalize(SMPLX_55.offsets[middle].astype(np.float64))
+    lower = rot.rotate(
+        rotations[:, middle],
+        np.broadcast_to(
+            rot.normalize(SMPLX_55.offsets[last].astype(np.float64)), (len(rotations), 3)
+        ),
+    )
+    forward = rot.normalize(np.array([0.0, 0.0, 1.0]) - upper[2] * upper)
+    back = np.degrees(np.arcsin(np.clip(-sign * (lower * forward).sum(-1), -1, 1)))
+    return np.where(back > _STRAIGHT_DEG, back, 0.0)
+
+
+def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> Differences:
+    """A motion against the figure it was retargeted from, frame by frame.
+
+    Only for figures that say where they are.
+    """
+    skeleton = skeleton.within(figure.names)
+    figure, _ = in_our_axes(figure, skeleton)
+    assert figure.positions is not None
+    theirs = {j: figure.positions[:, figure.index(f.place)] for j, f in skeleton.joints.items()}
+    positions = motion.world_positions().astype(np.float64)
+    ours = {name: positions[:, SMPLX_55.index(name)] for name in theirs}
+    bones = [bone for bone in _bones() if set(bone) <= set(theirs)]
+    handed = [s for s in SIDES if f"{s}_index1" in theirs and f"{s}_pinky1" in theirs]
+    return Differences(
+        {
+            first: _spread(_angle(theirs[last] - theirs[first], ours[last] - ours[first]))
+            for first, last in bones
+        },
+        {s: _spread(_angle(palm_normals(theirs, s), palm_normals(ours, s))) for s in handed},
+        {s: _spread(np.linalg.norm(_reach(theirs, s) - _reach(ours, s), axis=-1)) for s in SIDES},
+    )
+
+
+def _bones() -> list[tuple[str, str]]:
+    limbs = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
+    fingers = [(f"{finger}{i}", f"{finger}{i + 1}") for finger in FINGERS for i in (1, 2)]
+    return [
+        (f"{side}_{first}", f"{side}_{last}")
+        for side in SIDES
+        for first, last in [*limbs, ("wrist", "middle1"), *fingers]
+    ]
+
+
+def _reach(points: Mapping[str, FloatArray], side: str) -> FloatArray:
+    """From the middle of the shoulders to the wrist, in lengths of the arm."""
+    middle = (points["left_shoulder"] + points["right_shoulder"]) / 2
+    arm = [points[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist")]
+    length = sum(np.linalg.norm(b - a, axis=-1).mean() for a, b in pairwise(arm))
+    return (arm[2] - middle) / length
+
+
+def _angle(a: FloatArray, b: FloatArray) -> FloatArray:
+    dot = (rot.normalize(a) * rot.normalize(b)).sum(-1)
+    return np.asarray(np.degrees(np.arccos(np.clip(dot, -1, 1))))
+
+
+def _spread(values: FloatArray) -> tuple[float, float]:
+    return float(values.mean()), float(values.max())

@@ -1,0 +1,1 @@
+"""Synthesised speech with its phones and words, to train on."""

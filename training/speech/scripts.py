@@ -1,0 +1,106 @@
+"""Speeches of half a minute: synthetic voices or recorded readers, with pauses between sentences.
+
+Knows voices and sound; what a body does with it is for `training.composer.compose`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.motion.pose import FloatArray
+from training.speech.sentences import draw_text
+from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.synthesis import Voice, synthesize
+from training.speech.utterances import Recorded, draw_utterances
+
+TRAIN_VOICES = {
+    "flite:slt": 5,
+    "flite:rms": 5,
+    "flite:kal16": 3,
+    "espeak:en-us": 1,
+    "espeak:en-us+f3": 1,
+    "espeak:en-us+m3": 1,
+    "espeak:en-gb-x-rp+f2": 1,
+    "espeak:en-gb-scotland+m1": 1,
+}
+TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7": 1}
+"""Voices and how often each speaks; flite:awb and espeak:en-us+m7 are not heard in training."""
+
+_FRAME = RATE // 50
+_QUIET = 0.1  # share of a recording's frames that are taken for its background
+
+
+def pause(rng: np.random.Generator) -> float:
+    """Seconds between two sentences: mostly a breath, sometimes long enough to idle."""
+    kind = rng.random()
+    if kind < 0.76:
+        return float(rng.uniform(0.2, 0.95))
+    return float(rng.uniform(0.95, 2.0) if kind < 0.89 else rng.uniform(3.0, 6.0))
+
+
+def _louder(samples: FloatArray, decibels: float) -> FloatArray:
+    loud = np.sqrt(np.mean(np.square(samples[np.abs(samples) > 0.01]))) if len(samples) else 1.0
+    return np.asarray(samples * (10 ** (decibels / 20) / max(float(loud), 1e-3)), np.float32)
+
+
+def background(samples: FloatArray) -> float:
+    """Level (root mean square) of a recording's quietest frames."""
+    whole = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    levels = np.sort(np.sqrt(np.mean(np.square(whole), axis=1))) if len(whole) else np.zeros(1)
+    return float(levels[: max(1, int(_QUIET * len(levels)))].mean())
+
+
+def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
+    """All pieces with pauses before, between and after, as one speech of one loudness.
+
+    Pauses sound as the background of the pieces does.
+    """
+    sounds: list[FloatArray] = []
+    phones: list[Phone] = []
+    words: list[SpokenWord] = []
+    at = 0.0
+    level = float(rng.uniform(-24, -17))
+    for said in pieces:
+        gap = round(pause(rng) * RATE)
+        sound = _louder(said.samples, level + rng.uniform(-2, 2))
+        hiss = background(sound)
+        sounds += [(hiss * rng.standard_normal(gap)).astype(np.float32), sound]
+        moved = said.shifted(at + gap / RATE)
+        phones += [Phone("pau", at, at + gap / RATE), *moved.phones]
+        words += moved.words
+        at += (gap + len(said.samples)) / RATE
+    tail = round(rng.uniform(1.0, 3.0) * RATE)
+    sounds.append((hiss * rng.standard_normal(tail)).astype(np.float32))
+    samples = np.clip(np.concatenate(sounds), -0.99, 0.99).astype(np.float32)
+    return Speech(samples, tuple(phones), tuple(words))
+
+
+def speak(texts: Sequence[str], voice: Voice, rng: np.random.Generator) -> Speech:
+    """All texts by one voice."""
+    return joined([synthesize(text, voice) for text in texts], rng)
+
+
+def _voice(test: bool, rng: np.random.Generator) -> Voice:
+    voices = TEST_VOICES if test else TRAIN_VOICES
+    weights = np.array(list(voices.values()), float)
+    name = str(rng.choice(list(voices), p=weights / weights.sum()))
+    return Voice(name, float(rng.uniform(0.88, 1.18)), float(rng.uniform(0.86, 1.18)))
+
+
+def synthetic(sentences: Sequence[str], split: str, rng: np.random.Generator) -> tuple[str, Speech]:
+    """A voice's name and 20 to 40 seconds of it, sentences of `split`."""
+    test = split == "test"
+    voice = _voice(test, rng)
+    texts: list[str] = []
+    while sum(len(t) for t in texts) < rng.uniform(220, 440):
+        texts.append(draw_text(sentences, test, rng))
+    return voice.name, speak(texts, voice, rng)
+
+
+def recorded(
+    utterances: Sequence[Recorded], split: str, rng: np.random.Generator
+) -> tuple[str, Speech]:
+    """A reader's name and 20 to 35 seconds of his, a little higher or lower than he spoke."""
+    reader, pieces = draw_utterances(utterances, split, float(rng.uniform(16, 30)), rng)
+    factor = float(rng.uniform(0.92, 1.1))
+    return reader, joined([piece.pitched(factor) for piece in pieces], rng)

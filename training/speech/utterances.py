@@ -1,0 +1,106 @@
+"""Recorded utterances as speech for the composer: a folder with split.tsv and sound files.
+
+split.tsv has the columns set, utterance, split (train or test) and text; the sound lies at
+SET/UTTERANCE.flac or .wav. What cannot be aligned with its text is reported and left out.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.audio.source import WavSource
+from engine.errors import ConfigError, GestureError
+from engine.motion.pose import FloatArray
+from training.speech.align import Aligner
+from training.speech.speech import RATE, Speech
+
+_SOUNDS = (".flac", ".wav", ".ogg")
+_COLUMNS = ("set", "utterance", "split", "text")
+_EDGE_S = 0.012  # ends of recordings are faded: a cut is heard as a click
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording: who reads, train or test, its file and its text."""
+
+    reader: str
+    split: str
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An utterance with its times."""
+
+    reader: str
+    split: str
+    speech: Speech
+
+
+def read_list(folder: Path) -> list[Utterance]:
+    """The utterances of FOLDER/split.tsv that have sound and text; ConfigError without a list."""
+    table = folder / "split.tsv"
+    if not table.is_file():
+        raise ConfigError(f"expected {table} with the columns {', '.join(_COLUMNS)}")
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if rows and (missing := [c for c in _COLUMNS if c not in rows[0]]):
+        raise ConfigError(f"{table}: expected the column {missing[0]!r}, it has {[*rows[0]]}")
+    found = []
+    for row in rows:
+        paths = (folder / row["set"] / f"{row['utterance']}{ending}" for ending in _SOUNDS)
+        path = next((p for p in paths if p.is_file()), None)
+        if path is not None and (row["text"] or "").strip():
+            found.append(Utterance(row["set"], row["split"], path, row["text"]))
+    return found
+
+
+def read_sound(path: Path) -> FloatArray:
+    """Samples `[S]` at 16 kHz, its ends faded."""
+    samples = np.concatenate([block.samples for block in WavSource(path).blocks()])
+    edge = min(int(_EDGE_S * RATE), len(samples) // 2)
+    fade = np.linspace(0, 1, edge, dtype=np.float32)
+    samples = samples.astype(np.float32)
+    samples[:edge] *= fade
+    samples[len(samples) - edge :] *= fade[::-1]
+    return samples
+
+
+def align_all(utterances: Sequence[Utterance]) -> tuple[list[Recorded], list[str]]:
+    """What could be aligned, and a line for each that could not."""
+    if not utterances:
+        return [], []
+    aligner = Aligner()
+    aligned, problems = [], []
+    for item in utterances:
+        try:
+            speech = aligner.align(read_sound(item.path), item.text)
+        except ConfigError:
+            raise  # of the machine, not of the recording
+        except GestureError as error:
+            problems.append(f"{item.reader}/{item.path.name}: {error}")
+        else:
+            aligned.append(Recorded(item.reader, item.split, speech))
+    return aligned, problems
+
+
+def draw_utterances(
+    recorded: Sequence[Recorded], split: str, seconds: float, rng: np.random.Generator
+) -> tuple[str, list[Speech]]:
+    """A reader of `split` and utterances of his, together about `seconds` long."""
+    own = [item for item in recorded if item.split == split]
+    readers = sorted({item.reader for item in own})
+    lengths = [sum(i.speech.duration for i in own if i.reader == r) for r in readers]
+    if not readers:
+        raise ConfigError(f"expected recorded utterances of split {split!r}, there are none")
+    reader = str(rng.choice(readers, p=np.array(lengths) / sum(lengths)))
+    pool = [item.speech for item in own if item.reader == reader]
+    chosen: list[Speech] = []
+    for index in rng.permutation(len(pool)):
+        if sum(s.duration for s in chosen) < seconds:
+            chosen.append(pool[int(index)])
+    return reader, chosen

@@ -1,0 +1,1 @@
+"""The motion autoencoders: one part VQ-VAE each, and the root motion predictor."""

@@ -1,0 +1,176 @@
+"""The stage `global`: where the body goes, from what its lower half does (EMAGE section 4.3).
+
+Trained on recorded lower bodies and on the same decoded from codes, whose legs tremble a little;
+the root learns to follow the planted feet of the body that will be shown. Reads OUT/lower of the
+stage `vq` and writes OUT/global/{config.json,model.safetensors},
+its checkpoint and its losses.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.config.model import GlobalMotionConfig, PartVaeConfig, from_mapping, to_mapping
+from engine.model.builders import build_global_motion, build_part_vae
+from engine.model.part_vae import PartVae
+from engine.motion.channels import Field, Layout, part_layout
+from engine.motion.skeleton import BodyPart
+from training.data.windows import Source, WindowSampler, generator, load_sources
+from training.loop.distributed import Team
+from training.loop.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
+from training.loop.lr_schedule import RateSchedule
+from training.module_io import load_config, load_weights, save_module
+from training.vq.losses import FootLoss, changes
+from training.vq.stage import start_from_statistics
+
+LOWER = part_layout(BodyPart.LOWER, 0)
+ZEROED = ("translation",)
+"""Fields of the lower vector that the network never sees: they are what it has to find."""
+
+SAMPLE = Layout(
+    "global sample",
+    (Field("lower", LOWER.width), Field("travel", 3), Field("planted", 4), Field("feet", 12),
+     Field("height", 4)),
+)  # fmt: skip
+"""What is known of a frame: the lower body shown (translation zeroed), its root's true velocities
+and height, which feet truly stand still, the shown feet for a root at rest, all feet's heights."""
+
+PLANE = [0, 2]
+"""The velocities among the three numbers of a root's travel."""
+VELOCITY_M_S = 0.05
+"""A usual velocity of a root that shifts its weight."""
+
+
+@dataclass(frozen=True)
+class GlobalTraining:
+    """Settings of the stage."""
+
+    sources: tuple[Source, ...]
+    width: int = 64
+    layers: int = 2
+    causal: bool = True
+    steps: int = 1500
+    batch: int = 32
+    window: int = 64
+    rate: float = 1e-3
+    fps: float = 30.0
+    foot: float = 0.5
+    seed: int = 1
+    threads: int = 1
+    report_every: int = 200
+    clip_norm: float = 1.0
+    schedule: RateSchedule = field(default_factory=RateSchedule)
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+def hide_translation(lower: Tensor) -> Tensor:
+    """Lower vectors `[..., 61]` as the network gets them."""
+    fields = LOWER.unpack(lower)
+    return LOWER.pack(
+        {name: torch.zeros_like(x) if name in ZEROED else x for name, x in fields.items()}
+    )
+
+
+def samples(shown: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
+    """SAMPLE vectors `[T, 85]` of one clip: lower vectors shown and true, each `[T, 61]`."""
+    own = feet.feet(LOWER.unpack(shown)["rot6d"][None])[0]
+    fields = LOWER.unpack(true)
+    recorded, travel = feet.feet(fields["rot6d"][None]), fields["translation"]
+    values = {"lower": hide_translation(shown), "travel": travel, "feet": own.flatten(1)}
+    values["planted"] = feet.planted(recorded, travel[None])[0]
+    values["height"] = recorded[0, ..., 1] + travel[:, 1:2]
+    return SAMPLE.pack(values)
+
+
+def reconstruct(vae: PartVae, clip: Tensor) -> Tensor:
+    """A clip `[T, C]` as it comes back from its codes."""
+    with torch.no_grad():
+        return vae.decode_codes(vae.nearest(vae.encode(clip[None])))[0]
+
+
+def loss(made: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
+    """Terms for the network's output `[B, T, 3]` on SAMPLE vectors `[B, T, 85]`.
+
+    Velocities are compared by squares, for bodies mostly stand, and under absolute differences
+    alone the network found that never moving at all is nearly as good; and by absolute differences
+    too, or else a body that stands creeps by a millimetre a second: metres in an hour.
+    """
+    fields = SAMPLE.unpack(batch)
+    travel, shown = fields["travel"], fields["feet"].unflatten(-1, (4, 3))
+    height = shown[..., 1] + made[..., 1:2]
+    speed = feet.speeds(shown, made) / VELOCITY_M_S
+    ours, true = (x[..., PLANE] / VELOCITY_M_S for x in (made, travel))
+    return {
+        "velocity": F.mse_loss(ours, true),
+        "creep": 0.5 * F.l1_loss(ours, true),
+        "height": 20.0 * F.l1_loss(made[..., 1], travel[..., 1]),
+        "smooth": 5.0 * F.l1_loss(changes(made, 1), changes(travel, 1)),
+        "floor": 10.0 * ((height - fields["height"]).abs() * fields["planted"]).mean(),
+        "feet": weight * (speed.square() * fields["planted"][:, :-1]).mean(),
+    }
+
+
+def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
+    """Windows of SAMPLE vectors: every clip as recorded and as decoded."""
+    vae_config = load_config(out / BodyPart.LOWER, PartVaeConfig)
+    vae, feet = build_part_vae(vae_config), FootLoss(settings.fps)
+    load_weights(out / BodyPart.LOWER, vae)
+    groups = []
+    for share, lower in load_sources(data, list(settings.sources), BodyPart.LOWER):
+        decoded = [samples(reconstruct(vae, clip), clip, feet) for clip in lower]
+        groups.append((share, decoded))
+        groups.append((share / 2, [samples(clip, clip, feet) for clip in lower]))
+    return WindowSampler(groups, settings.window)
+
+
+class GlobalObjective(nn.Module):
+    """Learns where the body goes from SAMPLE vectors."""
+
+    def __init__(self, network: nn.Module, feet: FootLoss, settings: GlobalTraining) -> None:
+        super().__init__()
+        self.network = network
+        self._feet, self._settings = feet, settings
+
+    def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> Terms:
+        """Terms for `batch [b, T, 85]`."""
+        with autocast(self._settings.loop, batch.device):
+            made = self.network(SAMPLE.unpack(batch)["lower"])
+        terms = loss(made.float(), batch, self._feet, self._settings.foot)
+        return Terms(torch.stack(list(terms.values())).sum(), terms)
+
+
+def learner(settings: GlobalTraining, sampler: WindowSampler, team: Team, out: Path) -> Learner:
+    """A fresh network for what the sampler draws, written to OUT/global."""
+    torch.manual_seed(settings.seed)
+    own = GlobalMotionConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
+    network = build_global_motion(own)
+    count = sum(p.numel() for p in network.parameters())
+    print(f"global: {count} parameters", flush=True)
+    first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))
+    start_from_statistics(network.encoder, network.decoder, first["lower"], first["travel"], 0.01)
+    feet = FootLoss(settings.fps).to(team.device)
+    return Learner(
+        name="global",
+        config=to_mapping(settings),
+        objective=GlobalObjective(network, feet, settings),
+        optimizer=torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=1e-4),
+        draw=lambda draws, step: sampler.draw(settings.batch, draws),
+        export=lambda: save_module(out / "global", own, network),
+        networks=(network,),
+    )
+
+
+def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+    """Stage: train the global motion for the lower body in OUT/lower."""
+    settings, team = from_mapping(GlobalTraining, config), team or Team()
+    torch.set_num_threads(settings.threads)
+    course = Course(
+        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.report_every,
+    )  # fmt: skip
+    own = learner(settings, prepare(data, out, settings), team, out)
+    Loop(own, course, settings.loop, team, out / "global").run()
