@@ -76,7 +76,7 @@ Watch = Callable[[Stage], AbstractContextManager[None]]
 _NOTHING: Final = nullcontext()
 
 
-def unwatched(_stage: Stage) -> AbstractContextManager[None]:
+def no_timer(_stage: Stage) -> AbstractContextManager[None]:
     """Nobody looks on."""
     return _NOTHING
 

@@ -26,7 +26,7 @@ from engine.clock import FrameClock
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
 from engine.errors import ConfigError
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
@@ -60,7 +60,7 @@ class BundleSettings:
     provenance: Provenance
     schedule: Schedule = field(default_factory=Schedule)
     trained_for: tuple[Schedule, ...] = ()
-    choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
+    choices: dict[BodyPart, CodeSelection] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     speakers: tuple[str, ...] = ()
     encoders: bool = False

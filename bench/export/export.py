@@ -20,7 +20,7 @@ from bench.export.tensorrt_converters import audit
 from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError, KernelError
 from engine.generate.decoder import OVERLAP
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
 from engine.kernels.compiled_decoder import DecodeNetwork
 from engine.kernels.graph import Graph, Tensors
@@ -50,7 +50,7 @@ class StepNetwork(nn.Module):
         self.window = window
         self._vaes = [bundle.parts[part] for part in BodyPart]
         self.registered = nn.ModuleList(self._vaes)
-        self._choices = [bundle.config.choices.get(part, CodeChoice.CLASS) for part in BodyPart]
+        self._choices = [bundle.config.choices.get(part, CodeSelection.CLASS) for part in BodyPart]
 
     def forward(
         self, motion: Tensor, mask: Tensor, audio: Tensor, words: Tensor, speaker: Tensor
@@ -59,7 +59,7 @@ class StepNetwork(nn.Module):
         latents, logits = outputs[: len(self._vaes)], outputs[len(self._vaes) :]
         codes = []
         for p, vae in enumerate(self._vaes):
-            if self._choices[p] is CodeChoice.LATENT:
+            if self._choices[p] is CodeSelection.LATENT:
                 codes.append(vae.nearest(latents[p]))
             else:
                 codes.append(vae.complete(logits[p].argmax(-1), latents[p]))

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.perf.latency import read_speech
-from bench.perf.load import BUDGET_S, Crowd, CrowdRun, joined
+from bench.perf.load import BUDGET_S, LoadResult, StreamLoad, joined
 from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle, placed
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
-from engine.kernels.buckets import PaddedKernel, batch_sizes
+from engine.kernels.buckets import BucketedKernel, batch_sizes
 from engine.kernels.eager import EagerKernel
-from engine.kernels.fused_step import PaddedStep
+from engine.kernels.fused_step import BucketedStep
 from engine.kernels.registry import make_kernel
 from engine.model.fuse import lean
 from engine.model.types import Kernel
@@ -147,7 +147,7 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def trial(setting: Setting, streams: int) -> CrowdRun:
+def trial(setting: Setting, streams: int) -> LoadResult:
     """Run `streams` speakers, shared out among processes that begin together."""
     shares = [streams // setting.processes] * setting.processes
     for extra in range(streams % setting.processes):
@@ -171,7 +171,7 @@ def trial(setting: Setting, streams: int) -> CrowdRun:
             worker.join()
 
 
-def _result(pipe: "Connection[Any, Any]") -> CrowdRun:
+def _result(pipe: "Connection[Any, Any]") -> LoadResult:
     if not pipe.poll(_PATIENCE_S):
         raise RuntimeError("a process of the trial gives no answer; see its error above")
     return pipe.recv()
@@ -189,7 +189,7 @@ def _work(
     schedule = bundle.config.schedule.with_hop(setting.hop, None)
     kernel, step = pool_networks(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)
-    crowd = Crowd(
+    crowd = StreamLoad(
         placed(bundle, setting.device),
         streams,
         sound,
@@ -214,12 +214,12 @@ def pool_networks(
         return None, None
     if name in WHOLE:
         steps = {n: make_step(name, bundle, schedule, _unsaid, rows=n) for n in batch_sizes(most)}
-        return None, PaddedStep(steps)
+        return None, BucketedStep(steps)
     kernels = {}
     for rows in batch_sizes(most):
         request = kernel_request(bundle, schedule, _unsaid, rows=rows)
         kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
-    return PaddedKernel(kernels), None
+    return BucketedKernel(kernels), None
 
 
 def _unsaid(text: str) -> None:

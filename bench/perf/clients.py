@@ -22,7 +22,7 @@ from exporters.websocket_client import WebSocketClient
 _PATIENCE_S = 20.0
 
 
-class Visitors:
+class ClientChurn:
     """The program, running, at the server `url`. `stop` gives what they did."""
 
     def __init__(self, url: str, seed: int = 0) -> None:

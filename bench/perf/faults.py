@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from engine.audio.block import PcmBlock
-from engine.session.clock import HostTime
+from engine.session.clock import SessionClock
 from engine.session.live import LiveSession
 from engine.text.words import TimedWord
 
@@ -34,7 +34,7 @@ class StallingSource:
     def __init__(
         self,
         sound: np.ndarray,
-        host: HostTime,
+        host: SessionClock,
         *,
         every_s: float = 20.0,
         longest_s: float = 0.6,
@@ -62,10 +62,10 @@ class StallingSource:
         self._closed.set()
 
 
-class Meddler:
+class ControlFuzzer:
     """Somebody who sends words and cancels, until stopped. done: what was done how often."""
 
-    def __init__(self, session: LiveSession, host: HostTime, seed: int = 0) -> None:
+    def __init__(self, session: LiveSession, host: SessionClock, seed: int = 0) -> None:
         self._session, self._host = session, host
         self._rng = np.random.default_rng(seed)
         self._stopped = Event()

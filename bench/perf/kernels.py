@@ -24,7 +24,7 @@ from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.latency import read_speech
 from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from engine.errors import KernelError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.parity import Parity, measure, relative_error
@@ -181,7 +181,7 @@ def _share(found: Sequence[torch.Tensor]) -> float:
 def picked(bundle: Bundle, part: BodyPart, outputs: WindowOutputs) -> torch.Tensor:
     """The codes `[B, n]` that the engine picks for a part when it does not draw."""
     p, vae = list(BodyPart).index(part), bundle.parts[part]
-    if bundle.config.choices.get(part) is CodeChoice.LATENT:
+    if bundle.config.choices.get(part) is CodeSelection.LATENT:
         return vae.nearest(outputs.latents[p])
     return vae.complete(outputs.logits[p].argmax(-1), outputs.latents[p])
 

@@ -18,7 +18,7 @@ from engine.generate.step import HopStep
 from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk
 from engine.stream.pool import StreamPool
-from engine.stream.scheduler import Batcher, Job
+from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.timing import percentiles
 
 RATE = 16000
@@ -31,7 +31,7 @@ _MISSED_AT_MOST = 0.001
 
 
 @dataclass
-class CrowdRun:
+class LoadResult:
     """What a run of `streams` saw. held: frames that were not computed but held; cores: processor
     seconds a second; batches: how many streams went together, by how often.
     """
@@ -73,9 +73,9 @@ class CrowdRun:
         }
 
 
-def joined(runs: Iterable["CrowdRun"]) -> CrowdRun:
+def joined(runs: Iterable["LoadResult"]) -> LoadResult:
     """Runs of several processes side by side as one."""
-    total = CrowdRun(0)
+    total = LoadResult(0)
     for run in runs:
         total.streams += run.streams
         total.latency_ms += run.latency_ms
@@ -85,7 +85,7 @@ def joined(runs: Iterable["CrowdRun"]) -> CrowdRun:
     return total
 
 
-class Crowd:
+class StreamLoad:
     """`streams` speakers of one bundle, each saying `sound [S]` from another place on."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Crowd:
     ) -> None:
         rng = np.random.default_rng(seed)
         self._pool = StreamPool(bundle, streams, schedule=schedule, kernel=kernel, step=step)
-        self._batcher = Batcher(streams)
+        self._batcher = DeadlineScheduler(streams)
         self._clock = bundle.config.clock
         self._hop = schedule.hop
         self._sound = sound
@@ -109,7 +109,7 @@ class Crowd:
         # A hop of one stream becomes ready at another moment than that of the next.
         self._begins_s = rng.uniform(0.0, schedule.hop / self._clock.frame_rate, streams)
         self._fed = np.zeros(streams, np.int64)
-        self._run = CrowdRun(streams)
+        self._run = LoadResult(streams)
 
     def warm_up(self) -> None:
         """Compute batches of several sizes, so that nothing is done for the first time later."""
@@ -130,7 +130,7 @@ class Crowd:
         gc.collect()
         gc.freeze()
 
-    def run(self, seconds: float) -> CrowdRun:
+    def run(self, seconds: float) -> LoadResult:
         """In real time; the first second is not counted."""
         origin, used = time.perf_counter(), time.process_time()
         while (now := time.perf_counter() - origin) < seconds + _SETTLED_S:

@@ -25,7 +25,7 @@ from bench.perf.kernels import as_live, in_turn
 from bench.perf.latency import read_speech
 from engine.bundle.bundle import Bundle
 from engine.errors import ConfigError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
 from engine.model.types import WindowInputs
 from engine.motion.channels import MOTION
@@ -198,7 +198,7 @@ class Ours:
         out = self._kernel(WindowInputs(motion, mask, audio[..., None], words, speaker))
         codes = []
         for p, part in enumerate(BodyPart):
-            latent = self._bundle.config.choices.get(part) is CodeChoice.LATENT
+            latent = self._bundle.config.choices.get(part) is CodeSelection.LATENT
             module = self._bundle.parts[part]
             codes.append(module.nearest(out.latents[p]) if latent else out.logits[p].argmax(-1))
         return self._decoder.decode(torch.stack(codes, 1), frames).rotations[0].numpy()

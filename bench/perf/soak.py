@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.perf.clients import Visitors
-from bench.perf.faults import Meddler, StallingSource
+from bench.perf.clients import ClientChurn
+from bench.perf.faults import ControlFuzzer, StallingSource
 from bench.perf.latency import read_speech
 from bench.perf.live_process import resident_mb
 from bench.perf.memory import Reading, growth
@@ -22,7 +22,7 @@ from engine.bundle.bundle import DEFAULT_BUNDLE
 from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.motion.pose import PoseFormat, PoseFrame, PoseSink
-from engine.session.clock import HostTime
+from engine.session.clock import SessionClock
 from engine.session.live import LiveSession, SessionHooks
 from engine.stream.stream import GestureStream
 from engine.timing import Summary
@@ -127,7 +127,7 @@ def soak(
     stream: GestureStream, events: EventCounter, wav: Path, seconds: float, speed: float, seed: int
 ) -> dict[str, Any]:
     """Run for `seconds` by the clock, `speed` times as many of the session."""
-    host = HostTime(speed)
+    host = SessionClock(speed)
     source = StallingSource(read_speech(wav, _SOUND_S), host, seed=seed)
     control = SessionControl(source, "--wav")
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
@@ -153,7 +153,10 @@ def soak(
         hooks.stats.append(server.broadcast_stats)
         hooks.words.append(server.broadcast_words)
         control.session = session
-        meddler, visitors = Meddler(session, host, seed), Visitors(f"ws://127.0.0.1:{server.port}")
+        meddler, visitors = (
+            ControlFuzzer(session, host, seed),
+            ClientChurn(f"ws://127.0.0.1:{server.port}"),
+        )
         meddler.start()
         size = Size()
         summary = session.run()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.bundle.bundle import Bundle
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
@@ -83,7 +83,7 @@ def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None 
     chosen = []
     for p, part in enumerate(BodyPart):
         vae, latents = bundle.parts[part], outputs.latents[p][:, where]
-        if bundle.config.choices.get(part, CodeChoice.CLASS) is CodeChoice.LATENT:
+        if bundle.config.choices.get(part, CodeSelection.CLASS) is CodeSelection.LATENT:
             chosen.append(vae.nearest(latents))
         else:
             chosen.append(vae.complete(outputs.logits[p][:, where].argmax(-1), latents))

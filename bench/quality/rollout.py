@@ -24,7 +24,7 @@ from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, GlobalMotionConfig
 from engine.generate.decoder import PoseDecoder
 from engine.generate.runner import Runner
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model, build_global_motion
@@ -85,7 +85,7 @@ class Lab:
             rest_codes=self.rest,
             silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
             face_width=ARKIT_51.width,
-            choices={BodyPart(k): CodeChoice(v) for k, v in setting.choices.items()},
+            choices={BodyPart(k): CodeSelection(v) for k, v in setting.choices.items()},
             sampling=SamplingConfig(setting.temperature, setting.persistence, setting.radius),
         )
 

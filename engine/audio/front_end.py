@@ -87,8 +87,8 @@ def build_front(
     if kind is FrontEnd.FEATURES:
         return FeatureExtractor(features, clock, events)
     if kind is FrontEnd.WAVE:
-        return WaveFront(SampleGrid(clock, truncated=truncated, step=WAVE_STEP), events)
-    return RhythmFront(SampleGrid(clock, truncated=truncated), events)
+        return WaveFrontEnd(SampleGrid(clock, truncated=truncated, step=WAVE_STEP), events)
+    return AmplitudeOnsetFrontEnd(SampleGrid(clock, truncated=truncated), events)
 
 
 class SampleGrid:
@@ -118,7 +118,7 @@ class SampleGrid:
         return frames * self._whole
 
 
-class WaveFront:
+class WaveFrontEnd:
     """The samples themselves, one channel."""
 
     width = 1
@@ -147,7 +147,7 @@ class WaveFront:
         """Nothing is remembered."""
 
 
-class RhythmFront:
+class AmplitudeOnsetFrontEnd:
     """Two channels a sample: amplitude and onset impulses (EMAGE section 4.3, the code of 2024).
 
     Amplitude is the largest |x| of this and the next 1023 samples; at the end of the sound its last
@@ -228,7 +228,7 @@ def sliding_maximum(values: NDArray[np.float32], span: int) -> NDArray[np.float3
     return values
 
 
-class EntryQueue:
+class FeatureQueue:
     """Entries that wait to be computed."""
 
     def __init__(self, width: int) -> None:

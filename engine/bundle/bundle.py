@@ -26,19 +26,19 @@ from engine.config.model import (
     to_mapping,
 )
 from engine.errors import BundleError, ConfigError
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import OFFLINE, Schedule
 from engine.generate.state import SeedMotion
 from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
 from engine.model.gesture import GestureModel
 from engine.model.part_vae import PartVae
 from engine.model.root_motion import GlobalMotion
-from engine.model.skip_init import Unfilled
+from engine.model.skip_init import SkipInit
 from engine.motion.face_basis import face_basis
 from engine.motion.pose import HandReference, PoseFormat
 from engine.motion.skeleton import BodyPart
 from engine.postprocess.blinks import BlinkConfig
-from engine.postprocess.chain import Finish, FinishConfig
+from engine.postprocess.chain import PostProcess, PostProcessConfig
 from engine.postprocess.gaze import GlanceConfig
 from engine.postprocess.idle_motion import SwayConfig
 from engine.postprocess.one_euro import SteadyConfig
@@ -96,7 +96,7 @@ class BundleConfig:
     clock: FrameClock = field(default_factory=FrameClock)
     schedule: Schedule = field(default_factory=Schedule)
     trained_for: tuple[Schedule, ...] = ()
-    choices: dict[BodyPart, CodeChoice] = field(default_factory=dict)
+    choices: dict[BodyPart, CodeSelection] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     global_zeroed: tuple[str, ...] = ("translation",)
     encoders: bool = True
@@ -129,15 +129,15 @@ class BundleConfig:
         require(not strangers, "sway.speakers", f"of {', '.join(self.speakers)}", strangers)
 
     @property
-    def finish(self) -> FinishConfig:
+    def finish(self) -> PostProcessConfig:
         """What is done to poses as they go out."""
-        return FinishConfig(
+        return PostProcessConfig(
             *(self.steady, self.sway, self.glances, self.blinks, self.posture, self.stance)
         )
 
-    def new_finish(self, speaker: int, seed: int) -> Finish:
+    def new_postprocess(self, speaker: int, seed: int) -> PostProcess:
         """The same for a new stream of one of the speakers."""
-        return Finish(self.finish, self.pose_format, seed, self.speakers[speaker])
+        return PostProcess(self.finish, self.pose_format, seed, self.speakers[speaker])
 
     @property
     def pose_format(self) -> PoseFormat:
@@ -211,7 +211,7 @@ def new_bundle(config: BundleConfig) -> Bundle:
 
 def unfilled_bundle(config: BundleConfig) -> Bundle:
     """A bundle whose every tensor is still to be loaded."""
-    with Unfilled():
+    with SkipInit():
         return new_bundle(config)
 
 

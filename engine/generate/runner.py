@@ -15,17 +15,17 @@ from torch import Tensor
 from engine.clock import FrameClock
 from engine.errors import ConfigError, ShapeError
 from engine.generate.decoder import OVERLAP, REST_SIXD, Decoded, Decoder, on_host, placed_motion
-from engine.generate.sampling import CodeChoice, CodeNoise, SamplingConfig, gumbel
+from engine.generate.sampling import CodeSelection, CorrelatedNoise, SamplingConfig, gumbel
 from engine.generate.schedule import FileRules, Overlap, Schedule
 from engine.generate.state import SeedMotion, StreamState, empty_emitted, keep_two, no_history, push
-from engine.generate.step import Chooser, HopStep, PiecewiseStep
+from engine.generate.step import CodeSampler, HopStep, StagedStep
 from engine.model.part_vae import PartVae
 from engine.model.types import Kernel, WindowInputs
 from engine.motion import inertialize as smoothing
 from engine.motion.channels import MOTION
 from engine.motion.pose import FrameFlag, PoseChunk
 from engine.motion.skeleton import SMPLX_55, BodyPart
-from engine.timing import Stage, Watch, unwatched
+from engine.timing import Stage, Watch, no_timer
 
 SEAM_HALF_LIFE_S = 0.075
 """A seam's offset falls below 3 % within 300 ms at this half-life."""
@@ -65,7 +65,7 @@ class Runner:
         rest_codes: Tensor,
         silence: np.ndarray,
         face_width: int,
-        choices: Mapping[BodyPart, CodeChoice],
+        choices: Mapping[BodyPart, CodeSelection],
         sampling: SamplingConfig,
         homing_s: float = 0.0,
         span: Callable[[int], int] = int,
@@ -79,9 +79,9 @@ class Runner:
                 f"sampling temperature to 0, not {sampling.temperature:g}, for all parts"
             )
         self.schedule = schedule
-        self.watch: Watch = unwatched
-        self._chooser = Chooser(parts, choices, sampling)
-        self._pieces = PiecewiseStep(kernel, self._chooser, decoder, schedule.algorithmic_frames)
+        self.watch: Watch = no_timer
+        self._chooser = CodeSampler(parts, choices, sampling)
+        self._pieces = StagedStep(kernel, self._chooser, decoder, schedule.algorithmic_frames)
         self._step = step or self._pieces
         self._decoder = decoder
         self._clock = clock
@@ -146,9 +146,9 @@ class Runner:
             )
         state.motion[:, -len(start) :] = start
 
-    def noise(self, seed: int) -> CodeNoise:
+    def noise(self, seed: int) -> CorrelatedNoise:
         """The noise of a new stream's choices."""
-        return CodeNoise(seed, len(BodyPart), self._chooser.classes, self._persistence)
+        return CorrelatedNoise(seed, len(BodyPart), self._chooser.classes, self._persistence)
 
     def _still(self, state: StreamState) -> None:
         """Make a history of standing at rest in silence, of everything the model is shown."""

@@ -17,7 +17,7 @@ from engine.errors import ConfigError
 from engine.motion.skeleton import BodyPart
 
 
-class CodeChoice(StrEnum):
+class CodeSelection(StrEnum):
     """How a part's codes are chosen."""
 
     CLASS = "class"  # from the class scores; of several codebooks only the first one's entry
@@ -59,7 +59,7 @@ class SamplingConfig:
         return any(self.of(part).temperature > 0 for part in BodyPart)
 
 
-class CodeNoise:
+class CorrelatedNoise:
     """Slowly varying standard normal noise `[N, V]` for each frame of one stream."""
 
     def __init__(self, seed: int, rows: int, classes: int, persistence: float) -> None:
@@ -99,7 +99,7 @@ def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
     return torch.add(logits, noise, alpha=temperature).argmax(-1)
 
 
-class Chosen(Protocol):
+class CodebookView(Protocol):
     """What is asked of a part's autoencoder here; see `engine.model.part_vae.PartVae`."""
 
     def nearest(self, latents: Tensor) -> Tensor:
@@ -112,9 +112,9 @@ class Chosen(Protocol):
         """Codes of classes."""
 
 
-def choose_codes(
-    vae: Chosen,
-    choice: CodeChoice,
+def sample_codes(
+    vae: CodebookView,
+    choice: CodeSelection,
     latents: Tensor,
     logits: Tensor,
     noise: Tensor | None,
@@ -124,7 +124,7 @@ def choose_codes(
 
     noise: see `gumbel`, in the shape of the scores; None for the likeliest class.
     """
-    if choice is CodeChoice.LATENT:
+    if choice is CodeSelection.LATENT:
         return vae.nearest(latents)
     if noise is None or not config.temperature:
         classes = logits.argmax(-1)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.generate.sampling import CodeNoise
+from engine.generate.sampling import CorrelatedNoise
 
 FloatArray = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class StreamState:
     codes: Tensor
     ground: NDArray[np.float64]
     emitted: Emitted
-    noise: list[CodeNoise]
+    noise: list[CorrelatedNoise]
     kept: list[Tensor] = field(default_factory=list)
 
     def copy(self) -> "StreamState":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP, Decoded, Decoder
-from engine.generate.sampling import CodeChoice, SamplingConfig, choose_codes
+from engine.generate.sampling import CodeSelection, SamplingConfig, sample_codes
 from engine.model.part_vae import PartVae
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
@@ -22,7 +22,7 @@ Draw = Callable[[], Tensor | None]
 """Draws a hop's Gumbel noise `[B, P, n, V]`, once; None where nothing is sampled."""
 
 
-class Chooser:
+class CodeSampler:
     """Picks the codes of all parts from what the transformer predicts, see
     `engine.generate.sampling`.
 
@@ -33,14 +33,14 @@ class Chooser:
     def __init__(
         self,
         parts: Mapping[BodyPart, PartVae],
-        choices: Mapping[BodyPart, CodeChoice],
+        choices: Mapping[BodyPart, CodeSelection],
         sampling: SamplingConfig,
     ) -> None:
         self.samples = sampling.draws
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
         self.widths = [vae.code_dim for vae in self._parts]
-        self._choices = [choices.get(part, CodeChoice.CLASS) for part in BodyPart]
+        self._choices = [choices.get(part, CodeSelection.CLASS) for part in BodyPart]
         self._sampling = [sampling.of(part) for part in BodyPart]
 
     def __call__(self, outputs: WindowOutputs, noise: Tensor | None, count: int) -> Tensor:
@@ -58,11 +58,11 @@ class Chooser:
             logits = outputs.logits[p][:, given - count :]
             own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
             latents = outputs.latents[p][:, given - count :]
-            chosen.append(choose_codes(vae, choice, latents, logits, own, self._sampling[p]))
+            chosen.append(sample_codes(vae, choice, latents, logits, own, self._sampling[p]))
         return torch.stack(chosen, 1)
 
 
-class Stepped(NamedTuple):
+class StepOutput(NamedTuple):
     """codes `[B, P, n]` of the new frames; decoded: these and the OVERLAP frames before them."""
 
     codes: Tensor
@@ -72,7 +72,9 @@ class Stepped(NamedTuple):
 class HopStep(Protocol):
     """All that the networks do for a hop."""
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
         """The newest frames of a window, decoded behind the codes `history [B, P, C]`.
 
         watch: is called around the stages KERNEL, CHOOSE and DECODE, or those of them that can be
@@ -81,13 +83,13 @@ class HopStep(Protocol):
         ...
 
 
-class PiecewiseStep:
+class StagedStep:
     """Kernel, choice and decoder, one after the other.
 
     count: newest frames n that are taken of each window.
     """
 
-    def __init__(self, kernel: Kernel, chooser: Chooser, decoder: Decoder, count: int) -> None:
+    def __init__(self, kernel: Kernel, chooser: CodeSampler, decoder: Decoder, count: int) -> None:
         self._kernel = kernel
         self._chooser = chooser
         self._decoder = decoder
@@ -100,9 +102,11 @@ class PiecewiseStep:
         with watch(Stage.CHOOSE):
             return self._chooser(outputs, draw(), count)
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
         """See `HopStep`."""
         new = self.codes(inputs, draw, watch, self._count)
         with watch(Stage.DECODE):
             decoded = self._decoder.decode(torch.cat((history, new), 2), OVERLAP + self._count)
-        return Stepped(new, decoded)
+        return StepOutput(new, decoded)

@@ -50,7 +50,7 @@ class Sizes(Generic[_Made]):
         return size, self._made[size]
 
 
-class PaddedKernel:
+class BucketedKernel:
     """Runs one of `kernels`, each made for windows of as many rows as its key.
 
     Raises KernelError for none, and for more rows than the largest takes.

@@ -1,5 +1,5 @@
 """A whole hop as one graph that does not hear twice: `engine.kernels.fused_step` behind an
-`Ear`.
+`EncoderCache`.
 """
 
 from collections.abc import Callable, Sequence
@@ -7,31 +7,33 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from engine.generate.step import Draw, HopStep, Stepped
-from engine.kernels.encoder_cache import Ear, heard_apart
+from engine.generate.step import Draw, HopStep, StepOutput
+from engine.kernels.encoder_cache import EncoderCache, split_for_cache
 from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
 from engine.kernels.registry import Request, backend
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs
-from engine.timing import Stage, Watch, unwatched
+from engine.timing import Stage, Watch, no_timer
 
 
-class RecallingStep:
+class CachedEncoderStep:
     """`step`, which takes entries in the place of samples, behind `ear`; for hops of one row.
 
     What it gives depends on nothing but the hop.
     """
 
-    def __init__(self, ear: Ear, step: HopStep) -> None:
+    def __init__(self, ear: EncoderCache, step: HopStep) -> None:
         self._ear, self._step = ear, step
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
-        """See `HopStep`; stages are those of a `GraphStep`, of which KERNEL hears too."""
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
+        """See `HopStep`; stages are those of a `CompiledStep`, of which KERNEL hears too."""
         with watch(Stage.CHOOSE):
             noise = draw()
         with watch(Stage.KERNEL):
             heard = inputs._replace(audio=self._ear(inputs.audio))
-            return self._step(heard, history, lambda: noise, unwatched)
+            return self._step(heard, history, lambda: noise, no_timer)
 
 
 def recalling_step(
@@ -40,7 +42,7 @@ def recalling_step(
     request: Request,
     moved: Sequence[int],
     real: Callable[[], Sequence[HopInputs]] = tuple,
-) -> RecallingStep | None:
+) -> CachedEncoderStep | None:
     """The hop of `network` by the backend called `name`; raises as `graph_step`. None where there
     is no kernel that recalls, see `recalling_kernel`.
 
@@ -48,7 +50,9 @@ def recalling_step(
     such windows for the graph, see `graph_step`.
     """
     model = network.window.model
-    found = heard_apart(name, model, request, moved) if isinstance(model, GestureModel) else None
+    found = (
+        split_for_cache(name, model, request, moved) if isinstance(model, GestureModel) else None
+    )
     if found is None:
         return None
     first = found.first
@@ -62,4 +66,4 @@ def recalling_step(
 
     later = StepNetwork(found.later, network.newest, network.chooser, network.decoder)
     step = graph_step(later, found.request.shape, backend(name), request.settings, heard)
-    return RecallingStep(found.ear, step)
+    return CachedEncoderStep(found.ear, step)

@@ -24,7 +24,13 @@ from engine.kernels.graph import Graph, Precision, Run, Tensors
 from engine.kernels.parity import TOLERANCES, ParityError, relative_error
 from engine.kernels.registry import Request, backend, make_kernel, to_calibrate, to_compare
 from engine.kernels.verify import admitted
-from engine.model.encoder_split import STRIDE, FirstBlocks, entries_of, parted, seen_by_entry
+from engine.model.encoder_split import (
+    STRIDE,
+    EncoderStem,
+    receptive_field,
+    split_encoder,
+    stem_length,
+)
 from engine.model.gesture import GestureModel
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 
@@ -75,7 +81,7 @@ def plan(samples: int, shifts: Sequence[int]) -> Plan | None:
     """
     if any(shift % STRIDE for shift in shifts):
         return None
-    entries, (first, last) = entries_of(samples), seen_by_entry()
+    entries, (first, last) = stem_length(samples), receptive_field()
     # What sees zeros in the place of what came before or after a window is not the same.
     begin = -(first // STRIDE)
     end = (samples - last) // STRIDE + 1 - max(shifts) // STRIDE
@@ -98,7 +104,7 @@ def plan(samples: int, shifts: Sequence[int]) -> Plan | None:
 
 def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
     """Calls that cover a window, each with what it sees whole; the last ends with the window."""
-    entries, (first, last) = entries_of(samples), seen_by_entry()
+    entries, (first, last) = stem_length(samples), receptive_field()
     begin, end = -(first // STRIDE), (stretch - last) // STRIDE + 1
     final = (samples - stretch) // STRIDE
     pieces, done = [], 0
@@ -111,7 +117,7 @@ def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-class Ear:
+class EncoderCache:
     """Samples `[1, S, 1]` to entries `[1, C, P]` by `run`, as planned; keeps the newest window."""
 
     def __init__(self, run: Run, planned: Plan) -> None:
@@ -160,13 +166,13 @@ def _cut(audio: Tensor, heard: Sequence[slice]) -> Tensor:
     return torch.cat([audio[:, part] for part in heard], 1)
 
 
-class RecallingKernel:
+class CachedEncoderKernel:
     """`later`, which takes entries in the place of samples, behind `ear`; for windows of one row.
 
     What it gives depends on nothing but the window.
     """
 
-    def __init__(self, ear: Ear, later: Kernel) -> None:
+    def __init__(self, ear: EncoderCache, later: Kernel) -> None:
         self.name = later.name
         self._ear, self._later = ear, later
 
@@ -177,40 +183,40 @@ class RecallingKernel:
 
 def recalling_kernel(
     name: str, model: GestureModel, request: Request, moved: Sequence[int]
-) -> RecallingKernel | None:
+) -> CachedEncoderKernel | None:
     """The kernel called `name` for the hops of one stream, by a lean `model`; raises as
     `make_kernel`. None where the model has no such blocks, or windows move on by too much.
 
     moved: see `shifts`.
     """
-    found = heard_apart(name, model, request, moved)
+    found = split_for_cache(name, model, request, moved)
     if found is None:
         return None
-    return RecallingKernel(found.ear, make_kernel(name, found.later, found.request))
+    return CachedEncoderKernel(found.ear, make_kernel(name, found.later, found.request))
 
 
-class HeardApart(NamedTuple):
+class SplitModel(NamedTuple):
     """An ear, the model that follows it, and what there is to know of the windows behind it.
 
     first: what the ear computes, of sound `[B, S, 1]`.
     """
 
-    ear: Ear
-    first: FirstBlocks
+    ear: EncoderCache
+    first: EncoderStem
     later: GestureModel
     request: Request
 
 
-def heard_apart(
+def split_for_cache(
     name: str, model: GestureModel, request: Request, moved: Sequence[int]
-) -> HeardApart | None:
+) -> SplitModel | None:
     """The parts of a kernel or step that recalls; see `recalling_kernel`."""
     planned = plan(request.shape.entries, moved)
-    split = parted(model)
+    split = split_encoder(model)
     if split is None or planned is None or request.shape.rows != 1:
         return None
     first, later = split
-    ear = Ear(_first_run(name, first, planned, request), planned)
+    ear = EncoderCache(_first_run(name, first, planned, request), planned)
     channels = first(torch.zeros(1, planned.stretch, 1)).shape[1]
     # Channels first, as the convolutions that follow take them.
     shape = replace(request.shape, entries=channels, channels=planned.entries)
@@ -221,10 +227,10 @@ def heard_apart(
         with torch.inference_mode():
             return [window._replace(audio=first(window.audio)) for window in recorded()]
 
-    return HeardApart(ear, first, later, replace(request, shape=shape, samples=samples))
+    return SplitModel(ear, first, later, replace(request, shape=shape, samples=samples))
 
 
-def _first_run(name: str, first: FirstBlocks, planned: Plan, request: Request) -> Run:
+def _first_run(name: str, first: EncoderStem, planned: Plan, request: Request) -> Run:
     """The first blocks on a stretch, which have shown that they match."""
     chosen, settings = backend(name), request.settings
     heard = planned.again[0].heard

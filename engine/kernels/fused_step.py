@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP, Decoded, PoseDecoder
 from engine.generate.sampling import gumbel
-from engine.generate.step import Chooser, Draw, HopStep, PiecewiseStep, Stepped
+from engine.generate.step import CodeSampler, Draw, HopStep, StagedStep, StepOutput
 from engine.kernels.buckets import Sizes, filled
 from engine.kernels.compiled_decoder import TOLERANCE, decoding_error, draw_codes
 from engine.kernels.eager import EagerKernel
@@ -56,7 +56,7 @@ class HopInputs(NamedTuple):
 class Outcome(NamedTuple):
     """codes `[B, P, n]` of the new frames, and what they were picked from: latents
     `[B, n, sum of D]` of all parts side by side, by which the transformer is judged. decoded: see
-    `engine.generate.step.Stepped`.
+    `engine.generate.step.StepOutput`.
     """
 
     codes: Tensor
@@ -71,13 +71,13 @@ class Outcome(NamedTuple):
 
 
 class StepNetwork(nn.Module):
-    """A `PiecewiseStep` as one module: the tensors of HopInputs in, those of `Outcome` out, flat.
+    """A `StagedStep` as one module: the tensors of HopInputs in, those of `Outcome` out, flat.
 
     model: the gesture transformer. newest: frames that are taken of each window.
     """
 
     def __init__(
-        self, model: nn.Module, newest: int, chooser: Chooser, decoder: PoseDecoder
+        self, model: nn.Module, newest: int, chooser: CodeSampler, decoder: PoseDecoder
     ) -> None:
         super().__init__()
         self.window = FlatWindow(model, newest)
@@ -100,10 +100,10 @@ class StepNetwork(nn.Module):
         decoded = self.decoder.decoded(joined, OVERLAP + self.newest)
         return (codes, torch.cat(outputs.latents, -1), *decoded)
 
-    def pieces(self) -> PiecewiseStep:
+    def pieces(self) -> StagedStep:
         """The same, one after the other."""
         kernel = EagerKernel(self.window.model, self.newest)
-        return PiecewiseStep(kernel, self.chooser, self.decoder, self.newest)
+        return StagedStep(kernel, self.chooser, self.decoder, self.newest)
 
     def draw(self, shape: WindowShape, generator: torch.Generator) -> HopInputs:
         """Random inputs of a hop whose windows have this shape."""
@@ -116,7 +116,7 @@ class StepNetwork(nn.Module):
         return HopInputs(draw_window(shape, generator), history, noise)
 
 
-class GraphStep:
+class CompiledStep:
     """A hop that a graph made ready computes at once. Holds no weights of its own.
 
     Raises ShapeError for another number of rows than the graph was made for, as for all else.
@@ -126,7 +126,9 @@ class GraphStep:
         self._run = run
         self._shapes = [tensor.shape for tensor in graph.example]
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
         """See `HopStep`; KERNEL is the whole graph, CHOOSE the drawing of the noise."""
         with watch(Stage.CHOOSE):
             noise = draw()
@@ -138,7 +140,7 @@ class GraphStep:
             )
         with watch(Stage.KERNEL):
             outcome = Outcome.of(self._run(tensors))
-        return Stepped(outcome.codes, outcome.decoded)
+        return StepOutput(outcome.codes, outcome.decoded)
 
 
 def graph_step(
@@ -147,7 +149,7 @@ def graph_step(
     backend: Backend,
     settings: Settings,
     real: Callable[[], Sequence[HopInputs]] = tuple,
-) -> GraphStep:
+) -> CompiledStep:
     """The hop of `network` for windows of one shape, which has shown that it matches it.
 
     real: inputs that a stream has had, to compare on beside random ones; in 8 bits, which are
@@ -174,7 +176,7 @@ def graph_step(
     run = admitted(
         lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
     )
-    return GraphStep(run, graph)
+    return CompiledStep(run, graph)
 
 
 def _graph(network: StepNetwork, example: HopInputs) -> Graph:
@@ -238,7 +240,7 @@ def _require(found: Sequence[_Apart], backend: Backend) -> None:
         )
 
 
-class PaddedStep:
+class BucketedStep:
     """Hops of any number of rows by the smallest of `steps` that takes them, filled up.
 
     steps: by the rows that each was made for. What `engine.kernels.buckets` does for kernels;
@@ -248,7 +250,9 @@ class PaddedStep:
     def __init__(self, steps: Mapping[int, HopStep]) -> None:
         self._sizes = Sizes(steps)
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
         """See `HopStep`."""
         rows = len(history)
         size, step = self._sizes.fitting(rows)
@@ -261,4 +265,4 @@ class PaddedStep:
 
         window = WindowInputs(*(filled(tensor, size) for tensor in inputs))
         codes, decoded = step(window, filled(history, size), noise, watch)
-        return Stepped(codes[:rows], Decoded(*(tensor[:rows] for tensor in decoded)))
+        return StepOutput(codes[:rows], Decoded(*(tensor[:rows] for tensor in decoded)))

@@ -31,7 +31,7 @@ from engine.model.quantizers.scalar import ScalarQuantizer
 from engine.model.quantizers.vector import Quantizer, VectorQuantizer
 from engine.model.root_motion import GlobalMotion
 from engine.model.speech_encoder import ContentRhythmAttention, SpeechBranch, SpeechEncoder
-from engine.model.stroke_onset import StrokeCue
+from engine.model.stroke_onset import StrokeOnsetDetector
 from engine.motion.channels import MOTION_TOKENS
 from engine.motion.skeleton import BodyPart
 
@@ -122,11 +122,11 @@ def _speech(config: GestureConfig) -> SpeechEncoder:
     )
 
 
-def _cue(config: GestureConfig) -> StrokeCue | None:
+def _cue(config: GestureConfig) -> StrokeOnsetDetector | None:
     cue, width = config.cue, config.audio.width
     if cue is None:
         return None
-    return StrokeCue(
+    return StrokeOnsetDetector(
         Mlp(width, width, 1, config.slope),
         nn.Embedding(config.speakers, width),
         nn.Conv1d(1, width, cue.memory),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.model.audio_encoder import WAVE_KERNEL, WAVE_PADDINGS, WAVE_STRIDES, WaveEncoder
-from engine.model.fuse import with_children
+from engine.model.fuse import with_submodules
 from engine.model.gesture import GestureModel
 from engine.model.speech_encoder import SpeechEncoder
 
@@ -24,7 +24,7 @@ _BLOCKS: Final = 3
 STRIDE: Final = prod(WAVE_STRIDES[:_BLOCKS])
 
 
-def entries_of(samples: int) -> int:
+def stem_length(samples: int) -> int:
     """How many entries P a window of so many samples has."""
     count = samples
     for stride, padding in _shapes():
@@ -32,7 +32,7 @@ def entries_of(samples: int) -> int:
     return count
 
 
-def seen_by_entry() -> tuple[int, int]:
+def receptive_field() -> tuple[int, int]:
     """The samples `[first, last)` that entry 0 sees; entry k sees those `k * STRIDE` later.
 
     Samples before and after a window are zeros.
@@ -48,7 +48,7 @@ def _shapes() -> list[tuple[int, int]]:
     return list(zip(WAVE_STRIDES, WAVE_PADDINGS, strict=True))[:_BLOCKS]
 
 
-class FirstBlocks(nn.Module):
+class EncoderStem(nn.Module):
     """Samples `[B, S, 1]` to entries `[B, C, P]`: those of all encoders side by side."""
 
     def __init__(self, encoders: Mapping[str, WaveEncoder]) -> None:
@@ -62,7 +62,7 @@ class FirstBlocks(nn.Module):
         return torch.cat([blocks(x) for blocks in self.encoders.values()], 1)
 
 
-class LaterBlocks(nn.Module):
+class EncoderTail(nn.Module):
     """What follows in one encoder: entries `[B, C, P]`, of which `own` are its channels."""
 
     def __init__(self, encoder: WaveEncoder, own: slice) -> None:
@@ -76,7 +76,7 @@ class LaterBlocks(nn.Module):
         return self.blocks(entries[:, self.own]).transpose(1, 2)
 
 
-def parted(model: GestureModel) -> tuple[FirstBlocks, GestureModel] | None:
+def split_encoder(model: GestureModel) -> tuple[EncoderStem, GestureModel] | None:
     """The first blocks of a lean `model` that hears one channel of samples, and a twin of it whose
     windows have entries in their place; None for a model that hears anything else.
     """
@@ -93,16 +93,16 @@ def parted(model: GestureModel) -> tuple[FirstBlocks, GestureModel] | None:
     later, start = {}, 0
     for name, encoder in encoders.items():
         width = _width(encoder)
-        later[name] = LaterBlocks(encoder, slice(start, start + width))
+        later[name] = EncoderTail(encoder, slice(start, start + width))
         start += width
     if "trunk" in later:
-        twin = with_children(speech, trunk=later["trunk"])
+        twin = with_submodules(speech, trunk=later["trunk"])
     else:
-        face = with_children(speech.face, audio=later["face"])
-        twin = with_children(
-            speech, face=face, body=with_children(speech.body, audio=later["body"])
+        face = with_submodules(speech.face, audio=later["face"])
+        twin = with_submodules(
+            speech, face=face, body=with_submodules(speech.body, audio=later["body"])
         )
-    return FirstBlocks(encoders).eval(), with_children(model, speech=twin)
+    return EncoderStem(encoders).eval(), with_submodules(model, speech=twin)
 
 
 def _channels(encoder: WaveEncoder) -> int:

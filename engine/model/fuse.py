@@ -30,18 +30,18 @@ _Module = TypeVar("_Module", bound=nn.Module)
 def lean(model: GestureModel) -> GestureModel:
     """The lean form of `model`, in evaluation mode."""
     model.eval()
-    twin = with_children(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
+    twin = with_submodules(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
     if isinstance(model.body, BodyDecoder):
-        twin = with_children(twin, body=_lean_body(model.body))
+        twin = with_submodules(twin, body=_lean_body(model.body))
     twin = _attending(twin)
     if model.face_speaker is not None and not model.face.aligned:
         place = model.positions(model.positions.table.shape[0])
-        face = BegunFace(twin.face, model.face_speaker, place)
-        twin = with_children(twin, face=face, face_speaker=nn.Identity())
+        face = PrecomputedFaceDecoder(twin.face, model.face_speaker, place)
+        twin = with_submodules(twin, face=face, face_speaker=nn.Identity())
     return twin
 
 
-def with_children(module: _Module, **children: nn.Module) -> _Module:
+def with_submodules(module: _Module, **children: nn.Module) -> _Module:
     """A twin of `module` that shares everything with it but these children."""
     twin = copy(module)
     twin._modules = {**module._modules, **children}
@@ -53,16 +53,16 @@ def _attending(module: _Module) -> _Module:
     children: dict[str, nn.Module] = {}
     for name, child in module.named_children():
         if isinstance(child, Attention):
-            children[name] = LeanAttention(child)
-        elif not isinstance(child, LeanAttention):
+            children[name] = FusedAttention(child)
+        elif not isinstance(child, FusedAttention):
             children[name] = _attending(child)
-    return with_children(module, **children)
+    return with_submodules(module, **children)
 
 
 # -- memories --------------------------------------------------------------------------------------
 
 
-class LeanAttention(nn.Module):
+class FusedAttention(nn.Module):
     """`attention` on memories `[B, T', N]`, or on itself, in as few products as the shapes allow.
 
     widen: a map of the memory `[.., N] -> [.., D]` that is left out before it, if there is one.
@@ -134,19 +134,19 @@ def _pays(widen: nn.Linear, aligned: bool) -> bool:
 
 def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
     layers = [
-        with_children(layer, cross_attn=LeanAttention(cast(Attention, layer.cross_attn), widen))
+        with_submodules(layer, cross_attn=FusedAttention(cast(Attention, layer.cross_attn), widen))
         for layer in stack.layers
     ]
-    return with_children(stack, layers=nn.ModuleList(layers))
+    return with_submodules(stack, layers=nn.ModuleList(layers))
 
 
 def _lean_face(face: FaceDecoder) -> FaceDecoder:
     if not _pays(face.project, face.aligned):
         return face
-    return with_children(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
+    return with_submodules(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
 
 
-class BegunFace(nn.Module):
+class PrecomputedFaceDecoder(nn.Module):
     """A `FaceDecoder` that asks with positions and speaker alone, and so begins always the same.
 
     What the self-attention of its first layer makes of them, and what that asks of speech, is
@@ -164,7 +164,7 @@ class BegunFace(nn.Module):
         self.first, self.others = first, DecoderStack(others) if others else None
         begun = first.gather(positions + speakers.weight[:, None])
         self.register_buffer("begun", begun, persistent=False)
-        asked = cast(LeanAttention, first.cross_attn).ask(begun)
+        asked = cast(FusedAttention, first.cross_attn).ask(begun)
         self.register_buffer("asked", asked, persistent=False)
 
     def forward(
@@ -180,7 +180,7 @@ class BegunFace(nn.Module):
             return self.face(audio, hint, position, self.speakers(speaker), wanted)
         memory = self.face.project(torch.cat((audio, hint), -1))
         who, frames = speaker[:, 0], wanted if self.others is None else EVERY
-        attention = cast(LeanAttention, self.first.cross_attn)
+        attention = cast(FusedAttention, self.first.cross_attn)
         found = attention.answer(self.asked[who][:, frames], memory)
         x = self.first.digest(self.begun[who][:, frames], found)
         return self.face.out(x if self.others is None else self.others(x, memory, wanted))
@@ -191,7 +191,7 @@ def _lean_body(body: BodyDecoder) -> BodyDecoder:
     if not _pays(widen, body.aligned):
         return body
     stack = _narrow(body.cross_attention, widen)
-    return with_children(body, project_audio=nn.Identity(), cross_attention=stack)
+    return with_submodules(body, project_audio=nn.Identity(), cross_attention=stack)
 
 
 # -- waveforms -------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def _convolution(weight: Tensor, bias: Tensor, like: nn.Conv1d) -> nn.Conv1d:
     return conv
 
 
-class LeanWaveBlock(nn.Module):
+class FusedWaveBlock(nn.Module):
     """A `WaveBlock` with its normalisations inside its convolutions.
 
     The first convolution and that of the shortcut stay two: one for both would have to be taken
@@ -234,15 +234,15 @@ class LeanWaveBlock(nn.Module):
 def _lean_wave(encoder: nn.Module) -> nn.Module:
     if not isinstance(encoder, WaveEncoder):
         return encoder
-    blocks = [LeanWaveBlock(cast(WaveBlock, block)) for block in encoder.blocks]
-    return with_children(encoder, blocks=nn.ModuleList(blocks))
+    blocks = [FusedWaveBlock(cast(WaveBlock, block)) for block in encoder.blocks]
+    return with_submodules(encoder, blocks=nn.ModuleList(blocks))
 
 
 def _lean_speech(speech: nn.Module) -> nn.Module:
     if not isinstance(speech, SpeechEncoder):
         return speech
     branches = {
-        name: with_children(branch, audio=_lean_wave(branch.audio))
+        name: with_submodules(branch, audio=_lean_wave(branch.audio))
         for name, branch in (("face", speech.face), ("body", speech.body))
     }
-    return with_children(speech, trunk=_lean_wave(speech.trunk), **branches)
+    return with_submodules(speech, trunk=_lean_wave(speech.trunk), **branches)

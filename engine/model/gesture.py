@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.model.body_variants import PathBody
 from engine.model.layers import EVERY, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
-from engine.model.stroke_onset import StrokeCue
+from engine.model.stroke_onset import StrokeOnsetDetector
 from engine.model.types import WindowInputs, WindowOutputs
 
 
@@ -160,7 +160,7 @@ class GestureModel(nn.Module):
         face: FaceDecoder,
         body: BodyDecoder | PathBody,
         classifiers: list[Mlp],
-        cue: StrokeCue | None = None,
+        cue: StrokeOnsetDetector | None = None,
     ) -> None:
         super().__init__()
         self.speech = speech

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 _DRAWS = (torch.Tensor.uniform_, torch.Tensor.normal_)
 
 
-class Unfilled(TorchFunctionMode):
+class SkipInit(TorchFunctionMode):
     """Within it new parameters hold whatever lay in memory; a network of 140 M is there at once.
 
     Buffers that a module computes are computed. Every parameter must be loaded before use.

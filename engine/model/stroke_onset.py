@@ -19,7 +19,7 @@ def before(x: Tensor, frames: int) -> Tensor:
     return F.pad(x, (frames, 0))[:, : x.shape[1]]
 
 
-class StrokeCue(nn.Module):
+class StrokeOnsetDetector(nn.Module):
     """Adds to speech features `[B, T, D]` what the body is to know of the beginnings of strokes.
 
     score: features to one logit a frame. speakers: who sets out how readily. tell: over time, from

@@ -12,13 +12,13 @@ from engine.motion.pose import PoseChunk, PoseFormat
 from engine.postprocess.blinks import BlinkConfig, Blinks, lids_of
 from engine.postprocess.gaze import GlanceConfig, Glances, looks_of
 from engine.postprocess.idle_motion import Sway, SwayConfig
-from engine.postprocess.one_euro import Steadier, SteadyConfig
+from engine.postprocess.one_euro import OneEuroFilter, SteadyConfig
 from engine.postprocess.posture import Posture, PostureConfig
 from engine.postprocess.stance import Stance, StanceConfig
 
 
 @dataclass(frozen=True)
-class FinishConfig:
+class PostProcessConfig:
     """What is laid over poses; nothing unless it is given."""
 
     steady: SteadyConfig | None = None
@@ -44,20 +44,20 @@ class Layer(Protocol):
         ...
 
 
-class Finish:
+class PostProcess:
     """What is asked for, of one stream of poses; chunks come in order.
 
     seed, speaker: the stream's, the latter by name.
     """
 
     def __init__(
-        self, config: FinishConfig, format_: PoseFormat, seed: int, speaker: str = ""
+        self, config: PostProcessConfig, format_: PoseFormat, seed: int, speaker: str = ""
     ) -> None:
         rate, face = format_.clock.frame_rate, format_.face
         # What is steadied and enlarged is the network's alone; lids are over all that eyes do.
         self._layers: list[Layer] = []
         if config.steady is not None:
-            self._layers.append(Steadier(config.steady, rate))
+            self._layers.append(OneEuroFilter(config.steady, rate))
         if config.posture is not None:
             self._layers.append(Posture(config.posture))
         if config.stance is not None:
@@ -75,7 +75,7 @@ class Finish:
             chunk = layer.over(chunk)
         return chunk
 
-    def copy(self) -> "Finish":
+    def copy(self) -> "PostProcess":
         """The same, independent of what comes later."""
         result = copy(self)
         result._layers = [copy(layer) for layer in self._layers]

@@ -42,7 +42,7 @@ class SwayConfig:
             require(0.0 <= amount <= MOST, name, f"0 to {MOST:g}", amount)
 
 
-class Drift:
+class SplineNoise:
     """Slow chance `[n, C]`, most of it within -1..1: a cubic B-spline through drawn goals.
 
     every: frames from one goal to the next. It is smooth to its second derivative, and what it is
@@ -84,7 +84,7 @@ class Sway:
 
     def __init__(self, config: SwayConfig, seed: int, frame_rate: float, speaker: str = "") -> None:
         def drift(purpose: Purpose, seconds: float, sizes: tuple[float, ...]) -> "_Sized":
-            return _Sized(Drift(seed, purpose, 3, seconds * frame_rate), np.array(sizes))
+            return _Sized(SplineNoise(seed, purpose, 3, seconds * frame_rate), np.array(sizes))
 
         # Pitch, yaw, roll in radians: a trunk leans and tilts more than it turns, a head tilts.
         self._chest = (
@@ -95,7 +95,7 @@ class Sway:
             drift(Purpose.HEAD, 1.6, (0.07, 0.08, 0.19)),
             drift(Purpose.HEAD_QUICK, 0.6, (0.06, 0.07, 0.08)),
         )
-        self._breath = Drift(seed, Purpose.BREATH, 1, 6.0 * frame_rate)
+        self._breath = SplineNoise(seed, Purpose.BREATH, 1, 6.0 * frame_rate)
         self._amount = config.speakers.get(speaker, config.amount)
         self._rate = frame_rate
         self._awake = 0.0
@@ -136,7 +136,7 @@ class Sway:
 class _Sized:
     """A drift in radians: sizes `[C]`."""
 
-    drift: Drift
+    drift: SplineNoise
     sizes: np.ndarray
 
     def at(self, frames: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def _turned(rotations: FloatArray, vectors: FloatArray) -> FloatArray:
     return np.asarray(normalize(multiply(rotations, exp(vectors))), np.float32)
 
 
-class Steadier:
+class OneEuroFilter:
     """The filter of one stream; remembers a frame. frame_rate: frames a second."""
 
     def __init__(self, config: SteadyConfig, frame_rate: float) -> None:

@@ -13,7 +13,7 @@ from engine.clock import FrameClock
 from engine.events import LATE_FRAME, OVERRUN, EventCounter
 from engine.motion.pose import PoseFrame
 from engine.session.clock import SessionTime
-from engine.session.media_clock import Pace
+from engine.session.media_clock import MediaClock
 from engine.session.playout import PlayoutBuffer
 from engine.session.playout_delay import PlayoutDelay
 from engine.timing import Figures
@@ -40,7 +40,7 @@ class Cadence:
         self,
         rest: PoseFrame,
         clock: FrameClock,
-        pace: Pace,
+        pace: MediaClock,
         outlet: Outlet,
         *,
         delay: PlayoutDelay,

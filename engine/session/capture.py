@@ -17,8 +17,8 @@ import numpy as np
 from engine.audio.block import PcmBlock
 from engine.audio.source import AudioSource
 from engine.clock import FrameClock
-from engine.session.clock import HostTime, SessionTime
-from engine.session.media_clock import RATE, Pace
+from engine.session.clock import SessionClock, SessionTime
+from engine.session.media_clock import RATE, MediaClock
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
 _FRAMES: Final = FrameClock()
@@ -30,7 +30,7 @@ _STALE_S: Final = 1.0  # after a pause, for so long sound that gathered meanwhil
 _EARLY_S: Final = 0.03  # then sound may come so much before it is due
 
 
-class SourceReader:
+class CaptureThread:
     """Reads `source` in a thread of its own.
 
     take(samples, captured_at): called for every piece. ended(): called once at the source's end.
@@ -41,14 +41,14 @@ class SourceReader:
     def __init__(
         self,
         source: AudioSource,
-        pace: Pace,
+        pace: MediaClock,
         stopped: Event,
         *,
         take: Callable[[np.ndarray, float], None],
         ended: Callable[[], None],
         host: SessionTime | None = None,
     ) -> None:
-        self._host = host or SessionTime(HostTime())
+        self._host = host or SessionTime(SessionClock())
         self._source, self._pace, self._stopped = source, pace, stopped
         self._take, self._ended = take, ended
         self._sent = 0

@@ -14,7 +14,7 @@ from typing import Final
 _PAUSE_S: Final = 0.5  # real seconds; threads that look every 33 ms are never this late otherwise
 
 
-class HostTime:
+class SessionClock:
     """Monotonic seconds, `speed` of which pass in one."""
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -39,7 +39,7 @@ class SessionTime:
     paused: called with the seconds that are left out, by the thread that finds them.
     """
 
-    def __init__(self, host: HostTime, paused: Callable[[float], None] | None = None) -> None:
+    def __init__(self, host: SessionClock, paused: Callable[[float], None] | None = None) -> None:
         self._host, self._paused = host, paused
         self._lock = Lock()
         self._last = math.nan  # of the host; NaN: not watching

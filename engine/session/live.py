@@ -24,9 +24,9 @@ from engine.errors import SessionError, as_gesture_error
 from engine.events import PAUSE, UNDERRUN, EventCounter
 from engine.motion.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.session.cadence import Cadence, Outlet
-from engine.session.capture import SourceReader
-from engine.session.clock import HostTime, SessionTime
-from engine.session.media_clock import RATE, Pace
+from engine.session.capture import CaptureThread
+from engine.session.clock import SessionClock, SessionTime
+from engine.session.media_clock import RATE, MediaClock
 from engine.session.playout import FrameInterpolator
 from engine.session.playout_delay import PlayoutDelay, first_delay, hop_cost
 from engine.session.receivers import Receivers
@@ -64,7 +64,7 @@ class LiveSession:
         output_rate: int | None = None,
         duration_s: float | None = None,
         hooks: SessionHooks | None = None,
-        host: HostTime | None = None,
+        host: SessionClock | None = None,
     ) -> None:
         clock = stream.clock
         self.output = FrameClock(clock.sample_rate, output_rate or clock.frame_rate)
@@ -77,12 +77,12 @@ class LiveSession:
         self._receivers = Receivers(sinks, events, failed=self.fail)
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
         self._stopped = Event()
-        self._host = SessionTime(host or HostTime(), self._paused)
+        self._host = SessionTime(host or SessionClock(), self._paused)
         self._figures = Figures(self._host.now)
         self._errors: list[BaseException] = []  # the first one ended the session
         self._computing = False
-        self._pace = Pace(stamped=source.paced)
-        self._reader = SourceReader(
+        self._pace = MediaClock(stamped=source.paced)
+        self._reader = CaptureThread(
             source,
             self._pace,
             self._stopped,

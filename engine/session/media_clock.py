@@ -30,7 +30,7 @@ def margin_s(cost_s: float) -> float:
     return max(_LEAST_MARGIN_S, min(cost_s, slow))
 
 
-class Pace:
+class MediaClock:
     """Maps sample indices to seconds of a monotonic clock. `origin_s` is sample 0's time."""
 
     def __init__(self, *, stamped: bool) -> None:

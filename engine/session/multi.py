@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from engine.errors import as_gesture_error
 from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.motion.pose import PoseChunk
-from engine.session.clock import HostTime
-from engine.session.media_clock import RATE, Pace
+from engine.session.clock import SessionClock
+from engine.session.media_clock import RATE, MediaClock
 from engine.stream.pool import StreamPool
-from engine.stream.scheduler import Batcher, Job
+from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.text.words import TimedWord
 
 Deliver = Callable[[PoseChunk], None]
@@ -31,7 +31,7 @@ _NAP_S: Final = 0.002  # between two looks at the sound when there is nothing to
 
 
 @dataclass
-class Guest:
+class StreamHandle:
     """One stream of a session. held: its frames for which there was no time.
 
     over: set once its sound was finished and its last frame handed over, or `error` ended it.
@@ -43,7 +43,7 @@ class Guest:
     held: int = 0
     over: Event = field(default_factory=Event)
     error: BaseException | None = None
-    _pace: Pace = field(default_factory=lambda: Pace(stamped=False))
+    _pace: MediaClock = field(default_factory=lambda: MediaClock(stamped=False))
     _finished: bool = False
 
 
@@ -61,13 +61,13 @@ class PoolSession:
         *,
         events: EventCounter,
         delay_s: float = 0.1,
-        host: HostTime | None = None,
+        host: SessionClock | None = None,
     ) -> None:
         self.delay_s = delay_s
         self._pool, self._events = pool, events
-        self._host = host or HostTime()
-        self._batcher = Batcher(pool.capacity)
-        self._guests: dict[int, Guest] = {}
+        self._host = host or SessionClock()
+        self._batcher = DeadlineScheduler(pool.capacity)
+        self._guests: dict[int, StreamHandle] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = Lock()  # of the pool and the guests
         self._stopped = Event()
@@ -86,51 +86,51 @@ class PoolSession:
         self._thread.join()
         self._check()
 
-    def join(self, deliver: Deliver, speaker: int | str = 0, seed: int = 0) -> Guest:
+    def join(self, deliver: Deliver, speaker: int | str = 0, seed: int = 0) -> StreamHandle:
         """A new stream; ConfigError for an unknown speaker, or where the pool is full."""
         self._check()
         with self._lock:
-            guest = Guest(self._pool.open(speaker, seed), deliver)
+            guest = StreamHandle(self._pool.open(speaker, seed), deliver)
             self._guests[guest.slot] = guest
         return guest
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, guest: StreamHandle) -> None:
         """No more frames of this stream, at once. Safe to call twice, and when it is over."""
         with self._lock:
             self._close(guest)
 
-    def feed_audio(self, guest: Guest, samples: NDArray[np.float32]) -> None:
+    def feed_audio(self, guest: StreamHandle, samples: NDArray[np.float32]) -> None:
         """Sound `[S]` at the pool's rate, just heard or earlier than it is due."""
         heard_s = self._host.now()
         self._send(guest, lambda: self._hear(guest, samples, heard_s))
 
-    def feed_words(self, guest: Guest, words: Sequence[TimedWord]) -> None:
+    def feed_words(self, guest: StreamHandle, words: Sequence[TimedWord]) -> None:
         """Words, late or early, in seconds of the stream."""
         self._send(guest, lambda: self._pool.feed_words(guest.slot, words))
 
-    def cancel(self, guest: Guest) -> None:
+    def cancel(self, guest: StreamHandle) -> None:
         """Stop speaking at once; the motion settles."""
         self._send(guest, lambda: self._pool.cancel(guest.slot))
 
-    def finish(self, guest: Guest) -> None:
+    def finish(self, guest: StreamHandle) -> None:
         """The sound is complete: the last frames come, then the stream ends."""
         self._send(guest, lambda: self._finish(guest))
 
     # -- the thread ----------------------------------------------------------------------------
 
-    def _send(self, guest: Guest, act: Callable[[], None]) -> None:
+    def _send(self, guest: StreamHandle, act: Callable[[], None]) -> None:
         """Have something done to a guest in its turn, unless it is gone by then."""
         self._check()
         self._inbox.put(lambda: self._do(guest, act))
 
-    def _do(self, guest: Guest, act: Callable[[], None]) -> None:
+    def _do(self, guest: StreamHandle, act: Callable[[], None]) -> None:
         if self._guests.get(guest.slot) is guest:
             try:
                 act()
             except Exception as error:  # such as sound of the wrong shape
                 self._end(guest, error)
 
-    def _end(self, guest: Guest, error: BaseException) -> None:
+    def _end(self, guest: StreamHandle, error: BaseException) -> None:
         self._events.count(LOST_DEVICE)
         guest.error = error
         self._close(guest)
@@ -168,19 +168,19 @@ class PoolSession:
             if guest._pace.started and not guest._finished:
                 self._fill_gap(guest, guest._pace.missing(now))
 
-    def _hear(self, guest: Guest, samples: NDArray[np.float32], heard_s: float) -> None:
+    def _hear(self, guest: StreamHandle, samples: NDArray[np.float32], heard_s: float) -> None:
         if not guest._pace.started:
             guest._pace.begin(heard_s - len(samples) / RATE)
         self._pool.feed_audio(guest.slot, samples)
         guest._pace.take(len(samples), heard_s)
 
-    def _fill_gap(self, guest: Guest, missing: int) -> None:
+    def _fill_gap(self, guest: StreamHandle, missing: int) -> None:
         if missing:
             self._events.count(UNDERRUN)
             self._pool.feed_audio(guest.slot, np.zeros(missing, np.float32))
             guest._pace.take(missing, float("nan"))
 
-    def _finish(self, guest: Guest) -> None:
+    def _finish(self, guest: StreamHandle) -> None:
         if not guest._finished:
             guest._finished = True
             self._pool.finish(guest.slot)
@@ -198,7 +198,7 @@ class PoolSession:
             self._hand_over(chunks)
         return bool(plan.hold or plan.compute)
 
-    def _job(self, guest: Guest) -> Job:
+    def _job(self, guest: StreamHandle) -> Job:
         first = self._pool.next_frame(guest.slot)
         last = first + self._pool.schedule.hop - 1
         due_s, lost_s = (
@@ -227,7 +227,7 @@ class PoolSession:
             self._close(guest)
             guest.over.set()
 
-    def _close(self, guest: Guest) -> None:
+    def _close(self, guest: StreamHandle) -> None:
         if self._guests.get(guest.slot) is guest:
             del self._guests[guest.slot]
             self._pool.close(guest.slot)

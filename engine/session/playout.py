@@ -78,7 +78,7 @@ class FrameInterpolator:
 
 
 @dataclass(frozen=True)
-class Due:
+class ScheduledFrame:
     """A frame to hand over now. late: it was not ready and a held pose stands in for it."""
 
     frame: PoseFrame
@@ -115,7 +115,7 @@ class PlayoutBuffer:
         """Go on `frames` later: their time has long passed."""
         self._next += frames
 
-    def take(self) -> Due:
+    def take(self) -> ScheduledFrame:
         """The frame whose turn it is, or its stand-in."""
         index = self._next
         self._next += 1
@@ -124,10 +124,10 @@ class PlayoutBuffer:
         if self._ready and self._ready[0].index == index:
             self._last = self._ready.popleft()
             self._held = 0
-            return Due(self._last, late=False)
+            return ScheduledFrame(self._last, late=False)
         self._held += 1
         self._last = self._stand_in(index)
-        return Due(self._last, late=True)
+        return ScheduledFrame(self._last, late=True)
 
     def _stand_in(self, index: int) -> PoseFrame:
         rate = self._clock.frame_rate

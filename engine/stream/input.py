@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.audio.front_end import EntryQueue, build_front
+from engine.audio.front_end import FeatureQueue, build_front
 from engine.audio.voice_gate import VoiceGate
 from engine.bundle.bundle import BundleConfig
 from engine.errors import AudioError, ConfigError
@@ -40,14 +40,14 @@ class Latency:
         return self.lookahead_ms + self.hop_wait_ms
 
 
-class Listener:
+class StreamInput:
     """Hears one speaker for a bundle's network, in windows of `schedule`.
 
     vocabulary: the bundle's, which many listeners may share. Frames are counted by whoever
     computes them: `next_frame` is the first one that is not computed yet.
     """
 
-    _queue: EntryQueue
+    _queue: FeatureQueue
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class Listener:
 
     def _begin(self) -> None:
         self._transcript = Transcript()
-        self._queue = EntryQueue(self.front.width)
+        self._queue = FeatureQueue(self.front.width)
         self._voiced: deque[bool] = deque()
         self._samples = 0
         self._taken = 0

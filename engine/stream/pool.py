@@ -22,8 +22,8 @@ from engine.generate.state import StreamState
 from engine.generate.step import HopStep
 from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk
-from engine.postprocess.chain import Finish
-from engine.stream.input import Latency, Listener, speaker_index, until
+from engine.postprocess.chain import PostProcess
+from engine.stream.input import Latency, StreamInput, speaker_index, until
 from engine.stream.stream import build_runner, kernel_name
 from engine.system.threads import set_threads
 from engine.text.words import TimedWord, Vocabulary
@@ -33,9 +33,9 @@ from engine.text.words import TimedWord, Vocabulary
 class _Seat:
     """A slot in use. total: frames of the whole stream once its sound has ended."""
 
-    listener: Listener
+    listener: StreamInput
     speaker: int
-    finish: Finish
+    finish: PostProcess
     total: int | None = None
 
 
@@ -44,7 +44,7 @@ class StreamPool:
 
     schedule: the bundle's own unless given, live. kernel: eager unless given; it must take batches
     of 1 to `capacity` rows, see `engine.kernels.buckets`; and so must step, which computes hops in
-    its place, see `engine.kernels.fused_step.PaddedStep`. threads: of PyTorch, for the whole
+    its place, see `engine.kernels.fused_step.BucketedStep`. threads: of PyTorch, for the whole
     process; as suits model and kernel unless given, see `engine.system.threads`. A pool of many
     rows on idle cores may gain from more. Raises ConfigError for a schedule of whole files, a full
     pool, a slot that is not open, an unknown speaker and less than one thread.
@@ -100,7 +100,7 @@ class StreamPool:
         self._seats[slot] = _Seat(
             self._new_listener(),
             number,
-            self._config.new_finish(number, seed),
+            self._config.new_postprocess(number, seed),
         )
         self._rest.noise[0] = self._runner.noise(seed)
         self._state.put([slot], self._rest)
@@ -190,8 +190,8 @@ class StreamPool:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _new_listener(self) -> Listener:
-        return Listener(self._config, self.schedule, self._vocabulary, self.events)
+    def _new_listener(self) -> StreamInput:
+        return StreamInput(self._config, self.schedule, self._vocabulary, self.events)
 
     def _seat(self, slot: int) -> _Seat:
         seat = self._seats[slot] if 0 <= slot < self.capacity else None

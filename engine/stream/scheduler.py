@@ -72,7 +72,7 @@ class BatchCost:
         return t + slope * (count - n)
 
 
-class Batcher:
+class DeadlineScheduler:
     """Plans batches of at most `most` streams.
 
     slack_s: a hop is left waiting for others to join it as long as it would still be done so much

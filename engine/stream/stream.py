@@ -19,17 +19,17 @@ from engine.generate.decoder import Decoder, PoseDecoder
 from engine.generate.runner import Runner
 from engine.generate.schedule import FileRules, Schedule
 from engine.generate.state import StreamState
-from engine.generate.step import Chooser, HopStep
+from engine.generate.step import CodeSampler, HopStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.fused_step import StepNetwork
 from engine.model.fuse import lean
 from engine.model.types import Kernel
 from engine.motion.channels import LOCAL_MOTION
 from engine.motion.pose import PoseChunk
-from engine.stream.input import Latency, Listener, speaker_index, until
+from engine.stream.input import Latency, StreamInput, speaker_index, until
 from engine.system.threads import set_threads
 from engine.text.words import TimedWord, Vocabulary
-from engine.timing import Stage, Watch, unwatched
+from engine.timing import Stage, Watch, no_timer
 
 
 def pose_decoder(bundle: Bundle) -> PoseDecoder:
@@ -85,7 +85,7 @@ def kernel_name(kernel: Kernel | None) -> str:
 def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
     """All that the networks of a bundle do for a hop of a live schedule, as one module."""
     config = bundle.config
-    chooser = Chooser(bundle.parts, config.choices, config.sampling)
+    chooser = CodeSampler(bundle.parts, config.choices, config.sampling)
     newest = schedule.algorithmic_frames
     return StepNetwork(lean(bundle.gesture), newest, chooser, pose_decoder(bundle))
 
@@ -130,14 +130,14 @@ class GestureStream:
         self._speaker = torch.tensor([self._number])
         self._config = config
         self._seed = seed
-        self._watch: Watch = unwatched
+        self._watch: Watch = no_timer
         vocabulary = Vocabulary(config.vocabulary)
         self.events = events or EventCounter()
-        self._listener = Listener(config, self.schedule, vocabulary, self.events)
+        self._listener = StreamInput(config, self.schedule, vocabulary, self.events)
         front = self._listener.front
         self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
         self._state = self._runner.fresh([seed], self._start)
-        self._finish = config.new_finish(self._number, seed)
+        self._finish = config.new_postprocess(self._number, seed)
 
     @property
     def latency(self) -> Latency:
@@ -238,7 +238,7 @@ class GestureStream:
         """Forget everything: the next sample is sample 0."""
         self._listener.reset()
         self._state = self._runner.fresh([self._seed], self._start)
-        self._finish = self._config.new_finish(self._number, self._seed)
+        self._finish = self._config.new_postprocess(self._number, self._seed)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything remembered, independent of what comes later."""

@@ -21,7 +21,7 @@ from engine.bundle.bundle import Bundle
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.decoder import Decoder
 from engine.generate.schedule import Schedule
-from engine.generate.step import Draw, HopStep, PiecewiseStep, Stepped
+from engine.generate.step import Draw, HopStep, StagedStep, StepOutput
 from engine.kernels.cached_step import recalling_step
 from engine.kernels.eager import EagerKernel
 from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
@@ -35,7 +35,7 @@ from engine.motion.pose import FloatArray
 from engine.stream.stream import GestureStream, step_network
 from engine.system.threads import is_small, set_threads
 from engine.text.files import read_words
-from engine.timing import Watch, unwatched
+from engine.timing import Watch, no_timer
 from exporters.commands.automatic import CANDIDATES, Choice, chosen, remember, remembered
 from exporters.commands.kernels import (
     CLIP,
@@ -90,7 +90,9 @@ class HopRecorder:
         self._every = every
         self._count = 0
 
-    def __call__(self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch) -> Stepped:
+    def __call__(
+        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+    ) -> StepOutput:
         """The step itself, watched."""
         noise = draw()
         if self._count % self._every == 0:
@@ -333,14 +335,13 @@ def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Ca
     step = networks["step"]
     if step is None:
         decoder = networks["decoder"] or network.decoder
-        step = PiecewiseStep(kernel, network.chooser, decoder, network.newest)
+        step = StagedStep(kernel, network.chooser, decoder, network.newest)
     shape, generator = window_shape(bundle, schedule), torch.Generator().manual_seed(1)
     hops = [network.draw(shape, generator) for _ in range(_CALLS)]
     if recalls(kernel.name, bundle, schedule):
         hops = _following(hops[0], bundle, schedule, generator)
     return [
-        partial(step, hop.window, hop.history, partial(_given, hop.noise), unwatched)
-        for hop in hops
+        partial(step, hop.window, hop.history, partial(_given, hop.noise), no_timer) for hop in hops
     ]
 
 

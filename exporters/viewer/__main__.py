@@ -16,7 +16,7 @@ from exporters.commands.options import CommandParser, host, run_command, whole
 from exporters.commands.terminal import say
 from exporters.viewer.page import PageServer
 from exporters.viewer.scene import Scene
-from exporters.viewer.stream_client import Follower
+from exporters.viewer.stream_client import ViewerClient
 from exporters.websocket_client import WebSocketClient
 
 
@@ -35,7 +35,7 @@ def _view(options: argparse.Namespace) -> int:
     shown = f"[{page.host}]" if ":" in page.host else page.host
     say(f"viewer: http://{shown}:{page.port}")
     parent = os.getppid()
-    follower = Follower(
+    follower = ViewerClient(
         lambda: WebSocketClient(options.ws), scene, page, next_view=lambda: _take(page.views)
     )
     follower.run(lambda: stop.is_set() or os.getppid() != parent, stop.wait)

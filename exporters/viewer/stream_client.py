@@ -59,7 +59,7 @@ class PageLike(Protocol):
         """Sound."""
 
 
-class Follower:
+class ViewerClient:
     """Shows one stream after another until `stopped` says so.
 
     connect: returns a client or raises GestureError. wait: sleeps for a number of seconds.

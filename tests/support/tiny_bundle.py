@@ -16,7 +16,7 @@ from engine.config.model import (
     published_audio_config,
     published_text_config,
 )
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule, published_audio_schedule, published_text_schedule
 from engine.generate.state import SeedMotion
 from engine.motion.channels import part_layout
@@ -51,7 +51,7 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
         provenance=Provenance("none", ("random weights",), "tests"),
         vocabulary=WORDS,
         schedule=Schedule(window=24, seed=16, hop=hop),
-        choices={BodyPart.FACE: CodeChoice.LATENT},
+        choices={BodyPart.FACE: CodeSelection.LATENT},
         sampling=SamplingConfig(temperature),
     )
 

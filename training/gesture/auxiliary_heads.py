@@ -15,7 +15,7 @@ be heard what for, it sets out, the vowel begins, the stroke is on its way, the 
 _LIFTS: Final = (4.0, 4.0, 4.0, 4.0, 2.0)  # of rare events
 
 
-class SpeechEar(nn.Module):
+class SpeechAuxHeads(nn.Module):
     """What speech features `[B, T, D]` are to tell, used while learning only: where in SPANS a
     frame lies, which kind of gesture goes with the last stress, and the face.
 

@@ -14,7 +14,7 @@ from engine.model.part_vae import PartVae
 from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
 from training.data.dataset import Batch, GestureWindows
-from training.gesture.corruption import worn_history, wrong_codes
+from training.gesture.corruption import corrupt_history, wrong_codes
 from training.gesture.masking import disturb, frame_masks, hint_masks
 from training.gesture.rollout import RolloutTask, last_hop, pick, seed_context, seed_decoder
 from training.gesture.settings import GestureTraining
@@ -23,7 +23,7 @@ STROKE_FRAMES = (2, 6, 14)
 """Frames after the onset of a stressed vowel: a stroke is on its way, it has landed, it is over."""
 
 
-class Lesson(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What the model is shown of a batch, and what it is to find.
 
     weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
@@ -57,7 +57,7 @@ class _Masks(NamedTuple):
     own: Tensor
 
 
-class Lessons:
+class BatchSampler:
     """Draws lessons from windows, which are longer than settings.window by settings.rollout.lead.
 
     parts: the autoencoders on the CPU, to decode wrong codes.
@@ -73,7 +73,7 @@ class Lessons:
         self._decoder, self._context = seed_decoder(parts), seed_context(parts)
         self._classes = max(vae.classes for vae in parts.values())
 
-    def __call__(self, draws: torch.Generator, step: int = 0) -> Lesson:
+    def __call__(self, draws: torch.Generator, step: int = 0) -> TrainingBatch:
         """The lesson of a step: windows of which a part is hidden and disturbed."""
         settings = self.settings
         long = self._draw(draws)
@@ -86,7 +86,7 @@ class Lessons:
             motion, masks.mask, self._heard(batch.audio, draws), batch.words, speaker
         )
         hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
-        return Lesson(
+        return TrainingBatch(
             inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
             batch.since, batch.known, batch.kind, batch.until, task,
         )  # fmt: skip
@@ -151,7 +151,7 @@ class Lessons:
             if rows.any():
                 visible = masks.mask[rows].amin(-1) == 0
                 motion = motion.clone()
-                motion[rows] = worn_history(
+                motion[rows] = corrupt_history(
                     self._decoder, self._context, motion[rows], codes[rows], visible
                 )
         clean = self.windows.scaling.apply(motion)

@@ -25,7 +25,7 @@ def wrong_codes(codes: Tensor, rate: Tensor, generator: torch.Generator) -> Tens
     return torch.where(replaced.to(codes.device), found, codes)
 
 
-def worn_history(
+def corrupt_history(
     decoder: PoseDecoder, context: int, motion: Tensor, codes: Tensor, visible: Tensor
 ) -> Tensor:
     """Motion `[B, T, 337]` decoded from codes `[B, P, T]` in the frames `visible [B, T]` bool.

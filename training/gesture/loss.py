@@ -18,18 +18,18 @@ from engine.model.gesture import GestureModel
 from engine.model.part_vae import PartVae
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
-from training.gesture.auxiliary_heads import SpeechEar
-from training.gesture.batch import Lesson, Lessons
+from training.gesture.auxiliary_heads import SpeechAuxHeads
+from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.dataset_heads import Headed, Heads
 from training.gesture.lip_closure import closures
 from training.gesture.onset import beginnings, cue_error
-from training.gesture.rollout import OwnOutput
+from training.gesture.rollout import Rollout
 from training.gesture.settings import GestureTraining
-from training.loop.loop import Terms, autocast
+from training.loop.loop import LossTerms, autocast
 
 
 def losses(
-    outputs: WindowOutputs, lesson: Lesson, scale: Tensor, smoothing: float
+    outputs: WindowOutputs, lesson: TrainingBatch, scale: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(latent error, class error, right codes `[P]`), averages over frames by their weight.
 
@@ -72,7 +72,7 @@ _FACE = list(BodyPart).index(BodyPart.FACE)
 
 
 @torch.no_grad()
-def face_truth(vae: PartVae, lesson: Lesson, closure_weight: float = 0.0) -> FaceTruth:
+def face_truth(vae: PartVae, lesson: TrainingBatch, closure_weight: float = 0.0) -> FaceTruth:
     """The decoded face of a lesson; where lips meet an error counts by `closure_weight` more."""
     true = vae.decode(lesson.latents[:, :, _FACE])
     weight = lesson.weight * lesson.known[..., _FACE]
@@ -92,7 +92,7 @@ def reconstruction(outputs: WindowOutputs, latents: Tensor, scale: Tensor) -> Te
 
 
 @torch.no_grad()
-def next_hit(outputs: WindowOutputs, lesson: Lesson) -> Tensor:
+def next_hit(outputs: WindowOutputs, lesson: TrainingBatch) -> Tensor:
     """How often the upper body's code of the first frame of the hidden end is right, a scalar."""
     first = lesson.ends.float().argmax(1)
     rows = torch.arange(len(first), device=first.device)
@@ -107,8 +107,8 @@ class Material:
     """A data set, ready to be learned. folder: where its model is written."""
 
     config: GestureConfig
-    lessons: Lessons
-    own: OwnOutput
+    lessons: BatchSampler
+    own: Rollout
     folder: Path
     share: float = 1.0
 
@@ -128,7 +128,7 @@ def face_channels(materials: Sequence[Material]) -> int:
     return int(found.pop())
 
 
-class GestureObjective(nn.Module):
+class GestureLoss(nn.Module):
     """Learns the model, and beside it the ear.
 
     model: for the codes of the first of `materials`; the others get heads of their own.
@@ -141,7 +141,7 @@ class GestureObjective(nn.Module):
         self.model = model
         self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
         channels = face_channels(materials) if settings.lips_weight else 0
-        self.ear = SpeechEar(materials[0].config.audio.width, channels)
+        self.ear = SpeechAuxHeads(materials[0].config.audio.width, channels)
         self.scales: Tensor  # [K, P]
         scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
         self.register_buffer("scales", scales, persistent=False)
@@ -153,7 +153,7 @@ class GestureObjective(nn.Module):
         """The model with the heads of a data set."""
         return Headed(self.model, self.heads[source - 1]) if source else self.model
 
-    def forward(self, lesson: Lesson, step: int, draws: torch.Generator) -> Terms:
+    def forward(self, lesson: TrainingBatch, step: int, draws: torch.Generator) -> LossTerms:
         """Terms for a lesson; those shown are not yet weighted."""
         settings, inputs = self._settings, lesson.inputs
         source = int(lesson.source[0]) if len(lesson.source) else 0
@@ -186,9 +186,9 @@ class GestureObjective(nn.Module):
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]
         shown |= {f"hit_{part}": hit for part, hit in zip(BodyPart, right, strict=True)}
-        return Terms(total, shown | {"next_upper": next_hit(outputs, lesson)})
+        return LossTerms(total, shown | {"next_upper": next_hit(outputs, lesson)})
 
-    def _begun(self, lesson: Lesson) -> Tensor | None:
+    def _begun(self, lesson: TrainingBatch) -> Tensor | None:
         """When hands truly set out: what the body makes of it is learned apart from when."""
         cue = self._settings.cue
         return None if cue is None else beginnings(lesson.until, cue.lead)
@@ -205,7 +205,7 @@ class GestureObjective(nn.Module):
             outputs = model(inputs, listen=listen, begun=begun)
         return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
 
-    def _reconstruct(self, model: nn.Module, lesson: Lesson, scale: Tensor) -> Tensor:
+    def _reconstruct(self, model: nn.Module, lesson: TrainingBatch, scale: Tensor) -> Tensor:
         """The error of gestures made of hints alone (eq. 7, 8)."""
         rows = lesson.hinted > 0
         if not rows.any():

@@ -8,7 +8,7 @@ from training.gesture.dataset_heads import is_head
 
 
 @torch.no_grad()
-def awaken(model: nn.Module, inputs: WindowInputs) -> None:
+def initialize_unit_variance(model: nn.Module, inputs: WindowInputs) -> None:
     """Scale fresh layers so that what comes out of each varies by about one over `inputs`.
 
     At its usual start the model's output changes by a hundredth with the motion it is shown and by

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engine.config.model import GlobalMotionConfig, require
 from engine.generate.decoder import PoseDecoder
-from engine.generate.sampling import CodeChoice, SamplingConfig, choose_codes, gumbel
+from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel, sample_codes
 from engine.model.builders import build_global_motion
 from engine.model.part_vae import PartVae
 from engine.model.types import WindowInputs, WindowOutputs
@@ -78,7 +78,7 @@ def seed_context(parts: Mapping[BodyPart, PartVae]) -> int:
 
 class RolloutTask(NamedTuple):
     """Histories to be made: windows of L frames, own `[B]` bool which of them, hop `[B]` (the same
-    for all, for a batch is shared out by rows), noise `[B, P, V]` as `OwnOutput.roll` wants it.
+    for all, for a batch is shared out by rows), noise `[B, P, V]` as `Rollout.roll` wants it.
     """
 
     batch: Batch
@@ -94,7 +94,7 @@ def last_hop(frames: int, hop: int, seed: int) -> Tensor:
     return ((place < new - seed) | (place >= new)).float()[:, None]
 
 
-class OwnOutput:
+class Rollout:
     """Rolls a model out over the windows of a batch, as the Runner does live.
 
     decoder: see `seed_decoder`. scaling: of the motion that the model in training is shown.
@@ -175,9 +175,9 @@ class OwnOutput:
             logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
             own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
             shared = None if own is None else gumbel(own).expand_as(logits)
-            choice = CodeChoice.LATENT if part in self._config.latent else CodeChoice.CLASS
+            choice = CodeSelection.LATENT if part in self._config.latent else CodeSelection.CLASS
             vae = self._parts[part]
-            chosen.append(choose_codes(vae, choice, latents, logits, shared, self._sampling))
+            chosen.append(sample_codes(vae, choice, latents, logits, shared, self._sampling))
         return torch.stack(chosen, 1)
 
 

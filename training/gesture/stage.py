@@ -34,16 +34,16 @@ from training.data.dataset import GestureWindows, Takes, find_speakers, find_tak
 from training.data.memmap import key_of
 from training.data.normalize import Scaling, folded
 from training.data.windows import generator
-from training.gesture.batch import Lesson, Lessons
+from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.dataset_heads import whole
-from training.gesture.loss import GestureObjective, Material
-from training.gesture.lsuv_init import awaken
+from training.gesture.loss import GestureLoss, Material
+from training.gesture.lsuv_init import initialize_unit_variance
 from training.gesture.masking import schedules
-from training.gesture.rollout import OwnOutput, seed_decoder
+from training.gesture.rollout import Rollout, seed_decoder
 from training.gesture.settings import DataSet, Design, GestureTraining
 from training.loop.checkpoint import read_objective
-from training.loop.distributed import Team
-from training.loop.loop import Course, Learner, Loop
+from training.loop.distributed import Distributed
+from training.loop.loop import Loop, RunConfig, TrainingTask
 from training.module_io import load_config, load_weights, save_module
 from training.warm_start import is_bundle, known_weights, take_over
 
@@ -124,14 +124,14 @@ def own_output(
     windows: GestureWindows,
     parts: Mapping[BodyPart, PartVae],
     device: torch.device,
-) -> OwnOutput:
+) -> Rollout:
     """What rolls the model out on `device`; the parts themselves stay where they are."""
     near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
     lead = None if settings.cue is None else settings.cue.lead
-    return OwnOutput(settings.rollout, near, seed_decoder(near), windows.scaling.to(device), lead)
+    return Rollout(settings.rollout, near, seed_decoder(near), windows.scaling.to(device), lead)
 
 
-def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> Lesson:
+def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> TrainingBatch:
     """The lesson of a step, all of it from one data set."""
     if len(materials) == 1:
         return materials[0].lessons(draws, step)
@@ -148,18 +148,18 @@ def export(model: GestureModel, heads: nn.ModuleList, materials: Sequence[Materi
         save_module(each.folder, each.config, folded(own, each.lessons.windows.scaling))
 
 
-def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) -> Learner:
+def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) -> TrainingTask:
     """A fresh model, awake, that learns from data sets and is written to their folders."""
     torch.manual_seed(settings.seed)
     config = materials[0].config
     model = build_gesture_model(config)
-    objective = GestureObjective(model, settings, materials)
-    awaken(model, materials[0].lessons(generator(settings.seed)).inputs)
+    objective = GestureLoss(model, settings, materials)
+    initialize_unit_variance(model, materials[0].lessons(generator(settings.seed)).inputs)
     count = sum(p.numel() for p in objective.parameters())
     print(f"{count} parameters", flush=True)
     if settings.loop.compile and len(materials) > 1:
         raise ConfigError("compile: several data sets exchange their heads; expected false")
-    return Learner(
+    return TrainingTask(
         name="gesture",
         config=to_mapping(settings) | {"model": to_mapping(config)},
         objective=objective,
@@ -173,9 +173,9 @@ def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) ->
     )
 
 
-def course_of(settings: GestureTraining) -> Course:
+def course_of(settings: GestureTraining) -> RunConfig:
     """How long and how fast it learns."""
-    return Course(
+    return RunConfig(
         settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
         settings.report_every, settings.minutes,
     )  # fmt: skip
@@ -196,7 +196,7 @@ def _windows(
 
 def load_material(
     settings: GestureTraining, wanted: DataSet, names: Names, data: Path, out: Path,
-    team: Team,
+    team: Distributed,
 ) -> Material:  # fmt: skip
     """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
     parts = load_parts(data / wanted.vq)
@@ -212,12 +212,12 @@ def load_material(
     config = model_config(settings, parts, len(names.vocabulary), len(names.speakers))
     own = own_output(settings, windows, parts, team.device)
     folder = out / wanted.name if settings.sets else out
-    return Material(config, Lessons(settings, windows, parts), own, folder, wanted.share)
+    return Material(config, BatchSampler(settings, windows, parts), own, folder, wanted.share)
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
     """Train on DATA/corpus with the autoencoders of DATA/vq, or on several such sets."""
-    settings, team = from_mapping(GestureTraining, config), team or Team()
+    settings, team = from_mapping(GestureTraining, config), team or Distributed()
     torch.set_num_threads(settings.threads)
     sets = settings.sets or (DataSet("", settings.corpus, settings.vq),)
     names = read_names([data / each.corpus for each in sets])

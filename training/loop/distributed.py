@@ -19,7 +19,7 @@ from engine.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Team:
+class Distributed:
     """Member `rank` of `size`; the one of rank 0 leads: it alone prints and writes."""
 
     rank: int = 0

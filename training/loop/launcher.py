@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, spawn
 
 from engine.errors import GestureError
-from training.loop.distributed import Team, choose_device
+from training.loop.distributed import Distributed, choose_device
 
 PATIENCE = timedelta(hours=12)
 """How long members wait for each other: one may prepare data while the others do nothing. A member
@@ -34,14 +34,14 @@ class Work(NamedTuple):
         """The device that the configuration asks for."""
         return str(self.config.get("loop", {}).get("device", "auto"))
 
-    def run(self, team: Team) -> None:
+    def run(self, team: Distributed) -> None:
         """Do it as a member of a team."""
         importlib.import_module(self.module).run(self.config, self.data, self.out, team)
 
 
 def alone(work: Work) -> None:
     """Train in this process."""
-    work.run(Team(device=choose_device(work.device)))
+    work.run(Distributed(device=choose_device(work.device)))
 
 
 def together(work: Work, processes: int) -> None:
@@ -62,7 +62,7 @@ def _reason(meeting: Path, error: Exception) -> str:
     return f"{error}\nGive the same command again to go on from the last checkpoint"
 
 
-def speak_for_all(run: Callable[[Team], None], team: Team) -> None:
+def speak_for_all(run: Callable[[Distributed], None], team: Distributed) -> None:
     """Run as a member of a team, of which the leader alone prints."""
     with contextlib.ExitStack() as stack:
         if not team.leads:
@@ -82,7 +82,7 @@ def _member(rank: int, size: int, meeting: Path, work: Work) -> None:
         dist.init_process_group(
             backend, init_method=where, rank=rank, world_size=size, timeout=PATIENCE
         )
-        speak_for_all(work.run, Team(rank, size, device))
+        speak_for_all(work.run, Distributed(rank, size, device))
     except GestureError as error:
         (meeting / f"error_{rank:04d}").write_text(str(error))
         raise

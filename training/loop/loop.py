@@ -29,7 +29,7 @@ from training.loop.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from training.loop.distributed import Team
+from training.loop.distributed import Distributed
 from training.loop.lr_schedule import RateSchedule
 from training.loop.progress import Progress
 from training.loop.tensorboard import Board
@@ -61,7 +61,7 @@ class LoopSettings:
 
 
 @dataclass(frozen=True)
-class Course:
+class RunConfig:
     """What decides the curve beside the learner. minutes: stop there, to go on another time."""
 
     steps: int
@@ -73,7 +73,7 @@ class Course:
     minutes: float | None = None
 
 
-class Terms(NamedTuple):
+class LossTerms(NamedTuple):
     """total: the scalar to make smaller; shown: scalars to report, which need no gradient."""
 
     total: Tensor
@@ -81,7 +81,7 @@ class Terms(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainingTask:
     """What a stage gives the loop.
 
     config: the settings, for the checkpoint. objective: called as (batch, step, generator), gives
@@ -131,7 +131,12 @@ class Loop:
     """Trains `learner` along `course` and keeps its checkpoint and its losses in `folder`."""
 
     def __init__(
-        self, learner: Learner, course: Course, settings: LoopSettings, team: Team, folder: Path
+        self,
+        learner: TrainingTask,
+        course: RunConfig,
+        settings: LoopSettings,
+        team: Distributed,
+        folder: Path,
     ) -> None:
         self.learner, self.course, self.settings, self.team = learner, course, settings, team
         self._folder = folder
@@ -156,7 +161,7 @@ class Loop:
             group["lr"] = rate
         # Dropout draws from PyTorch's own generators; members must not drop the same.
         torch.manual_seed(seed_of(course.seed, self.done, self.team.rank))
-        terms: Terms = self._joined(batch, self.done, draws)
+        terms: LossTerms = self._joined(batch, self.done, draws)
         optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, course.clip_norm)

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import ConfigError, GestureError
 from engine.system.privacy import stay_private
-from training.loop.distributed import Team
+from training.loop.distributed import Distributed
 from training.loop.launcher import PATIENCE, Work, speak_for_all
 
 ANSWERS_S = 5.0
@@ -102,7 +102,7 @@ def _member(work_of: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     work, context = Work(**work_of), train.get_context()
-    team = Team(context.get_world_rank(), context.get_world_size(), get_device())
+    team = Distributed(context.get_world_rank(), context.get_world_size(), get_device())
     folder = work.out / ".ray"
     if any(folder.glob("error_*")):
         return  # Ray tries again, but a mistake in the settings would only be repeated

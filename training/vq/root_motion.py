@@ -20,8 +20,8 @@ from engine.model.part_vae import PartVae
 from engine.motion.channels import Field, Layout, part_layout
 from engine.motion.skeleton import BodyPart
 from training.data.windows import Source, WindowSampler, generator, load_sources
-from training.loop.distributed import Team
-from training.loop.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
+from training.loop.distributed import Distributed
+from training.loop.loop import Loop, LoopSettings, LossTerms, RunConfig, TrainingTask, autocast
 from training.loop.lr_schedule import RateSchedule
 from training.module_io import load_config, load_weights, save_module
 from training.vq.losses import FootLoss, changes
@@ -135,15 +135,17 @@ class GlobalObjective(nn.Module):
         self.network = network
         self._feet, self._settings = feet, settings
 
-    def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> Terms:
+    def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> LossTerms:
         """Terms for `batch [b, T, 85]`."""
         with autocast(self._settings.loop, batch.device):
             made = self.network(SAMPLE.unpack(batch)["lower"])
         terms = loss(made.float(), batch, self._feet, self._settings.foot)
-        return Terms(torch.stack(list(terms.values())).sum(), terms)
+        return LossTerms(torch.stack(list(terms.values())).sum(), terms)
 
 
-def learner(settings: GlobalTraining, sampler: WindowSampler, team: Team, out: Path) -> Learner:
+def learner(
+    settings: GlobalTraining, sampler: WindowSampler, team: Distributed, out: Path
+) -> TrainingTask:
     """A fresh network for what the sampler draws, written to OUT/global."""
     torch.manual_seed(settings.seed)
     own = GlobalMotionConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
@@ -153,7 +155,7 @@ def learner(settings: GlobalTraining, sampler: WindowSampler, team: Team, out: P
     first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))
     start_from_statistics(network.encoder, network.decoder, first["lower"], first["travel"], 0.01)
     feet = FootLoss(settings.fps).to(team.device)
-    return Learner(
+    return TrainingTask(
         name="global",
         config=to_mapping(settings),
         objective=GlobalObjective(network, feet, settings),
@@ -164,11 +166,11 @@ def learner(settings: GlobalTraining, sampler: WindowSampler, team: Team, out: P
     )
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
     """Stage: train the global motion for the lower body in OUT/lower."""
-    settings, team = from_mapping(GlobalTraining, config), team or Team()
+    settings, team = from_mapping(GlobalTraining, config), team or Distributed()
     torch.set_num_threads(settings.threads)
-    course = Course(
+    course = RunConfig(
         settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
         settings.report_every,
     )  # fmt: skip

@@ -25,8 +25,8 @@ from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
 from training.data.windows import Source, WindowSampler, generator, load_sources
-from training.loop.distributed import Team
-from training.loop.loop import Course, Learner, Loop, LoopSettings, Terms, autocast
+from training.loop.distributed import Distributed
+from training.loop.loop import Loop, LoopSettings, LossTerms, RunConfig, TrainingTask, autocast
 from training.loop.lr_schedule import RateSchedule
 from training.module_io import save_module
 from training.vq.losses import LossWeights, PartLoss
@@ -117,7 +117,7 @@ class PartObjective(nn.Module):
         compare: PartLoss,
         config: VqTraining,
         steps: int,
-        team: Team,
+        team: Distributed,
     ) -> None:
         super().__init__()
         self.vae = vae
@@ -132,7 +132,7 @@ class PartObjective(nn.Module):
         # Restarts end early enough for new codes to settle.
         self._last_restart = 0.8 * steps
 
-    def forward(self, x: Tensor, step: int, draws: torch.Generator) -> Terms:
+    def forward(self, x: Tensor, step: int, draws: torch.Generator) -> LossTerms:
         """Terms for windows `x [b, T, C]`; learns the codebook on the way."""
         config = self._config
         with autocast(config.loop, x.device):
@@ -146,7 +146,7 @@ class PartObjective(nn.Module):
         places = x.shape[1] - config.stretch + 1
         first = int(torch.randint(places, (1,), generator=draws))
         terms |= self._compare(made.float(), x, first)
-        return Terms(torch.stack(list(terms.values())).sum(), terms)
+        return LossTerms(torch.stack(list(terms.values())).sum(), terms)
 
     def _quantise(
         self, latents: Tensor, step: int, draws: torch.Generator
@@ -163,8 +163,8 @@ class PartObjective(nn.Module):
 
 
 def part_learner(
-    part: BodyPart, settings: VqTraining, sampler: WindowSampler, team: Team, out: Path
-) -> Learner:
+    part: BodyPart, settings: VqTraining, sampler: WindowSampler, team: Distributed, out: Path
+) -> TrainingTask:
     """A fresh network for `part` of what the sampler draws, written to OUT/<part>."""
     own = settings.parts[part]
     torch.manual_seed(settings.seed)
@@ -188,7 +188,7 @@ def part_learner(
     compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
     objective = PartObjective(vae, vae_config.quantizer, compare, settings, own.steps, team)
     trained = [p for p in vae.parameters() if p.requires_grad]
-    return Learner(
+    return TrainingTask(
         name=str(part),
         config=to_mapping(replace(settings, parts={part: own})),
         objective=objective,
@@ -209,10 +209,10 @@ def usage(vae: PartVae, clips: list[Tensor], device: torch.device) -> tuple[Code
 
 
 def train_part(
-    config: dict[str, Any], part: BodyPart, data: Path, out: Path, team: Team | None = None
+    config: dict[str, Any], part: BodyPart, data: Path, out: Path, team: Distributed | None = None
 ) -> str:
     """Train one part of a configuration; gives a line that says how it went."""
-    settings, team = from_mapping(VqTraining, config), team or Team()
+    settings, team = from_mapping(VqTraining, config), team or Distributed()
     if settings.bundle is not None:
         settings = replace(settings, bundle=str(data / settings.bundle))
     torch.set_num_threads(settings.threads)
@@ -220,7 +220,7 @@ def train_part(
     clips = load_sources(data, list(settings.sources), part)
     learner = part_learner(part, settings, WindowSampler(clips, settings.window), team, out)
     steps = settings.parts[part].steps
-    course = Course(
+    course = RunConfig(
         steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
         settings.report_every,
     )  # fmt: skip
@@ -234,7 +234,7 @@ def train_part(
     return f"{part}: {count} parameters, codes used: {uses}, {seconds:.0f} s"
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Team | None = None) -> None:
+def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
     """Stage: train every part that the configuration lists.
 
     `workers` of them at a time, or one after the other by all members of a team.

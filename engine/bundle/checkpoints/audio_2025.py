@@ -22,7 +22,7 @@ from engine.config.model import (
     published_audio_config,
 )
 from engine.errors import BundleError, ConfigError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import published_audio_schedule
 from engine.generate.state import SeedMotion
 from engine.motion.skeleton import BodyPart
@@ -129,7 +129,7 @@ def _config(name: str, sizes: _Sizes, vaes: Mapping[str, _VaeSizes]) -> BundleCo
         hand_reference=assembly.HANDS,
         schedule=assembly.live_schedule(sizes.pose_length),
         choices={
-            part: CodeChoice.CLASS if likeliest > 0 else CodeChoice.LATENT
+            part: CodeSelection.CLASS if likeliest > 0 else CodeSelection.LATENT
             for part, likeliest in by_class.items()
         },
         sampling=assembly.SAMPLING,

@@ -12,7 +12,7 @@ from engine.bundle.checkpoints.load_report import LoadReport, joined
 from engine.bundle.checkpoints.load_tensors import Network, check_positions, fill
 from engine.errors import BundleError
 from engine.generate.decoder import REST_SIXD
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.model.part_vae import PartVae
 from engine.motion.channels import SIXD, part_layout
@@ -76,7 +76,7 @@ def assemble(
 def _check_codes(config: BundleConfig) -> None:
     """The network speaks of the codebooks that are there."""
     for part, vae in config.parts.items():
-        latent = config.choices[part] is CodeChoice.LATENT
+        latent = config.choices[part] is CodeSelection.LATENT
         what = "latents of width" if latent else "scores for"
         given = config.gesture.code_dim if latent else config.gesture.codes
         there = vae.code_dim if latent else vae.codes

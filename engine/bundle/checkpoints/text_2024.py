@@ -29,7 +29,7 @@ from engine.config.model import (
     published_text_config,
 )
 from engine.errors import BundleError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import published_text_schedule
 from engine.generate.state import SeedMotion
 from engine.motion.skeleton import BodyPart
@@ -190,7 +190,7 @@ def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> B
         hand_reference=assembly.HANDS,
         schedule=assembly.live_schedule(gesture.period),
         choices={
-            part: CodeChoice.LATENT if part is BodyPart.FACE else CodeChoice.CLASS
+            part: CodeSelection.LATENT if part is BodyPart.FACE else CodeSelection.CLASS
             for part in BodyPart
         },
         sampling=assembly.SAMPLING,

@@ -7,7 +7,7 @@ import torch
 from bench.__main__ import main
 from bench.export.export import draw, output_error, step_graphs
 from engine.bundle.bundle import save_bundle
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
 from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
@@ -24,7 +24,7 @@ def test_codes_are_those_that_the_engine_picks() -> None:
     outputs = EagerKernel(bundle.gesture, schedule.newest)(WindowInputs(*inputs))
     assert codes.shape == (1, 4, schedule.hop)
     for p, part in enumerate(BodyPart):
-        if bundle.config.choices.get(part) is CodeChoice.LATENT:
+        if bundle.config.choices.get(part) is CodeSelection.LATENT:
             expected = bundle.parts[part].nearest(outputs.latents[p])
         else:
             expected = outputs.logits[p].argmax(-1)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.perf import capacity as streams
 from bench.perf.capacity import Setting, largest, line, pool_networks, setting_of, trial
-from bench.perf.load import Crowd, CrowdRun
+from bench.perf.load import LoadResult, StreamLoad
 from engine.bundle.bundle import save_bundle
 from engine.errors import ConfigError
 from engine.stream.pool import StreamPool
@@ -41,18 +41,18 @@ def test_large_numbers_are_found_to_a_few_percent() -> None:
 
 
 def test_a_line_of_the_table() -> None:
-    assert line(CrowdRun(4, [10.0, 30.0], cores=0.5).row()).split() == [
+    assert line(LoadResult(4, [10.0, 30.0], cores=0.5).row()).split() == [
         *("4", "20.0", "29.8", "0", "0", "0.50", "0.0")
     ]
-    assert line(CrowdRun(4, [300.0]).row()).endswith("too many")
-    assert "nan" in line(CrowdRun(4).row())
+    assert line(LoadResult(4, [300.0]).row()).endswith("too many")
+    assert "nan" in line(LoadResult(4).row())
 
 
 def test_the_command_searches_and_reports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        streams, "trial", lambda _, count: CrowdRun(count, [50.0 if count < 6 else 150.0])
+        streams, "trial", lambda _, count: LoadResult(count, [50.0 if count < 6 else 150.0])
     )
     parser = argparse.ArgumentParser()
     streams.add_command(parser.add_subparsers())
@@ -125,7 +125,7 @@ def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
     kernel, step = pool_networks("cudagraph", bundle, bundle.config.schedule, 2)
     assert kernel is None
     assert [graph.example[0].shape[0] for graph in plain.graphs] == [1, 2]
-    crowd = Crowd(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
+    crowd = StreamLoad(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
     calls = plain.calls
     crowd.warm_up()
     assert plain.calls > calls

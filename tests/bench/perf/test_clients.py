@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.perf import clients as visitors
-from bench.perf.clients import Visitors, visit
+from bench.perf.clients import ClientChurn, visit
 from engine.errors import ExportError
 from engine.events import EventCounter
 from engine.motion.pose import PoseFormat
@@ -79,7 +79,7 @@ class Control:
 def test_the_program_ends_with_its_input() -> None:
     server = WebSocketServer("127.0.0.1", 0, control=Control(), events=EventCounter())
     server.open(PoseFormat())
-    people = Visitors(f"ws://127.0.0.1:{server.port}")
+    people = ClientChurn(f"ws://127.0.0.1:{server.port}")
     done = people.stop()
     server.close()
     assert set(done) <= {"visits", "cancels", "messages", "turned away"}

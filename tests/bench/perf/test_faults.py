@@ -5,12 +5,12 @@ from threading import Event
 
 import numpy as np
 
-from bench.perf.faults import Meddler, StallingSource
-from engine.session.clock import HostTime
+from bench.perf.faults import ControlFuzzer, StallingSource
+from engine.session.clock import SessionClock
 from engine.text.words import TimedWord
 
 
-class Patient(HostTime):
+class Patient(SessionClock):
     """Nobody waits; what was asked for is noted."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def test_a_source_stalls_and_loses_nothing() -> None:
 
 def test_somebody_meddles() -> None:
     session = Session()
-    meddler = Meddler(session, Patient())  # type: ignore[arg-type]
+    meddler = ControlFuzzer(session, Patient())  # type: ignore[arg-type]
     for _ in range(300):
         meddler.act(2.0)
     assert session.cancels == meddler.done["cancel"] > 5
@@ -59,14 +59,14 @@ def test_somebody_meddles() -> None:
     assert min(starts) == 0.0
     assert 2.0 < max(starts) <= 3.0
     again = Session()
-    other = Meddler(again, Patient())  # type: ignore[arg-type]
+    other = ControlFuzzer(again, Patient())  # type: ignore[arg-type]
     for _ in range(300):
         other.act(2.0)
     assert again.words == session.words
 
 
 def test_a_meddler_ends_when_told() -> None:
-    meddler = Meddler(Session(), HostTime(1000.0))  # type: ignore[arg-type]
+    meddler = ControlFuzzer(Session(), SessionClock(1000.0))  # type: ignore[arg-type]
     meddler.start()
     meddler.stop()
     assert not meddler._thread.is_alive()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.perf import load as crowd
-from bench.perf.load import Crowd, CrowdRun, joined
+from bench.perf.load import LoadResult, StreamLoad, joined
 from engine.generate.schedule import Schedule
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
@@ -30,10 +30,10 @@ class Clock:
         self.now += seconds
 
 
-def run(monkeypatch: pytest.MonkeyPatch, look_s: float) -> CrowdRun:
+def run(monkeypatch: pytest.MonkeyPatch, look_s: float) -> LoadResult:
     monkeypatch.setattr(crowd, "time", Clock(look_s))
     monkeypatch.setattr(crowd, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
-    made = Crowd(tiny_bundle(), 3, babble(2.0), schedule=Schedule(24, 16, 2))
+    made = StreamLoad(tiny_bundle(), 3, babble(2.0), schedule=Schedule(24, 16, 2))
     made.warm_up()
     return made.run(1.0)
 
@@ -60,13 +60,13 @@ def test_a_machine_that_is_too_slow_holds_frames(monkeypatch: pytest.MonkeyPatch
 
 
 def test_figures_of_a_run() -> None:
-    a = CrowdRun(2, [10.0, 20.0, 120.0], held=1, cores=0.5)
+    a = LoadResult(2, [10.0, 20.0, 120.0], held=1, cores=0.5)
     a.batches.update([2, 2, 1])
-    b = CrowdRun(1, [30.0], cores=0.25)
+    b = LoadResult(1, [30.0], cores=0.25)
     b.batches.update([1])
     both = joined([a, b])
     row = both.row()
     assert (row["streams"], row["frames"], row["missed"], row["held"]) == (3, 5, 2, 1)
     assert (row["cores"], row["batch"], row["passed"]) == (0.75, 1.5, False)
     assert b.passed
-    assert not CrowdRun(1).passed
+    assert not LoadResult(1).passed

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.audio.front_end import WAVE_STEP, EntryQueue, SampleGrid, build_front, sliding_maximum
+from engine.audio.front_end import WAVE_STEP, FeatureQueue, SampleGrid, build_front, sliding_maximum
 from engine.clock import FrameClock
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import FrontEnd
@@ -77,7 +77,7 @@ def test_sliding_maximum() -> None:
 
 
 def test_the_queue_gives_in_order_and_can_be_silenced() -> None:
-    queue = EntryQueue(2)
+    queue = FeatureQueue(2)
     rows = np.arange(10, dtype=np.float32).reshape(5, 2)
     queue.push(rows[:2])
     queue.push(rows[2:])

@@ -7,18 +7,18 @@ import torch
 from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError
 from engine.generate.sampling import (
-    CodeChoice,
-    CodeNoise,
+    CodeSelection,
+    CorrelatedNoise,
     SamplingConfig,
-    choose_codes,
     gumbel,
     gumbel_choice,
+    sample_codes,
 )
 from engine.model.quantizers.vector import VectorQuantizer
 from engine.motion.skeleton import BodyPart
 
 
-def run(noise: CodeNoise, frames: range) -> np.ndarray:
+def run(noise: CorrelatedNoise, frames: range) -> np.ndarray:
     return np.stack([noise.next(frame) for frame in frames])
 
 
@@ -42,14 +42,14 @@ def test_extreme_noise_still_chooses_a_code() -> None:
 
 
 def test_noise_depends_on_the_seed_and_the_frame_alone() -> None:
-    first = run(CodeNoise(3, 2, 5, 0.9), range(20))
-    np.testing.assert_array_equal(first, run(CodeNoise(3, 2, 5, 0.9), range(20)))
-    assert not np.array_equal(first, run(CodeNoise(4, 2, 5, 0.9), range(20)))
-    assert not np.array_equal(first[5:], run(CodeNoise(3, 2, 5, 0.9), range(15)))
+    first = run(CorrelatedNoise(3, 2, 5, 0.9), range(20))
+    np.testing.assert_array_equal(first, run(CorrelatedNoise(3, 2, 5, 0.9), range(20)))
+    assert not np.array_equal(first, run(CorrelatedNoise(4, 2, 5, 0.9), range(20)))
+    assert not np.array_equal(first[5:], run(CorrelatedNoise(3, 2, 5, 0.9), range(15)))
 
 
 def test_noise_changes_slowly_at_unit_spread() -> None:
-    noise = run(CodeNoise(0, 40, 50, 0.9), range(60))
+    noise = run(CorrelatedNoise(0, 40, 50, 0.9), range(60))
     assert noise.std() == pytest.approx(1.0, abs=0.03)
     assert noise[-1].std() == pytest.approx(1.0, abs=0.06)
     correlation = np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]
@@ -57,7 +57,7 @@ def test_noise_changes_slowly_at_unit_spread() -> None:
 
 
 def test_without_persistence_frames_have_nothing_in_common() -> None:
-    noise = run(CodeNoise(0, 40, 50, 0.0), range(20))
+    noise = run(CorrelatedNoise(0, 40, 50, 0.0), range(20))
     assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.02
     # Nor is one a shifted copy of another, as neighbouring counters of a generator would give.
     for frame in range(19):
@@ -65,7 +65,7 @@ def test_without_persistence_frames_have_nothing_in_common() -> None:
 
 
 def test_a_snapshot_goes_on_the_same() -> None:
-    noise = CodeNoise(1, 2, 3, 0.5)
+    noise = CorrelatedNoise(1, 2, 3, 0.5)
     run(noise, range(4))
     kept = noise.snapshot()
     expected = run(noise, range(4, 9))
@@ -89,14 +89,14 @@ def test_codes_are_chosen_as_the_bundle_says() -> None:
     logits = torch.tensor([[[5.0, 4.9, -9.0]]])
     noise = torch.tensor([[[-3.0, 3.0, 0.0]]])
 
-    def chosen(choice: CodeChoice, config: SamplingConfig) -> int:
-        return int(choose_codes(quantizer, choice, latents, logits, noise, config))
+    def chosen(choice: CodeSelection, config: SamplingConfig) -> int:
+        return int(sample_codes(quantizer, choice, latents, logits, noise, config))
 
-    assert chosen(CodeChoice.LATENT, SamplingConfig(1.0)) == 2
-    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0)) == 0
-    assert chosen(CodeChoice.CLASS, SamplingConfig(1.0)) == 1
+    assert chosen(CodeSelection.LATENT, SamplingConfig(1.0)) == 2
+    assert chosen(CodeSelection.CLASS, SamplingConfig(0.0)) == 0
+    assert chosen(CodeSelection.CLASS, SamplingConfig(1.0)) == 1
     logits[0, 0, 2] = 4.9
-    assert chosen(CodeChoice.CLASS, SamplingConfig(0.0, radius=3.0)) == 1
+    assert chosen(CodeSelection.CLASS, SamplingConfig(0.0, radius=3.0)) == 1
 
 
 def test_a_radius_below_zero_is_refused() -> None:

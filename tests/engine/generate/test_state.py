@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from engine.generate.sampling import CodeNoise
+from engine.generate.sampling import CorrelatedNoise
 from engine.generate.state import StreamState, empty_emitted, keep_two, no_history, push
 
 
@@ -53,7 +53,7 @@ def _numbered(rows: int) -> StreamState:
         torch.arange(rows * 20).reshape(rows, 4, 5),
         np.arange(rows * 2.0).reshape(rows, 2),
         empty_emitted(rows, 55, 51),
-        [CodeNoise(seed, 4, 8, 0.9) for seed in range(rows)],
+        [CorrelatedNoise(seed, 4, 8, 0.9) for seed in range(rows)],
     )
     for name in ("rotations", "face", "height", "contacts"):
         array = getattr(state.emitted, name)
@@ -92,7 +92,7 @@ def test_rows_are_taken_and_put_back_in_place() -> None:
 
 def test_put_brings_its_own_noise() -> None:
     state = _numbered(2)
-    fresh = CodeNoise(9, 4, 8, 0.9)
+    fresh = CorrelatedNoise(9, 4, 8, 0.9)
     state.put([1], dataclasses.replace(_numbered(1), noise=[fresh]))
     assert state.noise[1] is fresh
     assert state.noise[0] is not fresh

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP
-from engine.generate.sampling import CodeChoice, SamplingConfig, gumbel
-from engine.generate.step import Chooser, PiecewiseStep
+from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel
+from engine.generate.step import CodeSampler, StagedStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.window_graph import draw_window
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
 from engine.stream.stream import pose_decoder
-from engine.timing import Stage, unwatched
+from engine.timing import Stage, no_timer
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
-LATENT_FACE = {BodyPart.FACE: CodeChoice.LATENT}
+LATENT_FACE = {BodyPart.FACE: CodeSelection.LATENT}
 
 
 def window(seed: int = 0) -> WindowInputs:
@@ -38,14 +38,14 @@ def noise(frames: int) -> Tensor:
 
 def test_each_part_is_picked_in_its_own_way() -> None:
     parts, found = tiny_bundle().parts, outputs(4)
-    codes = Chooser(parts, LATENT_FACE, SamplingConfig())(found, None, 4)
+    codes = CodeSampler(parts, LATENT_FACE, SamplingConfig())(found, None, 4)
     assert torch.equal(codes[:, 0], parts[BodyPart.FACE].nearest(found.latents[0]))
     for p in range(1, 4):
         assert torch.equal(codes[:, p], found.logits[p].argmax(-1))
 
 
 def test_only_the_newest_frames_are_picked_each_with_its_noise() -> None:
-    chooser = Chooser(tiny_bundle().parts, LATENT_FACE, SamplingConfig(3.0))
+    chooser = CodeSampler(tiny_bundle().parts, LATENT_FACE, SamplingConfig(3.0))
     assert chooser.samples
     found, drawn = outputs(4), noise(4)
     every = chooser(found, drawn, 4)
@@ -63,21 +63,24 @@ def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
         seen.append(stage)
         yield
 
-    decoder, chooser = pose_decoder(bundle), Chooser(bundle.parts, LATENT_FACE, SamplingConfig())
-    step = PiecewiseStep(EagerKernel(bundle.gesture), chooser, decoder, 2)
+    decoder, chooser = (
+        pose_decoder(bundle),
+        CodeSampler(bundle.parts, LATENT_FACE, SamplingConfig()),
+    )
+    step = StagedStep(EagerKernel(bundle.gesture), chooser, decoder, 2)
     history = torch.randint(0, 24, (1, 4, decoder.context + 1))
     codes, decoded = step(window(), history, lambda: None, watch)
     assert seen == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
     expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
-    assert torch.equal(step.codes(window(), lambda: None, unwatched, 2), codes)
+    assert torch.equal(step.codes(window(), lambda: None, no_timer, 2), codes)
 
 
 def test_a_cold_part_takes_its_best_classes_and_a_warm_one_draws() -> None:
     parts = tiny_bundle().parts
     found, drawn = outputs(4), noise(4)
-    best = Chooser(parts, {}, SamplingConfig())(found, None, 4)
+    best = CodeSampler(parts, {}, SamplingConfig())(found, None, 4)
     mixed = SamplingConfig(0.0, temperatures={BodyPart.LOWER: 5.0})
-    codes = Chooser(parts, {}, mixed)(found, drawn, 4)
+    codes = CodeSampler(parts, {}, mixed)(found, drawn, 4)
     assert torch.equal(codes[:, :3], best[:, :3])
     assert not torch.equal(codes[:, 3], best[:, 3])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.errors import KernelError
-from engine.kernels.buckets import PaddedKernel, batch_sizes
+from engine.kernels.buckets import BucketedKernel, batch_sizes
 from engine.kernels.eager import EagerKernel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
@@ -53,7 +53,7 @@ def test_sizes_waste_little() -> None:
 @pytest.mark.parametrize(("rows", "used"), [(1, 1), (2, 2), (3, 4), (4, 4)])
 def test_the_smallest_that_is_large_enough_is_used(rows: int, used: int) -> None:
     kernels = {size: Fixed(size) for size in (4, 1, 2)}
-    outputs = PaddedKernel(kernels)(window(rows))
+    outputs = BucketedKernel(kernels)(window(rows))
     expected = EagerKernel(tiny_bundle().gesture)(window(rows))
     given, wanted = ((*made.latents, *made.logits) for made in (outputs, expected))
     for ours, theirs in zip(given, wanted, strict=True):
@@ -63,13 +63,13 @@ def test_the_smallest_that_is_large_enough_is_used(rows: int, used: int) -> None
 
 def test_what_is_refused() -> None:
     with pytest.raises(KernelError, match="expected at least one kernel"):
-        PaddedKernel({})
+        BucketedKernel({})
     with pytest.raises(KernelError, match="made for up to 2 rows, not 3"):
-        PaddedKernel({2: Fixed(2)})(window(3))
+        BucketedKernel({2: Fixed(2)})(window(3))
 
 
 def test_a_pool_steps_any_number_of_its_streams() -> None:
-    kernel = PaddedKernel({size: Fixed(size) for size in batch_sizes(4)})
+    kernel = BucketedKernel({size: Fixed(size) for size in batch_sizes(4)})
     assert kernel.name == "eager"
     pool = StreamPool(tiny_bundle(), 4, kernel=kernel)
     for number in range(4):

@@ -8,12 +8,12 @@ import torch
 from engine.config.model import FrontEnd
 from engine.errors import ShapeError
 from engine.generate.schedule import Schedule
-from engine.kernels.cached_step import RecallingStep, recalling_step
+from engine.kernels.cached_step import CachedEncoderStep, recalling_step
 from engine.kernels.fused_step import HopInputs, StepNetwork
 from engine.kernels.parity import relative_error
 from engine.kernels.registry import Request
 from engine.stream.stream import step_network
-from engine.timing import Stage, StageTimings, unwatched
+from engine.timing import Stage, StageTimings, no_timer
 from tests.engine.kernels.test_encoder_cache import MOVED, live_windows, noting, small
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 
@@ -34,7 +34,7 @@ def live_hops(count: int) -> list[HopInputs]:
     ]
 
 
-def made(name: str) -> RecallingStep:
+def made(name: str) -> CachedEncoderStep:
     _, shape = small()
     request = Request(shape, samples=lambda: live_windows(shape, 8))
     step = recalling_step(name, network(), request, MOVED, lambda: live_hops(8))
@@ -52,9 +52,9 @@ def made(name: str) -> RecallingStep:
 def test_it_is_its_pieces(name: str, error: float, monkeypatch: pytest.MonkeyPatch) -> None:
     step, pieces, hops = made(name), network().pieces(), live_hops(4)
     noted = noting(monkeypatch)
-    anew = step(hops[-1].window, hops[-1].history, lambda: None, unwatched)
+    anew = step(hops[-1].window, hops[-1].history, lambda: None, no_timer)
     for window, history, _ in hops:
-        got, expected = (s(window, history, lambda: None, unwatched) for s in (step, pieces))
+        got, expected = (s(window, history, lambda: None, no_timer) for s in (step, pieces))
         assert got.codes.shape == expected.codes.shape
         assert relative_error(expected.decoded.motion, got.decoded.motion) < error
     assert noted == [False, False, True, True, True]
@@ -71,7 +71,7 @@ def test_stages_are_those_of_one_graph() -> None:
     assert [stage for stage in Stage if found[stage] is not None] == [Stage.KERNEL, Stage.CHOOSE]
     with pytest.raises(ShapeError, match="made for sound"):
         made("openvino")(
-            hop.window._replace(audio=hop.window.audio[:, 1:]), hop.history, lambda: None, unwatched
+            hop.window._replace(audio=hop.window.audio[:, 1:]), hop.history, lambda: None, no_timer
         )
 
 

@@ -12,12 +12,12 @@ from engine.config.features import FeatureConfig
 from engine.config.model import FrontEnd
 from engine.errors import ShapeError
 from engine.kernels.eager import EagerKernel
-from engine.kernels.encoder_cache import Ear, Plan, plan, recalling_kernel, shifts
+from engine.kernels.encoder_cache import EncoderCache, Plan, plan, recalling_kernel, shifts
 from engine.kernels.graph import Tensors
 from engine.kernels.parity import measure
 from engine.kernels.registry import Request
 from engine.kernels.window_graph import WindowShape, draw_window
-from engine.model.encoder_split import STRIDE, FirstBlocks, entries_of, parted
+from engine.model.encoder_split import STRIDE, EncoderStem, split_encoder, stem_length
 from engine.model.fuse import lean
 from engine.model.gesture import GestureModel
 from engine.model.types import Kernel, WindowInputs
@@ -44,8 +44,8 @@ def planned() -> Plan:
     return found
 
 
-def first_blocks() -> FirstBlocks:
-    split = parted(lean(shaken("audio")))
+def first_blocks() -> EncoderStem:
+    split = split_encoder(lean(shaken("audio")))
     assert split is not None
     return split[0]
 
@@ -53,7 +53,7 @@ def first_blocks() -> FirstBlocks:
 class Counted:
     """The first blocks as a graph runs them, and how often."""
 
-    def __init__(self, first: FirstBlocks) -> None:
+    def __init__(self, first: EncoderStem) -> None:
         self.first, self.calls = first, 0
 
     def __call__(self, tensors: Tensors) -> Tensors:
@@ -64,14 +64,14 @@ class Counted:
 
 def noting(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of every window that is heard from now on, whether it follows the one before."""
-    noted, known = list[bool](), Ear._known
+    noted, known = list[bool](), EncoderCache._known
 
-    def note(ear: Ear, audio: Tensor) -> Tensor | None:
+    def note(ear: EncoderCache, audio: Tensor) -> Tensor | None:
         found = known(ear, audio)
         noted.append(found is not None)
         return found
 
-    monkeypatch.setattr(Ear, "_known", note)
+    monkeypatch.setattr(EncoderCache, "_known", note)
     return noted
 
 
@@ -98,7 +98,7 @@ def test_every_entry_comes_from_one_place(samples: int, hop: int) -> None:
     found = plan(samples, shifts(hop, cut))
     assert found is not None
     anew = [i for piece in found.anew for i in range(samples)[piece.place]]
-    assert anew == list(range(entries_of(samples)))
+    assert anew == list(range(stem_length(samples)))
     again = [i for piece in found.again for i in range(samples)[piece.place]]
     kept = range(samples)[found.place]
     assert sorted((*again, *kept)) == anew
@@ -123,7 +123,7 @@ def test_off_the_grid_nothing_is_planned() -> None:
 def test_a_stream_is_heard_once() -> None:
     first = first_blocks()
     run = Counted(first)
-    ear = Ear(run, planned())
+    ear = EncoderCache(run, planned())
     for number, audio in enumerate(windows(24)):
         before = run.calls
         entries = ear(audio)
@@ -134,7 +134,7 @@ def test_a_stream_is_heard_once() -> None:
 
 def test_a_hop_that_was_passed_over_costs_one() -> None:
     run = Counted(first_blocks())
-    ear = Ear(run, planned())
+    ear = EncoderCache(run, planned())
     stream = windows(8)
     for audio in stream[:4]:
         ear(audio)
@@ -147,20 +147,20 @@ def test_a_hop_that_was_passed_over_costs_one() -> None:
 
 def test_what_is_kept_changes_nothing() -> None:
     run = Counted(first_blocks())
-    old = Ear(run, planned())
+    old = EncoderCache(run, planned())
     for audio in (*windows(3, seed=1), torch.zeros(1, SAMPLES, 1), *windows(9)[:-1]):
         old(audio)
     audio = windows(9)[-1]
     before = run.calls
     again = old(audio)
     assert run.calls == before + 1
-    torch.testing.assert_close(again, Ear(run, planned())(audio), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(again, EncoderCache(run, planned())(audio), atol=1e-6, rtol=1e-6)
 
 
 def test_sound_that_is_alike_but_for_a_sample_is_heard() -> None:
     first = first_blocks()
     run = Counted(first)
-    ear = Ear(run, planned())
+    ear = EncoderCache(run, planned())
     before, audio = windows(2)
     ear(before)
     calls = run.calls
@@ -173,7 +173,7 @@ def test_sound_that_is_alike_but_for_a_sample_is_heard() -> None:
 
 
 def test_windows_of_another_length_are_refused() -> None:
-    ear = Ear(Counted(first_blocks()), planned())
+    ear = EncoderCache(Counted(first_blocks()), planned())
     with pytest.raises(ShapeError, match=r"made for sound \(1, 34112, 1\), got \(1, 34000, 1\)"):
         ear(torch.zeros(1, 34000, 1))
 

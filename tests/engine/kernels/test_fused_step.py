@@ -13,11 +13,11 @@ from torch import Tensor
 from engine.bundle.bundle import Bundle, new_bundle
 from engine.config.model import QuantizerKind
 from engine.errors import KernelError, ShapeError
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
-from engine.generate.step import Draw, Stepped
+from engine.generate.step import Draw, StepOutput
 from engine.kernels.cudagraph import Recorded
-from engine.kernels.fused_step import GraphStep, HopInputs, Outcome, PaddedStep, graph_step
+from engine.kernels.fused_step import BucketedStep, CompiledStep, HopInputs, Outcome, graph_step
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.parity import ParityError
 from engine.kernels.window_graph import WindowShape
@@ -25,19 +25,19 @@ from engine.motion.pose import concatenate
 from engine.motion.skeleton import BodyPart
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream, step_network
-from engine.timing import Stage, StageTimings, unwatched
+from engine.timing import Stage, StageTimings, no_timer
 from tests.support.audio import babble
 from tests.support.graphs import SHAPE, kept_error
 from tests.support.tape import Tape, record
 from tests.support.tiny_bundle import tiny_bundle
 
 SCHEDULE = Schedule(window=24, seed=16, hop=2)
-EVERY_LATENT = dict.fromkeys(BodyPart, CodeChoice.LATENT)
+EVERY_LATENT = dict.fromkeys(BodyPart, CodeSelection.LATENT)
 
 
 def varied(
     sampling: SamplingConfig | None = None,
-    choices: dict[BodyPart, CodeChoice] | None = None,
+    choices: dict[BodyPart, CodeSelection] | None = None,
     *,
     several: bool = False,
     causal: bool = True,
@@ -109,7 +109,7 @@ def shape(rows: int = 1) -> WindowShape:
     return dataclasses.replace(SHAPE, rows=rows)
 
 
-def step_of(bundle: Bundle, backend: Plain | Taped, rows: int = 1) -> GraphStep:
+def step_of(bundle: Bundle, backend: Plain | Taped, rows: int = 1) -> CompiledStep:
     return graph_step(step_network(bundle, SCHEDULE), shape(rows), backend, Settings())
 
 
@@ -122,7 +122,7 @@ def given(noise: Tensor | None) -> Draw:
     return lambda: noise
 
 
-def tensors_of(stepped: Stepped) -> Tensors:
+def tensors_of(stepped: StepOutput) -> Tensors:
     return (stepped.codes, *stepped.decoded)
 
 
@@ -133,7 +133,7 @@ def test_it_is_its_pieces_bit_for_bit(kind: str) -> None:
     for seed in range(3):
         window, history, noise = inputs = drawn(BUNDLES[kind](), 3, seed)
         assert (noise is not None) == (kind != "likeliest")
-        expected = pieces(window, history, given(noise), unwatched)
+        expected = pieces(window, history, given(noise), no_timer)
         with torch.inference_mode():
             got = Outcome.of(network(*inputs.flat))
         for ours, theirs in zip((got.codes, *got.decoded), tensors_of(expected), strict=True):
@@ -163,8 +163,8 @@ def test_recorded_and_played_back_it_gives_the_same(kind: str) -> None:
     results = []
     for seed in range(3):
         window, history, noise = drawn(bundle, 2, seed)
-        expected = pieces(window, history, given(noise), unwatched)
-        got = step(window, history, given(noise), unwatched)
+        expected = pieces(window, history, given(noise), no_timer)
+        got = step(window, history, given(noise), no_timer)
         assert torch.equal(expected.codes, got.codes)
         results.append((tensors_of(expected), tensors_of(got)))
     for expected, got in results:  # only now: none may have been written over by a later one
@@ -174,7 +174,7 @@ def test_recorded_and_played_back_it_gives_the_same(kind: str) -> None:
 def test_in_half_precision_the_transformer_alone_is() -> None:
     step = step_of(tiny_bundle(), Taped(Precision.FP16))
     window, history, noise = drawn(tiny_bundle(), 1, 3)
-    codes, decoded = step(window, history, given(noise), unwatched)
+    codes, decoded = step(window, history, given(noise), no_timer)
     assert codes.dtype == torch.int64
     expected = step_network(tiny_bundle(), SCHEDULE).decoder.decode(
         torch.cat((history, codes), 2), 4
@@ -276,10 +276,10 @@ def test_hops_of_other_shapes_are_refused() -> None:
     step = step_of(bundle, Plain())
     window, history, noise = drawn(bundle, 2, 0)
     with pytest.raises(ShapeError, match=r"made for \[\[1, 24, 337\].* got \[\[2, 24, 337\]"):
-        step(window, history, given(noise), unwatched)
+        step(window, history, given(noise), no_timer)
     window, history, noise = drawn(bundle, 1, 0)
     with pytest.raises(ShapeError, match="make one for these"):
-        step(window, history, given(None), unwatched)
+        step(window, history, given(None), no_timer)
 
 
 def test_stages_are_those_that_can_be_told_apart() -> None:
@@ -297,18 +297,18 @@ def test_stages_are_those_that_can_be_told_apart() -> None:
 def test_batches_of_any_size_are_filled_up() -> None:
     bundle = tiny_bundle()
     sizes = {rows: step_of(bundle, Plain(), rows) for rows in (1, 3)}
-    padded, pieces = PaddedStep(sizes), step_network(bundle, SCHEDULE).eval().pieces()
+    padded, pieces = BucketedStep(sizes), step_network(bundle, SCHEDULE).eval().pieces()
     for rows in (1, 2, 3):
         window, history, noise = drawn(bundle, rows, rows)
-        got, expected = (s(window, history, given(noise), unwatched) for s in (padded, pieces))
+        got, expected = (s(window, history, given(noise), no_timer) for s in (padded, pieces))
         torch.testing.assert_close(tensors_of(got), tensors_of(expected), atol=1e-5, rtol=1e-4)
     with pytest.raises(KernelError, match="up to 3 rows, not 4"):
-        padded(*drawn(bundle, 4, 0)[:2], lambda: None, unwatched)
+        padded(*drawn(bundle, 4, 0)[:2], lambda: None, no_timer)
 
 
 def test_a_pool_can_be_stepped_by_graphs() -> None:
     bundle, plain = tiny_bundle(), Plain()
-    graphs = PaddedStep({rows: step_of(bundle, plain, rows) for rows in (1, 2)})
+    graphs = BucketedStep({rows: step_of(bundle, plain, rows) for rows in (1, 2)})
     calls, found = plain.calls, []
     for step in (None, graphs):
         pool = StreamPool(bundle, 2, schedule=SCHEDULE, step=step)

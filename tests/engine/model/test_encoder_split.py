@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.model.builders import build_gesture_model
-from engine.model.encoder_split import STRIDE, entries_of, parted, seen_by_entry
+from engine.model.encoder_split import STRIDE, receptive_field, split_encoder, stem_length
 from engine.model.fuse import lean
 from tests.engine.model.test_fuse import farthest, shaken
 from tests.engine.model.test_gesture import CONFIGS, window
@@ -14,14 +14,14 @@ WAVES = "audio"
 
 def test_entries_lie_on_a_grid_of_thirty_samples() -> None:
     assert STRIDE == 30
-    assert entries_of(34112) == 1241
+    assert stem_length(34112) == 1241
 
 
 @pytest.mark.parametrize("newest", [None, 2])
 def test_both_parts_together_are_the_whole(newest: int | None) -> None:
     network, inputs = lean(shaken(WAVES)), window(CONFIGS[WAVES], 16)
     inputs = inputs._replace(audio=inputs.audio[..., None])
-    split = parted(network)
+    split = split_encoder(network)
     assert split is not None
     first, later = split
     with torch.inference_mode():
@@ -29,15 +29,15 @@ def test_both_parts_together_are_the_whole(newest: int | None) -> None:
         entries = first(inputs.audio)
         got = later(inputs._replace(audio=entries), newest=newest)
     assert len(entries) == len(inputs.speaker)
-    assert entries.shape[2] == entries_of(inputs.audio.shape[1])
+    assert entries.shape[2] == stem_length(inputs.audio.shape[1])
     assert farthest(expected, got) == 0.0
 
 
 def test_an_entry_sees_no_sample_but_those_it_says() -> None:
-    split = parted(lean(shaken(WAVES)))
+    split = split_encoder(lean(shaken(WAVES)))
     assert split is not None
     first, _ = split
-    begin, end = seen_by_entry()
+    begin, end = receptive_field()
     torch.manual_seed(0)
     sound = torch.randn(1, 9000, 1)
     with torch.inference_mode():
@@ -53,6 +53,6 @@ def test_an_entry_sees_no_sample_but_those_it_says() -> None:
 
 
 def test_only_models_that_hear_samples_are_parted() -> None:
-    heard = {name: parted(lean(build_gesture_model(CONFIGS[name]))) for name in CONFIGS}
+    heard = {name: split_encoder(lean(build_gesture_model(CONFIGS[name]))) for name in CONFIGS}
     assert heard[WAVES] is not None
     assert any(split is None for split in heard.values())

@@ -7,7 +7,7 @@ from torch import nn
 from engine.model import fuse as lean_module
 from engine.model.audio_encoder import WaveBlock
 from engine.model.builders import build_gesture_model
-from engine.model.fuse import LeanAttention, LeanWaveBlock, lean
+from engine.model.fuse import FusedAttention, FusedWaveBlock, lean
 from engine.model.gesture import GestureModel
 from engine.model.layers import Attention
 from engine.model.types import WindowOutputs
@@ -91,7 +91,7 @@ def test_attention_of_few_and_of_many(
     torch.nn.init.normal_(attention.in_proj.bias)
     widen = None if narrow is None else nn.Linear(narrow, 16)
     with torch.no_grad():
-        twin = LeanAttention(attention, widen)
+        twin = FusedAttention(attention, widen)
         x, memory = torch.randn(3, asking, 16), torch.randn(3, 40, narrow or 16)
         expected = attention(x, memory if widen is None else widen(memory))
         torch.testing.assert_close(twin(x, memory), expected, atol=1e-5, rtol=1e-5)
@@ -101,7 +101,7 @@ def test_attention_of_few_and_of_many(
 @pytest.mark.parametrize(("width", "asking", "calls"), [(256, 2, 0), (256, 80, 1), (16, 2, 1)])
 def test_few_that_ask_much_leave_it_unprojected(width: int, asking: int, calls: int) -> None:
     torch.manual_seed(0)
-    twin = LeanAttention(Attention(width, 4, 0.0).eval())
+    twin = FusedAttention(Attention(width, 4, 0.0).eval())
     called: list[int] = []
     twin.key_value.register_forward_hook(lambda *_: called.append(1))
     with torch.no_grad():
@@ -119,5 +119,5 @@ def test_a_block_of_waves(channels: int, stride: int, padding: int) -> None:
     with torch.no_grad():
         x = torch.randn(2, channels, 200)
         kept = x.clone()
-        torch.testing.assert_close(LeanWaveBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(FusedWaveBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
         assert torch.equal(x, kept)

@@ -5,14 +5,14 @@ from torch import nn
 
 from engine.config.model import published_audio_config
 from engine.model.builders import build_gesture_model
-from engine.model.skip_init import Unfilled
+from engine.model.skip_init import SkipInit
 
 SIZES = {"width": 16, "audio_width": 8, "motion_width": 8, "codes": 24, "code_dim": 8}
 
 
 def test_nothing_is_drawn() -> None:
     state = torch.get_rng_state()
-    with Unfilled():
+    with SkipInit():
         build_gesture_model(published_audio_config(**SIZES))
     assert torch.equal(torch.get_rng_state(), state)
     nn.Linear(2, 2)
@@ -22,7 +22,7 @@ def test_nothing_is_drawn() -> None:
 def test_once_loaded_it_is_the_same_network() -> None:
     config = published_audio_config(**SIZES)
     full = build_gesture_model(config)
-    with Unfilled():
+    with SkipInit():
         other = build_gesture_model(config)
     other.load_state_dict(full.state_dict())
     for name, buffer in full.named_buffers():

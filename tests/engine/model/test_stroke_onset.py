@@ -8,7 +8,7 @@ from engine.config.model import CueConfig, live_config
 from engine.errors import ConfigError
 from engine.model.builders import build_gesture_model
 from engine.model.layers import Mlp
-from engine.model.stroke_onset import StrokeCue
+from engine.model.stroke_onset import StrokeOnsetDetector
 
 APART, MEMORY = 4, 3
 REACH = 2
@@ -16,9 +16,9 @@ REACH = 2
 
 def cue(
     threshold: float = 1.0, sharpness: float = 20.0, word_reach: int | None = None
-) -> StrokeCue:
+) -> StrokeOnsetDetector:
     torch.manual_seed(0)
-    made = StrokeCue(
+    made = StrokeOnsetDetector(
         Mlp(5, 5, 1, 0.1),
         nn.Embedding(2, 5),
         nn.Conv1d(1, 5, MEMORY),
@@ -126,7 +126,7 @@ def test_the_body_is_told_for_some_frames() -> None:
 
 
 def test_a_new_cue_changes_nothing() -> None:
-    made = StrokeCue(
+    made = StrokeOnsetDetector(
         Mlp(5, 5, 1, 0.1), nn.Embedding(2, 5), nn.Conv1d(1, 5, MEMORY),
         threshold=0.0, wordless=0.0, sharpness=8.0, apart=APART,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from engine.bundle.bundle import Bundle
 from engine.generate.schedule import Schedule
 from engine.motion.pose import PoseChunk
 from engine.postprocess.blinks import BlinkConfig
-from engine.postprocess.chain import Finish
+from engine.postprocess.chain import PostProcess
 from engine.postprocess.gaze import GlanceConfig
 from engine.postprocess.idle_motion import SwayConfig
 from engine.postprocess.one_euro import SteadyConfig
@@ -99,4 +99,4 @@ def test_nothing_asked_for_changes_nothing() -> None:
     chunk = stream.next_chunk()
     assert chunk is not None
     config = tiny_bundle().config
-    assert Finish(config.finish, config.pose_format, 0).over(chunk) is chunk
+    assert PostProcess(config.finish, config.pose_format, 0).over(chunk) is chunk

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.generate.sampling import CodeNoise
+from engine.generate.sampling import CorrelatedNoise
 from engine.postprocess.counter_rng import Purpose, chance
 
 
@@ -23,6 +23,6 @@ def test_seeds_and_purposes_draw_apart() -> None:
 def test_nothing_is_drawn_where_codes_are() -> None:
     """Codes are drawn at place 0 of the same counter: no purpose may have it."""
     assert min(Purpose) > 0
-    noise = CodeNoise(7, 1, 4, 0.0).next(3).ravel()
+    noise = CorrelatedNoise(7, 1, 4, 0.0).next(3).ravel()
     for what in Purpose:
         assert not np.allclose(chance(7, what, 3).standard_normal(4, np.float32), noise)

@@ -12,7 +12,7 @@ from engine.motion.pose import FrameFlag
 from engine.motion.rotation import identity, log, multiply
 from engine.motion.skeleton import SMPLX_55
 from engine.postprocess.counter_rng import Purpose
-from engine.postprocess.idle_motion import Drift, Sway, SwayConfig
+from engine.postprocess.idle_motion import SplineNoise, Sway, SwayConfig
 from tests.support import laws
 from tests.support.audio import babble
 from tests.support.postprocess_streams import Fed, still_chunk, upper_bodies
@@ -85,14 +85,14 @@ def test_legs_arms_and_hands_stay_and_so_does_the_chunk_that_came() -> None:
 
 def test_a_drift_is_a_matter_of_the_frame_alone() -> None:
     frames = np.arange(2000)
-    drift = Drift(5, Purpose.CHEST, 3, 40.0)
+    drift = SplineNoise(5, Purpose.CHEST, 3, 40.0)
     whole = drift.at(frames)
     assert 0.3 < whole.std() < 0.6
     assert np.abs(whole).max() <= 1.5
-    apart = Drift(5, Purpose.CHEST, 3, 40.0)
+    apart = SplineNoise(5, Purpose.CHEST, 3, 40.0)
     for first in (1900, 3, 700):
         np.testing.assert_array_equal(apart.at(frames[first : first + 9]), whole[first : first + 9])
-    assert not np.array_equal(Drift(5, Purpose.HEAD, 3, 40.0).at(frames), whole)
+    assert not np.array_equal(SplineNoise(5, Purpose.HEAD, 3, 40.0).at(frames), whole)
 
 
 def test_an_empty_chunk_stays_empty() -> None:

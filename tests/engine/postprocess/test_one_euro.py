@@ -9,7 +9,7 @@ from engine.errors import ConfigError
 from engine.motion.pose import FloatArray, FrameFlag, PoseChunk
 from engine.motion.rotation import exp, log
 from engine.motion.skeleton import PART_JOINTS, BodyPart
-from engine.postprocess.one_euro import JOINTS, Steadier, SteadyConfig
+from engine.postprocess.one_euro import JOINTS, OneEuroFilter, SteadyConfig
 
 FPS = 30
 WRIST = JOINTS.index(20)
@@ -33,7 +33,7 @@ def chunk(rotations: FloatArray, first: int = 0) -> PoseChunk:
 
 def steadied(angles: np.ndarray, config: SteadyConfig) -> np.ndarray:
     """Angles `[T, 55]` about x of what goes out."""
-    out = Steadier(config, FPS).over(chunk(turned(angles))).rotations
+    out = OneEuroFilter(config, FPS).over(chunk(turned(angles))).rotations
     return np.asarray(log(out)[..., 0])
 
 
@@ -74,8 +74,8 @@ def test_pieces_are_as_the_whole_and_what_came_is_kept() -> None:
     rng = np.random.default_rng(1)
     frames = turned(np.cumsum(0.1 * rng.standard_normal(40)))
     before = frames.copy()
-    whole = Steadier(SteadyConfig(), FPS).over(chunk(frames)).rotations
-    source = Steadier(SteadyConfig(), FPS)
+    whole = OneEuroFilter(SteadyConfig(), FPS).over(chunk(frames)).rotations
+    source = OneEuroFilter(SteadyConfig(), FPS)
     cuts = (0, 1, 3, 9, 40)
     pieces = [
         source.over(chunk(frames[a:b], a)).rotations
@@ -89,7 +89,7 @@ def test_a_rotation_and_its_negative_are_one() -> None:
     frames = turned(np.linspace(0, 0.3, 30))
     flipped = frames.copy()
     flipped[::2] *= -1
-    made = [Steadier(SteadyConfig(), FPS).over(chunk(x)).rotations for x in (frames, flipped)]
+    made = [OneEuroFilter(SteadyConfig(), FPS).over(chunk(x)).rotations for x in (frames, flipped)]
     np.testing.assert_allclose(np.abs((made[0] * made[1]).sum(-1)), 1.0, atol=1e-5)
 
 

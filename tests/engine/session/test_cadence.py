@@ -11,8 +11,8 @@ from engine.events import LATE_FRAME, OVERRUN, EventCounter
 from engine.motion.pose import FrameFlag, PoseFrame
 from engine.motion.rotation import identity
 from engine.session.cadence import Cadence, Outlet
-from engine.session.clock import HostTime, SessionTime
-from engine.session.media_clock import Pace
+from engine.session.clock import SessionClock, SessionTime
+from engine.session.media_clock import MediaClock
 from engine.session.playout_delay import PlayoutDelay
 from engine.timing import Figures
 
@@ -21,7 +21,7 @@ REST = PoseFrame(0, 0, identity(55), ZEROS[:3], ZEROS[:4], ZEROS[:51])
 DELAY_S = 0.1
 
 
-class Passing(HostTime):
+class Passing(SessionClock):
     """Waiting makes the time pass, at once."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Room:
         self.host, self.events, self.stopped = Passing(), EventCounter(), threading.Event()
         self.sent: list[tuple[int, float, bool]] = []
         self.failures: list[BaseException] = []
-        self.pace, time = Pace(stamped=False), SessionTime(self.host)
+        self.pace, time = MediaClock(stamped=False), SessionTime(self.host)
         self.pace.begin(self.host.at)
         self.figures = Figures(time.now)
         self.cadence = Cadence(

@@ -10,9 +10,9 @@ import pytest
 
 from engine.audio.block import PcmBlock
 from engine.errors import AudioError
-from engine.session.capture import SourceReader
-from engine.session.clock import HostTime, SessionTime
-from engine.session.media_clock import RATE, Pace
+from engine.session.capture import CaptureThread
+from engine.session.clock import SessionClock, SessionTime
+from engine.session.media_clock import RATE, MediaClock
 
 
 class Given:
@@ -32,10 +32,10 @@ class Given:
         pass
 
 
-def read(source: Given) -> tuple[SourceReader, Pace, list[tuple[int, float]]]:
-    pace, ended = Pace(stamped=source.paced), threading.Event()
+def read(source: Given) -> tuple[CaptureThread, MediaClock, list[tuple[int, float]]]:
+    pace, ended = MediaClock(stamped=source.paced), threading.Event()
     taken: list[tuple[int, float]] = []
-    reader = SourceReader(
+    reader = CaptureThread(
         source,
         pace,
         threading.Event(),
@@ -94,7 +94,7 @@ def test_an_exception_of_any_kind_ends_the_sound_and_is_kept(error: BaseExceptio
     assert (reader.end, reader.error) == (160, error)
 
 
-class Told(HostTime):
+class Told(SessionClock):
     """Time that the test tells; nobody waits."""
 
     def __init__(self) -> None:
@@ -145,9 +145,9 @@ def test_sound_that_gathered_in_a_pause_is_stale_where_it_comes_in_real_time(
     time = SessionTime(host)
     time.watch()
     taken: list[int] = []
-    reader = SourceReader(
+    reader = CaptureThread(
         Stopped(host, later, early_s, paced),
-        Pace(stamped=paced),
+        MediaClock(stamped=paced),
         threading.Event(),
         take=lambda samples, _: taken.append(len(samples)),
         ended=lambda: None,

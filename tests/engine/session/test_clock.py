@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from engine.session import clock as host_time
-from engine.session.clock import HostTime, SessionTime
+from engine.session.clock import SessionClock, SessionTime
 
 
 class Waited(Event):
@@ -22,20 +22,20 @@ class Waited(Event):
 def test_seconds_pass_at_the_speed(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
     real = iter([10.0, 10.5])
     monkeypatch.setattr(host_time.time, "monotonic", lambda: next(real))
-    host = HostTime(speed)
+    host = SessionClock(speed)
     begin = host.now()
     assert host.now() - begin == pytest.approx(0.5 * speed)
 
 
 def test_waits_end_as_much_sooner() -> None:
     event = Waited()
-    assert not HostTime(4.0).wait(event, 2.0)
+    assert not SessionClock(4.0).wait(event, 2.0)
     event.set()
-    assert HostTime().wait(event, 2.0)
+    assert SessionClock().wait(event, 2.0)
     assert event.asked == [0.5, 2.0]
 
 
-class Told(HostTime):
+class Told(SessionClock):
     """Time that the test tells."""
 
     def __init__(self, at: float = 100.0, speed: float = 1.0) -> None:

@@ -15,7 +15,7 @@ from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
-from engine.session.clock import HostTime
+from engine.session.clock import SessionClock
 from engine.session.live import LiveSession, SessionHooks
 from engine.stream.stream import GestureStream
 from engine.text.words import TimedWord
@@ -220,7 +220,7 @@ def test_summary_has_the_contract() -> None:
 
 def test_a_session_may_live_faster() -> None:
     """All that it does is in the seconds of its host, and no frame is lost by that."""
-    host = HostTime(8.0)
+    host = SessionClock(8.0)
     stream = GestureStream(BUNDLE)
     recorder = Recorder()
     session = LiveSession(
@@ -425,7 +425,7 @@ def stopping_at(
     return send
 
 
-class Jumping(HostTime):
+class Jumping(SessionClock):
     """Real time that jumps ahead, as it does for a process that was stopped."""
 
     def __init__(self) -> None:

@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from engine.session.media_clock import PATIENCE_S, RATE, Pace, margin_s
+from engine.session.media_clock import PATIENCE_S, RATE, MediaClock, margin_s
 
 BLOCK = 160
 
 
 def test_not_started_until_the_first_sound() -> None:
-    pace = Pace(stamped=True)
+    pace = MediaClock(stamped=True)
     assert not pace.started
     assert math.isnan(pace.heard_s(0))
     pace.begin(5.0)
@@ -19,7 +19,7 @@ def test_not_started_until_the_first_sound() -> None:
 
 @pytest.mark.parametrize("stamped", [True, False])
 def test_sound_without_a_stamp_is_heard_exactly_when_due(stamped: bool) -> None:
-    pace = Pace(stamped=stamped)
+    pace = MediaClock(stamped=stamped)
     pace.begin(10.0)
     for _ in range(360_000):
         pace.take(BLOCK, math.nan)
@@ -27,7 +27,7 @@ def test_sound_without_a_stamp_is_heard_exactly_when_due(stamped: bool) -> None:
 
 
 def test_stamps_mean_nothing_to_a_source_without_a_clock() -> None:
-    pace = Pace(stamped=False)
+    pace = MediaClock(stamped=False)
     pace.begin(0.0)
     pace.take(BLOCK, 99.0)
     assert pace.origin_s == 0.0
@@ -36,7 +36,7 @@ def test_stamps_mean_nothing_to_a_source_without_a_clock() -> None:
 @pytest.mark.parametrize("drift", [1e-3, -1e-3])
 def test_a_drifting_device_is_followed(drift: float) -> None:
     """A sound card a thousandth off for five minutes would be 300 ms away."""
-    pace = Pace(stamped=True)
+    pace = MediaClock(stamped=True)
     pace.begin(0.0)
     steps = []
     for k in range(1, 30_001):
@@ -48,7 +48,7 @@ def test_a_drifting_device_is_followed(drift: float) -> None:
 
 
 def test_jitter_of_stamps_hardly_moves_the_origin() -> None:
-    pace = Pace(stamped=True)
+    pace = MediaClock(stamped=True)
     pace.begin(0.0)
     jitter = np.random.default_rng(0).uniform(-0.008, 0.008, 2000)
     origins = []
@@ -59,7 +59,7 @@ def test_jitter_of_stamps_hardly_moves_the_origin() -> None:
 
 
 def test_a_gap_is_taken_at_once() -> None:
-    pace = Pace(stamped=True)
+    pace = MediaClock(stamped=True)
     pace.begin(0.0)
     pace.take(BLOCK, 0.01)
     pace.take(BLOCK, 0.52)
@@ -67,7 +67,7 @@ def test_a_gap_is_taken_at_once() -> None:
 
 
 def test_sound_is_missing_only_after_patience() -> None:
-    pace = Pace(stamped=False)
+    pace = MediaClock(stamped=False)
     pace.begin(1.0)
     pace.take(RATE, math.nan)
     assert pace.missing(1.5) == 0
@@ -76,7 +76,7 @@ def test_sound_is_missing_only_after_patience() -> None:
 
 
 def test_silence_that_stood_in_is_not_missed_again() -> None:
-    pace = Pace(stamped=False)
+    pace = MediaClock(stamped=False)
     pace.begin(0.0)
     pace.take(pace.missing(1.0), math.nan)
     assert pace.received == RATE

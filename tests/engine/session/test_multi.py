@@ -9,8 +9,8 @@ import pytest
 from engine.errors import ConfigError, SessionError
 from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.motion.pose import FrameFlag, PoseChunk, concatenate
-from engine.session.clock import HostTime
-from engine.session.multi import Guest, PoolSession
+from engine.session.clock import SessionClock
+from engine.session.multi import PoolSession, StreamHandle
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from engine.text.words import TimedWord
@@ -21,7 +21,7 @@ BUNDLE = tiny_bundle()
 PATIENCE_S = 60.0
 
 
-class Stepped(HostTime):
+class SteppedClock(SessionClock):
     """Time that stands still but for what the test lets pass."""
 
     def __init__(self) -> None:
@@ -36,12 +36,12 @@ class Room:
     """A session whose thread is the test's own: `turn` does what it would do."""
 
     def __init__(self, capacity: int = 3) -> None:
-        self.host, self.events = Stepped(), EventCounter()
+        self.host, self.events = SteppedClock(), EventCounter()
         pool = StreamPool(BUNDLE, capacity)
         self.session = PoolSession(pool, events=self.events, host=self.host)
         self.chunks: dict[int, list[PoseChunk]] = defaultdict(list)
 
-    def join(self, seed: int = 0) -> Guest:
+    def join(self, seed: int = 0) -> StreamHandle:
         return self.session.join(lambda chunk: self.chunks[seed].append(chunk), seed=seed)
 
     def turn(self, seconds: float = 0.0) -> None:

@@ -9,7 +9,7 @@ from engine.errors import AudioError, ConfigError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule, published_audio_schedule, published_text_schedule
 from engine.motion.pose import FrameFlag, PoseChunk
-from engine.stream.input import Listener, speaker_index, until
+from engine.stream.input import StreamInput, speaker_index, until
 from engine.text.words import TimedWord, Vocabulary
 from tests.support.audio import babble
 from tests.support.tiny_bundle import WORDS, tiny_config
@@ -17,8 +17,8 @@ from tests.support.tiny_bundle import WORDS, tiny_config
 SCHEDULE = Schedule(24, 16, 2, lookahead=1)
 
 
-def listener() -> Listener:
-    return Listener(tiny_config(), SCHEDULE, Vocabulary(WORDS))
+def listener() -> StreamInput:
+    return StreamInput(tiny_config(), SCHEDULE, Vocabulary(WORDS))
 
 
 def chunk(first: int, frames: int) -> PoseChunk:
@@ -100,7 +100,7 @@ def test_cancel_turns_what_waits_to_silence() -> None:
     ],
 )
 def test_sound_that_is_too_short_for_any_pose_is_an_error(schedule: Schedule, enough: int) -> None:
-    ears = Listener(tiny_config(), schedule, Vocabulary(WORDS))
+    ears = StreamInput(tiny_config(), schedule, Vocabulary(WORDS))
     ears.require_sound()  # none yet: nothing was wanted of it
     ears.feed_audio(np.zeros(enough - 1, np.float32))
     with pytest.raises(AudioError, match=rf"{enough - 1} samples .* give no poses.* at least"):
@@ -130,6 +130,6 @@ def test_listeners_without_a_voice_detector_note_it_once(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
     events = EventCounter()
     for _ in range(2):
-        Listener(tiny_config(), SCHEDULE, Vocabulary(WORDS), events)
+        StreamInput(tiny_config(), SCHEDULE, Vocabulary(WORDS), events)
     assert len(events.notes) == 1
     assert "pip install webrtcvad-wheels" in events.notes[0]

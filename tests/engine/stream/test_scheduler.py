@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.stream.scheduler import BatchCost, Batcher, Job
+from engine.stream.scheduler import BatchCost, DeadlineScheduler, Job
 
 
-def taught(a: float, b: float, most: int = 64, slack_s: float = math.inf) -> Batcher:
+def taught(a: float, b: float, most: int = 64, slack_s: float = math.inf) -> DeadlineScheduler:
     """A batcher that knows batches to take a + b n seconds."""
-    batcher = Batcher(most, slack_s=slack_s)
+    batcher = DeadlineScheduler(most, slack_s=slack_s)
     for count in (1, 2, 4, 8, 16) * 40:
         batcher.cost.learn(count, a + b * count)
     return batcher
@@ -127,7 +127,7 @@ class Day:
     def __init__(self, streams: int, a: float, b: float, most: int = 64, hop: int = 2) -> None:
         rng = np.random.default_rng(0)
         self.offsets = rng.uniform(0, hop / 30, streams)
-        self.batcher = Batcher(most)
+        self.batcher = DeadlineScheduler(most)
         self.a, self.b, self.hop = a, b, hop
         self.done: Counter[int] = Counter()
         self.held: Counter[int] = Counter()

@@ -12,7 +12,7 @@ from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
-from engine.kernels.encoder_cache import RecallingKernel
+from engine.kernels.encoder_cache import CachedEncoderKernel
 from engine.kernels.window_graph import draw_window
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.stream.stream import GestureStream
@@ -173,8 +173,8 @@ def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
         return made_kernel("onnx", bundle, schedule, told.append)
 
     kernel = made(Schedule(window=64, seed=60, hop=2))
-    assert isinstance(kernel, RecallingKernel)
+    assert isinstance(kernel, CachedEncoderKernel)
     assert kernel.name == "onnx"
     assert [name for text in told for name in ("hearing", "window") if name in text]
     for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.offline):
-        assert not isinstance(made(schedule), RecallingKernel)
+        assert not isinstance(made(schedule), CachedEncoderKernel)

@@ -11,8 +11,8 @@ from engine.bundle.bundle import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.schedule import Schedule, published_audio_schedule
-from engine.generate.step import Stepped
-from engine.kernels.cached_step import RecallingStep
+from engine.generate.step import StepOutput
+from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.model.types import Kernel, WindowOutputs
@@ -229,8 +229,8 @@ def test_hops_are_timed_as_they_are_computed(name: str) -> None:
     networks = ready_networks(name, bundle, bundle.config.schedule, lambda text: None)
     first, second = hop_calls(networks, bundle, bundle.config.schedule)
     stepped, other = first(), second()
-    assert isinstance(stepped, Stepped)
-    assert isinstance(other, Stepped)
+    assert isinstance(stepped, StepOutput)
+    assert isinstance(other, StepOutput)
     assert stepped.codes.shape == (1, 4, bundle.config.schedule.newest)
     assert not torch.equal(stepped.decoded.rotations, other.decoded.rotations)
     assert median_s([first, second]) > 0
@@ -270,7 +270,7 @@ def hearing_bundle() -> Bundle:
 def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
     bundle, told = hearing_bundle(), list[str]()
     networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
-    assert isinstance(networks["step"], RecallingStep)
+    assert isinstance(networks["step"], CachedEncoderStep)
     assert [line.split()[1] for line in told] == ["hearing", "step-newest2"]
     np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.errors import ExportError, ShapeError
 from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
-from exporters.viewer.stream_client import Follower, Message
+from exporters.viewer.stream_client import Message, ViewerClient
 from exporters.wire import AudioPacket
 
 
@@ -79,7 +79,7 @@ def follow(*streams: list[Message | Exception] | Exception) -> tuple[Record, lis
     def stopped() -> bool:
         return not left and record.told[-1][1].get("connected") is False
 
-    follower = Follower(connect, record, record, now=lambda: next(seconds) / 30)
+    follower = ViewerClient(connect, record, record, now=lambda: next(seconds) / 30)
     follower.run(stopped, waits.append)
     return record, waits
 
@@ -89,7 +89,7 @@ def test_only_the_newest_of_several_frames_is_shown(make_frame) -> None:
     record = Record()
     client = FakeClient([*frames, None, ended()])
     once = iter([False, False, False, True])
-    Follower(lambda: client, record, record).run(lambda: next(once), lambda _: None)
+    ViewerClient(lambda: client, record, record).run(lambda: next(once), lambda _: None)
     assert record.shown == [4]
     assert client.closed
     assert client.wanted == {"audio": True, "stats": True, "words": True}
@@ -116,7 +116,7 @@ def run_through(messages: list[Message | Exception]) -> Record:
         except StopIteration:
             raise ExportError("gone") from None
 
-    follower = Follower(connect, record, record, now=lambda: 0.0)
+    follower = ViewerClient(connect, record, record, now=lambda: 0.0)
     follower.run(lambda: next(stops, True), lambda _: None)
     return record
 
@@ -156,7 +156,7 @@ def test_the_rate_is_that_of_arrivals(make_frame) -> None:
     client = FakeClient([*messages, ended()])
     seconds = iter(i / 30 for i in range(1000))
     stops = iter([False] * 42)
-    follower = Follower(lambda: client, record, record, now=lambda: next(seconds))
+    follower = ViewerClient(lambda: client, record, record, now=lambda: next(seconds))
     follower.run(lambda: next(stops, True), lambda _: None)
     rates = [body["fps"] for kind, body in record.told if kind == "clock"]
     assert rates[-1] == 30.0
@@ -166,6 +166,6 @@ def test_wishes_for_views_reach_the_scene(make_frame) -> None:
     record, wishes = Record(), iter(["face", None, "figure"])
     client = FakeClient([None, None, None, None, ended()])
     stops = iter([False] * 5)
-    follower = Follower(lambda: client, record, record, next_view=lambda: next(wishes, None))
+    follower = ViewerClient(lambda: client, record, record, next_view=lambda: next(wishes, None))
     follower.run(lambda: next(stops, True), lambda _: None)
     assert record.views == ["face", "figure"]

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from training.gesture.auxiliary_heads import SPANS, SpeechEar
+from training.gesture.auxiliary_heads import SPANS, SpeechAuxHeads
 
 
 def test_the_ear_knows_stresses_before_and_after_their_onsets() -> None:
-    ear = SpeechEar(len(SPANS))
+    ear = SpeechAuxHeads(len(SPANS))
     since = torch.tensor([[99, 99, 99, 99, 0, 3, 6, 14, 15, 99]])
     until = torch.tensor([[7, 5, 3, 1, 99, 99, 99, 99, 99, 99]])
     where = [None, 0, 1, 2, 2, 3, 4, 4, None, None]
@@ -25,7 +25,7 @@ def test_the_ear_knows_stresses_before_and_after_their_onsets() -> None:
 
 
 def test_the_ear_tells_kinds_of_gestures_while_they_are_made() -> None:
-    ear = SpeechEar(2)
+    ear = SpeechAuxHeads(2)
     since, kind = torch.tensor([[3, 10, 20, 99]]), torch.tensor([[5, 5, 5, 0]])
     features = torch.zeros(1, 4, 2)
     features[0, :2, 0] = 1.0
@@ -41,6 +41,6 @@ def test_the_ear_tells_kinds_of_gestures_while_they_are_made() -> None:
 
 def test_the_ear_tells_faces_where_it_was_made_for_one() -> None:
     features = torch.randn(2, 5, 3)
-    assert SpeechEar(3, 57).faces(features).shape == (2, 5, 57)
+    assert SpeechAuxHeads(3, 57).faces(features).shape == (2, 5, 57)
     with pytest.raises(ValueError, match="no face"):
-        SpeechEar(3).faces(features)
+        SpeechAuxHeads(3).faces(features)

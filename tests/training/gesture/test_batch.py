@@ -10,7 +10,7 @@ from engine.motion.skeleton import BodyPart
 from tests.support.takes import take
 from training.data.dataset import GestureWindows
 from training.data.windows import generator
-from training.gesture.batch import Lesson, Lessons
+from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.masking import MaskingConfig
 from training.gesture.rollout import RolloutConfig
 from training.gesture.settings import GestureTraining
@@ -22,8 +22,8 @@ ROLLOUT = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
 
 @pytest.fixture
 def draw(windows: GestureWindows, parts: dict[BodyPart, PartVae]):  # type: ignore[no-untyped-def]
-    def lesson(settings: GestureTraining, step: int = 0) -> Lesson:
-        return Lessons(settings, windows, parts)(generator(1), step)
+    def lesson(settings: GestureTraining, step: int = 0) -> TrainingBatch:
+        return BatchSampler(settings, windows, parts)(generator(1), step)
 
     return lesson
 
@@ -76,7 +76,7 @@ def test_windows_for_own_histories_are_live_hops(parts: dict[BodyPart, PartVae])
     settings = replace(SETTINGS, masking=CLEAN, rollout=ROLLOUT)
     takes = [take(False, 1), take(True, 2), take(False, 3)]
     windows = GestureWindows(takes, parts, settings.window + ROLLOUT.lead)
-    lesson = Lessons(settings, windows, parts)(generator(1))
+    lesson = BatchSampler(settings, windows, parts)(generator(1))
     task = lesson.task
     own = task.own
     assert 0.3 < float(own.float().mean()) < 0.7

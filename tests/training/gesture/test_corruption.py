@@ -5,7 +5,7 @@ import torch
 from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from training.data.dataset import GestureWindows
-from training.gesture.corruption import worn_history, wrong_codes
+from training.gesture.corruption import corrupt_history, wrong_codes
 from training.gesture.rollout import seed_context, seed_decoder
 
 
@@ -31,11 +31,11 @@ def test_exactly_the_visible_frames_change_and_right_codes_change_nothing(
     codes = batch.codes.transpose(1, 2)
     visible = torch.zeros(3, 32, dtype=torch.bool)
     visible[:, context - 4 : 30] = True
-    same = worn_history(decoder, context, batch.motion, codes, visible)
+    same = corrupt_history(decoder, context, batch.motion, codes, visible)
     # Stored in half precision.
     torch.testing.assert_close(same, batch.motion, atol=2e-3, rtol=2e-3)
     wrong = torch.randint(12, codes.shape, generator=generator())
-    worn = worn_history(decoder, context, batch.motion, wrong, visible)
+    worn = corrupt_history(decoder, context, batch.motion, wrong, visible)
     changed = (worn != batch.motion).any(-1)
     assert changed[:, context:30].all()
     assert not changed[:, :context].any()

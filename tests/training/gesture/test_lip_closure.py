@@ -32,9 +32,9 @@ def test_lips_that_rest_do_not() -> None:
 
 def test_a_mouth_half_open_is_not_closed_and_parted_lips_are_not() -> None:
     assert float(closures(faces([0.4] * 5 + [0.2] + [0.4] * 5))[0, 5]) < 1e-3
-    parted = faces([0.4] * 5 + [0.0] + [0.4] * 5)
-    parted[0, 5, LIP] = 1.0
-    assert float(closures(parted)[0, 5]) < 0.1
+    split_encoder = faces([0.4] * 5 + [0.0] + [0.4] * 5)
+    split_encoder[0, 5, LIP] = 1.0
+    assert float(closures(split_encoder)[0, 5]) < 0.1
 
 
 def test_other_faces_are_refused() -> None:

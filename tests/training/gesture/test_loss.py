@@ -22,9 +22,9 @@ from tests.support.takes import take
 from tests.support.tiny_bundle import stir
 from training.data.dataset import GestureWindows
 from training.data.windows import generator
-from training.gesture.batch import Lesson, Lessons
+from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.loss import (
-    GestureObjective,
+    GestureLoss,
     Material,
     face_channels,
     face_truth,
@@ -61,7 +61,7 @@ def test_losses_are_zero_for_the_truth_and_ignore_frames_without_weight() -> Non
     weight = torch.tensor([[2.0, 0.0]])
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
-    lesson = Lesson(
+    lesson = TrainingBatch(
         nothing, weight, nothing, nothing, codes, wrong, nothing, known, nothing, nothing
     )
     error, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
@@ -77,7 +77,7 @@ def test_parts_that_were_not_recorded_count_nothing() -> None:
     known = torch.ones(1, 2, 4)
     known[..., 0] = 0.0
     nothing, codes = torch.zeros(1), torch.zeros(1, 2, 4, dtype=torch.int64)
-    lesson = Lesson(
+    lesson = TrainingBatch(
         nothing,
         torch.ones(1, 2),
         nothing,
@@ -107,7 +107,7 @@ def test_a_decoded_face_is_judged_where_it_counts(parts: dict[BodyPart, PartVae]
 
     def error(weight: torch.Tensor) -> float:
         codes = torch.zeros(1, 6, 4)
-        lesson = Lesson(
+        lesson = TrainingBatch(
             nothing, weight, nothing, nothing, codes, true, nothing, known, nothing, nothing
         )
         return float(face_truth(vae, lesson).error(vae.decode(made)))
@@ -127,7 +127,9 @@ def test_a_mouth_that_stays_open_is_judged_harder_where_lips_meet() -> None:
     true[:, [0, 1, 2, 6, 7, 8], 0, jaw] = 0.5
     nothing, known, codes = torch.zeros(1), torch.ones(1, 9, 4), torch.zeros(1, 9, 4)
     even = torch.ones(1, 9)
-    lesson = Lesson(nothing, even, nothing, nothing, codes, true, nothing, known, nothing, nothing)
+    lesson = TrainingBatch(
+        nothing, even, nothing, nothing, codes, true, nothing, known, nothing, nothing
+    )
 
     def error(frame: int, closure_weight: float) -> float:
         made = true[:, :, 0].clone()
@@ -152,7 +154,7 @@ def material_of(
 ) -> Material:
     windows = GestureWindows([take(False, 1), take(False, 3)], own_parts, 32)
     own = own_output(settings, windows, own_parts, torch.device("cpu"))
-    lessons = Lessons(settings, windows, own_parts)
+    lessons = BatchSampler(settings, windows, own_parts)
     return Material(model_config(settings, own_parts, 10), lessons, own, folder)
 
 
@@ -163,7 +165,7 @@ def test_the_speech_encoder_learns_to_tell_the_face(
     learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
     lesson = learner.draw(generator(1), 0)
     objective = learner.objective
-    assert isinstance(objective, GestureObjective)
+    assert isinstance(objective, GestureLoss)
     terms = objective(lesson, 0, generator(0))
     assert float(terms.shown["lips"].detach()) > 0.0
     (asked,) = torch.autograd.grad(
@@ -194,7 +196,7 @@ def test_when_to_set_out_and_what_follows_are_learned_apart(
     settings = replace(SETTINGS, cue=CueConfig(lead=2, memory=4), speech_dilations=(1, 2))
     learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
     objective = learner.objective
-    assert isinstance(objective, GestureObjective)
+    assert isinstance(objective, GestureLoss)
     cue = objective.model.cue
     assert cue is not None
     stir(cue)

@@ -5,7 +5,7 @@ import torch
 from engine.config.model import live_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
-from training.gesture.lsuv_init import awaken
+from training.gesture.lsuv_init import initialize_unit_variance
 
 
 def test_an_awakened_model_hears_and_sees() -> None:
@@ -22,7 +22,7 @@ def test_an_awakened_model_hears_and_sees() -> None:
         return tuple(float((x - before).std() / before.std()) for x in (seen, heard))
 
     asleep = changes()
-    awaken(model, inputs)
+    initialize_unit_variance(model, inputs)
     awake = changes()
     assert awake[0] > 3 * asleep[0]
     assert awake[1] > 0.2

@@ -11,7 +11,7 @@ from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import live_config
 from engine.errors import ConfigError
 from engine.generate.runner import Runner
-from engine.generate.sampling import CodeChoice, SamplingConfig
+from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model
@@ -22,7 +22,7 @@ from tests.support.takes import take
 from training.data.dataset import CLOCK, Batch, GestureWindows
 from training.data.normalize import folded
 from training.gesture.rollout import (
-    OwnOutput,
+    Rollout,
     RolloutConfig,
     RolloutTask,
     last_hop,
@@ -61,7 +61,7 @@ def draw(windows: GestureWindows, rows: int = 2) -> Batch:
 
 
 def rolled(parts, windows, model, batch, hop, noise=None, config=CONFIG):  # type: ignore[no-untyped-def]
-    own = OwnOutput(config, parts, seed_decoder(parts), windows.scaling)
+    own = Rollout(config, parts, seed_decoder(parts), windows.scaling)
     return own.roll(model, batch, WINDOW, hop, noise)
 
 
@@ -80,7 +80,7 @@ def test_it_feeds_back_what_the_runner_would(
         rest_codes=torch.zeros(4, dtype=torch.int64),
         silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
         face_width=51,
-        choices={BodyPart.FACE: CodeChoice.LATENT},
+        choices={BodyPart.FACE: CodeSelection.LATENT},
         sampling=SamplingConfig(0.0),
     )
     state = runner.fresh([0, 1])
@@ -115,7 +115,7 @@ def test_only_the_windows_of_the_task_get_it(
     shown = windows.scaling.apply(batch.motion[:, LEAD:])
     rows = torch.tensor([False, True, False])
     task = RolloutTask(batch, rows, torch.full((3,), 4), torch.zeros(3, 4, 12))
-    own = OwnOutput(CONFIG, parts, seed_decoder(parts), windows.scaling)
+    own = Rollout(CONFIG, parts, seed_decoder(parts), windows.scaling)
     made = own.into(model, shown, task)
     assert torch.equal(made[~rows], shown[~rows])
     expected = rolled(parts, windows, model, batch, 4)[1:2, LEAD:]

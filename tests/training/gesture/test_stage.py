@@ -35,7 +35,7 @@ from training.__main__ import read_config
 from training.data.clips import write_json
 from training.data.dataset import GestureWindows
 from training.data.windows import generator
-from training.gesture.batch import Lesson, Lessons
+from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.hint_masks import HintShape
 from training.gesture.loss import (
     Material,
@@ -54,7 +54,7 @@ from training.gesture.stage import (
     run,
 )
 from training.loop.checkpoint import read_log
-from training.loop.distributed import Team
+from training.loop.distributed import Distributed
 from training.loop.loop import Loop
 from training.loop.lr_schedule import RateSchedule
 from training.module_io import load_config, load_weights
@@ -71,9 +71,9 @@ def trained(
 ) -> list[dict[str, float]]:
     """The losses of every step."""
     own = own_output(settings, windows, parts, torch.device("cpu"))
-    material = Material(config, Lessons(settings, windows, parts), own, out)
+    material = Material(config, BatchSampler(settings, windows, parts), own, out)
     learner = gesture_learner(settings, [material])
-    Loop(learner, course_of(settings), settings.loop, Team(), out).run()
+    Loop(learner, course_of(settings), settings.loop, Distributed(), out).run()
     return read_log(out)
 
 
@@ -136,7 +136,7 @@ def test_the_papers_design_learns_with_hints_and_without(
 def test_the_published_designs_reconstruct_too(
     config: GestureConfig, windows: GestureWindows, parts: dict[BodyPart, PartVae]
 ) -> None:
-    lesson = Lessons(PAPER, windows, parts)(generator(1))
+    lesson = BatchSampler(PAPER, windows, parts)(generator(1))
     shown, latents = lesson.inputs, lesson.latents
     rows, frames = shown.words.shape
     channels = (2,) if config.audio.channels == 2 else ()
@@ -186,7 +186,7 @@ def test_the_model_learns_from_its_own_output(
     takes = [take(False, 1), take(True, 2), take(False, 3)]
     windows = GestureWindows(takes, parts, settings.window + rollout.lead)
     own = own_output(settings, windows, parts, torch.device("cpu"))
-    lessons = Lessons(settings, windows, parts)
+    lessons = BatchSampler(settings, windows, parts)
     config = model_config(settings, parts, 10)
     learner = gesture_learner(settings, [Material(config, lessons, own, tmp_path)])
     shown: list[WindowInputs] = []
@@ -215,11 +215,11 @@ def test_members_of_a_team_find_together_what_one_finds_alone(
     own = own_output(settings, windows, parts, torch.device("cpu"))
     config = model_config(settings, parts, 10)
     learner = gesture_learner(
-        settings, [Material(config, Lessons(settings, windows, parts), own, tmp_path)]
+        settings, [Material(config, BatchSampler(settings, windows, parts), own, tmp_path)]
     )
     lesson = learner.draw(generator(4), 10)
     alone = learner.objective(lesson, 10, generator(4)).total.item()
-    shares = [Team(rank, 2).share(lesson) for rank in (0, 1)]
+    shares = [Distributed(rank, 2).share(lesson) for rank in (0, 1)]
     together = [learner.objective(share, 10, generator(4)).total.item() for share in shares]
     assert sum(together) / 2 == pytest.approx(alone, rel=1e-4)
     assert abs(together[0] - together[1]) > 1e-3
@@ -234,7 +234,7 @@ def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
     outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
     nothing = torch.zeros(1)
     known = torch.ones(1, 2, 4)
-    lesson = Lesson(
+    lesson = TrainingBatch(
         nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing, nothing
     )
     _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
@@ -262,7 +262,7 @@ def test_several_data_sets_share_a_network_and_not_its_heads(
     for number, (own_parts, seeds) in enumerate(((parts, (1, 3)), (other_parts(), (4, 5)))):
         windows = GestureWindows([take(False, seed) for seed in seeds], own_parts, 32)
         own = own_output(settings, windows, own_parts, torch.device("cpu"))
-        lessons = Lessons(settings, windows, own_parts)
+        lessons = BatchSampler(settings, windows, own_parts)
         config = model_config(settings, own_parts, 10)
         materials.append(Material(config, lessons, own, tmp_path / str(number), share=1.0 + number))
     learner = gesture_learner(settings, materials)
@@ -277,7 +277,7 @@ def test_several_data_sets_share_a_network_and_not_its_heads(
         return [float(terms.shown["latent"]) for terms in found]
 
     before = errors()
-    Loop(learner, course_of(settings), settings.loop, Team(), tmp_path).run()
+    Loop(learner, course_of(settings), settings.loop, Distributed(), tmp_path).run()
     after = errors()
     assert all(b < 0.9 * a for a, b in zip(before, after, strict=True)), (before, after)
     for material in materials:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from training.loop.distributed import Team, choose_device
+from training.loop.distributed import Distributed, choose_device
 
 
 class Pair(NamedTuple):
@@ -18,7 +18,7 @@ class Pair(NamedTuple):
 def test_members_share_a_batch_without_gap_or_overlap() -> None:
     rows = torch.arange(6)
     batch = Pair(rows, (10 * rows, rows[:, None] + 0.5))
-    shares = [Team(rank, 3).share(batch) for rank in range(3)]
+    shares = [Distributed(rank, 3).share(batch) for rank in range(3)]
     assert all(isinstance(share, Pair) for share in shares)
     assert torch.equal(torch.cat([share.first for share in shares]), rows)
     assert torch.equal(torch.cat([share.rest[1] for share in shares]), batch.rest[1])
@@ -26,11 +26,11 @@ def test_members_share_a_batch_without_gap_or_overlap() -> None:
 
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does() -> None:
     with pytest.raises(ConfigError, match="3 processes can share, got 10 windows: take 9"):
-        Team(0, 3).share(torch.zeros(10, 2))
+        Distributed(0, 3).share(torch.zeros(10, 2))
 
 
 def test_one_alone_agrees_with_itself() -> None:
-    team, rows = Team(), torch.randn(4, 2, requires_grad=True)
+    team, rows = Distributed(), torch.randn(4, 2, requires_grad=True)
     assert team.leads
     assert torch.equal(team.gather(rows), rows)
     assert not team.gather(rows).requires_grad

@@ -9,7 +9,7 @@ from tests.support.training_fixtures import save_corpus, save_parts, waving
 from training.data.clips import save_clip
 from training.loop import launcher as launch
 from training.loop.checkpoint import read_log
-from training.loop.distributed import Team
+from training.loop.distributed import Distributed
 from training.loop.launcher import Work
 from training.loop.loop import Loop
 
@@ -102,7 +102,7 @@ def test_a_configuration_says_its_device(works):
 
 def test_the_leader_speaks_for_all(capsys):
     for rank in range(3):
-        launch.speak_for_all(lambda team: sys.stdout.write(f"{team.rank}"), Team(rank, 3))
+        launch.speak_for_all(lambda team: sys.stdout.write(f"{team.rank}"), Distributed(rank, 3))
     assert capsys.readouterr().out == "0"
 
 

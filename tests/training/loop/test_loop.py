@@ -10,14 +10,14 @@ from torch import nn
 from engine.errors import ConfigError
 from training.loop import loop as loop_module
 from training.loop.checkpoint import LOG, read_log
-from training.loop.distributed import Team
+from training.loop.distributed import Distributed
 from training.loop.loop import (
-    Course,
-    Learner,
     Loop,
     LoopSettings,
+    LossTerms,
     Precision,
-    Terms,
+    RunConfig,
+    TrainingTask,
     autocast,
     generator_at,
     seed_of,
@@ -25,7 +25,7 @@ from training.loop.loop import (
 )
 from training.loop.lr_schedule import RateSchedule
 
-COURSE = Course(12, 0.05, 3, RateSchedule(rise=3), report_every=5)
+COURSE = RunConfig(12, 0.05, 3, RateSchedule(rise=3), report_every=5)
 SETTINGS = LoopSettings(device="cpu")
 
 
@@ -48,11 +48,11 @@ class Objective(nn.Module):
             made = self.net(x + 0.01 * noise)
         self.inner = made.dtype
         error = (made.float() - x).square().mean()
-        return Terms(error, {"error": error})
+        return LossTerms(error, {"error": error})
 
 
 def _learner(objective, config=None, scale=1.0):
-    return Learner(
+    return TrainingTask(
         "tiny",
         config or {"rate": 0.05},
         objective,
@@ -64,7 +64,7 @@ def _learner(objective, config=None, scale=1.0):
 
 
 def _train(folder, objective, course=COURSE, settings=SETTINGS, **learner):
-    loop = Loop(_learner(objective, **learner), course, settings, Team(), folder)
+    loop = Loop(_learner(objective, **learner), course, settings, Distributed(), folder)
     loop.run()
     return loop
 
@@ -101,8 +101,8 @@ def test_gradients_are_clipped_after_they_are_known(tmp_path):
         learner = _learner(objective)
         learner = replace(learner, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
         before = [p.detach().clone() for p in objective.parameters()]
-        course = Course(1, 1.0, 3, RateSchedule(rise=0), clip_norm)
-        Loop(learner, course, SETTINGS, Team(), tmp_path / str(clip_norm)).run()
+        course = RunConfig(1, 1.0, 3, RateSchedule(rise=0), clip_norm)
+        Loop(learner, course, SETTINGS, Distributed(), tmp_path / str(clip_norm)).run()
         steps = [p.detach() - b for p, b in zip(objective.parameters(), before, strict=True)]
         return float(torch.cat([s.flatten() for s in steps]).norm())
 

@@ -21,7 +21,7 @@ from engine.bundle.checkpoints.load import load_model
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.decoder import PoseDecoder
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_audio_schedule
 from engine.model.fuse import lean
 from engine.model.types import WindowInputs, WindowOutputs
@@ -155,7 +155,7 @@ def test_the_configuration_says_how_it_is_run(layout: Path) -> None:
     assert not config.gated
     assert config.sampling.temperature == 0.0
     assert config.gesture.period == SIZES["window"]
-    latent = [part for part, choice in config.choices.items() if choice is CodeChoice.LATENT]
+    latent = [part for part, choice in config.choices.items() if choice is CodeSelection.LATENT]
     assert latent == [BodyPart.FACE]
     assert "non-commercial" in config.provenance.data[0]
 
@@ -169,8 +169,8 @@ def edit(directory: Path, **changes: Any) -> None:
 def test_codes_are_chosen_as_the_configuration_says(damaged: Path) -> None:
     edit(damaged, cf=1, cu=0)
     choices = load_model(damaged).config.choices
-    assert choices[BodyPart.FACE] is CodeChoice.CLASS
-    assert choices[BodyPart.UPPER] is CodeChoice.LATENT
+    assert choices[BodyPart.FACE] is CodeSelection.CLASS
+    assert choices[BodyPart.UPPER] is CodeSelection.LATENT
 
 
 def test_half_precision_is_read_too(damaged: Path) -> None:
@@ -324,7 +324,7 @@ def test_the_reference_codes(
 def test_the_reference_decoding(published: Bundle, reference: dict[str, Tensor]) -> None:
     codes = []
     for part in BodyPart:
-        if published.config.choices[part] is CodeChoice.LATENT:
+        if published.config.choices[part] is CodeSelection.LATENT:
             codes.append(published.parts[part].nearest(reference[f"window_rec_{part}"]))
         else:
             codes.append(reference[f"window_cls_{part}"].argmax(-1))

@@ -8,7 +8,7 @@ import torch
 from engine.bundle.checkpoints.build_bundle import assemble, live_schedule, still_codes
 from engine.config.model import FrontEnd, PartVaeConfig
 from engine.errors import BundleError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.model.builders import build_part_vae
 from engine.motion.channels import part_layout
 from engine.motion.skeleton import BodyPart
@@ -46,12 +46,12 @@ def test_all_history_is_visible_live() -> None:
 @pytest.mark.parametrize(
     ("choice", "changes", "message"),
     [
-        (CodeChoice.CLASS, {"codes": 20}, "scores for 24 for upper, .* has 20 codes of width 8"),
-        (CodeChoice.LATENT, {"code_dim": 6}, "latents of width 8 for upper, .* has 24 codes"),
+        (CodeSelection.CLASS, {"codes": 20}, "scores for 24 for upper, .* has 20 codes of width 8"),
+        (CodeSelection.LATENT, {"code_dim": 6}, "latents of width 8 for upper, .* has 24 codes"),
     ],
 )
 def test_codebooks_of_another_release_are_refused(
-    choice: CodeChoice, changes: dict[str, int], message: str
+    choice: CodeSelection, changes: dict[str, int], message: str
 ) -> None:
     config = tiny_published_config(FrontEnd.WAVE)
     other = replace(config.parts[BodyPart.UPPER], **changes)  # type: ignore[arg-type]

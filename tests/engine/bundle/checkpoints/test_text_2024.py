@@ -23,7 +23,7 @@ from engine.bundle.checkpoints.load import load_model
 from engine.bundle.checkpoints.vocabulary import SPECIAL
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
-from engine.generate.sampling import CodeChoice
+from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_text_schedule
 from engine.generate.state import SeedMotion
 from engine.model.fuse import lean
@@ -161,7 +161,7 @@ def test_the_configuration_says_how_it_is_run(layout: Path) -> None:
     assert config.speakers[:2] == ("1", "2")
     assert len(config.speakers) == 25
     assert config.gesture.period == SIZES["window"]
-    latent = [part for part, choice in config.choices.items() if choice is CodeChoice.LATENT]
+    latent = [part for part, choice in config.choices.items() if choice is CodeSelection.LATENT]
     assert latent == [BodyPart.FACE]
 
 
