@@ -16,6 +16,7 @@ UNTESTED = {
 
 # Tests of a whole: they mirror a program or a folder that is not Python.
 WHOLES = {
+    "tests/engine/test_public_names.py": "engine/__init__.py",
     "tests/engine/bundle/test_starter.py": "engine/bundle/starter",
     "tests/engine/bundle/checkpoints/test_rendering.py": "engine/bundle/checkpoints",
     "tests/exporters/clients/test_browser.py": "exporters/clients/browser",

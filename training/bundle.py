@@ -13,15 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundle.bundle import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    Bundle,
-    BundleConfig,
-    Provenance,
-    new_bundle,
-    save_bundle,
-)
+from engine.bundle.config import BundleConfig, Provenance
+from engine.bundle.io import CONFIG_FILE, WEIGHTS_FILE, Bundle, new_bundle, save_bundle
 from engine.clock import FrameClock
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping

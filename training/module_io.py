@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from engine.bundle.bundle import read_safetensors
+from engine.bundle.io import read_safetensors
 from engine.config.model import from_mapping, to_mapping
 from engine.errors import ConfigError, ExportError
 from training.data.clips import write_json

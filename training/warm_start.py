@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.bundle.bundle import CONFIG_FILE, Bundle, load_bundle
+from engine.bundle.io import CONFIG_FILE, Bundle, load_bundle
 from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench.export.page import description, page
 from bench.export.tensorrt_converters import audit
-from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError, KernelError
 from engine.generate.decoder import OVERLAP
 from engine.generate.sampling import CodeSelection

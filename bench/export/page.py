@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.decoder import OVERLAP
 from engine.generate.schedule import Schedule
 from engine.kernels.graph import Graph

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.bundle.bundle import refuse_pointer
+from engine.bundle.io import refuse_pointer
 from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.rotation import to_sixd

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.perf.latency import read_speech
 from bench.perf.load import BUDGET_S, LoadResult, StreamLoad, joined
-from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle, placed
+from engine.bundle.io import DEFAULT_BUNDLE, Bundle, to_device
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
@@ -190,7 +190,7 @@ def _work(
     kernel, step = pool_networks(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)
     crowd = StreamLoad(
-        placed(bundle, setting.device),
+        to_device(bundle, setting.device),
         streams,
         sound,
         schedule=schedule,

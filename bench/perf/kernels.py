@@ -22,7 +22,7 @@ import torch
 
 from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.latency import read_speech
-from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import KernelError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
 from engine.model.types import Kernel

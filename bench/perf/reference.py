@@ -23,7 +23,7 @@ from torch import Tensor
 from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.kernels import as_live, in_turn
 from bench.perf.latency import read_speech
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel

@@ -18,7 +18,7 @@ from bench.perf.faults import ControlFuzzer, StallingSource
 from bench.perf.latency import read_speech
 from bench.perf.live_process import resident_mb
 from bench.perf.memory import Reading, growth
-from engine.bundle.bundle import DEFAULT_BUNDLE
+from engine.bundle.io import DEFAULT_BUNDLE
 from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.motion.pose import PoseFormat, PoseFrame, PoseSink

@@ -14,7 +14,7 @@ from bench.quality.motion_files import read_motion
 from bench.starter.renderings import composed, cut
 from bench.starter.speech_set import Part
 from engine.audio.source import WavSource
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.motion.pose import Motion, concatenate
 from engine.stream.stream import GestureStream
 from engine.system.atomic import write_bytes

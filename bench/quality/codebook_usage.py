@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from bench.metrics.codes import perplexity, usage
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.skeleton import BodyPart

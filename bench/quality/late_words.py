@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bench.starter.beat_alignment import stroke_numbers
 from bench.starter.renderings import live, told
 from bench.starter.speech_set import Part
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.stream.stream import GestureStream
 
 Rows = dict[str, dict[str, float]]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel

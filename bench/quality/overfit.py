@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench.quality.sync import wrist_speed
-from engine.bundle.bundle import Bundle, load_bundle
+from engine.bundle.io import Bundle, load_bundle
 from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import FileRules, Overlap, Schedule, Tail
 from engine.motion.pose import Motion, PoseChunk, concatenate

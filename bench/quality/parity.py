@@ -25,8 +25,8 @@ from bench.perf.reference import Published
 from bench.quality.published_text import PublishedText, text_program
 from engine.audio.front_end import build_front, sliding_maximum
 from engine.audio.onsets import HOP, OnsetPicker
-from engine.bundle.bundle import Bundle
 from engine.bundle.checkpoints.load import load_model
+from engine.bundle.io import Bundle
 from engine.generate.decoder import Decoded, Decoder
 from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk, concatenate

@@ -20,7 +20,7 @@ from bench.metrics.onsets import onset_times
 from bench.quality.lookahead import edge_report
 from bench.quality.quality import Numbers, Report, Settings, evaluate
 from bench.quality.takes import TakePair
-from engine.bundle.bundle import Bundle, load_bundle
+from engine.bundle.io import Bundle, load_bundle
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.motion.pose import Motion, concatenate

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.motion.pose import Motion, concatenate
 from engine.stream.stream import GestureStream
 from training.composer.plan import prominent_words

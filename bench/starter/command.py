@@ -21,7 +21,7 @@ from bench.starter.renderings import Scene, live
 from bench.starter.semantics import confusion_text
 from bench.starter.speech_set import Part, limited, read_parts
 from bench.starter.targets import table, verdicts
-from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
 from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say

@@ -1,6 +1,6 @@
 """Frozen dataclasses of plain values, to and from JSON-like mappings.
 
-Knows nothing of what is configured; `engine.config.model` and `engine.bundle.bundle` describe that.
+Knows nothing of what is configured; `engine.config.model` and `engine.bundle.io` describe that.
 """
 
 import types

@@ -48,7 +48,7 @@ class Runner:
     """Steps B streams by one hop. All memory is in the StreamState that is passed in.
 
     span: entries of the front end in a window of so many frames; one a frame unless given.
-    still_seeds, seed_motion: see `engine.bundle.bundle.BundleConfig`. step: of the networks of a
+    still_seeds, seed_motion: see `engine.bundle.io.BundleConfig`. step: of the networks of a
     live hop; kernel, choice and decoder one after the other unless given. Computes where rest_codes
     lie, with the networks. Raises ConfigError for a schedule of whole files with a sampling
     temperature.

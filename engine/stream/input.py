@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.front_end import FeatureQueue, build_front
 from engine.audio.voice_gate import VoiceGate
-from engine.bundle.bundle import BundleConfig
+from engine.bundle.config import BundleConfig
 from engine.errors import AudioError, ConfigError
 from engine.events import EventCounter
 from engine.generate.schedule import FileRules, Schedule, Tail

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from engine.audio.front_end import FrontEndStream
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.events import EventCounter
 from engine.generate.decoder import Decoder, PoseDecoder
 from engine.generate.runner import Runner

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.registry import KERNEL_NAMES

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.bundle.bundle import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, BundleConfig, save_bundle
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.checkpoints.load_report import LoadReport
 from engine.bundle.checkpoints.vocabulary import BY_INDEX, unpickle_vocabulary
+from engine.bundle.config import BundleConfig
+from engine.bundle.io import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, save_bundle
 from engine.errors import ConfigError, ExportError
 from engine.generate.schedule import Schedule
 from engine.postprocess.one_euro import SteadyConfig

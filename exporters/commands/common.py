@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from engine.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from engine.bundle.checkpoints.load import load_model
+from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel

@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.system.threads import graph_threads, is_small
 from exporters.commands.kernels import Say

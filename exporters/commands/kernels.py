@@ -26,7 +26,7 @@ import torch
 from engine import model as model_package
 from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
-from engine.bundle.bundle import Bundle, without_network
+from engine.bundle.io import Bundle, without_network
 from engine.config.model import FrontEnd, to_mapping
 from engine.errors import KernelError
 from engine.generate import decoder as decoder_module

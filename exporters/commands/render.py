@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.audio.source import WavSource
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.decoder import Decoder
 from engine.generate.schedule import Schedule

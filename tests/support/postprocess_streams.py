@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.motion.pose import FrameFlag, PoseChunk
 from engine.motion.rotation import identity
 from engine.stream.stream import GestureStream

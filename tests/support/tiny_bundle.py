@@ -5,7 +5,8 @@ import dataclasses
 import torch
 from torch import nn
 
-from engine.bundle.bundle import Bundle, BundleConfig, Provenance, new_bundle
+from engine.bundle.config import BundleConfig, Provenance
+from engine.bundle.io import Bundle, new_bundle
 from engine.config.features import FeatureConfig
 from engine.config.model import (
     CueConfig,

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 import torch
 
-from engine.bundle.bundle import load_bundle
+from engine.bundle.io import load_bundle
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import from_mapping, live_config, to_mapping
 from engine.errors import BundleError, ConfigError

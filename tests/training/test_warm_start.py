@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.bundle.bundle import Bundle, new_bundle, save_bundle
+from engine.bundle.io import Bundle, new_bundle, save_bundle
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
 from engine.text.words import UNK, Vocabulary

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import torch
 
-from engine.bundle.bundle import refuse_pointer
+from engine.bundle.io import refuse_pointer
 from engine.errors import ConfigError, ExportError
 
 CHECKPOINT = "checkpoint.pt"

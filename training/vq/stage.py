@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.bundle.bundle import load_bundle
+from engine.bundle.io import load_bundle
 from engine.config.model import PartVaeConfig, QuantizerKind, from_mapping, require, to_mapping
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae

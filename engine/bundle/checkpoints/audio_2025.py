@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from engine.bundle.bundle import Bundle, BundleConfig, read_safetensors
 from engine.bundle.checkpoints import build_bundle as assembly
 from engine.bundle.checkpoints.key_map import AUDIO_2025, AutoencoderNames
 from engine.bundle.checkpoints.load_report import LoadReport
 from engine.bundle.checkpoints.load_tensors import Network
 from engine.bundle.checkpoints.safe_read import read_json
+from engine.bundle.config import BundleConfig
+from engine.bundle.io import Bundle, read_safetensors
 from engine.config.model import (
     FrontEnd,
     GlobalMotionConfig,

@@ -7,9 +7,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from engine.bundle.bundle import Bundle, BundleConfig, Provenance, unfilled_bundle
 from engine.bundle.checkpoints.load_report import LoadReport, joined
 from engine.bundle.checkpoints.load_tensors import Network, check_positions, fill
+from engine.bundle.config import BundleConfig, Provenance
+from engine.bundle.io import Bundle, unfilled_bundle
 from engine.errors import BundleError
 from engine.generate.decoder import REST_SIXD
 from engine.generate.sampling import CodeSelection, SamplingConfig

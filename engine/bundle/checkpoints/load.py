@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.bundle.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle
 from engine.bundle.checkpoints import audio_2025, text_2024
 from engine.bundle.checkpoints.load_report import LoadReport
+from engine.bundle.io import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle
 from engine.errors import BundleError, ConfigError
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from engine.bundle.bundle import refuse_pointer
+from engine.bundle.io import refuse_pointer
 from engine.errors import BundleError
 
 _STATE: Final = "model_state"  # the key of the weights in the files of 2024

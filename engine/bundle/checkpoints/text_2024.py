@@ -13,13 +13,14 @@ from typing import Final
 
 from torch import Tensor
 
-from engine.bundle.bundle import Bundle, BundleConfig
 from engine.bundle.checkpoints import build_bundle as assembly
 from engine.bundle.checkpoints.key_map import POSITIONS, TEXT_2024, AutoencoderNames
 from engine.bundle.checkpoints.load_report import LoadReport
 from engine.bundle.checkpoints.load_tensors import Network
 from engine.bundle.checkpoints.safe_read import read_checkpoint
 from engine.bundle.checkpoints.vocabulary import read_vocabulary, table_words
+from engine.bundle.config import BundleConfig
+from engine.bundle.io import Bundle
 from engine.config.model import (
     FrontEnd,
     GestureConfig,

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from engine.bundle.bundle import refuse_pointer
 from engine.bundle.checkpoints.safe_read import read_json
+from engine.bundle.io import refuse_pointer
 from engine.errors import BundleError
 
 FIRST_WORD: Final = 4

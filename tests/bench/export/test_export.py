@@ -6,7 +6,7 @@ import torch
 
 from bench.__main__ import main
 from bench.export.export import draw, output_error, step_graphs
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
 from engine.model.types import WindowInputs

@@ -9,7 +9,7 @@ import pytest
 from bench.perf import capacity as streams
 from bench.perf.capacity import Setting, largest, line, pool_networks, setting_of, trial
 from bench.perf.load import LoadResult, StreamLoad
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
 from engine.stream.pool import StreamPool
 from exporters.commands import steps

@@ -6,7 +6,7 @@ import torch
 
 from bench.__main__ import main
 from bench.perf.kernels import Row, in_turn, on_speech, table
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.window_graph import draw_window
 from engine.model.types import WindowInputs, WindowOutputs

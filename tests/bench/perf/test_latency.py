@@ -13,7 +13,7 @@ import soundfile
 
 from bench.perf import latency
 from bench.perf.latency import OutsideRun, measure, read_speech, stage_table, table, write_in_time
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.perf.live_process import LiveProcess, resident_mb
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from tests.support.tiny_bundle import tiny_bundle
 
 

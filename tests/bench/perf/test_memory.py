@@ -6,7 +6,7 @@ import pytest
 
 from bench.perf import memory
 from bench.perf.memory import Reading, growth, summary, watch
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
 

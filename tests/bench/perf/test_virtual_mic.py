@@ -7,7 +7,7 @@ import pytest
 
 from bench.perf.virtual_mic import jaw, reaction_report, reactions, syllable, syllables
 from engine.audio.voice_gate import VoiceGate
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.clock import FrameClock
 from engine.motion.face_basis import ARKIT_51, FLAME_100
 from engine.motion.pose import FrameFlag, PoseFrame

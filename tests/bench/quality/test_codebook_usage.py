@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bench.quality.codebook_usage import code_usage, usable_parts
-from engine.bundle.bundle import BundleConfig, Provenance, new_bundle
+from engine.bundle.config import BundleConfig, Provenance
+from engine.bundle.io import new_bundle
 from engine.clock import FrameClock
 from engine.config.model import GlobalMotionConfig, live_config
 from engine.errors import ConfigError

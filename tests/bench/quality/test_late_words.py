@@ -8,7 +8,7 @@ import pytest
 import bench.__main__ as program
 from bench.__main__ import main
 from bench.quality.late_words import late_table, late_words
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from tests.support.speech import voices
 from tests.support.tiny_bundle import tiny_bundle
 

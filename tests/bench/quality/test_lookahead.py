@@ -7,7 +7,7 @@ import soundfile
 
 from bench.__main__ import main
 from bench.quality.lookahead import edge_report, table
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.config.model import FrontEnd
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle

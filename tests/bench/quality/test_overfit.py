@@ -8,7 +8,7 @@ import pytest
 
 from bench.quality import overfit
 from bench.quality.overfit import SEEDS, overfit_report, reconstruction_cm, rendered
-from engine.bundle.bundle import Bundle, save_bundle
+from engine.bundle.io import Bundle, save_bundle
 from engine.motion.pose import Motion
 from engine.motion.rotation import exp, multiply
 from engine.motion.skeleton import BodyPart

@@ -20,7 +20,7 @@ from bench.quality.streaming import (
     table,
     truth_rows,
 )
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
 from tests.support.tiny_bundle import tiny_bundle
 from tests.support.training_fixtures import tone_take

@@ -6,7 +6,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.quality.sync_test import held_out_speech, stroke_report
-from engine.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from engine.bundle.io import DEFAULT_BUNDLE, load_bundle
 from tests.support.tiny_bundle import tiny_bundle
 
 pytestmark = pytest.mark.synthesis

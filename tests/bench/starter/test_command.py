@@ -9,7 +9,7 @@ from bench.__main__ import main
 from bench.starter import command
 from bench.starter.command import performer
 from bench.starter.evaluate import Extent, Findings
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
 from tests.support.speech import save_clips, voices
 from tests.support.tiny_bundle import tiny_bundle

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.bundle.bundle import Bundle, load_bundle, new_bundle, save_bundle
+from engine.bundle.io import Bundle, load_bundle, new_bundle, save_bundle
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import (
     AudioEncoderConfig,

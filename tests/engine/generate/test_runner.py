@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.audio.features import FeatureExtractor
-from engine.bundle.bundle import Bundle, new_bundle
+from engine.bundle.io import Bundle, new_bundle
 from engine.config.model import QuantizerKind
 from engine.errors import ShapeError
 from engine.generate.decoder import Decoded, Decoder, PoseDecoder

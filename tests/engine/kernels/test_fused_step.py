@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.bundle.bundle import Bundle, new_bundle
+from engine.bundle.io import Bundle, new_bundle
 from engine.config.model import QuantizerKind
 from engine.errors import KernelError, ShapeError
 from engine.generate.sampling import CodeSelection, SamplingConfig

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.motion.face_basis import ARKIT_51, ARKIT_52, FLAME_100

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.motion.pose import PoseChunk
 from engine.postprocess.blinks import BlinkConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.motion.pose import FrameFlag

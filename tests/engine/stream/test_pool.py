@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.quality.lookahead import Recording
-from engine.bundle.bundle import Bundle, placed
+from engine.bundle.io import Bundle, to_device
 from engine.config.model import FrontEnd
 from engine.errors import ConfigError
 from engine.generate import runner
@@ -282,7 +282,7 @@ def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
     samples = babble(1.5)
     results = []
     for device in ("cpu", "cuda"):
-        pool = StreamPool(placed(tiny_bundle(temperature=0.0), device), 3)
+        pool = StreamPool(to_device(tiny_bundle(temperature=0.0), device), 3)
         slots = [pool.open() for _ in range(3)]
         for slot in slots:
             pool.feed_audio(slot, samples)

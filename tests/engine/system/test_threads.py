@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.bundle.bundle import Bundle, without_network
+from engine.bundle.io import Bundle, without_network
 from engine.errors import ConfigError
 from engine.kernels.eager import EagerKernel
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
@@ -23,7 +23,7 @@ SMALL, LARGE = nn.Linear(4, 4), nn.Linear(5000, 5000, device="meta")
 OURS = """
 import torch
 torch.set_num_threads(3)  # as on a machine with three cores
-from engine.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from engine.bundle.io import DEFAULT_BUNDLE, load_bundle
 from engine.stream.stream import GestureStream
 bundle = load_bundle(DEFAULT_BUNDLE)
 loaded = torch.get_num_threads()

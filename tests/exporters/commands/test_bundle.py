@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.export.random_checkpoints import write_random_audio_layout
-from engine.bundle.bundle import CONFIG_FILE, WEIGHTS_FILE, load_bundle
+from engine.bundle.io import CONFIG_FILE, WEIGHTS_FILE, load_bundle
 from exporters.commands.bundle import main
 from tests.support.reference_model import SIZES
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.schedule import Schedule

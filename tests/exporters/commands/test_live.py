@@ -17,7 +17,7 @@ import soundfile
 
 from bench.perf.latency import measure
 from engine.audio.block import PcmBlock
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.clock import FrameClock
 from engine.motion.pose import PoseFrame
 from exporters.commands import live

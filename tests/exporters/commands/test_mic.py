@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.motion.pose import FrameFlag, PoseFrame
 from exporters.commands import live
 from exporters.commands.live import DEMO_SOUND

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from engine.audio.source import WavSource
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from exporters.commands import live, render
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle

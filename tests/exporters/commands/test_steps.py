@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.bundle.bundle import Bundle
+from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.schedule import Schedule, published_audio_schedule

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.bundle.bundle import save_bundle
+from engine.bundle.io import save_bundle
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import (
     CueConfig,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.bundle.bundle import new_bundle, save_bundle
+from engine.bundle.io import new_bundle, save_bundle
 from engine.config.model import GlobalMotionConfig, PartVaeConfig
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae

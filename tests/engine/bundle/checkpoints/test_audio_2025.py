@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.export.random_checkpoints import write_random_audio_layout
-from engine.bundle.bundle import Bundle
 from engine.bundle.checkpoints import audio_2025
 from engine.bundle.checkpoints.key_map import AUDIO_2025
 from engine.bundle.checkpoints.load import load_model
+from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.decoder import PoseDecoder

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bench.export.random_checkpoints import write_random_audio_layout, write_random_text_layout
-from engine.bundle.bundle import Bundle, load_bundle, save_bundle
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.checkpoints.load_report import LoadReport
+from engine.bundle.io import Bundle, load_bundle, save_bundle
 from engine.errors import BundleError
 from engine.motion.pose import PoseChunk, concatenate
 from engine.stream.stream import GestureStream

@@ -17,8 +17,8 @@ from bench.export.random_checkpoints import (
 )
 from bench.quality.lookahead import Recording
 from bench.quality.parity import published_rhythm, render_text
-from engine.bundle.bundle import Bundle
 from engine.bundle.checkpoints.load import load_model
+from engine.bundle.io import Bundle
 from engine.generate.decoder import PoseDecoder
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from bench.export.random_checkpoints import TEXT_FILES, write_random_text_layout
-from engine.bundle.bundle import Bundle
 from engine.bundle.checkpoints import text_2024
 from engine.bundle.checkpoints.key_map import TEXT_2024
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.checkpoints.vocabulary import SPECIAL
+from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.sampling import CodeSelection

@@ -15,14 +15,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.bundle.bundle import (
+from engine.bundle.io import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Bundle,
     load_bundle,
     load_config,
-    placed,
     save_bundle,
+    to_device,
 )
 from engine.config.model import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
@@ -36,7 +36,7 @@ from engine.postprocess.stance import StanceConfig
 from engine.stream.stream import GestureStream
 from tests.support.audio import babble
 from tests.support.reference_model import write_pointer
-from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle, tiny_published_config
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 
 
 @pytest.fixture(scope="module")
@@ -230,12 +230,6 @@ def test_a_face_that_the_networks_do_not_make_is_refused_before_the_first_frame(
         GestureStream(load_bundle(damaged))
 
 
-def test_a_network_that_hears_samples_is_not_gated() -> None:
-    config = tiny_published_config(FrontEnd.WAVE)
-    with pytest.raises(ConfigError, match="gated must be false for a network that hears samples"):
-        dataclasses.replace(config, gated=True)
-
-
 @pytest.mark.parametrize("kind", [FrontEnd.WAVE, FrontEnd.RHYTHM])
 def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> None:
     bundle = tiny_published_bundle(kind)
@@ -280,11 +274,11 @@ def test_only_speakers_of_the_bundle_sway_their_own_way(damaged: Path) -> None:
 
 def test_networks_are_placed_on_a_device() -> None:
     bundle = tiny_bundle()
-    again = placed(bundle, "cpu")
+    again = to_device(bundle, "cpu")
     assert again.rest_codes.device.type == "cpu"
     assert next(again.gesture.parameters()).device.type == "cpu"
     with pytest.raises(ConfigError, match="expected a device of PyTorch, such as cpu or cuda"):
-        placed(bundle, "abacus")
+        to_device(bundle, "abacus")
 
 
 @contextmanager
