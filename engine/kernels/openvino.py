@@ -16,7 +16,7 @@ import torch
 
 from engine.errors import KernelError, MissingBackendError
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.kernels.openvino_int8 import lighten, quantized, round_rest
+from engine.kernels.openvino_int8 import lighten, quantized, round_rest, shared_core
 from engine.system import cache
 from engine.system.privacy import stay_private
 
@@ -42,7 +42,7 @@ class OpenVinoBackend:
             # Where weights alone have 8 bits, inputs would be rounded too, as they come.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
-        core = openvino.Core()
+        core = shared_core(openvino)
         path = self._path(openvino, graph, settings)
         with decimal_points():
             ready = _kept(openvino, core, path, options)
@@ -63,7 +63,7 @@ class OpenVinoBackend:
     def model(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
         """The graph converted to an OpenVINO model in this precision, not compiled."""
         model = self._make(openvino, graph, settings)
-        capable = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        capable = shared_core(openvino).get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if self.precision is Precision.INT8 and "BF16" in capable:
             round_rest(openvino, model, graph)
         return model

@@ -10,6 +10,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -120,6 +121,19 @@ def _source(op: Any) -> tuple[str, int]:
     return output.get_node().get_friendly_name(), output.get_index()
 
 
+@cache
+def shared_core(openvino: Any) -> Any:
+    """The one Core of this process, which is never freed.
+
+    On CPUs with AMX the last Core that goes restores the signal stack of the thread that frees it.
+    Where that is not the main thread, the main thread's signal stack is lost, and the next signal
+    ends the process with SIGSEGV.
+    """
+    core = openvino.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin, which then stays loaded
+    return core
+
+
 def _grams(
     openvino: Any, model: Any, found: Sequence[Any], samples: Sequence[dict[str, np.ndarray]]
 ) -> dict[tuple[str, int], torch.Tensor]:
@@ -129,7 +143,7 @@ def _grams(
     seen = [openvino.opset15.result(nodes[name].output(index)) for name, index in sources]
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     watched = openvino.Model(seen, twin.get_parameters())
-    request = openvino.Core().compile_model(watched, "CPU", options).create_infer_request()
+    request = shared_core(openvino).compile_model(watched, "CPU", options).create_infer_request()
     grams: dict[tuple[str, int], torch.Tensor] = {}
     for sample in samples:
         request.infer(sample)

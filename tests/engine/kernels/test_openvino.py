@@ -171,3 +171,34 @@ def test_int8_is_near(tmp_path: Path) -> None:
         assert 0 < relative_error(expected, got) < 0.1
     model = OpenVinoBackend(Precision.INT8).model(__import__("openvino"), graph, settings)
     assert "FakeQuantize" in [op.get_type_name() for op in model.get_ops()]
+
+
+_FREED_IN_A_THREAD = """
+import gc, os, signal, threading
+from engine.kernels.graph import Precision, Settings
+from engine.kernels.openvino import OpenVinoBackend
+from tests.support.graphs import small_graph
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+runs = [OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())]
+def free():
+    runs.clear()
+    gc.collect()
+thread = threading.Thread(target=free)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.openvino
+def test_a_signal_is_handled_after_a_graph_was_freed_in_another_thread(root: Path) -> None:
+    """On CPUs with AMX the process died of SIGSEGV here."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", _FREED_IN_A_THREAD],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
