@@ -23,6 +23,7 @@ from engine.generate.decoder import OVERLAP
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
 from engine.kernels.compiled_decoder import DecodeNetwork
+from engine.kernels.from_bundle import pose_decoder, window_shape
 from engine.kernels.graph import Graph, Tensors
 from engine.kernels.onnx import open_onnx, write_onnx
 from engine.kernels.parity import relative_error
@@ -30,10 +31,8 @@ from engine.kernels.window_graph import FlatWindow, draw_window, window_graph
 from engine.model.fuse import lean
 from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import pose_decoder
 from engine.system.atomic import atomic, write_text
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import window_shape
 from exporters.commands.options import whole
 
 OPSET: Final = 15

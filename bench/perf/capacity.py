@@ -24,10 +24,10 @@ from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
 from engine.kernels.buckets import BucketedKernel, batch_sizes
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.kernels.fused_step import BucketedStep
 from engine.kernels.registry import make_kernel
 from engine.model.fuse import lean
-from engine.model.types import Kernel
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import kernel_request
 from exporters.commands.live import DEMO_SOUND
@@ -187,14 +187,13 @@ def _work(
     # Matrices of small bundles are too small for more than one, which loading has set.
     torch.set_num_threads(min(setting.threads, torch.get_num_threads()))
     schedule = bundle.config.schedule.with_hop(setting.hop, None)
-    kernel, step = pool_networks(setting.kernel, bundle, schedule, streams)
+    step = pool_step(setting.kernel, bundle, schedule, streams)
     sound = read_speech(setting.wav, 60.0)
     crowd = StreamLoad(
         to_device(bundle, setting.device),
         streams,
         sound,
         schedule=schedule,
-        kernel=kernel,
         step=step,
         seed=number,
     )
@@ -203,23 +202,18 @@ def _work(
     pipe.send(crowd.run(setting.seconds))
 
 
-def pool_networks(
-    name: str, bundle: Bundle, schedule: Schedule, most: int
-) -> tuple[Kernel | None, HopStep | None]:
-    """What computes batches of up to `most` rows: a kernel, or whole hops for one that records.
-
-    Neither for the eager kernel, which takes any number of rows.
-    """
+def pool_step(name: str, bundle: Bundle, schedule: Schedule, most: int) -> HopStep | None:
+    """The step for batches of up to `most` rows; None for the eager kernel, which takes any."""
     if name == EagerKernel.name:
-        return None, None
+        return None
     if name in WHOLE:
         steps = {n: make_step(name, bundle, schedule, _unsaid, rows=n) for n in batch_sizes(most)}
-        return None, BucketedStep(steps)
+        return BucketedStep(steps)
     kernels = {}
     for rows in batch_sizes(most):
         request = kernel_request(bundle, schedule, _unsaid, rows=rows)
         kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
-    return BucketedKernel(kernels), None
+    return staged_step(bundle, schedule, kernel=BucketedKernel(kernels))
 
 
 def _unsaid(text: str) -> None:

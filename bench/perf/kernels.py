@@ -27,13 +27,14 @@ from engine.errors import KernelError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.parity import Parity, measure, relative_error
 from engine.kernels.registry import BACKEND_NAMES, Request
 from engine.kernels.window_graph import draw_window
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from engine.system.threads import computes_outside
 from exporters.commands.common import load_for_use, say
 from exporters.commands.kernels import (
@@ -44,7 +45,7 @@ from exporters.commands.kernels import (
     real_windows,
 )
 from exporters.commands.options import whole
-from exporters.commands.steps import networks_of
+from exporters.commands.steps import step_of
 
 _WINDOWS = 64
 _TIMED = 32  # windows, in turn
@@ -204,10 +205,10 @@ def _steps(
     calls: dict[str, Callable[[], object]] = {}
     threads = torch.get_num_threads()
     for name, kernel in ready.items() if options.rows == 1 else ():
-        networks = networks_of(kernel, bundle, schedule, say)
-        stream = GestureStream(bundle, **networks, schedule=schedule, threads=threads)
+        step = step_of(kernel, bundle, schedule, say)
+        stream = GestureStream(bundle, step=step, schedule=schedule, threads=threads)
         stream.feed_audio(sound)
-        calls[name] = as_live(kernel, stream.next_chunk)
+        calls[name] = as_live(name, stream.next_chunk)
     plain, decoder = EagerKernel(bundle.gesture), pose_decoder(bundle)
     turn = cycle(windows)
 
@@ -220,12 +221,12 @@ def _steps(
     return calls
 
 
-def as_live(kernel: Kernel, step: Callable[[], object]) -> Callable[[], object]:
+def as_live(name: str, step: Callable[[], object]) -> Callable[[], object]:
     """`step` with the threads that it has in emage-live, and not those of its neighbours here."""
     threads = torch.get_num_threads()
 
     def call() -> object:
-        if computes_outside(kernel.name):
+        if computes_outside(name):
             torch.set_num_threads(1)
         try:
             return step()

@@ -15,7 +15,6 @@ import numpy as np
 from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
-from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk
 from engine.stream.pool import StreamPool
 from engine.stream.scheduler import DeadlineScheduler, Job
@@ -95,12 +94,11 @@ class StreamLoad:
         sound: np.ndarray,
         *,
         schedule: Schedule,
-        kernel: Kernel | None = None,
         step: HopStep | None = None,
         seed: int = 0,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self._pool = StreamPool(bundle, streams, schedule=schedule, kernel=kernel, step=step)
+        self._pool = StreamPool(bundle, streams, schedule=schedule, step=step)
         self._batcher = DeadlineScheduler(streams)
         self._clock = bundle.config.clock
         self._hop = schedule.hop

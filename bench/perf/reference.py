@@ -27,16 +27,17 @@ from engine.bundle.io import Bundle
 from engine.errors import ConfigError
 from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import pose_decoder
 from engine.model.types import WindowInputs
 from engine.motion.channels import MOTION
 from engine.motion.pose import concatenate
 from engine.motion.rotation import exp, inverse, log, multiply
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say
 from exporters.commands.live import DEMO_SOUND
 from exporters.commands.options import whole
-from exporters.commands.steps import ready_networks
+from exporters.commands.steps import ready_step
 
 _RATE = 16000
 _PUBLISHED = "published"
@@ -268,11 +269,10 @@ def live_calls(
     calls: dict[str, Callable[[], object]] = {}
     threads = torch.get_num_threads()
     for name in kernels:
-        networks = ready_networks(name, bundle, schedule, say)
-        stream = GestureStream(bundle, **networks, schedule=schedule, threads=threads)
+        step = ready_step(name, bundle, schedule, say)
+        stream = GestureStream(bundle, step=step, schedule=schedule, threads=threads)
         stream.feed_audio(samples)
-        kernel = networks["kernel"]
-        calls[kernel.name] = as_live(kernel, stream.next_chunk)
+        calls[step.name] = as_live(step.name, stream.next_chunk)
     return calls
 
 

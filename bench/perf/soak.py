@@ -33,7 +33,7 @@ from exporters.commands.kernels import spared
 from exporters.commands.live import DEMO_SOUND
 from exporters.commands.memory import give_back_memory
 from exporters.commands.options import whole
-from exporters.commands.steps import ready_networks
+from exporters.commands.steps import ready_step
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
 
@@ -100,10 +100,10 @@ def soak_command(options: argparse.Namespace) -> int:
     """Print what happened, and one line of JSON."""
     bundle = load_for_use(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
-    networks = ready_networks(options.kernel, bundle, schedule, say)
+    step = ready_step(options.kernel, bundle, schedule, say)
     stream = GestureStream(
-        spared(networks["kernel"], bundle),
-        **networks,
+        spared(step, bundle),
+        step=step,
         schedule=schedule,
         events=(events := EventCounter()),
     )

@@ -18,11 +18,12 @@ from engine.bundle.io import Bundle
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import pose_decoder, staged_step
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import concatenate
 from engine.motion.rotation import inverse, log, multiply
 from engine.motion.skeleton import PART_JOINTS, BodyPart
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from engine.timing import percentiles
 
 _FUTURE_FRAMES = 24  # more than any published part sees: 600 ms of sound, 21 frames of codes
@@ -68,7 +69,8 @@ def edge_report(bundle: Bundle, samples: np.ndarray, hop: int) -> EdgeReport:
     certain = replace(bundle, config=replace(bundle.config, sampling=SamplingConfig(0.0)))
     schedule = bundle.config.schedule.with_hop(hop, 0)
     kernel = Recording(EagerKernel(bundle.gesture))
-    stream = GestureStream(certain, schedule=schedule, kernel=kernel)
+    step = staged_step(certain, schedule, kernel=kernel)
+    stream = GestureStream(certain, schedule=schedule, step=step)
     stream.feed_audio(samples)
     rotations = torch.from_numpy(concatenate(stream.drain()).rotations)
     latents, changed = _latent_errors(certain, kernel, schedule)

@@ -17,8 +17,9 @@ from bench.quality.sync import wrist_speed
 from engine.bundle.io import Bundle, load_bundle
 from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import FileRules, Overlap, Schedule, Tail
+from engine.kernels.from_bundle import pose_decoder
 from engine.motion.pose import Motion, PoseChunk, concatenate
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from training.data.takes import TakeFile, read_take
 from training.data.vectors import motion_vector
 from training.vq.evaluate import encode, load_parts

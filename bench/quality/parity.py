@@ -28,10 +28,11 @@ from engine.audio.onsets import HOP, OnsetPicker
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.io import Bundle
 from engine.generate.decoder import Decoded, Decoder
+from engine.kernels.from_bundle import pose_decoder, staged_step
 from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk, concatenate
 from engine.motion.rotation import exp, from_sixd, inverse, log, multiply
-from engine.stream.stream import GestureStream, build_runner, pose_decoder
+from engine.stream.stream import GestureStream, build_runner
 from exporters.commands.common import say
 
 ALLOWED: Final = 1e-3
@@ -203,7 +204,8 @@ def _audio_row(
 def render_audio(bundle: Bundle, sound: np.ndarray, speaker: int) -> Rendered:
     """A file by the stream that renders files."""
     decoder = Noting(pose_decoder(bundle))
-    stream = GestureStream(bundle, schedule=bundle.config.offline, speaker=speaker, decoder=decoder)
+    step = staged_step(bundle, bundle.config.offline, decoder=decoder)
+    stream = GestureStream(bundle, schedule=bundle.config.offline, speaker=speaker, step=step)
     stream.feed_audio(sound)
     return _rendered(concatenate(stream.flush()), decoder)
 
@@ -274,7 +276,8 @@ def render_text(
     """A file by the windows that render files, of entries and words as they are given."""
     config, decoder = bundle.config, Noting(pose_decoder(bundle))
     front = build_front(config.front_end, config.features, config.clock, truncated=True)
-    runner = build_runner(bundle, config.offline, kernel, front, decoder)
+    step = staged_step(bundle, config.offline, kernel=kernel, decoder=decoder)
+    runner = build_runner(bundle, config.offline, front, step)
     state, window, hop = runner.fresh([0]), config.offline.window, config.offline.hop
     taken = 0
     for begin in range(0, len(words) - window + 1, hop):

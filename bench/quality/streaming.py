@@ -23,9 +23,10 @@ from bench.quality.takes import TakePair
 from engine.bundle.io import Bundle, load_bundle
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
+from engine.kernels.from_bundle import pose_decoder
 from engine.motion.pose import Motion, concatenate
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from training.data.takes import TakeFile, read_take
 from training.sources.resample import shortened
 from training.vq.evaluate import decode, encode

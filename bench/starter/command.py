@@ -25,7 +25,7 @@ from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
 from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say
-from exporters.commands.steps import add_kernel_option, ready_networks
+from exporters.commands.steps import add_kernel_option, ready_step
 
 QUICK = Extent(110.0, 60.0, 40.0, one_voice_s=0.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
@@ -108,8 +108,8 @@ def performer(bundle: Bundle, kernel: str, speaker: str) -> Perform:
         schedule = bundle.config.schedule
         if offline:
             schedule = schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
-        networks = ready_networks(kernel, bundle, schedule, _quiet)
-        stream = GestureStream(bundle, **networks, schedule=schedule, speaker=speaker or 0)
+        step = ready_step(kernel, bundle, schedule, _quiet)
+        stream = GestureStream(bundle, step=step, schedule=schedule, speaker=speaker or 0)
         return live(stream, parts, with_words=with_words)
 
     return perform

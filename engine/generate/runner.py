@@ -4,7 +4,7 @@ Offline rendering and live streaming differ only in the schedule. Knows no sound
 clock on the wall: it takes entries of a front end and word indices of whole windows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +14,24 @@ from torch import Tensor
 
 from engine.clock import FrameClock
 from engine.errors import ConfigError, ShapeError
-from engine.generate.decoder import OVERLAP, REST_SIXD, Decoded, Decoder, on_host, placed_motion
-from engine.generate.sampling import CodeSelection, CorrelatedNoise, SamplingConfig, gumbel
+from engine.generate.decoder import OVERLAP, REST_SIXD, Decoded, on_host, placed_motion
+from engine.generate.sampling import CorrelatedNoise, gumbel
 from engine.generate.schedule import FileRules, Overlap, Schedule
-from engine.generate.state import SeedMotion, StreamState, empty_emitted, keep_two, no_history, push
-from engine.generate.step import CodeSampler, HopStep, StagedStep
-from engine.model.part_vae import PartVae
-from engine.model.types import Kernel, WindowInputs
+from engine.generate.state import (
+    EncoderState,
+    SeedMotion,
+    StreamState,
+    empty_emitted,
+    keep_two,
+    no_history,
+    push,
+)
+from engine.generate.step import HopStep, StagedStep
+from engine.model.types import WindowInputs
 from engine.motion import inertialize as smoothing
 from engine.motion.channels import MOTION
 from engine.motion.pose import FrameFlag, PoseChunk
-from engine.motion.skeleton import SMPLX_55, BodyPart
+from engine.motion.skeleton import SMPLX_55
 from engine.timing import Stage, Watch, no_timer
 
 SEAM_HALF_LIFE_S = 0.075
@@ -47,48 +54,46 @@ class Place(NamedTuple):
 class Runner:
     """Steps B streams by one hop. All memory is in the StreamState that is passed in.
 
-    span: entries of the front end in a window of so many frames; one a frame unless given.
-    still_seeds, seed_motion: see `engine.bundle.io.BundleConfig`. step: of the networks of a
-    live hop; kernel, choice and decoder one after the other unless given. Computes where rest_codes
-    lie, with the networks. Raises ConfigError for a schedule of whole files with a sampling
-    temperature.
+    step: computes the networks; must be a `StagedStep` for a schedule of whole files. span: entries
+    of the front end in a window of so many frames; one a frame unless given. still_seeds,
+    seed_motion: see `engine.bundle.io.BundleConfig`. Computes on the device of rest_codes, where
+    the networks must be. Raises ConfigError for a schedule of whole files with a sampling
+    temperature or with another step.
     """
 
     def __init__(
         self,
-        kernel: Kernel,
-        decoder: Decoder,
-        parts: Mapping[BodyPart, PartVae],
+        step: HopStep,
         *,
         schedule: Schedule,
         clock: FrameClock,
         rest_codes: Tensor,
         silence: np.ndarray,
         face_width: int,
-        choices: Mapping[BodyPart, CodeSelection],
-        sampling: SamplingConfig,
         homing_s: float = 0.0,
         span: Callable[[int], int] = int,
         still_seeds: bool = False,
         seed_motion: SeedMotion = SeedMotion.RAW,
-        step: HopStep | None = None,
     ) -> None:
-        if schedule.files is not None and sampling.draws:
+        if schedule.files is not None and step.sampler.samples:
+            temperature = step.sampler.sampling.temperature
             raise ConfigError(
                 "published windows predict their seeds twice and take the likeliest code: set the "
-                f"sampling temperature to 0, not {sampling.temperature:g}, for all parts"
+                f"sampling temperature to 0, not {temperature:g}, for all parts"
+            )
+        if schedule.files is not None and not isinstance(step, StagedStep):
+            raise ConfigError(
+                f"the step of {step.name} computes live hops only; render whole files by a "
+                "StagedStep"
             )
         self.schedule = schedule
         self.watch: Watch = no_timer
-        self._chooser = CodeSampler(parts, choices, sampling)
-        self._pieces = StagedStep(kernel, self._chooser, decoder, schedule.algorithmic_frames)
-        self._step = step or self._pieces
-        self._decoder = decoder
+        self._step = step
+        self._decoder = step.decoder
         self._clock = clock
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
-        self._persistence = sampling.persistence
         self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
         self._span = span
@@ -130,6 +135,7 @@ class Runner:
             ground=np.zeros((rows, 2)),
             emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._face_width),
             noise=[self.noise(seed) for seed in seeds],
+            encoder=EncoderState.empty(rows),
         )
         self._still(state)
         self._remember(state, on_host(self._decoder.decode(state.codes, OVERLAP)), OVERLAP)
@@ -148,11 +154,12 @@ class Runner:
 
     def noise(self, seed: int) -> CorrelatedNoise:
         """The noise of a new stream's choices."""
-        return CorrelatedNoise(seed, len(BodyPart), self._chooser.classes, self._persistence)
+        return self._step.sampler.new_noise(seed)
 
     def _still(self, state: StreamState) -> None:
         """Make a history of standing at rest in silence, of everything the model is shown."""
         state.audio[:] = self._silence
+        state.encoder.shift[:] = -1
         state.codes[:] = self._rest[None, :, None]
         state.motion[:] = self._decoder.decode(state.codes, 1).motion
         if self._still_seeds:
@@ -183,13 +190,13 @@ class Runner:
         inputs = self._inputs(state, torch.from_numpy(words), speaker, place)
 
         def draw() -> Tensor | None:
-            return self._noises(state) if self._chooser.samples else None
+            return self._noises(state) if self._step.sampler.samples else None
 
-        if self.schedule.files is not None:
-            new = self._pieces.codes(inputs, draw, self.watch, place.picked)
+        if isinstance(self._step, StagedStep) and self.schedule.files is not None:
+            new = self._step.codes(inputs, draw, self.watch, place.picked)
             self._keep_window(state, new, place)
             return []
-        new, decoded = self._step(inputs, state.codes, draw, self.watch)
+        new, decoded = self._step(inputs, state.codes, draw, self.watch, state.encoder)
         start, hop = torch.from_numpy(state.ground.astype(np.float32)), self.schedule.hop
         with self.watch(Stage.EMIT):
             chunks = self._emit(state, on_host(decoded))
@@ -247,6 +254,8 @@ class Runner:
     @staticmethod
     def _hear(state: StreamState, audio: Entries) -> None:
         """Streams of one batch may stand at different hops, and so bring more or fewer entries."""
+        for row, entries in enumerate(audio):
+            state.encoder.advance(row, len(entries))
         if len({len(entries) for entries in audio}) == 1:
             push(state.audio, torch.from_numpy(np.stack(list(audio))), 1)
             return

@@ -39,12 +39,60 @@ class Emitted:
 
 
 @dataclass
+class EncoderState:
+    """Waveform-encoder activations of the previous windows of B streams, for steps that cache.
+
+    Attributes:
+        shift: `[B]`, samples pushed since the activations were stored; negative: nothing stored.
+        activations: `[B, C, P]`; None before the first store.
+
+    """
+
+    shift: NDArray[np.int64]
+    activations: Tensor | None = None
+
+    @classmethod
+    def empty(cls, rows: int) -> "EncoderState":
+        """Nothing stored for any of `rows` streams."""
+        return cls(np.full(rows, -1, np.int64))
+
+    def advance(self, row: int, samples: int) -> None:
+        """Record that the window of a stream moved on by `samples`."""
+        if self.shift[row] >= 0:
+            self.shift[row] += samples
+
+    def store(self, row: int, activations: Tensor) -> None:
+        """Keep the activations `[C, P]` of a stream's newest window."""
+        if self.activations is None:
+            self.activations = activations.new_zeros(len(self.shift), *activations.shape)
+        self.activations[row] = activations
+        self.shift[row] = 0
+
+    def take(self, rows: Sequence[int]) -> "EncoderState":
+        """Some rows as a state of their own."""
+        index = list(rows)
+        found = None if self.activations is None else self.activations[index]
+        return EncoderState(self.shift[index], found)
+
+    def put(self, rows: Sequence[int], state: "EncoderState") -> None:
+        """Write the rows of `state` over these rows, in place."""
+        self.shift[list(rows)] = state.shift
+        if state.activations is None:
+            return
+        if self.activations is None:
+            size = (len(self.shift), *state.activations.shape[1:])
+            self.activations = state.activations.new_zeros(size)
+        self.activations[list(rows)] = state.activations
+
+
+@dataclass
 class StreamState:
     """frame `[B]`: the next frame to emit. Histories end with the newest.
 
     audio `[B, E, F]` entries of the front end, motion `[B, W, 337]` emitted motion fed back as
     seeds, codes `[B, P, C]` emitted codes, ground `[B, 2]` x and z in metres (float64: never drifts
-    by rounding). kept: codes `[B, P, n]` of a whole file, decoded at its end.
+    by rounding). encoder: see `EncoderState`. kept: codes `[B, P, n]` of a whole file,
+    decoded at its end.
     """
 
     frame: NDArray[np.int64]
@@ -54,6 +102,7 @@ class StreamState:
     ground: NDArray[np.float64]
     emitted: Emitted
     noise: list[CorrelatedNoise]
+    encoder: EncoderState
     kept: list[Tensor] = field(default_factory=list)
 
     def copy(self) -> "StreamState":
@@ -77,6 +126,7 @@ class StreamState:
                 contacts=last.contacts[:, index],
             ),
             noise=[self.noise[row] for row in index],
+            encoder=self.encoder.take(index),
         )
 
     def put(self, rows: Sequence[int], state: "StreamState") -> None:
@@ -88,6 +138,7 @@ class StreamState:
             getattr(self.emitted, name)[:, index] = getattr(state.emitted, name)
         for row, noise in zip(index, state.noise, strict=True):
             self.noise[row] = noise
+        self.encoder.put(index, state.encoder)
 
 
 def push(history: Tensor, fresh: Tensor, dim: int) -> None:

@@ -1,7 +1,8 @@
-"""One hop of the networks: a window in, new codes and decoded frames out. Remembers nothing.
+"""One hop of the networks: a window in, new codes and decoded frames out.
 
-The piecewise way: a kernel, the choice of codes, a decoder, one after the other.
-`engine.kernels.fused_step` does the same as one graph. Knows neither streams nor schedules.
+`StagedStep` runs kernel, code sampler and decoder one after the other. The steps of
+`engine.kernels` compute the same as one compiled graph, with cached encoder activations, or for
+batches of several sizes.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,54 +13,74 @@ from torch import Tensor
 
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP, Decoded, Decoder
-from engine.generate.sampling import CodeSelection, SamplingConfig, sample_codes
+from engine.generate.sampling import (
+    CodeSelection,
+    CorrelatedNoise,
+    SamplingConfig,
+    sample_codes,
+)
+from engine.generate.state import EncoderState
 from engine.model.part_vae import PartVae
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
 from engine.timing import Stage, Watch
 
-Draw = Callable[[], Tensor | None]
-"""Draws a hop's Gumbel noise `[B, P, n, V]`, once; None where nothing is sampled."""
+NoiseSource = Callable[[], Tensor | None]
+"""Draws the Gumbel noise `[B, P, n, V]` of one hop; None if nothing is sampled. Called once."""
 
 
 class CodeSampler:
-    """Picks the codes of all parts from what the transformer predicts, see
-    `engine.generate.sampling`.
+    """Selects the codes of all parts from the outputs of the transformer.
 
-    choices: of each part; classes unless given. samples: whether it takes noise, `classes` wide.
-    widths: of each part's latents.
+    See `engine.generate.sampling`.
+
+    Attributes:
+        sampling: temperature and noise settings.
+        classes: width V of the noise, the largest number of classes of any part.
+        widths: latent width of each part.
+
     """
 
     def __init__(
         self,
         parts: Mapping[BodyPart, PartVae],
-        choices: Mapping[BodyPart, CodeSelection],
+        selections: Mapping[BodyPart, CodeSelection],
         sampling: SamplingConfig,
     ) -> None:
-        self.samples = sampling.draws
+        """selections: by part; `CodeSelection.CLASS` for parts that are missing."""
+        self.sampling = sampling
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
         self.widths = [vae.code_dim for vae in self._parts]
-        self._choices = [choices.get(part, CodeSelection.CLASS) for part in BodyPart]
-        self._sampling = [sampling.of(part) for part in BodyPart]
+        self._selections = [selections.get(part, CodeSelection.CLASS) for part in BodyPart]
+        self._settings = [sampling.of(part) for part in BodyPart]
+
+    @property
+    def samples(self) -> bool:
+        """Whether noise is needed."""
+        return self.sampling.draws
+
+    def new_noise(self, seed: int) -> CorrelatedNoise:
+        """Noise generator of a new stream."""
+        return CorrelatedNoise(seed, len(BodyPart), self.classes, self.sampling.persistence)
 
     def __call__(self, outputs: WindowOutputs, noise: Tensor | None, count: int) -> Tensor:
-        """Codes `[B, P, count]` of the newest frames; noise `[B, P, count, V]` to sample with.
+        """Codes `[B, P, count]` of the newest frames, with noise `[B, P, count, V]` or None.
 
-        A kernel may give more frames; ShapeError where it gives fewer.
+        Raises ShapeError if the kernel gives fewer than `count` frames; more are ignored.
         """
         given = outputs.latents[0].shape[1]
         if given < count:
             raise ShapeError(
                 f"the schedule needs {count} frames of the kernel, which gives {given}"
             )
-        chosen = []
-        for p, (vae, choice) in enumerate(zip(self._parts, self._choices, strict=True)):
+        codes = []
+        for p, (vae, selection) in enumerate(zip(self._parts, self._selections, strict=True)):
             logits = outputs.logits[p][:, given - count :]
             own = None if noise is None else noise[:, p, :, : logits.shape[-1]]
             latents = outputs.latents[p][:, given - count :]
-            chosen.append(sample_codes(vae, choice, latents, logits, own, self._sampling[p]))
-        return torch.stack(chosen, 1)
+            codes.append(sample_codes(vae, selection, latents, logits, own, self._settings[p]))
+        return torch.stack(codes, 1)
 
 
 class StepOutput(NamedTuple):
@@ -70,43 +91,70 @@ class StepOutput(NamedTuple):
 
 
 class HopStep(Protocol):
-    """All that the networks do for a hop."""
+    """All network computation of one live hop. Stateless: everything it reuses is an argument."""
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel."""
+        ...
+
+    @property
+    def sampler(self) -> CodeSampler:
+        """Sampler of the codes; says which noise a call needs."""
+        ...
+
+    @property
+    def decoder(self) -> Decoder:
+        """Decoder for codes outside live hops: the rest pose, whole files."""
+        ...
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
-        """The newest frames of a window, decoded behind the codes `history [B, P, C]`.
+        """Newest frames of a window, decoded after the codes `history [B, P, C]`.
 
-        watch: is called around the stages KERNEL, CHOOSE and DECODE, or those of them that can be
-        told apart.
+        watch: timer of the stages KERNEL, CHOOSE and DECODE, as far as the step separates them.
+        encoder: cached activations of the windows before; read and updated in place by steps that
+        cache, ignored by others.
         """
         ...
 
 
 class StagedStep:
-    """Kernel, choice and decoder, one after the other.
+    """Runs kernel, sampler and decoder one after the other.
 
-    count: newest frames n that are taken of each window.
+    count: newest frames n taken of each window.
     """
 
-    def __init__(self, kernel: Kernel, chooser: CodeSampler, decoder: Decoder, count: int) -> None:
-        self._kernel = kernel
-        self._chooser = chooser
-        self._decoder = decoder
+    def __init__(self, kernel: Kernel, sampler: CodeSampler, decoder: Decoder, count: int) -> None:
+        self.name = kernel.name
+        self.sampler = sampler
+        self.decoder = decoder
+        self.kernel = kernel
         self._count = count
 
-    def codes(self, inputs: WindowInputs, draw: Draw, watch: Watch, count: int) -> Tensor:
+    def codes(self, inputs: WindowInputs, draw: NoiseSource, watch: Watch, count: int) -> Tensor:
         """Codes `[B, P, count]` of a window's newest frames, not decoded."""
         with watch(Stage.KERNEL):
-            outputs = self._kernel(inputs)
+            outputs = self.kernel(inputs)
         with watch(Stage.CHOOSE):
-            return self._chooser(outputs, draw(), count)
+            return self.sampler(outputs, draw(), count)
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
         """See `HopStep`."""
         new = self.codes(inputs, draw, watch, self._count)
         with watch(Stage.DECODE):
-            decoded = self._decoder.decode(torch.cat((history, new), 2), OVERLAP + self._count)
+            decoded = self.decoder.decode(torch.cat((history, new), 2), OVERLAP + self._count)
         return StepOutput(new, decoded)

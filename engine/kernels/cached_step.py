@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from engine.generate.step import Draw, HopStep, StepOutput
+from engine.generate.state import EncoderState
+from engine.generate.step import HopStep, NoiseSource, StepOutput
 from engine.kernels.encoder_cache import EncoderCache, split_for_cache
 from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
 from engine.kernels.registry import Request, backend
@@ -24,16 +25,22 @@ class CachedEncoderStep:
 
     def __init__(self, ear: EncoderCache, step: HopStep) -> None:
         self._ear, self._step = ear, step
+        self.name, self.sampler, self.decoder = step.name, step.sampler, step.decoder
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
         """See `HopStep`; stages are those of a `CompiledStep`, of which KERNEL hears too."""
         with watch(Stage.CHOOSE):
             noise = draw()
         with watch(Stage.KERNEL):
             heard = inputs._replace(audio=self._ear(inputs.audio))
-            return self._step(heard, history, lambda: noise, no_timer)
+            return self._step(heard, history, lambda: noise, no_timer, encoder)
 
 
 def recalling_step(

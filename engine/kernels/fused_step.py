@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP, Decoded, PoseDecoder
 from engine.generate.sampling import gumbel
-from engine.generate.step import CodeSampler, Draw, HopStep, StagedStep, StepOutput
+from engine.generate.state import EncoderState
+from engine.generate.step import CodeSampler, HopStep, NoiseSource, StagedStep, StepOutput
 from engine.kernels.buckets import Sizes, filled
 from engine.kernels.compiled_decoder import TOLERANCE, decoding_error, draw_codes
 from engine.kernels.eager import EagerKernel
@@ -40,7 +41,7 @@ _LEAST: Final = 3  # of which the second and third would show old buffers played
 
 
 class HopInputs(NamedTuple):
-    """All that a hop depends on. history: codes `[B, P, C]` int64; noise: see `Draw`."""
+    """All that a hop depends on. history: codes `[B, P, C]` int64; noise: see `NoiseSource`."""
 
     window: WindowInputs
     history: Tensor
@@ -122,12 +123,20 @@ class CompiledStep:
     Raises ShapeError for another number of rows than the graph was made for, as for all else.
     """
 
-    def __init__(self, run: Run, graph: Graph) -> None:
+    def __init__(self, name: str, run: Run, graph: Graph, network: StepNetwork) -> None:
+        self.name = name
+        self.sampler = network.chooser
+        self.decoder = network.decoder
         self._run = run
         self._shapes = [tensor.shape for tensor in graph.example]
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
         """See `HopStep`; KERNEL is the whole graph, CHOOSE the drawing of the noise."""
         with watch(Stage.CHOOSE):
@@ -176,7 +185,7 @@ def graph_step(
     run = admitted(
         lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
     )
-    return CompiledStep(run, graph)
+    return CompiledStep(backend.name, run, graph, network)
 
 
 def _graph(network: StepNetwork, example: HopInputs) -> Graph:
@@ -249,20 +258,27 @@ class BucketedStep:
 
     def __init__(self, steps: Mapping[int, HopStep]) -> None:
         self._sizes = Sizes(steps)
+        smallest = self._sizes.smallest
+        self.name, self.sampler, self.decoder = smallest.name, smallest.sampler, smallest.decoder
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
         """See `HopStep`."""
         rows = len(history)
         size, step = self._sizes.fitting(rows)
         if size == rows:
-            return step(inputs, history, draw, watch)
+            return step(inputs, history, draw, watch, encoder)
 
         def noise() -> Tensor | None:
             drawn = draw()
             return None if drawn is None else filled(drawn, size)
 
         window = WindowInputs(*(filled(tensor, size) for tensor in inputs))
-        codes, decoded = step(window, filled(history, size), noise, watch)
+        codes, decoded = step(window, filled(history, size), noise, watch, encoder)
         return StepOutput(codes[:rows], Decoded(*(tensor[:rows] for tensor in decoded)))

@@ -20,11 +20,10 @@ from engine.events import EventCounter
 from engine.generate.schedule import Schedule
 from engine.generate.state import StreamState
 from engine.generate.step import HopStep
-from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk
 from engine.postprocess.chain import PostProcess
 from engine.stream.input import Latency, StreamInput, speaker_index, until
-from engine.stream.stream import build_runner, kernel_name
+from engine.stream.stream import build_runner, step_name
 from engine.system.threads import set_threads
 from engine.text.words import TimedWord, Vocabulary
 
@@ -42,12 +41,11 @@ class _Seat:
 class StreamPool:
     """Up to `capacity` streams of one bundle; a slot is a number from 0 to capacity - 1.
 
-    schedule: the bundle's own unless given, live. kernel: eager unless given; it must take batches
-    of 1 to `capacity` rows, see `engine.kernels.buckets`; and so must step, which computes hops in
-    its place, see `engine.kernels.fused_step.BucketedStep`. threads: of PyTorch, for the whole
-    process; as suits model and kernel unless given, see `engine.system.threads`. A pool of many
-    rows on idle cores may gain from more. Raises ConfigError for a schedule of whole files, a full
-    pool, a slot that is not open, an unknown speaker and less than one thread.
+    schedule: the bundle's own unless given, live. step: computes the networks, for batches of 1 to
+    `capacity` rows; eager unless given, see `engine.kernels.fused_step`. threads: of PyTorch, for
+    the whole process; as suits model and step unless given, see `engine.system.threads`. A pool of
+    many rows on idle cores may gain from more. Raises ConfigError for a schedule of whole files, a
+    full pool, a slot that is not open, an unknown speaker and less than one thread.
     """
 
     def __init__(
@@ -56,7 +54,6 @@ class StreamPool:
         capacity: int,
         *,
         schedule: Schedule | None = None,
-        kernel: Kernel | None = None,
         step: HopStep | None = None,
         events: EventCounter | None = None,
         threads: int | None = None,
@@ -66,7 +63,7 @@ class StreamPool:
             raise ConfigError("a pool streams: whole files are rendered by emage-render")
         if capacity < 1:
             raise ConfigError(f"a pool needs a capacity of at least 1, got {capacity}")
-        set_threads(bundle.gesture, kernel_name(kernel), threads)
+        set_threads(bundle.gesture, step_name(step), threads)
         self.capacity = capacity
         self.format = bundle.config.pose_format
         self.clock = bundle.config.clock
@@ -76,7 +73,7 @@ class StreamPool:
         listener = self._new_listener()
         self.latency: Latency = listener.latency
         self.first_hop_samples = listener.first_hop_samples
-        self._runner = build_runner(bundle, self.schedule, kernel, listener.front, step=step)
+        self._runner = build_runner(bundle, self.schedule, listener.front, step)
         self._rest = self._runner.fresh([0])
         self._state = self._runner.fresh([0] * capacity)
         self._seats: list[_Seat | None] = [None] * capacity

@@ -15,16 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from engine.audio.front_end import FrontEndStream
 from engine.bundle.io import Bundle
 from engine.events import EventCounter
-from engine.generate.decoder import Decoder, PoseDecoder
 from engine.generate.runner import Runner
 from engine.generate.schedule import FileRules, Schedule
 from engine.generate.state import StreamState
-from engine.generate.step import CodeSampler, HopStep
+from engine.generate.step import HopStep
 from engine.kernels.eager import EagerKernel
-from engine.kernels.fused_step import StepNetwork
-from engine.model.fuse import lean
-from engine.model.types import Kernel
-from engine.motion.channels import LOCAL_MOTION
+from engine.kernels.from_bundle import staged_step
 from engine.motion.pose import PoseChunk
 from engine.stream.input import Latency, StreamInput, speaker_index, until
 from engine.system.threads import set_threads
@@ -32,75 +28,40 @@ from engine.text.words import TimedWord, Vocabulary
 from engine.timing import Stage, Watch, no_timer
 
 
-def pose_decoder(bundle: Bundle) -> PoseDecoder:
-    """The decoder of a bundle's codes."""
-    config = bundle.config
-    return PoseDecoder(
-        bundle.parts,
-        bundle.global_motion,
-        face_width=config.pose_format.face.width,
-        global_zeroed=config.global_zeroed,
-        global_orthonormal=config.global_orthonormal,
-        whole_body=config.global_motion.channels == LOCAL_MOTION.width,
-    )
-
-
 def build_runner(
-    bundle: Bundle,
-    schedule: Schedule,
-    kernel: Kernel | None,
-    front: FrontEndStream,
-    decoder: Decoder | None = None,
-    step: HopStep | None = None,
+    bundle: Bundle, schedule: Schedule, front: FrontEndStream, step: HopStep | None = None
 ) -> Runner:
-    """The window loop of a bundle; kernel: eager unless given, decoder: the bundle's own.
-
-    step: does in live hops what kernel and decoder do, see `step_network`.
-    """
+    """The window loop of a bundle; step: `staged_step` unless given."""
     config = bundle.config
     return Runner(
-        kernel or EagerKernel(lean(bundle.gesture), schedule.newest),
-        decoder or pose_decoder(bundle),
-        bundle.parts,
+        step or staged_step(bundle, schedule),
         schedule=schedule,
         clock=config.clock,
         rest_codes=bundle.rest_codes,
         silence=front.silence,
         face_width=config.pose_format.face.width,
-        choices=config.choices,
-        sampling=config.sampling,
         homing_s=config.homing_s,
         span=front.span,
         still_seeds=config.still_seeds,
         seed_motion=config.seed_motion,
-        step=step,
     )
 
 
-def kernel_name(kernel: Kernel | None) -> str:
-    """The name of the kernel that a stream is given, or takes where it is given none."""
-    return EagerKernel.name if kernel is None else kernel.name
-
-
-def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
-    """All that the networks of a bundle do for a hop of a live schedule, as one module."""
-    config = bundle.config
-    chooser = CodeSampler(bundle.parts, config.choices, config.sampling)
-    newest = schedule.algorithmic_frames
-    return StepNetwork(lean(bundle.gesture), newest, chooser, pose_decoder(bundle))
+def step_name(step: HopStep | None) -> str:
+    """The kernel name of a step, or of the default one."""
+    return EagerKernel.name if step is None else step.name
 
 
 class GestureStream:
     """A live or offline stream of one speaker.
 
-    bundle: the model. schedule: the bundle's own unless given. kernel: eager unless given.
-    decoder: the bundle's own unless given, see `engine.kernels.compiled_decoder`. step: what
-    computes live hops in the place of these two, see `engine.kernels.fused_step`. speaker: name or
-    index of one of the bundle's speakers. seed: of the sampling. start `[n, 337]`: motion in the
+    bundle: the model. schedule: the bundle's own unless given. step: computes the
+    networks; eager unless given, see `engine.generate.step`. speaker: name or index of one of the
+    bundle's speakers. seed: of the sampling. start `[n, 337]`: motion in the
     layout MOTION that the first window is shown as its seed in the place of the rest pose: the
     frames before frame 0, or for whole files frames 0 to n - 1. events: counts faults;
     `events.notes` says what is worse than it should be (no voice detector). threads: of PyTorch,
-    for the whole process; as suits model and kernel unless given, see `engine.system.threads`.
+    for the whole process; as suits model and step unless given, see `engine.system.threads`.
     Raises ConfigError for an unknown speaker and for less than one thread.
     """
 
@@ -111,8 +72,6 @@ class GestureStream:
         bundle: Bundle,
         *,
         schedule: Schedule | None = None,
-        kernel: Kernel | None = None,
-        decoder: Decoder | None = None,
         step: HopStep | None = None,
         speaker: int | str = 0,
         seed: int = 0,
@@ -126,7 +85,7 @@ class GestureStream:
         self.schedule = schedule or config.schedule
         self._start = None if start is None else torch.from_numpy(start)
         self._number = speaker_index(config.speakers, speaker)
-        set_threads(bundle.gesture, kernel_name(kernel), threads)
+        set_threads(bundle.gesture, step_name(step), threads)
         self._speaker = torch.tensor([self._number])
         self._config = config
         self._seed = seed
@@ -135,7 +94,7 @@ class GestureStream:
         self.events = events or EventCounter()
         self._listener = StreamInput(config, self.schedule, vocabulary, self.events)
         front = self._listener.front
-        self._runner = build_runner(bundle, self.schedule, kernel, front, decoder, step)
+        self._runner = build_runner(bundle, self.schedule, front, step)
         self._state = self._runner.fresh([seed], self._start)
         self._finish = config.new_postprocess(self._number, seed)
 

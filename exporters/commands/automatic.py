@@ -14,10 +14,11 @@ from typing import Final
 from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import window_shape
 from engine.kernels.registry import KERNEL_NAMES
 from engine.system import cache
 from engine.system.threads import graph_threads
-from exporters.commands.kernels import Say, machine, model_folder, window_shape
+from exporters.commands.kernels import Say, machine, model_folder
 
 CANDIDATES: Final = ("cudagraph", "openvino", "openvino-bf16", "onnx")
 _WORTHWHILE: Final = 0.95  # of the eager time; less gain is not worth another library

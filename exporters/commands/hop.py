@@ -11,9 +11,10 @@ import torch
 
 from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
+from engine.generate.step import HopStep
 from engine.system.threads import graph_threads, is_small
 from exporters.commands.kernels import Say
-from exporters.commands.steps import AUTO, Networks, hop_s, ready_networks
+from exporters.commands.steps import AUTO, hop_s, ready_step
 
 _PAUSE_S: Final = 0.01  # a live hop follows a pause, and takes longer for it: caches are cold
 SHARE: Final = 0.5
@@ -26,24 +27,24 @@ def holds(cost_s: float, threads: int, frame_rate: int, cores: int) -> bool:
     return cost_s * frame_rate <= SHARE and busy_cores <= max(cores - 1, SHARE)
 
 
-def live_networks(
+def live_step(
     kernel: str, bundle: Bundle, hop: int | None, lookahead: int | None, say: Say
-) -> tuple[Networks, Schedule]:
+) -> tuple[HopStep, Schedule]:
     """What computes live hops with the kernel of that name, and the schedule that it holds.
 
-    hop: taken as it is where given. Raises what `ready_networks` raises.
+    hop: taken as it is where given. Raises what `ready_step` raises.
     """
     usual = bundle.config.schedule.with_hop(hop, lookahead)
     if hop is not None or usual.hop == 1 or not _may_hold(kernel, bundle):
-        return ready_networks(kernel, bundle, usual, say), usual
+        return ready_step(kernel, bundle, usual, say), usual
     single = bundle.config.schedule.with_hop(1, lookahead)
-    networks = ready_networks(kernel, bundle, single, say)
-    cost_s = hop_s(networks, bundle, single, _PAUSE_S)
+    step = ready_step(kernel, bundle, single, say)
+    cost_s = hop_s(step, bundle, single, _PAUSE_S)
     threads, rate = graph_threads(bundle.gesture), bundle.config.clock.frame_rate
     is_held = holds(cost_s, threads, rate, _cores())
     schedule = single if is_held else usual
     say(f"hop {schedule.hop}: one frame is computed in {cost_s * 1e3:.1f} of {1e3 / rate:.1f} ms")
-    return networks if is_held else ready_networks(kernel, bundle, usual, say), schedule
+    return step if is_held else ready_step(kernel, bundle, usual, say), schedule
 
 
 def _may_hold(kernel: str, bundle: Bundle) -> bool:

@@ -24,15 +24,16 @@ import numpy as np
 import torch
 
 from engine import model as model_package
-from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
 from engine.bundle.io import Bundle, without_network
 from engine.config.model import FrontEnd, to_mapping
 from engine.errors import KernelError
 from engine.generate import decoder as decoder_module
-from engine.generate import sampling, step
+from engine.generate import sampling
+from engine.generate import step as step_module
 from engine.generate.decoder import Decoder
 from engine.generate.schedule import Schedule
+from engine.generate.step import HopStep
 from engine.kernels import cached_step as recall_step
 from engine.kernels import encoder_cache as recall
 from engine.kernels import fused_step as step_graph
@@ -40,14 +41,13 @@ from engine.kernels import window_graph as flat
 from engine.kernels.compiled_decoder import graph_decoder
 from engine.kernels.eager import EagerKernel
 from engine.kernels.encoder_cache import plan, recalling_kernel, shifts
+from engine.kernels.from_bundle import pose_decoder, staged_step, window_ends, window_shape
 from engine.kernels.graph import Settings
 from engine.kernels.registry import Request, backend, make_kernel
-from engine.kernels.window_graph import WindowShape
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion import rotation
-from engine.motion.channels import MOTION
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from engine.system import cache
 from engine.system.threads import graph_threads
 from engine.text.files import read_words
@@ -62,23 +62,6 @@ _RECALLING: Final = ("openvino", "openvino-bf16", "openvino-int8", "onnx")
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "nncf", "torch-tensorrt")
 
 Say = Callable[[str], None]
-
-
-def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowShape:
-    """The shapes of the windows that a stream of `bundle` shows its kernel."""
-    config = bundle.config
-    front = build_front(config.front_end, config.features, config.clock)
-    words = config.gesture.words
-    return WindowShape(
-        rows=rows,
-        frames=schedule.window,
-        entries=front.span(schedule.window),
-        channels=front.width,
-        motion=MOTION.width,
-        words=0 if words is None else words.vocabulary,
-        speakers=config.gesture.speakers,
-        newest=schedule.newest,
-    )
 
 
 class Recorder:
@@ -118,7 +101,12 @@ def real_windows(
     every = min(max(1, hops // count), apart)
     recorder = Recorder(EagerKernel(lean(bundle.gesture), schedule.newest), every)
     threads = torch.get_num_threads()  # those of the stream that this is recorded for
-    stream = GestureStream(bundle, schedule=schedule, kernel=recorder, threads=threads)
+    stream = GestureStream(
+        bundle,
+        schedule=schedule,
+        step=staged_step(bundle, schedule, kernel=recorder),
+        threads=threads,
+    )
     stream.feed_words(read_words(words))
     stream.feed_audio(samples)
     while len(recorder.windows) < count and stream.next_chunk() is not None:
@@ -144,7 +132,16 @@ def _fingerprint(bundle: Bundle) -> str:
     config = replace(config, sway=None, glances=None, blinks=None)
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
-    around = (decoder_module, flat, recall, recall_step, rotation, sampling, step, step_graph)
+    around = (
+        decoder_module,
+        flat,
+        recall,
+        recall_step,
+        rotation,
+        sampling,
+        step_module,
+        step_graph,
+    )
     for source in (*networks, *(Path(str(module.__file__)) for module in around)):
         digest.update(source.read_bytes())
     page_out = PageOut()
@@ -257,14 +254,12 @@ def recalls(name: str, bundle: Bundle, schedule: Schedule) -> bool:
 
 def moved(bundle: Bundle, schedule: Schedule) -> tuple[int, ...]:
     """By how many samples the windows of hops that follow each other move on."""
-    config = bundle.config
-    front = build_front(config.front_end, config.features, config.clock)
-    return shifts(schedule.hop, front.cut)
+    return shifts(schedule.hop, window_ends(bundle))
 
 
-def spared(kernel: Kernel, bundle: Bundle) -> Bundle:
-    """The bundle without the weights that `kernel` has in a form of its own: they may be freed."""
-    return bundle if kernel.name == EagerKernel.name else without_network(bundle)
+def spared(step: HopStep, bundle: Bundle) -> Bundle:
+    """The bundle without the weights that `step` has in a form of its own: they may be freed."""
+    return bundle if step.name == EagerKernel.name else without_network(bundle)
 
 
 def ready_decoder(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Decoder:

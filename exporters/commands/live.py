@@ -29,7 +29,7 @@ from exporters.commands.common import (
     told_events,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.hop import live_networks
+from exporters.commands.hop import live_step
 from exporters.commands.kernels import spared
 from exporters.commands.memory import give_back_memory
 from exporters.commands.options import (
@@ -218,10 +218,10 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
 def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
     """The stream that is asked for, and the name of its bundle."""
     bundle = load_for_use(options.model)
-    networks, schedule = live_networks(options.kernel, bundle, options.hop, options.lookahead, say)
+    step, schedule = live_step(options.kernel, bundle, options.hop, options.lookahead, say)
     stream = GestureStream(
-        spared(networks["kernel"], bundle),
-        **networks,
+        spared(step, bundle),
+        step=step,
         schedule=schedule,
         speaker=speaker_of(options.speaker, bundle),
         seed=options.seed,

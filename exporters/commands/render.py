@@ -34,7 +34,7 @@ from exporters.commands.common import (
 )
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
-from exporters.commands.steps import Networks, add_kernel_option, ready_networks
+from exporters.commands.steps import add_kernel_option, ready_step
 from exporters.commands.stopping import check_stopped
 from exporters.commands.terminal import told
 from exporters.commands.word_source import WordSource
@@ -193,7 +193,7 @@ class _Renderer:
     def __init__(self, options: argparse.Namespace, bundle: Bundle) -> None:
         self._options, self._bundle = options, bundle
         self._schedule = schedule_of(options, bundle)
-        self._networks: Networks = ready_networks(options.kernel, bundle, self._schedule, say)
+        self._step = ready_step(options.kernel, bundle, self._schedule, say)
         self._stream(EventCounter())
 
     def line(self, job: _Job) -> str:
@@ -246,7 +246,7 @@ class _Renderer:
     def _stream(self, events: EventCounter) -> GestureStream:
         return GestureStream(
             self._bundle,
-            **self._networks,
+            step=self._step,
             schedule=self._schedule,
             speaker=speaker_of(self._options.speaker, self._bundle),
             seed=self._options.seed,

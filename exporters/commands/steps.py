@@ -9,30 +9,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.audio.front_end import build_front
 from engine.audio.source import WavSource
 from engine.bundle.io import Bundle
 from engine.errors import KernelError, MissingBackendError
-from engine.generate.decoder import Decoder
 from engine.generate.schedule import Schedule
-from engine.generate.step import Draw, HopStep, StagedStep, StepOutput
+from engine.generate.state import EncoderState
+from engine.generate.step import HopStep, NoiseSource, StagedStep, StepOutput
 from engine.kernels.cached_step import recalling_step
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step, step_network, window_ends, window_shape
 from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
 from engine.kernels.graph import Precision
 from engine.kernels.parity import measure
 from engine.kernels.registry import KERNEL_NAMES, Request, backend
 from engine.kernels.window_graph import draw_window
 from engine.model.fuse import lean
-from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.model.types import Kernel, WindowInputs
 from engine.motion.pose import FloatArray
-from engine.stream.stream import GestureStream, step_network
+from engine.stream.stream import GestureStream
 from engine.system.threads import is_small, set_threads
 from engine.text.files import read_words
 from engine.timing import Watch, no_timer
@@ -46,7 +46,6 @@ from exporters.commands.kernels import (
     moved,
     ready_decoder,
     recalls,
-    window_shape,
 )
 
 WHOLE: Final = ("cudagraph", "cudagraph-fp16", "openvino", "openvino-int8")
@@ -62,36 +61,23 @@ _CALLS: Final = 2  # different inputs that are timed in turn
 _UNSEEN: Final = 0.02  # what a coarser precision may be off to be chosen unasked
 
 
-class Networks(TypedDict):
-    """Arguments of a GestureStream: what computes its hops."""
-
-    kernel: Kernel
-    decoder: Decoder | None
-    step: HopStep | None
-
-
-class _Within:
-    """The kernel of a stream whose hops are one graph; by itself it runs nothing."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
-        """Raises KernelError."""
-        raise KernelError(f"{self.name} computes whole hops here, not windows alone; use eager")
-
-
 class HopRecorder:
     """A step that keeps all that every `every`th hop depends on."""
 
     def __init__(self, step: HopStep, every: int = 1) -> None:
         self.hops: list[HopInputs] = []
         self._step = step
+        self.name, self.sampler, self.decoder = step.name, step.sampler, step.decoder
         self._every = every
         self._count = 0
 
     def __call__(
-        self, inputs: WindowInputs, history: Tensor, draw: Draw, watch: Watch
+        self,
+        inputs: WindowInputs,
+        history: Tensor,
+        draw: NoiseSource,
+        watch: Watch,
+        encoder: EncoderState,
     ) -> StepOutput:
         """The step itself, watched."""
         noise = draw()
@@ -99,7 +85,7 @@ class HopRecorder:
             window = WindowInputs(*(tensor.clone() for tensor in inputs))
             self.hops.append(HopInputs(window, history.clone(), noise))
         self._count += 1
-        return self._step(inputs, history, lambda: noise, watch)
+        return self._step(inputs, history, lambda: noise, watch, encoder)
 
 
 def real_hops(
@@ -188,7 +174,7 @@ def add_kernel_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def ready_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+def ready_step(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> HopStep:
     """What computes the hops with the kernel called `name`; `auto` is the fastest that matches.
 
     Eager, and one line that says why, where a library is missing. Raises KernelError for an unknown
@@ -197,13 +183,13 @@ def ready_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> N
     if name == AUTO:
         return _automatic(bundle, schedule, say)
     try:
-        return made_networks(name, bundle, schedule, say)
+        return made_step(name, bundle, schedule, say)
     except MissingBackendError as error:
         say(f"note: {error}; running eager")
-        return made_networks(EagerKernel.name, bundle, schedule, say)
+        return made_step(EagerKernel.name, bundle, schedule, say)
 
 
-def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+def made_step(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> HopStep:
     """The same for kernels by their own names; a missing library raises MissingBackendError.
 
     One graph for the kernels that are better off with it. Where it cannot be made or does not match
@@ -212,7 +198,7 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
     refused = ""
     if _better_whole(name, schedule):
         try:
-            return _as_one(name, bundle, schedule, say)
+            return make_step(name, bundle, schedule, say)
         except MissingBackendError:
             raise
         except KernelError as error:
@@ -223,11 +209,11 @@ def made_networks(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Ne
     return _in_pieces(kernel, bundle, schedule, say)
 
 
-def networks_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+def step_of(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> HopStep:
     """The same for a kernel that is there."""
     if _better_whole(kernel.name, schedule):
         try:
-            return _as_one(kernel.name, bundle, schedule, say)
+            return make_step(kernel.name, bundle, schedule, say)
         except KernelError as error:
             say(f"note: {error}; hops are computed in pieces")
     return _in_pieces(kernel, bundle, schedule, say)
@@ -237,47 +223,42 @@ def _better_whole(name: str, schedule: Schedule) -> bool:
     return name in WHOLE and schedule.files is None
 
 
-def _as_one(name: str, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
-    step = make_step(name, bundle, schedule, say)
-    return Networks(kernel=_Within(name), decoder=None, step=step)
-
-
-def _in_pieces(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+def _in_pieces(kernel: Kernel, bundle: Bundle, schedule: Schedule, say: Say) -> StagedStep:
     decoder = ready_decoder(kernel, bundle, schedule, say)
-    return Networks(kernel=kernel, decoder=decoder, step=None)
+    return staged_step(bundle, schedule, kernel=kernel, decoder=decoder)
 
 
 # -- the fastest -------------------------------------------------------------------------------
 
 
-def _automatic(bundle: Bundle, schedule: Schedule, say: Say) -> Networks:
+def _automatic(bundle: Bundle, schedule: Schedule, say: Say) -> HopStep:
     """The networks of the fastest kernel that matches eager here, said in one line.
 
     Timed once for a model, schedule, machine and versions, and remembered. Whole files are computed
     by eager, as `Schedule.files` promises the numbers of the published programs.
     """
     if schedule.files is not None:
-        return made_networks(EagerKernel.name, bundle, schedule, say)
+        return made_step(EagerKernel.name, bundle, schedule, say)
     known = remembered(bundle, schedule)
     if known is not None:
         try:
-            networks = made_networks(known.kernel, bundle, schedule, say)
+            step = made_step(known.kernel, bundle, schedule, say)
         except KernelError:
             say(f"kernel {known.kernel}, chosen earlier, does not run any more; choosing again")
         else:
             say(known.line)
-            return networks
+            return step
     say(f"kernel auto: timing a hop by each kernel, once on this machine ({_BUDGET_S:.0f} s) ...")
-    choice, networks = time_candidates(bundle, schedule, say)
+    choice, step = time_candidates(bundle, schedule, say)
     say(choice.line)
     remember(bundle, schedule, choice, say)
-    return networks
+    return step
 
 
-def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> tuple[Choice, Networks]:
+def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> tuple[Choice, HopStep]:
     """The times of those that run here and match, until the time is used up; and the fastest."""
     set_threads(bundle.gesture, EagerKernel.name)
-    made = {EagerKernel.name: made_networks(EagerKernel.name, bundle, schedule, say)}
+    made = {EagerKernel.name: made_step(EagerKernel.name, bundle, schedule, say)}
     times = {EagerKernel.name: hop_s(made[EagerKernel.name], bundle, schedule)}
     untried: dict[str, str] = {}
     end = time.monotonic() + _BUDGET_S
@@ -287,14 +268,14 @@ def time_candidates(bundle: Bundle, schedule: Schedule, say: Say) -> tuple[Choic
             untried[name] = reason or f"{_BUDGET_S:.0f} s were over"
             continue
         try:
-            networks = made_networks(name, bundle, schedule, say)
+            step = made_step(name, bundle, schedule, say)
         except KernelError as error:
             untried[name] = str(error).partition(";")[0].removeprefix(f"{name} ")
             continue
-        if networks["step"] is None and not _unseen(networks["kernel"], bundle, schedule):
+        if isinstance(step, StagedStep) and not _unseen(step, bundle, schedule):
             untried[name] = "too far from eager to be taken unasked"
             continue
-        made[name], times[name] = networks, hop_s(networks, bundle, schedule)
+        made[name], times[name] = step, hop_s(step, bundle, schedule)
     choice = chosen(times, untried)
     return choice, made[choice.kernel]
 
@@ -308,10 +289,10 @@ def _not_worth_timing(name: str, times: Mapping[str, float], bundle: Bundle) -> 
     return ""
 
 
-def _unseen(kernel: Kernel, bundle: Bundle, schedule: Schedule) -> bool:
+def _unseen(step: StagedStep, bundle: Bundle, schedule: Schedule) -> bool:
     """Whether a coarser precision is so near to the eager kernel that it may be chosen unasked."""
     eager = EagerKernel(lean(bundle.gesture), schedule.newest)
-    return measure(kernel, eager, _windows(bundle, schedule)).error <= _UNSEEN
+    return measure(step.kernel, eager, _windows(bundle, schedule)).error <= _UNSEEN
 
 
 def _windows(bundle: Bundle, schedule: Schedule) -> list[WindowInputs]:
@@ -319,29 +300,22 @@ def _windows(bundle: Bundle, schedule: Schedule) -> list[WindowInputs]:
     return [draw_window(window_shape(bundle, schedule), generator) for _ in range(_CALLS)]
 
 
-def hop_s(networks: Networks, bundle: Bundle, schedule: Schedule, pause_s: float = 0.0) -> float:
+def hop_s(step: HopStep, bundle: Bundle, schedule: Schedule, pause_s: float = 0.0) -> float:
     """Seconds that a hop takes, each after a pause: the median of some."""
-    return median_s(hop_calls(networks, bundle, schedule), pause_s=pause_s)
+    return median_s(hop_calls(step, bundle, schedule), pause_s=pause_s)
 
 
-def hop_calls(networks: Networks, bundle: Bundle, schedule: Schedule) -> list[Callable[[], object]]:
-    """Calls that compute a hop each, on random inputs; of whole files a window, as they decode all
-    at once.
-    """
-    kernel = networks["kernel"]
-    if schedule.files is not None:
-        return [partial(kernel, window) for window in _windows(bundle, schedule)]
+def hop_calls(step: HopStep, bundle: Bundle, schedule: Schedule) -> list[Callable[[], object]]:
+    """Calls that compute a live hop each, on random inputs."""
     network = step_network(bundle, schedule)
-    step = networks["step"]
-    if step is None:
-        decoder = networks["decoder"] or network.decoder
-        step = StagedStep(kernel, network.chooser, decoder, network.newest)
     shape, generator = window_shape(bundle, schedule), torch.Generator().manual_seed(1)
     hops = [network.draw(shape, generator) for _ in range(_CALLS)]
-    if recalls(kernel.name, bundle, schedule):
+    if recalls(step.name, bundle, schedule):
         hops = _following(hops[0], bundle, schedule, generator)
+    encoder = EncoderState.empty(1)
     return [
-        partial(step, hop.window, hop.history, partial(_given, hop.noise), no_timer) for hop in hops
+        partial(step, hop.window, hop.history, partial(_given, hop.noise), no_timer, encoder)
+        for hop in hops
     ]
 
 
@@ -351,9 +325,8 @@ def _following(
     """Hops whose sound goes on from one to the next, as a kernel that keeps what it heard finds it;
     as many as are timed.
     """
-    config = bundle.config
-    front = build_front(config.front_end, config.features, config.clock)
-    starts = [front.cut(number * schedule.hop) for number in range(_TIMED + 2)]
+    end = window_ends(bundle)
+    starts = [end(number * schedule.hop) for number in range(_TIMED + 2)]
     span = hop.window.audio.shape[1]
     sound = torch.randn(1, starts[-1] + span, 1, generator=generator) * 0.5
     windows = [hop.window._replace(audio=sound[:, start : start + span]) for start in starts]

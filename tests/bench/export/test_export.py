@@ -9,9 +9,9 @@ from bench.export.export import draw, output_error, step_graphs
 from engine.bundle.io import save_bundle
 from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import pose_decoder
 from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import pose_decoder
 from tests.support.tiny_bundle import tiny_bundle
 
 

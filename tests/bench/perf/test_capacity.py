@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.perf import capacity as streams
-from bench.perf.capacity import Setting, largest, line, pool_networks, setting_of, trial
+from bench.perf.capacity import Setting, largest, line, pool_step, setting_of, trial
 from bench.perf.load import LoadResult, StreamLoad
 from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
@@ -104,11 +104,8 @@ def test_kernels_of_fixed_shapes_serve_a_pool(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     bundle = tiny_bundle()
     schedule = bundle.config.schedule
-    assert pool_networks("eager", bundle, schedule, 3) == (None, None)
-    kernel, step = pool_networks("onnx", bundle, schedule, 3)
-    assert kernel is not None
-    assert step is None
-    pool = StreamPool(bundle, 3, kernel=kernel)
+    assert pool_step("eager", bundle, schedule, 3) is None
+    pool = StreamPool(bundle, 3, step=pool_step("onnx", bundle, schedule, 3))
     for number in range(3):
         pool.feed_audio(pool.open(seed=number), babble(0.5, seed=number))
     for slots in ([0], [0, 1], [0, 1, 2]):
@@ -122,8 +119,7 @@ def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
     plain = Plain()
     monkeypatch.setattr(steps, "backend", lambda name: plain)
     bundle = tiny_bundle()
-    kernel, step = pool_networks("cudagraph", bundle, bundle.config.schedule, 2)
-    assert kernel is None
+    step = pool_step("cudagraph", bundle, bundle.config.schedule, 2)
     assert [graph.example[0].shape[0] for graph in plain.graphs] == [1, 2]
     crowd = StreamLoad(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
     calls = plain.calls

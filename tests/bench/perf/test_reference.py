@@ -20,6 +20,7 @@ from bench.perf.reference import (
 from engine.config.model import FrontEnd
 from engine.errors import ConfigError
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.stream.stream import GestureStream
 from tests.support.audio import babble
@@ -57,7 +58,8 @@ def test_our_half_is_the_engine() -> None:
     assert rotations.shape == (30, 55, 4)
     assert places.shape == (30, 3)
     kernel = Watched(bundle.gesture)
-    stream = GestureStream(bundle, schedule=bundle.config.offline, kernel=kernel)
+    step = staged_step(bundle, bundle.config.offline, kernel=kernel)
+    stream = GestureStream(bundle, schedule=bundle.config.offline, step=step)
     stream.feed_audio(sound)
     stream.flush()
     assert kernel.seen is not None

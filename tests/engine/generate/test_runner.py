@@ -17,6 +17,7 @@ from engine.generate.runner import SEAM_HALF_LIFE_S, Runner
 from engine.generate.schedule import OFFLINE, Schedule
 from engine.generate.state import StreamState
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.pose import FrameFlag, PoseChunk, concatenate
 from engine.motion.rotation import angle, exp, from_sixd
@@ -79,16 +80,14 @@ class Rig:
         )
         self.schedule = schedule or config.schedule
         self.runner = Runner(
-            self.kernel,
-            decoder or self.decoder,
-            self.bundle.parts,
+            staged_step(
+                self.bundle, self.schedule, kernel=self.kernel, decoder=decoder or self.decoder
+            ),
             schedule=self.schedule,
             clock=config.clock,
             rest_codes=self.bundle.rest_codes,
             silence=self.features.silence,
             face_width=51,
-            choices=config.choices,
-            sampling=config.sampling,
         )
 
     def sound(self, frames: int, rows: int = 1, seed: int = 0) -> np.ndarray:

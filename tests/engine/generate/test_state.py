@@ -4,7 +4,14 @@ import numpy as np
 import torch
 
 from engine.generate.sampling import CorrelatedNoise
-from engine.generate.state import StreamState, empty_emitted, keep_two, no_history, push
+from engine.generate.state import (
+    EncoderState,
+    StreamState,
+    empty_emitted,
+    keep_two,
+    no_history,
+    push,
+)
 
 
 def test_push_drops_the_oldest_in_place() -> None:
@@ -33,6 +40,7 @@ def test_a_copy_shares_nothing() -> None:
         np.zeros((1, 2)),
         empty_emitted(1, 55, 51),
         [],
+        EncoderState.empty(1),
     )
     copy = state.copy()
     state.frame += 1
@@ -54,6 +62,7 @@ def _numbered(rows: int) -> StreamState:
         np.arange(rows * 2.0).reshape(rows, 2),
         empty_emitted(rows, 55, 51),
         [CorrelatedNoise(seed, 4, 8, 0.9) for seed in range(rows)],
+        EncoderState.empty(rows),
     )
     for name in ("rotations", "face", "height", "contacts"):
         array = getattr(state.emitted, name)
@@ -104,3 +113,19 @@ def test_two_frames_are_kept_however_many_come() -> None:
     assert memory[:, 0].tolist() == [2.0, 3.0]
     keep_two(memory, np.array([[4.0], [5.0], [6.0]]))
     assert memory[:, 0].tolist() == [5.0, 6.0]
+
+
+def test_encoder_activations_follow_their_rows() -> None:
+    whole, one = EncoderState.empty(3), EncoderState.empty(1)
+    one.advance(0, 7)
+    assert one.shift.tolist() == [-1]
+    one.store(0, torch.ones(2, 5))
+    one.advance(0, 7)
+    whole.put([1], one)
+    assert whole.shift.tolist() == [-1, 7, -1]
+    taken = whole.take([2, 1])
+    assert taken.shift.tolist() == [-1, 7]
+    assert taken.activations is not None
+    assert torch.equal(taken.activations[1], torch.ones(2, 5))
+    whole.put([1], EncoderState.empty(1))
+    assert whole.shift.tolist() == [-1, -1, -1]

@@ -10,12 +10,13 @@ from torch import Tensor
 from engine.errors import ShapeError
 from engine.generate.decoder import OVERLAP
 from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel
+from engine.generate.state import EncoderState
 from engine.generate.step import CodeSampler, StagedStep
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.window_graph import draw_window
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
-from engine.stream.stream import pose_decoder
 from engine.timing import Stage, no_timer
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
@@ -69,7 +70,7 @@ def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
     )
     step = StagedStep(EagerKernel(bundle.gesture), chooser, decoder, 2)
     history = torch.randint(0, 24, (1, 4, decoder.context + 1))
-    codes, decoded = step(window(), history, lambda: None, watch)
+    codes, decoded = step(window(), history, lambda: None, watch, EncoderState.empty(1))
     assert seen == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
     expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))

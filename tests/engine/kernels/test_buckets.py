@@ -6,6 +6,7 @@ import torch
 from engine.errors import KernelError
 from engine.kernels.buckets import BucketedKernel, batch_sizes
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
 from engine.stream.pool import StreamPool
@@ -71,7 +72,7 @@ def test_what_is_refused() -> None:
 def test_a_pool_steps_any_number_of_its_streams() -> None:
     kernel = BucketedKernel({size: Fixed(size) for size in batch_sizes(4)})
     assert kernel.name == "eager"
-    pool = StreamPool(tiny_bundle(), 4, kernel=kernel)
+    pool = StreamPool(tiny_bundle(), 4, step=staged_step(tiny_bundle(), kernel=kernel))
     for number in range(4):
         pool.feed_audio(pool.open(seed=number), babble(0.5, seed=number))
     for slots in ([0], [1, 3], [0, 2, 3], [0, 1, 2, 3]):

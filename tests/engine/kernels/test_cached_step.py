@@ -8,11 +8,12 @@ import torch
 from engine.config.model import FrontEnd
 from engine.errors import ShapeError
 from engine.generate.schedule import Schedule
+from engine.generate.state import EncoderState
 from engine.kernels.cached_step import CachedEncoderStep, recalling_step
+from engine.kernels.from_bundle import step_network
 from engine.kernels.fused_step import HopInputs, StepNetwork
 from engine.kernels.parity import relative_error
 from engine.kernels.registry import Request
-from engine.stream.stream import step_network
 from engine.timing import Stage, StageTimings, no_timer
 from tests.engine.kernels.test_encoder_cache import MOVED, live_windows, noting, small
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
@@ -52,9 +53,12 @@ def made(name: str) -> CachedEncoderStep:
 def test_it_is_its_pieces(name: str, error: float, monkeypatch: pytest.MonkeyPatch) -> None:
     step, pieces, hops = made(name), network().pieces(), live_hops(4)
     noted = noting(monkeypatch)
-    anew = step(hops[-1].window, hops[-1].history, lambda: None, no_timer)
+    anew = step(hops[-1].window, hops[-1].history, lambda: None, no_timer, EncoderState.empty(1))
     for window, history, _ in hops:
-        got, expected = (s(window, history, lambda: None, no_timer) for s in (step, pieces))
+        got, expected = (
+            s(window, history, lambda: None, no_timer, EncoderState.empty(1))
+            for s in (step, pieces)
+        )
         assert got.codes.shape == expected.codes.shape
         assert relative_error(expected.decoded.motion, got.decoded.motion) < error
     assert noted == [False, False, True, True, True]
@@ -66,12 +70,16 @@ def test_it_is_its_pieces(name: str, error: float, monkeypatch: pytest.MonkeyPat
 def test_stages_are_those_of_one_graph() -> None:
     ticks = iter(range(1000))
     timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(1)
-    made("openvino")(hop.window, hop.history, lambda: None, timings.watch)
+    made("openvino")(hop.window, hop.history, lambda: None, timings.watch, EncoderState.empty(1))
     found = timings.summary()
     assert [stage for stage in Stage if found[stage] is not None] == [Stage.KERNEL, Stage.CHOOSE]
     with pytest.raises(ShapeError, match="made for sound"):
         made("openvino")(
-            hop.window._replace(audio=hop.window.audio[:, 1:]), hop.history, lambda: None, no_timer
+            hop.window._replace(audio=hop.window.audio[:, 1:]),
+            hop.history,
+            lambda: None,
+            no_timer,
+            EncoderState.empty(1),
         )
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from engine.generate.decoder import OVERLAP, Decoded
 from engine.generate.schedule import Schedule
 from engine.kernels.compiled_decoder import GraphDecoder, graph_decoder
+from engine.kernels.from_bundle import pose_decoder, staged_step
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.parity import ParityError
 from engine.kernels.registry import backend
 from engine.motion.pose import concatenate
-from engine.stream.stream import GestureStream, pose_decoder
+from engine.stream.stream import GestureStream
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
 
@@ -52,7 +53,9 @@ def test_a_stream_that_decodes_by_a_graph_moves_the_same(causal: bool) -> None:
     before = plain.calls
     chunks = []
     for decoder in (None, ready):
-        stream = GestureStream(bundle, schedule=SCHEDULE, decoder=decoder)
+        stream = GestureStream(
+            bundle, schedule=SCHEDULE, step=staged_step(bundle, SCHEDULE, decoder=decoder)
+        )
         stream.feed_audio(babble(1.0))
         chunks.append(concatenate(stream.flush()))
     assert plain.calls - before == 15

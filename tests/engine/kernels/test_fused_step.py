@@ -15,8 +15,10 @@ from engine.config.model import QuantizerKind
 from engine.errors import KernelError, ShapeError
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
-from engine.generate.step import Draw, StepOutput
+from engine.generate.state import EncoderState
+from engine.generate.step import NoiseSource, StepOutput
 from engine.kernels.cudagraph import Recorded
+from engine.kernels.from_bundle import step_network
 from engine.kernels.fused_step import BucketedStep, CompiledStep, HopInputs, Outcome, graph_step
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.parity import ParityError
@@ -24,7 +26,7 @@ from engine.kernels.window_graph import WindowShape
 from engine.motion.pose import concatenate
 from engine.motion.skeleton import BodyPart
 from engine.stream.pool import StreamPool
-from engine.stream.stream import GestureStream, step_network
+from engine.stream.stream import GestureStream
 from engine.timing import Stage, StageTimings, no_timer
 from tests.support.audio import babble
 from tests.support.graphs import SHAPE, kept_error
@@ -118,7 +120,7 @@ def drawn(bundle: Bundle, rows: int, seed: int) -> HopInputs:
     return step_network(bundle, SCHEDULE).draw(shape(rows), generator)
 
 
-def given(noise: Tensor | None) -> Draw:
+def given(noise: Tensor | None) -> NoiseSource:
     return lambda: noise
 
 
@@ -133,7 +135,7 @@ def test_it_is_its_pieces_bit_for_bit(kind: str) -> None:
     for seed in range(3):
         window, history, noise = inputs = drawn(BUNDLES[kind](), 3, seed)
         assert (noise is not None) == (kind != "likeliest")
-        expected = pieces(window, history, given(noise), no_timer)
+        expected = pieces(window, history, given(noise), no_timer, EncoderState.empty(1))
         with torch.inference_mode():
             got = Outcome.of(network(*inputs.flat))
         for ours, theirs in zip((got.codes, *got.decoded), tensors_of(expected), strict=True):
@@ -163,8 +165,8 @@ def test_recorded_and_played_back_it_gives_the_same(kind: str) -> None:
     results = []
     for seed in range(3):
         window, history, noise = drawn(bundle, 2, seed)
-        expected = pieces(window, history, given(noise), no_timer)
-        got = step(window, history, given(noise), no_timer)
+        expected = pieces(window, history, given(noise), no_timer, EncoderState.empty(1))
+        got = step(window, history, given(noise), no_timer, EncoderState.empty(1))
         assert torch.equal(expected.codes, got.codes)
         results.append((tensors_of(expected), tensors_of(got)))
     for expected, got in results:  # only now: none may have been written over by a later one
@@ -174,7 +176,7 @@ def test_recorded_and_played_back_it_gives_the_same(kind: str) -> None:
 def test_in_half_precision_the_transformer_alone_is() -> None:
     step = step_of(tiny_bundle(), Taped(Precision.FP16))
     window, history, noise = drawn(tiny_bundle(), 1, 3)
-    codes, decoded = step(window, history, given(noise), no_timer)
+    codes, decoded = step(window, history, given(noise), no_timer, EncoderState.empty(1))
     assert codes.dtype == torch.int64
     expected = step_network(tiny_bundle(), SCHEDULE).decoder.decode(
         torch.cat((history, codes), 2), 4
@@ -276,10 +278,10 @@ def test_hops_of_other_shapes_are_refused() -> None:
     step = step_of(bundle, Plain())
     window, history, noise = drawn(bundle, 2, 0)
     with pytest.raises(ShapeError, match=r"made for \[\[1, 24, 337\].* got \[\[2, 24, 337\]"):
-        step(window, history, given(noise), no_timer)
+        step(window, history, given(noise), no_timer, EncoderState.empty(1))
     window, history, noise = drawn(bundle, 1, 0)
     with pytest.raises(ShapeError, match="make one for these"):
-        step(window, history, given(None), no_timer)
+        step(window, history, given(None), no_timer, EncoderState.empty(1))
 
 
 def test_stages_are_those_that_can_be_told_apart() -> None:
@@ -300,10 +302,13 @@ def test_batches_of_any_size_are_filled_up() -> None:
     padded, pieces = BucketedStep(sizes), step_network(bundle, SCHEDULE).eval().pieces()
     for rows in (1, 2, 3):
         window, history, noise = drawn(bundle, rows, rows)
-        got, expected = (s(window, history, given(noise), no_timer) for s in (padded, pieces))
+        got, expected = (
+            s(window, history, given(noise), no_timer, EncoderState.empty(1))
+            for s in (padded, pieces)
+        )
         torch.testing.assert_close(tensors_of(got), tensors_of(expected), atol=1e-5, rtol=1e-4)
     with pytest.raises(KernelError, match="up to 3 rows, not 4"):
-        padded(*drawn(bundle, 4, 0)[:2], lambda: None, no_timer)
+        padded(*drawn(bundle, 4, 0)[:2], lambda: None, no_timer, EncoderState.empty(1))
 
 
 def test_a_pool_can_be_stepped_by_graphs() -> None:

@@ -13,6 +13,7 @@ from engine.audio.queue import QueueSource
 from engine.errors import AudioError, GestureError, SessionError
 from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
 from engine.session.clock import SessionClock
@@ -83,7 +84,8 @@ def session_of(
     source, *, kernel=None, sinks=(), **options
 ) -> tuple[LiveSession, Recorder, EventCounter]:
     recorder, events = Recorder(), EventCounter()
-    stream = GestureStream(BUNDLE, kernel=kernel, events=events)
+    step = None if kernel is None else staged_step(BUNDLE, kernel=kernel)
+    stream = GestureStream(BUNDLE, step=step, events=events)
     session = LiveSession(
         stream, source, [*sinks, recorder], events=events, bundle_name="tiny", **options
     )

@@ -15,6 +15,7 @@ from engine.generate import runner
 from engine.generate.decoder import Decoded
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.motion.pose import FrameFlag, PoseChunk, concatenate
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
@@ -98,7 +99,8 @@ POOLS = [
 def test_everybody_moves_as_if_alone(make: Any, schedule: Schedule) -> None:
     bundle = make()
     kernel = Recording(EagerKernel(bundle.gesture))
-    guests = visits(StreamPool(bundle, 4, schedule=schedule, kernel=kernel), 9)
+    step = staged_step(bundle, schedule, kernel=kernel)
+    guests = visits(StreamPool(bundle, 4, schedule=schedule, step=step), 9)
     for guest in guests:
         expected = alone(bundle, schedule, guest.samples, guest.seed)
         assert [c.first for c in guest.chunks] == [c.first for c in expected]
@@ -269,7 +271,7 @@ def test_what_a_pool_refuses() -> None:
 def test_speakers_of_one_batch_differ() -> None:
     bundle = tiny_published_bundle(FrontEnd.RHYTHM)
     kernel = Recording(EagerKernel(bundle.gesture))
-    pool = StreamPool(bundle, 2, kernel=kernel)
+    pool = StreamPool(bundle, 2, step=staged_step(bundle, kernel=kernel))
     for speaker in (0, 1):
         pool.feed_audio(pool.open(speaker), babble(0.5))
     pool.step()

@@ -14,6 +14,7 @@ from engine.errors import ConfigError, ShapeError
 from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.motion.pose import FrameFlag, PoseChunk, concatenate
 from engine.stream.stream import GestureStream
 from engine.text.words import TimedWord
@@ -137,7 +138,7 @@ def test_late_words_leave_the_newest_frames_the_threshold_without_words() -> Non
     """Words known 0.3 s after their end: nothing changes beyond the reach of each, 3 frames."""
     bundle = tiny_bundle()
     recording = Recording(EagerKernel(bundle.gesture))
-    stream = GestureStream(bundle, kernel=recording)
+    stream = GestureStream(bundle, step=staged_step(bundle, kernel=recording))
     samples, said = babble(2.0), [TimedWord("hello", 0.2 * n, 0.2 * n + 0.1) for n in range(8)]
     for start in range(0, len(samples), 1600):
         known_s = (start + 1600) / RATE - 0.3
@@ -309,7 +310,8 @@ def test_a_stream_may_start_from_a_given_motion(files: bool) -> None:
     rng = np.random.default_rng(0)
     start = rng.standard_normal((4, 337)).astype(np.float32)
     kernel = Recording(EagerKernel(bundle.gesture))
-    stream = GestureStream(bundle, schedule=schedule, kernel=kernel, start=start)
+    step = staged_step(bundle, schedule, kernel=kernel)
+    stream = GestureStream(bundle, schedule=schedule, step=step, start=start)
     stream.feed_audio(babble(1.5))
     stream.flush()
     shown = kernel.inputs[0].motion[0]

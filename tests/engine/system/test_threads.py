@@ -12,6 +12,7 @@ from torch import nn
 from engine.bundle.io import Bundle, without_network
 from engine.errors import ConfigError
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
@@ -77,10 +78,11 @@ def test_streams_and_pools_choose_by_model_and_kernel(
     large: bool, kernel: Kernel | None, threads: int
 ) -> None:
     bundle = large_bundle() if large else tiny_bundle()
-    GestureStream(bundle, kernel=kernel)
+    step = None if kernel is None else staged_step(bundle, kernel=kernel)
+    GestureStream(bundle, step=step)
     assert torch.get_num_threads() == threads
     torch.set_num_threads(3)
-    StreamPool(bundle, 2, kernel=kernel)
+    StreamPool(bundle, 2, step=step)
     assert torch.get_num_threads() == threads
 
 
@@ -131,5 +133,5 @@ def test_kernels_that_compute_outside_pytorch() -> None:
 
 def test_a_bundle_without_its_network_goes_with_a_kernel() -> None:
     bundle = without_network(large_bundle())
-    GestureStream(bundle, kernel=Outside())
+    GestureStream(bundle, step=staged_step(bundle, kernel=Outside()))
     assert torch.get_num_threads() == 1

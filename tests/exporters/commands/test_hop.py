@@ -2,7 +2,7 @@ import pytest
 
 from engine.errors import ConfigError
 from exporters.commands import hop as module
-from exporters.commands.hop import holds, live_networks
+from exporters.commands.hop import holds, live_step
 from tests.support.tiny_bundle import tiny_bundle
 
 
@@ -33,9 +33,9 @@ def test_the_hop_is_measured_unless_it_is_given(
     monkeypatch.setattr(module, "hop_s", lambda *_: cost_s)
     bundle, told = tiny_bundle(), list[str]()
     assert bundle.config.schedule.hop == 2
-    networks, schedule = live_networks("eager", bundle, asked, None, told.append)
+    step, schedule = live_step("eager", bundle, asked, None, told.append)
     assert schedule.hop == hop
-    assert networks["kernel"].name == "eager"
+    assert step.name == "eager"
     shown = f"hop {hop}: one frame is computed in {cost_s * 1000:.1f} of 33.3 ms"
     assert told == ([] if asked else [shown])
 
@@ -43,9 +43,9 @@ def test_the_hop_is_measured_unless_it_is_given(
 def test_a_large_network_keeps_its_hop_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_small", lambda network: False)
     monkeypatch.setattr(module, "hop_s", lambda *_: 0.0)
-    assert live_networks("eager", tiny_bundle(), None, None, print)[1].hop == 2
+    assert live_step("eager", tiny_bundle(), None, None, print)[1].hop == 2
 
 
 def test_a_hop_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="window"):
-        live_networks("eager", tiny_bundle(), 1000, None, print)
+        live_step("eager", tiny_bundle(), 1000, None, print)

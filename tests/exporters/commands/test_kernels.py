@@ -11,8 +11,10 @@ from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.schedule import Schedule
+from engine.generate.step import HopStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.encoder_cache import CachedEncoderKernel
+from engine.kernels.from_bundle import staged_step, window_shape
 from engine.kernels.window_graph import draw_window
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.stream.stream import GestureStream
@@ -24,7 +26,6 @@ from exporters.commands.kernels import (
     model_folder,
     real_windows,
     spared,
-    window_shape,
 )
 from tests.support.audio import babble
 from tests.support.graphs import SHAPE
@@ -143,23 +144,23 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
 
     bundle = tiny_bundle()
     eager = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
-    assert spared(eager, bundle) is bundle
-    kernel = Taken(eager)
-    light = spared(kernel, bundle)
+    assert spared(staged_step(bundle, kernel=eager), bundle) is bundle
+    step = staged_step(bundle, kernel=Taken(eager))
+    light = spared(step, bundle)
     watched = weakref.ref(bundle.gesture)
     with pytest.raises(BundleError, match="given to a kernel"):
         light.gesture(None)
     sound = babble(1.0)
 
-    def first(given: Bundle, by: Kernel) -> np.ndarray:
-        stream = GestureStream(given, kernel=by)
+    def first(given: Bundle, by: HopStep) -> np.ndarray:
+        stream = GestureStream(given, step=by)
         stream.feed_audio(sound)
         chunk = stream.next_chunk()
         assert chunk is not None
         return chunk.rotations
 
-    np.testing.assert_array_equal(first(light, kernel), first(bundle, kernel))
-    del bundle, eager, kernel
+    np.testing.assert_array_equal(first(light, step), first(bundle, step))
+    del bundle, eager, step
     gc.collect()
     assert watched() is None
 

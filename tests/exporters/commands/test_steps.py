@@ -11,21 +11,22 @@ from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.schedule import Schedule, published_audio_schedule
-from engine.generate.step import StepOutput
+from engine.generate.step import HopStep, StagedStep, StepOutput
 from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
+from engine.kernels.fused_step import CompiledStep
 from engine.kernels.graph import Graph, Precision, Run, Settings
-from engine.model.types import Kernel, WindowOutputs
+from engine.model.types import Kernel
 from engine.motion.pose import concatenate
 from engine.stream.stream import GestureStream
 from exporters.commands import steps
 from exporters.commands.kernels import spared
 from exporters.commands.steps import (
-    Networks,
     hop_calls,
     in_rows,
     median_s,
-    ready_networks,
+    ready_step,
     real_hops,
 )
 from tests.engine.kernels.test_encoder_cache import noting
@@ -48,53 +49,51 @@ class Refusing(Plain):
         return super().prepare(graph, settings)
 
 
-def ready(monkeypatch: pytest.MonkeyPatch, backend: Plain | Taped) -> tuple[Networks, list[str]]:
+def ready(monkeypatch: pytest.MonkeyPatch, backend: Plain | Taped) -> tuple[HopStep, list[str]]:
     """What `--kernel cudagraph` gives where its backend is another one."""
     backend.name = "cudagraph"
     for module in ("engine.kernels.registry", "exporters.commands.kernels", steps.__name__):
         monkeypatch.setattr(f"{module}.backend", lambda name: backend)
     bundle, told = tiny_bundle(), list[str]()
-    return ready_networks("cudagraph", bundle, bundle.config.schedule, told.append), told
+    return ready_step("cudagraph", bundle, bundle.config.schedule, told.append), told
 
 
-def moved(networks: Networks | None, bundle: Bundle | None = None) -> np.ndarray:
+def moved(step: HopStep | None, bundle: Bundle | None = None) -> np.ndarray:
     bundle = bundle or tiny_bundle()
-    stream = GestureStream(bundle) if networks is None else GestureStream(bundle, **networks)
+    stream = GestureStream(bundle, step=step)
     stream.feed_audio(babble(1.0))
     return concatenate(stream.flush()).rotations
 
 
 def test_a_kernel_that_records_takes_whole_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks, told = ready(monkeypatch, Taped())
-    assert networks["step"] is not None
-    assert networks["kernel"].name == "cudagraph"
-    spare = spared(networks["kernel"], tiny_bundle())
+    step, told = ready(monkeypatch, Taped())
+    assert isinstance(step, CompiledStep)
+    assert step.name == "cudagraph"
+    spare = spared(step, tiny_bundle())
     assert not list(spare.gesture.parameters())
-    np.testing.assert_allclose(moved(networks, spare), moved(None), atol=1e-4)
+    np.testing.assert_allclose(moved(step, spare), moved(None), atol=1e-4)
     assert told == []
-    with pytest.raises(KernelError, match="cudagraph computes whole hops here"):
-        networks["kernel"](real_hops(tiny_bundle(), spare.config.schedule, 1)[0].window)
 
 
 def test_where_the_whole_is_refused_there_are_two_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing = Refusing()
-    networks, told = ready(monkeypatch, refusing)
-    assert networks["step"] is None
-    assert networks["kernel"].name == "cudagraph"
+    step, told = ready(monkeypatch, refusing)
+    assert isinstance(step, StagedStep)
+    assert step.name == "cudagraph"
     assert [graph.name for graph in refusing.graphs] == ["window-newest2", "decode-last4"]
     assert told == [
         "note: cudagraph cannot record step: not permitted; hops are computed in pieces"
     ]
-    np.testing.assert_allclose(moved(networks), moved(None), atol=1e-4)
+    np.testing.assert_allclose(moved(step), moved(None), atol=1e-4)
 
 
 def test_a_hop_that_does_not_match_is_said_with_the_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    networks, told = ready(
+    step, told = ready(
         monkeypatch, Plain(lambda i, x: (x + 1) % 24 if x.dtype == torch.int64 else x)
     )
-    assert networks["step"] is None
+    assert isinstance(step, StagedStep)
     assert "codes 0.0% equal" in told[0]
 
 
@@ -102,11 +101,11 @@ def test_other_kernels_and_whole_files_are_in_pieces(monkeypatch: pytest.MonkeyP
     made = list[str]()
     monkeypatch.setattr(steps, "make_step", lambda *_: made.append("step"))
     bundle, published = tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)
-    networks = ready_networks("eager", bundle, bundle.config.schedule, made.append)
-    assert networks["step"] is None
+    step = ready_step("eager", bundle, bundle.config.schedule, made.append)
+    assert isinstance(step, StagedStep)
     monkeypatch.setattr(steps, "made_kernel", lambda *_: EagerKernel(published.gesture))
-    networks = ready_networks("cudagraph", published, published.config.offline, made.append)
-    assert networks["step"] is None
+    step = ready_step("cudagraph", published, published.config.offline, made.append)
+    assert isinstance(step, StagedStep)
     assert made == []
 
 
@@ -119,19 +118,19 @@ def test_a_missing_library_falls_back_with_one_line(monkeypatch: pytest.MonkeyPa
     bundle = tiny_bundle()
     for name in ("onnx", "openvino"):
         told = list[str]()
-        networks = ready_networks(name, bundle, bundle.config.schedule, told.append)
-        assert networks["kernel"].name == "eager"
+        step = ready_step(name, bundle, bundle.config.schedule, told.append)
+        assert step.name == "eager"
         assert told == ["note: get it by pip install x; running eager"]
 
 
 class Shelf:
-    """Networks that compute as eager does; counts how often each was made."""
+    """HopStep that compute as eager does; counts how often each was made."""
 
     def __init__(self, refused: str = "", missing: str = "") -> None:
         self.made: list[str] = []
         self.refused, self.missing = refused, missing
 
-    def __call__(self, name: str, bundle: Bundle, *_: object) -> Networks:
+    def __call__(self, name: str, bundle: Bundle, *_: object) -> HopStep:
         if name == self.refused:
             raise KernelError("refused")
         if name == self.missing:
@@ -139,17 +138,17 @@ class Shelf:
         self.made.append(name)
         kernel = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
         kernel.name = name
-        return Networks(kernel=kernel, decoder=None, step=None)
+        return staged_step(bundle, kernel=kernel)
 
 
 def automatic(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> tuple[str, list[str]]:
     """The kernel that `auto` takes where each hop takes as long as is said here."""
     times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
-    monkeypatch.setattr(steps, "made_networks", shelf)
-    monkeypatch.setattr(steps, "hop_calls", lambda networks, *_: networks["kernel"].name)
+    monkeypatch.setattr(steps, "made_step", shelf)
+    monkeypatch.setattr(steps, "hop_calls", lambda step, *_: step.name)
     monkeypatch.setattr(steps, "median_s", lambda name, **_: times.get(name, 9.0))
     bundle, told = tiny_bundle(), list[str]()
-    return ready_networks("auto", bundle, bundle.config.schedule, told.append)["kernel"].name, told
+    return ready_step("auto", bundle, bundle.config.schedule, told.append).name, told
 
 
 def test_auto_takes_the_fastest_hop_and_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,9 +185,9 @@ def test_auto_says_its_choice_at_every_start(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_auto_computes_whole_files_as_their_programs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf, bundle = Shelf(), tiny_bundle()
-    monkeypatch.setattr(steps, "made_networks", shelf)
+    monkeypatch.setattr(steps, "made_step", shelf)
     schedule = published_audio_schedule()
-    assert ready_networks("auto", bundle, schedule, print)["kernel"].name == "eager"
+    assert ready_step("auto", bundle, schedule, print).name == "eager"
     assert shelf.made == ["eager"]
 
 
@@ -226,8 +225,8 @@ def test_auto_takes_no_coarse_kernel_that_is_seen(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["eager", pytest.param("onnx", marks=pytest.mark.onnx)])
 def test_hops_are_timed_as_they_are_computed(name: str) -> None:
     bundle = tiny_bundle()
-    networks = ready_networks(name, bundle, bundle.config.schedule, lambda text: None)
-    first, second = hop_calls(networks, bundle, bundle.config.schedule)
+    step = ready_step(name, bundle, bundle.config.schedule, lambda text: None)
+    first, second = hop_calls(step, bundle, bundle.config.schedule)
     stepped, other = first(), second()
     assert isinstance(stepped, StepOutput)
     assert isinstance(other, StepOutput)
@@ -236,27 +235,20 @@ def test_hops_are_timed_as_they_are_computed(name: str) -> None:
     assert median_s([first, second]) > 0
 
 
-def test_of_whole_files_windows_are_timed() -> None:
-    bundle = tiny_published_bundle(FrontEnd.WAVE)
-    networks = ready_networks("eager", bundle, bundle.config.offline, lambda text: None)
-    outputs = hop_calls(networks, bundle, bundle.config.offline)[0]()
-    assert isinstance(outputs, WindowOutputs)
-
-
 def test_auto_finds_something_here() -> None:
     bundle, told = tiny_bundle(), list[str]()
-    networks = ready_networks("auto", bundle, bundle.config.schedule, told.append)
+    step = ready_step("auto", bundle, bundle.config.schedule, told.append)
     assert any(line.startswith("kernel auto: ") for line in told)
-    np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
+    np.testing.assert_allclose(moved(step), moved(None), atol=1e-3)
 
 
 @pytest.mark.openvino
 def test_openvino_computes_whole_hops() -> None:
     bundle, told = tiny_bundle(), list[str]()
-    networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
-    assert networks["step"] is not None
+    step = ready_step("openvino", bundle, bundle.config.schedule, told.append)
+    assert isinstance(step, CompiledStep)
     assert told == ["converting step-newest2 for openvino ..."]
-    np.testing.assert_allclose(moved(networks), moved(None), atol=1e-3)
+    np.testing.assert_allclose(moved(step), moved(None), atol=1e-3)
 
 
 def hearing_bundle() -> Bundle:
@@ -269,29 +261,29 @@ def hearing_bundle() -> Bundle:
 @pytest.mark.openvino
 def test_whole_hops_of_openvino_hear_nothing_twice() -> None:
     bundle, told = hearing_bundle(), list[str]()
-    networks = ready_networks("openvino", bundle, bundle.config.schedule, told.append)
-    assert isinstance(networks["step"], CachedEncoderStep)
+    step = ready_step("openvino", bundle, bundle.config.schedule, told.append)
+    assert isinstance(step, CachedEncoderStep)
     assert [line.split()[1] for line in told] == ["hearing", "step-newest2"]
-    np.testing.assert_allclose(moved(networks, bundle), moved(None, bundle), atol=1e-3)
+    np.testing.assert_allclose(moved(step, bundle), moved(None, bundle), atol=1e-3)
 
 
 @pytest.mark.nncf
 @pytest.mark.slow
 def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
     bundle, told = tiny_bundle(), list[str]()
-    networks = ready_networks("openvino-int8", bundle, bundle.config.schedule, told.append)
-    assert networks["step"] is not None
+    step = ready_step("openvino-int8", bundle, bundle.config.schedule, told.append)
+    assert isinstance(step, CompiledStep)
     assert "quantising step-newest2 on 96 windows ..." in told
     # Few codes of a random network are another one in 8 bits.
-    assert np.mean(np.abs(moved(networks) - moved(None)) < 0.2) > 0.98
+    assert np.mean(np.abs(moved(step) - moved(None)) < 0.2) > 0.98
 
 
 @pytest.mark.onnx
 def test_hops_that_are_timed_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = hearing_bundle()
-    networks = ready_networks("onnx", bundle, bundle.config.schedule, lambda _: None)
+    step = ready_step("onnx", bundle, bundle.config.schedule, lambda _: None)
     noted = noting(monkeypatch)
-    median_s(hop_calls(networks, bundle, bundle.config.schedule))
+    median_s(hop_calls(step, bundle, bundle.config.schedule))
     assert noted == [False] + [True] * (len(noted) - 1)
     assert len(noted) > 10
 
@@ -317,6 +309,6 @@ def test_hops_of_batches_have_other_rows(temperature: float) -> None:
 
 
 def test_half_precision_is_let_in_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks, told = ready(monkeypatch, Taped(Precision.FP16))
-    assert networks["step"] is not None
+    step, told = ready(monkeypatch, Taped(Precision.FP16))
+    assert isinstance(step, CompiledStep)
     assert told == []

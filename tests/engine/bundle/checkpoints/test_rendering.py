@@ -22,6 +22,7 @@ from engine.bundle.io import Bundle
 from engine.generate.decoder import PoseDecoder
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import PoseChunk, concatenate
@@ -87,7 +88,9 @@ def rendered(
     schedule: Schedule | None = None,
     kernel: Kernel | None = None,
 ) -> PoseChunk:
-    stream = GestureStream(model, schedule=schedule or model.config.offline, kernel=kernel)
+    schedule = schedule or model.config.offline
+    step = staged_step(model, schedule, kernel=kernel)
+    stream = GestureStream(model, schedule=schedule, step=step)
     for start in range(0, len(audio), 7001):
         stream.feed_audio(audio[start : start + 7001])
     return concatenate(stream.flush())

@@ -1,0 +1,91 @@
+"""Decoder, sampler and steps of a bundle, and the shapes of its windows."""
+
+from collections.abc import Callable
+
+from engine.audio.front_end import FrontEndStream, build_front
+from engine.bundle.io import Bundle
+from engine.generate.decoder import Decoder, PoseDecoder
+from engine.generate.schedule import Schedule
+from engine.generate.step import CodeSampler, StagedStep
+from engine.kernels.eager import EagerKernel
+from engine.kernels.fused_step import StepNetwork
+from engine.kernels.window_graph import WindowShape
+from engine.model.fuse import lean
+from engine.model.types import Kernel
+from engine.motion.channels import LOCAL_MOTION, MOTION
+
+
+def pose_decoder(bundle: Bundle) -> PoseDecoder:
+    """Decoder of the bundle's codes."""
+    config = bundle.config
+    return PoseDecoder(
+        bundle.parts,
+        bundle.global_motion,
+        face_width=config.pose_format.face.width,
+        global_zeroed=config.global_zeroed,
+        global_orthonormal=config.global_orthonormal,
+        whole_body=config.global_motion.channels == LOCAL_MOTION.width,
+    )
+
+
+def code_sampler(bundle: Bundle) -> CodeSampler:
+    """Sampler of the bundle's codes."""
+    return CodeSampler(bundle.parts, bundle.config.choices, bundle.config.sampling)
+
+
+def eager_kernel(bundle: Bundle, schedule: Schedule) -> EagerKernel:
+    """The bundle's transformer, fused, as PyTorch runs it."""
+    return EagerKernel(lean(bundle.gesture), schedule.newest)
+
+
+def staged_step(
+    bundle: Bundle,
+    schedule: Schedule | None = None,
+    *,
+    kernel: Kernel | None = None,
+    decoder: Decoder | None = None,
+) -> StagedStep:
+    """Kernel, sampler and decoder one after the other: the default step of a stream.
+
+    schedule: the bundle's own unless given. kernel: eager unless given. decoder: `pose_decoder`
+    unless given.
+    """
+    schedule = schedule or bundle.config.schedule
+    return StagedStep(
+        kernel or eager_kernel(bundle, schedule),
+        code_sampler(bundle),
+        decoder or pose_decoder(bundle),
+        schedule.algorithmic_frames,
+    )
+
+
+def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
+    """All network computation of a live hop as one module."""
+    newest = schedule.algorithmic_frames
+    return StepNetwork(lean(bundle.gesture), newest, code_sampler(bundle), pose_decoder(bundle))
+
+
+def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowShape:
+    """Shapes of the windows of `rows` streams."""
+    config, front = bundle.config, _front_end(bundle)
+    words = config.gesture.words
+    return WindowShape(
+        rows=rows,
+        frames=schedule.window,
+        entries=front.span(schedule.window),
+        channels=front.width,
+        motion=MOTION.width,
+        words=0 if words is None else words.vocabulary,
+        speakers=config.gesture.speakers,
+        newest=schedule.newest,
+    )
+
+
+def window_ends(bundle: Bundle) -> Callable[[int], int]:
+    """Maps a frame to the end, in entries of the front end, of the live window before it."""
+    return _front_end(bundle).cut
+
+
+def _front_end(bundle: Bundle) -> FrontEndStream:
+    config = bundle.config
+    return build_front(config.front_end, config.features, config.clock)
