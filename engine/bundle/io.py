@@ -14,22 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from engine.bundle.config import BundleConfig
-from engine.config.model import (
-    from_mapping,
-    to_mapping,
-)
+from engine.bundle.format_1 import to_format_2
+from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import BundleError, ConfigError
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from engine.model.gesture import GestureModel
 from engine.model.part_vae import PartVae
-from engine.model.root_motion import GlobalMotion
+from engine.model.root_motion import RootModel
 from engine.model.skip_init import SkipInit
 from engine.motion.skeleton import BodyPart
 from engine.system.atomic import atomic
 
 CONFIG_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
-FORMAT = 1
+FORMAT = 2
 DEFAULT_BUNDLE = Path(__file__).parent / "starter"
 REST_CODES = "rest.codes"
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -42,13 +40,13 @@ class Bundle:
     config: BundleConfig
     gesture: GestureModel
     parts: Mapping[BodyPart, PartVae]
-    global_motion: GlobalMotion
+    root_model: RootModel
     rest_codes: Tensor
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks by the prefix of their tensors."""
         parts = {f"parts.{part}": module for part, module in self.parts.items()}
-        return {"gesture": self.gesture, **parts, "global_motion": self.global_motion}
+        return {"gesture": self.gesture, **parts, "global_motion": self.root_model}
 
 
 def to_device(bundle: Bundle, device: str) -> Bundle:
@@ -86,10 +84,10 @@ def new_bundle(config: BundleConfig) -> Bundle:
         config=config,
         gesture=build_gesture_model(config.gesture),
         parts={part: build_part_vae(config.parts[part]) for part in BodyPart},
-        global_motion=build_global_motion(config.global_motion),
+        root_model=build_root_model(config.root_model),
         rest_codes=torch.zeros(len(BodyPart), dtype=torch.int64),
     )
-    if not config.encoders:
+    if not config.include_encoders:
         for vae in bundle.parts.values():
             vae.encoder, vae.to_code = MissingEncoder(), nn.Identity()
     for module in bundle.modules().values():
@@ -177,10 +175,12 @@ def load_config(directory: Path) -> BundleConfig:
         found = mapping.pop("format", None)
     except (ValueError, AttributeError, TypeError, OSError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as a JSON object: {error}") from error
-    if found != FORMAT:
-        raise BundleError(f"{path}: expected format {FORMAT}, got {found!r}; update emage-live")
+    if found not in (1, FORMAT):
+        raise BundleError(
+            f"{path}: expected format 1 or {FORMAT}, got {found!r}; update emage-live"
+        )
     try:
-        return from_mapping(BundleConfig, mapping)
+        return from_mapping(BundleConfig, to_format_2(mapping) if found == 1 else mapping)
     except ConfigError as error:
         raise BundleError(f"{path}: {error}") from error
 

@@ -17,7 +17,7 @@ from engine.errors import ConfigError, ShapeError
 from engine.generate.decoder import OVERLAP, REST_SIXD, Decoded, Decoder, on_host, placed_motion
 from engine.generate.sampling import CodeSelection, CorrelatedNoise, SamplingConfig, gumbel
 from engine.generate.schedule import FileRules, Overlap, Schedule
-from engine.generate.state import SeedMotion, StreamState, empty_emitted, keep_two, no_history, push
+from engine.generate.state import SeedRoot, StreamState, empty_emitted, keep_two, no_history, push
 from engine.generate.step import CodeSampler, HopStep, StagedStep
 from engine.model.part_vae import PartVae
 from engine.model.types import Kernel, WindowInputs
@@ -67,10 +67,10 @@ class Runner:
         face_width: int,
         choices: Mapping[BodyPart, CodeSelection],
         sampling: SamplingConfig,
-        homing_s: float = 0.0,
+        recenter_time_s: float = 0.0,
         span: Callable[[int], int] = int,
-        still_seeds: bool = False,
-        seed_motion: SeedMotion = SeedMotion.RAW,
+        seed_from_identity: bool = False,
+        seed_root: SeedRoot = SeedRoot.VELOCITY,
         step: HopStep | None = None,
     ) -> None:
         if schedule.files is not None and sampling.draws:
@@ -88,12 +88,12 @@ class Runner:
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
-        self._persistence = sampling.persistence
-        self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
+        self._persistence = sampling.noise_correlation
+        self._homing = 1.0 / (recenter_time_s * clock.frame_rate) if recenter_time_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
         self._span = span
-        self._still_seeds = still_seeds
-        self._seed_motion = seed_motion
+        self._still_seeds = seed_from_identity
+        self._seed_motion = seed_root
 
     def _place(self, state: StreamState, frames: int) -> Place:
         """The next window's places; `frames` is less than the window at the end of a file."""
@@ -205,7 +205,7 @@ class Runner:
         state.frame += self.schedule.hop
 
     def _as_seed(self, decoded: Decoded, start: Tensor) -> Tensor:
-        if self._seed_motion is SeedMotion.PLACED:
+        if self._seed_motion is SeedRoot.POSITION:
             return placed_motion(decoded, start, self._clock.frame_rate)
         return decoded.motion
 

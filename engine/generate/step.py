@@ -40,7 +40,7 @@ class CodeSampler:
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
         self.widths = [vae.code_dim for vae in self._parts]
-        self._choices = [choices.get(part, CodeSelection.CLASS) for part in BodyPart]
+        self._choices = [choices.get(part, CodeSelection.ARGMAX_OR_SAMPLE) for part in BodyPart]
         self._sampling = [sampling.of(part) for part in BodyPart]
 
     def __call__(self, outputs: WindowOutputs, noise: Tensor | None, count: int) -> Tensor:

@@ -37,11 +37,11 @@ def pose_decoder(bundle: Bundle) -> PoseDecoder:
     config = bundle.config
     return PoseDecoder(
         bundle.parts,
-        bundle.global_motion,
+        bundle.root_model,
         face_width=config.pose_format.face.width,
-        global_zeroed=config.global_zeroed,
-        global_orthonormal=config.global_orthonormal,
-        whole_body=config.global_motion.channels == LOCAL_MOTION.width,
+        masked_fields=config.root_model.masked_fields,
+        orthonormalize=config.root_model.orthonormalize,
+        whole_body=config.root_model.channels == LOCAL_MOTION.width,
     )
 
 
@@ -67,12 +67,12 @@ def build_runner(
         rest_codes=bundle.rest_codes,
         silence=front.silence,
         face_width=config.pose_format.face.width,
-        choices=config.choices,
+        choices=config.code_selection,
         sampling=config.sampling,
-        homing_s=config.homing_s,
+        recenter_time_s=config.recenter_time_s,
         span=front.span,
-        still_seeds=config.still_seeds,
-        seed_motion=config.seed_motion,
+        seed_from_identity=config.seed_from_identity,
+        seed_root=config.seed_root,
         step=step,
     )
 
@@ -85,7 +85,7 @@ def kernel_name(kernel: Kernel | None) -> str:
 def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
     """All that the networks of a bundle do for a hop of a live schedule, as one module."""
     config = bundle.config
-    chooser = CodeSampler(bundle.parts, config.choices, config.sampling)
+    chooser = CodeSampler(bundle.parts, config.code_selection, config.sampling)
     newest = schedule.algorithmic_frames
     return StepNetwork(lean(bundle.gesture), newest, chooser, pose_decoder(bundle))
 
@@ -227,7 +227,7 @@ class GestureStream:
 
     def _finished(self, chunk: PoseChunk) -> PoseChunk:
         """The chunk as it goes out: flagged, and with the bundle's finish."""
-        return self._finish.over(self._listener.flagged(chunk))
+        return self._finish.apply(self._listener.flagged(chunk))
 
     def cancel(self) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""

@@ -8,18 +8,11 @@ from torch import nn
 from engine.bundle.config import BundleConfig, Provenance
 from engine.bundle.io import Bundle, new_bundle
 from engine.config.features import FeatureConfig
-from engine.config.model import (
-    CueConfig,
-    FrontEnd,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    live_config,
-    published_audio_config,
-    published_text_config,
-)
+from engine.config.model import FrontEnd, OnsetConfig, PartVaeConfig, RootModelConfig
+from engine.config.presets import live_config, published_audio_config, published_text_config
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule, published_audio_schedule, published_text_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
@@ -39,7 +32,9 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
             codes=24,
             code_dim=8,
             speech_dilations=(1, 2),
-            cue=CueConfig(wordless=-1.0, word_reach=3, apart=3, memory=4),
+            onset=OnsetConfig(
+                threshold_without_words=-1.0, word_reach=3, refractory_frames=3, hold_frames=4
+            ),
         ),
         parts={
             part: PartVaeConfig(
@@ -47,12 +42,12 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
             )
             for part in BodyPart
         },
-        global_motion=GlobalMotionConfig(61, 3, 12, 2, causal=causal),
+        root_model=RootModelConfig(61, 3, 12, 2, causal=causal),
         features=features,
         provenance=Provenance("none", ("random weights",), "tests"),
         vocabulary=WORDS,
         schedule=Schedule(window=24, seed=16, hop=hop),
-        choices={BodyPart.FACE: CodeSelection.LATENT},
+        code_selection={BodyPart.FACE: CodeSelection.NEAREST_LATENT},
         sampling=SamplingConfig(temperature),
     )
 
@@ -66,14 +61,13 @@ def tiny_published_config(kind: FrontEnd) -> BundleConfig:
         tiny_config(causal=False, temperature=0.0),
         gesture=gesture,
         speakers=tuple(map(str, range(gesture.speakers))),
-        global_motion=GlobalMotionConfig(61, 61, 12, 2),
+        root_model=RootModelConfig(61, 61, 12, 2, orthonormalize=not late),
         schedule=Schedule(window=24, seed=16, hop=8),
-        offline=(published_audio_schedule if late else published_text_schedule)(24, 4),
+        file_schedule=(published_audio_schedule if late else published_text_schedule)(24, 4),
         front_end=kind,
-        gated=False,
-        still_seeds=True,
-        seed_motion=SeedMotion.RAW if late else SeedMotion.PLACED,
-        global_orthonormal=not late,
+        mute_unvoiced=False,
+        seed_from_identity=True,
+        seed_root=SeedRoot.VELOCITY if late else SeedRoot.POSITION,
         instant_words=not late,
     )
 

@@ -15,17 +15,13 @@ from engine.bundle.checkpoints.load_tensors import Network
 from engine.bundle.checkpoints.safe_read import read_json
 from engine.bundle.config import BundleConfig
 from engine.bundle.io import Bundle, read_safetensors
-from engine.config.model import (
-    FrontEnd,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    from_mapping,
-    published_audio_config,
-)
+from engine.config.model import FrontEnd, PartVaeConfig, RootModelConfig
+from engine.config.presets import published_audio_config
+from engine.config.serialize import from_mapping
 from engine.errors import BundleError, ConfigError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import published_audio_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.skeleton import BodyPart
 
 CONFIG: Final = "config.json"
@@ -123,23 +119,24 @@ def _config(name: str, sizes: _Sizes, vaes: Mapping[str, _VaeSizes]) -> BundleCo
         name=name,
         gesture=replace(gesture, period=sizes.pose_length),
         parts={part: _part(part, vaes[assembly.part_key(part)]) for part in BodyPart},
-        global_motion=GlobalMotionConfig(lower, lower, travel.vae_length, travel.vae_layer),
+        root_model=RootModelConfig(
+            lower, lower, travel.vae_length, travel.vae_layer, masked_fields=()
+        ),
         provenance=assembly.published("of 2025, audio"),
         speakers=tuple(str(i) for i in range(sizes.speaker_dims)),
         face=assembly.FACE.name,
         hand_reference=assembly.HANDS,
         schedule=assembly.live_schedule(sizes.pose_length),
-        choices={
-            part: CodeSelection.CLASS if likeliest > 0 else CodeSelection.LATENT
+        code_selection={
+            part: CodeSelection.ARGMAX_OR_SAMPLE if likeliest > 0 else CodeSelection.NEAREST_LATENT
             for part, likeliest in by_class.items()
         },
         sampling=assembly.SAMPLING,
-        global_zeroed=(),
         front_end=FrontEnd.WAVE,
-        offline=published_audio_schedule(sizes.pose_length, sizes.seed_frames),
-        gated=False,
-        still_seeds=True,
-        seed_motion=SeedMotion.RAW,
+        file_schedule=published_audio_schedule(sizes.pose_length, sizes.seed_frames),
+        mute_unvoiced=False,
+        seed_from_identity=True,
+        seed_root=SeedRoot.VELOCITY,
     )
 
 

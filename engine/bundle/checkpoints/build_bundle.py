@@ -77,7 +77,7 @@ def assemble(
 def _check_codes(config: BundleConfig) -> None:
     """The network speaks of the codebooks that are there."""
     for part, vae in config.parts.items():
-        latent = config.choices[part] is CodeSelection.LATENT
+        latent = config.code_selection[part] is CodeSelection.NEAREST_LATENT
         what = "latents of width" if latent else "scores for"
         given = config.gesture.code_dim if latent else config.gesture.codes
         there = vae.code_dim if latent else vae.codes

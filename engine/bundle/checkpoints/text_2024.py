@@ -21,18 +21,12 @@ from engine.bundle.checkpoints.safe_read import read_checkpoint
 from engine.bundle.checkpoints.vocabulary import read_vocabulary, table_words
 from engine.bundle.config import BundleConfig
 from engine.bundle.io import Bundle
-from engine.config.model import (
-    FrontEnd,
-    GestureConfig,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    WordConfig,
-    published_text_config,
-)
+from engine.config.model import FrontEnd, GestureConfig, PartVaeConfig, RootModelConfig, WordConfig
+from engine.config.presets import published_text_config
 from engine.errors import BundleError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import published_text_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.skeleton import BodyPart
 
 VOCABULARIES: Final = (
@@ -183,25 +177,25 @@ def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> B
         name=name,
         gesture=gesture,
         parts={part: _part(part, sizes[assembly.part_key(part)]) for part in BodyPart},
-        global_motion=GlobalMotionConfig(lower, lower, width, travel.layers),
+        root_model=RootModelConfig(lower, lower, width, travel.layers, orthonormalize=True),
         provenance=assembly.published("of 2024, text and audio"),
         vocabulary=words,
         speakers=tuple(str(i + 1) for i in range(gesture.speakers)),
         face=assembly.FACE.name,
         hand_reference=assembly.HANDS,
         schedule=assembly.live_schedule(gesture.period),
-        choices={
-            part: CodeSelection.LATENT if part is BodyPart.FACE else CodeSelection.CLASS
+        code_selection={
+            part: CodeSelection.NEAREST_LATENT
+            if part is BodyPart.FACE
+            else CodeSelection.ARGMAX_OR_SAMPLE
             for part in BodyPart
         },
         sampling=assembly.SAMPLING,
-        global_zeroed=("translation",),
         front_end=FrontEnd.RHYTHM,
-        offline=published_text_schedule(gesture.period, _SEED),
-        gated=False,
-        still_seeds=True,
-        seed_motion=SeedMotion.PLACED,
-        global_orthonormal=True,
+        file_schedule=published_text_schedule(gesture.period, _SEED),
+        mute_unvoiced=False,
+        seed_from_identity=True,
+        seed_root=SeedRoot.POSITION,
         instant_words=True,
     )
 

@@ -9,7 +9,7 @@ from engine.errors import ConfigError
 from tests.support.tiny_bundle import tiny_published_config
 
 
-def test_a_network_that_hears_samples_is_not_gated() -> None:
+def test_mute_unvoiced_requires_features() -> None:
     config = tiny_published_config(FrontEnd.WAVE)
-    with pytest.raises(ConfigError, match="gated must be false for a network that hears samples"):
-        dataclasses.replace(config, gated=True)
+    with pytest.raises(ConfigError, match="mute_unvoiced must be false for a network"):
+        dataclasses.replace(config, mute_unvoiced=True)

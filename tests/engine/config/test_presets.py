@@ -10,15 +10,10 @@ from torch import nn
 
 from engine.bundle.io import Bundle, load_bundle, new_bundle, save_bundle
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import (
-    AudioEncoderConfig,
-    AudioKind,
-    ForwardPath,
-    from_mapping,
-    to_mapping,
-)
-from engine.config.presets import paper_config, paper_global_config, paper_part_config
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import AudioEncoderConfig, AudioKind, BodyVariant
+from engine.config.presets import paper_config, paper_part_config, paper_root_config
+from engine.config.serialize import from_mapping, to_mapping
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from engine.model.types import WindowInputs
 from engine.motion.pose import concatenate
 from engine.motion.skeleton import BodyPart
@@ -28,7 +23,7 @@ from tests.support.tiny_bundle import tiny_config
 
 D, SUM, HEARD, CODE, CODES = 512, 256, 256, 512, 256  # widths of h, CLS, f, codes; codes
 WORDS, SPEAKERS = 11195, 25
-PATHS = [ForwardPath.FUSION, ForwardPath.SELF_ATTENTION, ForwardPath.CROSS_ATTENTION]
+PATHS = [BodyVariant.FUSION, BodyVariant.SELF_ATTENTION, BodyVariant.CROSS_ATTENTION]
 
 
 def count(module: nn.Module) -> int:
@@ -70,21 +65,21 @@ BLOCKS = {
 TSA = attention(D) + norm(D)
 FUSED = linear(HEARD, D) + 8 * DECODER
 BODY = {
-    ForwardPath.FUSION: linear(HEARD + D, D) + 8 * DECODER,
-    ForwardPath.SELF_ATTENTION: FUSED + encoder(D),
-    ForwardPath.CROSS_ATTENTION: FUSED + DECODER,
+    BodyVariant.FUSION: linear(HEARD + D, D) + 8 * DECODER,
+    BodyVariant.SELF_ATTENTION: FUSED + encoder(D),
+    BodyVariant.CROSS_ATTENTION: FUSED + DECODER,
 }
 TOTAL = {
-    ForwardPath.FUSION: 49_250_340,
-    ForwardPath.SELF_ATTENTION: 51_090_980,
-    ForwardPath.CROSS_ATTENTION: 52_142_628,
+    BodyVariant.FUSION: 49_250_340,
+    BodyVariant.SELF_ATTENTION: 51_090_980,
+    BodyVariant.CROSS_ATTENTION: 52_142_628,
 }
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_full_size_model_has_this_many_parameters(path: ForwardPath) -> None:
+def test_the_full_size_model_has_this_many_parameters(path: BodyVariant) -> None:
     with torch.device("meta"):
-        model = build_gesture_model(paper_config(WORDS, path=path))
+        model = build_gesture_model(paper_config(WORDS, body_variant=path))
     body = linear(SUM, D) + TSA + BODY[path] + 3 * linear(D, CODE)
     found = {name: count(module) for name, module in model.named_children()}
     assert found == BLOCKS | {"body": body}
@@ -123,7 +118,7 @@ def test_the_parts_have_256_codes_of_512(
 
 def test_global_motion_is_334_to_3() -> None:
     with torch.device("meta"):
-        network = build_global_motion(paper_global_config())
+        network = build_root_model(paper_root_config())
     assert count(network) == autoencoder(334, 3, 4) == 14_683_169
 
 
@@ -138,8 +133,8 @@ def test_the_full_size_shapes() -> None:
         hint = model.motion(inputs.motion, inputs.mask)
         assert hint.shape == (2, 64, SUM)
         assert model.body.self_attention(model.body.project_hint(hint)).shape == (2, 64, D)
-        for listen in (True, False):
-            out = model(inputs, listen=listen)
+        for use_audio in (True, False):
+            out = model(inputs, use_audio=use_audio)
             assert [tuple(x.shape) for x in out.latents] == [(2, 64, CODE)] * 4
             assert [tuple(x.shape) for x in out.logits] == [(2, 64, CODES)] * 4
 
@@ -148,13 +143,13 @@ def test_rhythm_is_onset_and_level_alone() -> None:
     config = paper_config(9)
     groups = DEFAULT_FEATURES.groups
     rhythm = [c for name in ("onset", "level") for c in range(70)[groups[name]]]
-    assert config.audio.heard is not None
-    assert list(range(*config.audio.heard)) == rhythm
+    assert config.audio.feature_range is not None
+    assert list(range(*config.audio.feature_range)) == rhythm
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_it_passes_through_a_mapping(path: ForwardPath) -> None:
-    config = paper_config(9, path=path)
+def test_it_passes_through_a_mapping(path: BodyVariant) -> None:
+    config = paper_config(9, body_variant=path)
     assert from_mapping(type(config), to_mapping(config)) == config
 
 

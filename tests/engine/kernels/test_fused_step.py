@@ -32,7 +32,7 @@ from tests.support.tape import Tape, record
 from tests.support.tiny_bundle import tiny_bundle
 
 SCHEDULE = Schedule(window=24, seed=16, hop=2)
-EVERY_LATENT = dict.fromkeys(BodyPart, CodeSelection.LATENT)
+EVERY_LATENT = dict.fromkeys(BodyPart, CodeSelection.NEAREST_LATENT)
 
 
 def varied(
@@ -48,7 +48,7 @@ def varied(
     tiny = tiny_bundle(causal=causal)
     config = dataclasses.replace(tiny.config, sampling=sampling or tiny.config.sampling)
     if choices is not None:
-        config = dataclasses.replace(config, choices=choices)
+        config = dataclasses.replace(config, code_selection=choices)
     if not several:
         return dataclasses.replace(tiny, config=config)
     parts = dict(config.parts)

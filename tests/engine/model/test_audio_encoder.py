@@ -60,9 +60,9 @@ def test_too_many_frames_are_cropped_and_missing_ones_repeat_the_tail() -> None:
         fit_frames(x, 11)
 
 
-def test_only_some_features_are_heard() -> None:
+def test_only_the_feature_range_is_used() -> None:
     torch.manual_seed(0)
-    encoder = FeatureEncoder(6, 4, (1,), 3, heard=(2, 5))
+    encoder = FeatureEncoder(6, 4, (1,), 3, feature_range=(2, 5))
     audio = torch.randn(1, 9, 6)
     before = encoder(audio)
     for channel in range(6):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config.model import ForwardPath
+from engine.config.model import BodyVariant
 from engine.config.presets import paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
@@ -13,14 +13,14 @@ from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION_TOKENS
 
 WIDTH, HEARD, FRAMES = 16, 8, 10
-PATHS = [ForwardPath.FUSION, ForwardPath.SELF_ATTENTION, ForwardPath.CROSS_ATTENTION]
+PATHS = [BodyVariant.FUSION, BodyVariant.SELF_ATTENTION, BodyVariant.CROSS_ATTENTION]
 
 
-def network(path: ForwardPath) -> GestureModel:
+def network(path: BodyVariant) -> GestureModel:
     torch.manual_seed(0)
     sizes = {"width": WIDTH, "audio_width": HEARD, "motion_width": 8, "word_width": 4}
     return build_gesture_model(
-        paper_config(6, path=path, codes=7, code_dim=6, speakers=2, **sizes)
+        paper_config(6, body_variant=path, codes=7, code_dim=6, speakers=2, **sizes)
     ).eval()
 
 
@@ -37,7 +37,7 @@ def decoded(body: nn.Module, features: Tensor) -> list[Tensor]:
 
 
 def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
-    body = network(ForwardPath.CROSS_ATTENTION).body
+    body = network(BodyVariant.CROSS_ATTENTION).body
     audio, shown, h, position, speaker = pieces()
     place = position + speaker
     merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
@@ -47,7 +47,7 @@ def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
 
 
 def test_the_self_attention_path_asks_nobody() -> None:
-    body = network(ForwardPath.SELF_ATTENTION).body
+    body = network(BodyVariant.SELF_ATTENTION).body
     audio, shown, h, position, speaker = pieces()
     place = position + speaker
     merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
@@ -59,7 +59,7 @@ def test_the_self_attention_path_asks_nobody() -> None:
 
 
 def test_straightforward_fusion_asks_by_position_and_sees_no_refined_hint() -> None:
-    body = network(ForwardPath.FUSION).body
+    body = network(BodyVariant.FUSION).body
     audio, shown, h, position, speaker = pieces()
     query = (position + speaker).expand(2, FRAMES, WIDTH)
     for heard in (audio, None):
@@ -95,14 +95,14 @@ def error(heard: WindowOutputs, unheard: WindowOutputs, codes: Tensor, latents: 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_path_learns_in_a_few_steps(path: ForwardPath) -> None:
+def test_every_path_learns_in_a_few_steps(path: BodyVariant) -> None:
     model, inputs = network(path).train(), window()
     codes = torch.randint(0, 7, (4, 4, FRAMES))
     latents = torch.randn(4, 4, FRAMES, 6)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(25):
-        loss = error(model(inputs), model(inputs, listen=False), codes, latents)
+        loss = error(model(inputs), model(inputs, use_audio=False), codes, latents)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,13 +1,8 @@
 import torch
 
-from engine.config.model import (
-    GlobalMotionConfig,
-    PartVaeConfig,
-    live_config,
-    published_audio_config,
-    published_text_config,
-)
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.config.presets import live_config, published_audio_config, published_text_config
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 
 
 def parameter_count(module: torch.nn.Module) -> int:
@@ -42,7 +37,7 @@ def test_the_parts_of_the_published_vector() -> None:
         vae = build_part_vae(PartVaeConfig(channels, width=32, code_dim=32, layers=layers))
         assert vae(torch.zeros(1, 3, channels)).motion.shape == (1, 3, channels)
         assert len(vae.encoder.blocks) == len(vae.decoder.convs) == layers
-    lower = build_global_motion(GlobalMotionConfig(61, out=61, width=32))
+    lower = build_root_model(RootModelConfig(61, out=61, width=32))
     assert lower(torch.zeros(1, 3, 61)).shape == (1, 3, 61)
 
 

@@ -1,15 +1,13 @@
 import pytest
 import torch
 
-from engine.config.model import (
-    CueConfig,
-    ForwardPath,
-    GestureConfig,
+from engine.config.model import BodyVariant, GestureConfig, OnsetConfig
+from engine.config.presets import (
     live_config,
+    paper_config,
     published_audio_config,
     published_text_config,
 )
-from engine.config.presets import paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
@@ -22,15 +20,15 @@ FRAMES = 12
 CONFIGS = {
     "live": live_config(5, 9, channels=11, word_width=4, **SIZES),
     "cued": live_config(
-        5, 9, channels=11, word_width=4, speech_dilations=(1, 2), cue=CueConfig(), **SIZES
+        5, 9, channels=11, word_width=4, speech_dilations=(1, 2), onset=OnsetConfig(), **SIZES
     ),
     "audio": published_audio_config(audio_width=8, motion_width=8, **SIZES),
     "text": published_text_config(9, audio_width=8, motion_width=8, **SIZES),
     **{
         f"paper, {path}": paper_config(
-            9, path=path, audio_width=8, motion_width=8, word_width=4, **SIZES
+            9, body_variant=path, audio_width=8, motion_width=8, word_width=4, **SIZES
         )
-        for path in list(ForwardPath)[1:]
+        for path in list(BodyVariant)[1:]
     },
 }
 
@@ -129,13 +127,13 @@ def test_every_weight_is_used(name: str) -> None:
 def test_reconstruction_is_deaf_but_for_the_face(name: str) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     other = inputs._replace(audio=2 * inputs.audio + 1, words=torch.zeros_like(inputs.words))
-    one, two = network(inputs, listen=False), network(other, listen=False)
+    one, two = network(inputs, use_audio=False), network(other, use_audio=False)
     for part in range(1, 4):
         assert torch.equal(one.latents[part], two.latents[part])
         assert torch.equal(one.logits[part], two.logits[part])
     assert same(one, two)[0] is False
     assert same(one, network(inputs)) == [True, False, False, False]
-    moved = network(inputs._replace(motion=inputs.motion + 1.0), listen=False)
+    moved = network(inputs._replace(motion=inputs.motion + 1.0), use_audio=False)
     assert same(one, moved) == [False] * 4
 
 
@@ -154,14 +152,14 @@ def test_position_matters() -> None:
 
 def test_the_designs_differ_where_they_should() -> None:
     audio, text = model("audio").body, model("text").body
-    assert (audio.query_speaker, audio.refine_position) == (True, False)
-    assert (text.query_speaker, text.refine_position) == (False, True)
+    assert (audio.speaker_in_query, audio.position_in_refiner) == (True, False)
+    assert (text.speaker_in_query, text.position_in_refiner) == (False, True)
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
     heard = torch.randn(1, 5, 8)
     for body in (audio, text):
         place = position + speaker
         attended = torch.randn(1, 5, 16)
-        with_speaker = body.query_speaker
+        with_speaker = body.speaker_in_query
         query = attended + place if with_speaker else attended + position
         found = body.cross_attention(query, body.project_audio(heard))
         expected = found + (query if with_speaker else attended)
@@ -208,4 +206,4 @@ def test_only_an_aligned_design_knows_when_a_sound_was(name: str) -> None:
         hint = torch.zeros(1, 6, hint_width)
         before = decode(heard, hint, position, speaker)
         after = decode(shuffled, hint, position, speaker)
-        assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].aligned
+        assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].attend_aligned

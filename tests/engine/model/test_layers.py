@@ -104,13 +104,15 @@ def test_without_a_feed_forward_the_encoder_layer_is_attention_and_a_norm() -> N
     }
 
 
-@pytest.mark.parametrize("wanted", [slice(3), slice(-2, None), slice(2, 5)], ids=str)
-def test_the_frames_that_are_wanted_come_out_as_among_all(wanted: slice) -> None:
+@pytest.mark.parametrize("output_slice", [slice(3), slice(-2, None), slice(2, 5)], ids=str)
+def test_the_frames_that_are_wanted_come_out_as_among_all(output_slice: slice) -> None:
     torch.manual_seed(0)
     x, memory = torch.randn(2, 7, 16), torch.randn(2, 5, 16)
     for hidden in (32, None):
         layer = shaken(EncoderLayer(16, 4, hidden, 0.1, 0.1))
-        torch.testing.assert_close(layer(x, wanted), layer(x)[:, wanted], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            layer(x, output_slice), layer(x)[:, output_slice], atol=1e-6, rtol=1e-5
+        )
     stack = shaken(DecoderStack([DecoderLayer(16, 4, 32, 0.1, 0.1) for _ in range(2)]))
-    some, every = stack(x, memory, wanted), stack(x, memory)
-    torch.testing.assert_close(some, every[:, wanted], atol=1e-6, rtol=1e-5)
+    some, every = stack(x, memory, output_slice), stack(x, memory)
+    torch.testing.assert_close(some, every[:, output_slice], atol=1e-6, rtol=1e-5)

@@ -101,7 +101,8 @@ def test_any_quantizer_serves(kind: str) -> None:
     latents = model.encode(torch.randn(2, 7, 5))
     assert torch.equal(model.nearest(latents), model.quantize(latents).codes)
     assert torch.equal(
-        model.complete(codes % model.classes, latents) % model.classes, codes % model.classes
+        model.codes_from_classes(codes % model.classes, latents) % model.classes,
+        codes % model.classes,
     )
 
 

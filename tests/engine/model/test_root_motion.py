@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.config.model import GlobalMotionConfig
-from engine.model.builders import build_global_motion
+from engine.config.model import RootModelConfig
+from engine.model.builders import build_root_model
 from engine.model.root_motion import local_motion
 from engine.motion.channels import joint_channels
 from engine.motion.rotation import exp, identity
@@ -14,8 +14,8 @@ from engine.motion.rotation import exp, identity
 )
 def test_it_sees_what_it_declares(layers: int, causal: bool, expected: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    config = GlobalMotionConfig(6, out=3, width=8, layers=layers, causal=causal)
-    model = build_global_motion(config).double()
+    config = RootModelConfig(6, out=3, width=8, layers=layers, causal=causal)
+    model = build_root_model(config).double()
     lower = torch.randn(1, 61, 6, dtype=torch.float64, requires_grad=True)
     out = model(lower)
     assert out.shape == (1, 61, 3)
@@ -39,5 +39,5 @@ def test_the_papers_input_holds_every_rotation_and_the_contacts() -> None:
     np.testing.assert_allclose(turned, [0, -1, 0, 1, 0, 0], atol=1e-6)
     tensor = local_motion(torch.from_numpy(rotations), torch.from_numpy(contacts))
     torch.testing.assert_close(tensor, torch.from_numpy(vector))
-    network = build_global_motion(GlobalMotionConfig(334, width=8))
+    network = build_root_model(RootModelConfig(334, width=8))
     assert network(tensor).shape == (2, 4, 3)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from engine.config.model import published_audio_config
+from engine.config.presets import published_audio_config
 from engine.model.builders import build_gesture_model
 from engine.model.skip_init import SkipInit
 

@@ -1,6 +1,5 @@
 """Blinks: how often, how irregular, what shape, and the laws of streaming with them laid over."""
 
-import dataclasses
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,7 @@ from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces
+from tests.support.postprocess_streams import Fed, faces, with_stages
 from tests.support.tiny_bundle import tiny_bundle
 
 FPS = 30
@@ -39,9 +38,7 @@ def beginnings(closed: np.ndarray) -> np.ndarray:
 
 
 def blinking(per_minute: float = OFTEN) -> Bundle:
-    bundle = tiny_bundle()
-    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(per_minute))
-    return dataclasses.replace(bundle, config=config)
+    return with_stages(blinks=BlinkConfig(per_minute))
 
 
 @pytest.mark.parametrize("talk", [True, False])
@@ -128,7 +125,7 @@ def test_lids_go_as_far_down_as_either_wants_and_wide_eyes_give_way(basis: Any) 
         face,
         (FrameFlag.IDLE,) * count,
     )
-    made = Blinks(OFTEN, 5, basis, FPS).over(chunk).face
+    made = Blinks(OFTEN, 5, basis, FPS).apply(chunk).face
     assert made.dtype == np.float32
     assert closed.max() == 1.0
     for name, column in zip(basis.coefficients, made.T, strict=True):
@@ -236,7 +233,7 @@ def test_a_stream_takes_its_blinks_into_a_pool_and_out_again() -> None:
 
 def test_nothing_but_lids_and_wide_eyes_changes_and_nothing_without_the_section() -> None:
     """The network is shown the same history with blinks and without."""
-    assert tiny_bundle().config.blinks is None
+    assert tiny_bundle().config.postprocess.blinks is None
     plain, laid = whole(tiny_bundle()), whole(blinking())
     changed = np.flatnonzero((plain != laid).any(0))
     assert changed.size

@@ -12,12 +12,11 @@ from engine.motion.face_basis import ARKIT_51, ARKIT_52, FLAME_100
 from engine.motion.pose import PoseChunk
 from engine.motion.rotation import log
 from engine.motion.skeleton import SMPLX_55
-from engine.postprocess.gaze import EYE_RADIANS, GlanceConfig, Glances
+from engine.postprocess.gaze import EYE_RADIANS, Gaze, GazeConfig
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces, still_chunk
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.postprocess_streams import Fed, faces, still_chunk, with_stages
 
 FPS = 30
 AWAY = 0.12  # radians: nearer than that one looks at the listener
@@ -27,7 +26,7 @@ EYES = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
 
 def looks(seconds: float, *, away: float = 0.3, seed: int = 0, talk: bool = True) -> np.ndarray:
     """Directions `[T, 2, 2]` of eyes and head while somebody says phrases of 2.5 s, or nothing."""
-    glances = Glances(GlanceConfig(away), seed, ARKIT_51, FPS)
+    glances = Gaze(GazeConfig(away), seed, ARKIT_51, FPS)
     frames = range(int(seconds * FPS))
     return np.array([glances.next(f, voiced=talk and f % 120 < 75) for f in frames])
 
@@ -63,7 +62,7 @@ def test_who_begins_looks_away_and_who_ends_looks_back() -> None:
 
 
 def test_the_past_is_not_changed_by_what_is_said_later() -> None:
-    quiet, other = (Glances(GlanceConfig(), 3, ARKIT_51, FPS) for _ in range(2))
+    quiet, other = (Gaze(GazeConfig(), 3, ARKIT_51, FPS) for _ in range(2))
     said = [f >= 200 and f % 40 < 20 for f in range(600)]
     one = np.array([quiet.next(f, voiced=False) for f in range(600)])
     two = np.array([other.next(f, voiced=said[f]) for f in range(600)])
@@ -76,7 +75,7 @@ def test_the_past_is_not_changed_by_what_is_said_later() -> None:
 def test_both_eyes_look_the_same_way_and_nothing_else_of_the_face_changes(basis: Any) -> None:
     chunk = still_chunk(600)
     chunk = replace(chunk, face=np.full((600, basis.width), 0.25, np.float32))
-    made = Glances(GlanceConfig(0.8), 5, basis, FPS).over(chunk)
+    made = Gaze(GazeConfig(0.8), 5, basis, FPS).apply(chunk)
     at = {name: made.face[:, i] for i, name in enumerate(basis.coefficients)}
     np.testing.assert_array_equal(at["eyeLookOutLeft"], at["eyeLookInRight"])
     np.testing.assert_array_equal(at["eyeLookInLeft"], at["eyeLookOutRight"])
@@ -90,9 +89,9 @@ def test_both_eyes_look_the_same_way_and_nothing_else_of_the_face_changes(basis:
 
 
 def test_eyes_and_head_turn_to_the_side_that_is_looked_at() -> None:
-    source = Glances(GlanceConfig(0.8), 5, ARKIT_51, FPS)
+    source = Gaze(GazeConfig(0.8), 5, ARKIT_51, FPS)
     wanted = np.array([source.next(f, voiced=True) for f in range(900)])
-    made = Glances(GlanceConfig(0.8), 5, ARKIT_51, FPS).over(still_chunk(900))
+    made = Gaze(GazeConfig(0.8), 5, ARKIT_51, FPS).apply(still_chunk(900))
     joints = [SMPLX_55.index("neck"), SMPLX_55.index("head")]
     turned = np.asarray(log(made.rotations[:, joints].astype(float))).sum(1)
     np.testing.assert_allclose(turned[:, 1], wanted[:, 1, 0], atol=1e-4)  # about +y: to the left
@@ -105,8 +104,7 @@ def test_eyes_and_head_turn_to_the_side_that_is_looked_at() -> None:
 
 
 def glancing() -> Bundle:
-    bundle = tiny_bundle()
-    return replace(bundle, config=replace(bundle.config, glances=GlanceConfig(0.8)))
+    return with_stages(gaze=GazeConfig(0.8))
 
 
 def test_any_split_and_any_snapshot_look_alike() -> None:
@@ -127,10 +125,10 @@ def test_held_hops_go_on_looking() -> None:
 
 @pytest.mark.parametrize("away", [-0.1, 1.1, float("nan")])
 def test_shares_out_of_range_are_refused(away: float) -> None:
-    with pytest.raises(ConfigError, match="away must be 0 to 1"):
-        GlanceConfig(away)
+    with pytest.raises(ConfigError, match="away_share must be 0 to 1"):
+        GazeConfig(away)
 
 
 def test_a_face_without_directions_is_refused() -> None:
-    with pytest.raises(ConfigError, match="flame100 has no eyeLookOutLeft: leave `glances` out"):
-        Glances(GlanceConfig(), 0, FLAME_100, FPS)
+    with pytest.raises(ConfigError, match="flame100 has no eyeLookOutLeft: leave `gaze` out"):
+        Gaze(GazeConfig(), 0, FLAME_100, FPS)

@@ -1,7 +1,5 @@
 """Sway: how far, how smooth, how slow; more in speech than in silence, and never in the legs."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,12 +9,11 @@ from engine.generate.schedule import Schedule
 from engine.motion.pose import FrameFlag
 from engine.motion.rotation import identity, log, multiply
 from engine.motion.skeleton import SMPLX_55
-from engine.postprocess.counter_rng import Purpose
-from engine.postprocess.idle_motion import SplineNoise, Sway, SwayConfig
+from engine.postprocess.counter_rng import RandomStream
+from engine.postprocess.idle_motion import IdleConfig, IdleMotion, SplineNoise
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, still_chunk, upper_bodies
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.postprocess_streams import Fed, still_chunk, upper_bodies, with_stages
 
 FPS = 30
 TRUNK = tuple(SMPLX_55.index(n) for n in ("spine1", "spine2", "spine3", "neck", "head"))
@@ -26,7 +23,9 @@ def turns(
     seconds: float, *, amount: float = 1.0, seed: int = 0, flag: FrameFlag = FrameFlag.NONE
 ) -> np.ndarray:
     """Turns `[T, 5, 3]` of the trunk of somebody who would stand like a post."""
-    made = Sway(SwayConfig(amount), seed, FPS).over(still_chunk(int(seconds * FPS), flag=flag))
+    made = IdleMotion(IdleConfig(amount), seed, FPS).apply(
+        still_chunk(int(seconds * FPS), flag=flag)
+    )
     return np.asarray(log(made.rotations[:, TRUNK].astype(float)))
 
 
@@ -60,9 +59,9 @@ def test_who_is_silent_hardly_sways_but_breathes() -> None:
 
 
 def test_it_swells_with_the_voice_and_fades_after_it() -> None:
-    sway = Sway(SwayConfig(), 0, FPS)
-    spoken = sway.over(still_chunk(60))
-    after = sway.over(still_chunk(120, 60, FrameFlag.IDLE))
+    sway = IdleMotion(IdleConfig(), 0, FPS)
+    spoken = sway.apply(still_chunk(60))
+    after = sway.apply(still_chunk(120, 60, FrameFlag.IDLE))
     jump = log(multiply(spoken.rotations[-1:, TRUNK] * (1, -1, -1, -1), after.rotations[:1, TRUNK]))
     assert np.abs(np.asarray(jump)).max() < 0.02
 
@@ -75,7 +74,7 @@ def test_the_head_keeps_its_level_above_the_chest() -> None:
 
 def test_legs_arms_and_hands_stay_and_so_does_the_chunk_that_came() -> None:
     chunk = still_chunk(90)
-    made = Sway(SwayConfig(2.0), 3, FPS).over(chunk)
+    made = IdleMotion(IdleConfig(2.0), 3, FPS).apply(chunk)
     others = [joint for joint in range(55) if joint not in TRUNK]
     np.testing.assert_array_equal(made.rotations[:, others], chunk.rotations[:, others])
     np.testing.assert_array_equal(chunk.rotations, identity(90, 55))
@@ -85,23 +84,22 @@ def test_legs_arms_and_hands_stay_and_so_does_the_chunk_that_came() -> None:
 
 def test_a_drift_is_a_matter_of_the_frame_alone() -> None:
     frames = np.arange(2000)
-    drift = SplineNoise(5, Purpose.CHEST, 3, 40.0)
+    drift = SplineNoise(5, RandomStream.CHEST, 3, 40.0)
     whole = drift.at(frames)
     assert 0.3 < whole.std() < 0.6
     assert np.abs(whole).max() <= 1.5
-    apart = SplineNoise(5, Purpose.CHEST, 3, 40.0)
+    apart = SplineNoise(5, RandomStream.CHEST, 3, 40.0)
     for first in (1900, 3, 700):
         np.testing.assert_array_equal(apart.at(frames[first : first + 9]), whole[first : first + 9])
-    assert not np.array_equal(SplineNoise(5, Purpose.HEAD, 3, 40.0).at(frames), whole)
+    assert not np.array_equal(SplineNoise(5, RandomStream.HEAD, 3, 40.0).at(frames), whole)
 
 
 def test_an_empty_chunk_stays_empty() -> None:
-    assert len(Sway(SwayConfig(), 0, FPS).over(still_chunk(0))) == 0
+    assert len(IdleMotion(IdleConfig(), 0, FPS).apply(still_chunk(0))) == 0
 
 
 def swaying() -> Bundle:
-    bundle = tiny_bundle()
-    return replace(bundle, config=replace(bundle.config, sway=SwayConfig()))
+    return with_stages(idle=IdleConfig())
 
 
 def test_any_split_and_any_snapshot_sway_alike() -> None:
@@ -112,21 +110,22 @@ def test_any_split_and_any_snapshot_sway_alike() -> None:
 
 
 def test_speakers_may_have_amounts_of_their_own() -> None:
-    config = SwayConfig(1.0, {"calm": 0.5})
+    config = IdleConfig(1.0, {"calm": 0.5})
     lively, calm = (
-        Sway(config, 0, FPS, name).over(still_chunk(600)).rotations for name in ("lively", "calm")
+        IdleMotion(config, 0, FPS, name).apply(still_chunk(600)).rotations
+        for name in ("lively", "calm")
     )
     np.testing.assert_array_equal(
-        lively, Sway(SwayConfig(1.0), 0, FPS).over(still_chunk(600)).rotations
+        lively, IdleMotion(IdleConfig(1.0), 0, FPS).apply(still_chunk(600)).rotations
     )
     np.testing.assert_array_equal(
-        calm, Sway(SwayConfig(0.5), 0, FPS).over(still_chunk(600)).rotations
+        calm, IdleMotion(IdleConfig(0.5), 0, FPS).apply(still_chunk(600)).rotations
     )
 
 
 @pytest.mark.parametrize("amount", [-0.1, 2.5, float("nan")])
 def test_amounts_out_of_range_are_refused(amount: float) -> None:
     with pytest.raises(ConfigError, match="amount must be 0 to 2"):
-        SwayConfig(amount)
+        IdleConfig(amount)
     with pytest.raises(ConfigError, match="calm must be 0 to 2"):
-        SwayConfig(1.0, {"calm": amount})
+        IdleConfig(1.0, {"calm": amount})

@@ -19,7 +19,7 @@ def test_joints_turn_by_what_is_asked_and_no_others() -> None:
     vectors = np.random.default_rng(0).normal(0, 0.5, (4, 55, 3))
     chunk.rotations[:] = exp(vectors)
     before = chunk.rotations.copy()
-    made = Posture(PostureConfig({"head": (-10.0, 0.0, 3.0), "neck": (0.0, 5.0, 0.0)})).over(chunk)
+    made = Posture(PostureConfig({"head": (-10.0, 0.0, 3.0), "neck": (0.0, 5.0, 0.0)})).apply(chunk)
     np.testing.assert_array_equal(chunk.rotations, before)
     turns = np.degrees(log(multiply(inverse(before), made.rotations)))
     np.testing.assert_allclose(turns[:, HEAD], np.tile([-10.0, 0.0, 3.0], (4, 1)), atol=1e-3)
@@ -37,7 +37,7 @@ def test_angles_turn_the_way_they_say(angles, axis, sign) -> None:
     """A turn moves what lies above or before the joint towards front, left or right."""
     looked = []
     for turns in ({}, {"head": angles}):
-        made = Posture(PostureConfig(turns)).over(still_chunk(1))
+        made = Posture(PostureConfig(turns)).apply(still_chunk(1))
         places, _ = forward_kinematics(
             SMPLX_55.parents, SMPLX_55.offsets, made.rotations[0], np.zeros(3, np.float32)
         )
@@ -48,11 +48,11 @@ def test_angles_turn_the_way_they_say(angles, axis, sign) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"left_knee": [5, 0, 0]}, "turns must be of spine1, .*head, got 'left_knee'"),
-        ({"head": [45, 0, 0]}, r"turns.head must be within 30 degrees, got \(45.0"),
+        ({"left_knee": [5, 0, 0]}, "offsets_deg must be of spine1, .*head, got 'left_knee'"),
+        ({"head": [45, 0, 0]}, r"offsets_deg.head must be within 30 degrees, got \(45.0"),
         ({"head": [5, 0]}, "expected 3 values, got 2"),
     ],
 )
 def test_what_cannot_be_turned_is_told(asked, said) -> None:
     with pytest.raises(ConfigError, match=said):
-        from_mapping(PostureConfig, {"turns": asked})
+        from_mapping(PostureConfig, {"offsets_deg": asked})

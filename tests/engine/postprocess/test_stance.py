@@ -13,8 +13,7 @@ from engine.motion.skeleton import SMPLX_55
 from engine.postprocess.stance import Stance, StanceConfig
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, still_chunk
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.postprocess_streams import Fed, still_chunk, with_stages
 
 FPS = 30
 HIPS, KNEES, ANKLES = (
@@ -48,7 +47,7 @@ def bends(chunk: PoseChunk) -> np.ndarray:
 
 def test_feet_go_aside_and_hips_up_over_legs_that_straighten() -> None:
     before = standing(20)
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
     (old, old_turns), (new, new_turns) = world(before), world(after)
     moved = np.array([[0.05, 0.0, 0.0], [-0.05, 0.0, 0.0]])
     np.testing.assert_allclose(
@@ -64,7 +63,7 @@ def test_feet_go_aside_and_hips_up_over_legs_that_straighten() -> None:
 def test_knees_stay_over_the_line_from_hip_to_foot(bend: float) -> None:
     """Seen from the front: legs that spread do not knock their knees."""
     away = []
-    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).over(before)):
+    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).apply(before)):
         places, _ = world(chunk)
         hip, knee, ankle = (places[0, joints] for joints in (HIPS, KNEES, ANKLES))
         share = (hip - knee)[:, 1:2] / (hip - ankle)[:, 1:2]
@@ -75,18 +74,18 @@ def test_knees_stay_over_the_line_from_hip_to_foot(bend: float) -> None:
 def test_nothing_but_legs_and_height_changes() -> None:
     before = standing(5, sway=0.05)
     kept = before.rotations.copy()
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
     others = np.delete(np.arange(55), LEGS)
     np.testing.assert_array_equal(after.rotations[:, others], kept[:, others])
     np.testing.assert_array_equal(after.translation[:, (0, 2)], before.translation[:, (0, 2)])
     np.testing.assert_array_equal(before.rotations, kept)
-    none = Stance(StanceConfig(), FPS).over(before)
+    none = Stance(StanceConfig(), FPS).apply(before)
     np.testing.assert_allclose(none.rotations, kept, atol=2e-3)
 
 
 def test_hips_sink_where_a_leg_would_not_reach() -> None:
     before = standing(5, bend=0.05)
-    after = Stance(StanceConfig(0.12, 0.01), FPS).over(before)
+    after = Stance(StanceConfig(0.12, 0.01), FPS).apply(before)
     (old, _), (new, _) = world(before), world(after)
     assert (after.translation[:, 1] < before.translation[:, 1]).all()
     aside = np.abs(new[:, ANKLES] - old[:, ANKLES])
@@ -96,7 +95,7 @@ def test_hips_sink_where_a_leg_would_not_reach() -> None:
 def test_feet_rest_while_hips_tilt() -> None:
     """A foot that is moved by the same way in every frame moves no faster than it did."""
     before = standing(300, sway=0.04)
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
     (old, _), (new, _) = world(before), world(after)
     slid = np.diff(new[:, ANKLES], axis=0) - np.diff(old[:, ANKLES], axis=0)
     assert np.abs(slid).max() < 2e-5
@@ -111,13 +110,12 @@ def legs(chunks: list[PoseChunk]) -> np.ndarray:
 
 
 def test_the_laws_of_streams_hold() -> None:
-    bundle = tiny_bundle()
-    bundle = replace(bundle, config=replace(bundle.config, stance=StanceConfig(0.05, 0.006)))
+    bundle = with_stages(stance=StanceConfig(0.05, 0.006))
     sound = babble(2.0)
     laws.split_law(Fed(bundle, legs), sound[:24000])
     laws.snapshot_law(Fed(bundle, legs), sound, [0, 9000, 17000])
 
 
 def test_what_is_too_wide_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"aside must be within 0.15 m, got 0.5"):
-        from_mapping(StanceConfig, {"aside": 0.5})
+    with pytest.raises(ConfigError, match=r"foot_offset_m must be within 0.15 m, got 0.5"):
+        from_mapping(StanceConfig, {"foot_offset_m": 0.5})

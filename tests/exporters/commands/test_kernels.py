@@ -176,5 +176,5 @@ def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
     assert isinstance(kernel, CachedEncoderKernel)
     assert kernel.name == "onnx"
     assert [name for text in told for name in ("hearing", "window") if name in text]
-    for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.offline):
+    for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.file_schedule):
         assert not isinstance(made(schedule), CachedEncoderKernel)

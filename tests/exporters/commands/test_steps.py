@@ -105,7 +105,7 @@ def test_other_kernels_and_whole_files_are_in_pieces(monkeypatch: pytest.MonkeyP
     networks = ready_networks("eager", bundle, bundle.config.schedule, made.append)
     assert networks["step"] is None
     monkeypatch.setattr(steps, "made_kernel", lambda *_: EagerKernel(published.gesture))
-    networks = ready_networks("cudagraph", published, published.config.offline, made.append)
+    networks = ready_networks("cudagraph", published, published.config.file_schedule, made.append)
     assert networks["step"] is None
     assert made == []
 
@@ -238,8 +238,8 @@ def test_hops_are_timed_as_they_are_computed(name: str) -> None:
 
 def test_of_whole_files_windows_are_timed() -> None:
     bundle = tiny_published_bundle(FrontEnd.WAVE)
-    networks = ready_networks("eager", bundle, bundle.config.offline, lambda text: None)
-    outputs = hop_calls(networks, bundle, bundle.config.offline)[0]()
+    networks = ready_networks("eager", bundle, bundle.config.file_schedule, lambda text: None)
+    outputs = hop_calls(networks, bundle, bundle.config.file_schedule)[0]()
     assert isinstance(outputs, WindowOutputs)
 
 

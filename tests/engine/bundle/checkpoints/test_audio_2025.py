@@ -112,7 +112,7 @@ def test_global_motion_gives_the_published_numbers(layout: Path) -> None:
     lower = torch.randn(1, 30, 61, generator=torch.Generator().manual_seed(3))
     encoded = official.encode(weights, "encoder.main", lower)
     theirs = official.decode(weights, "decoder.main", encoded)
-    assert float((load_model(layout).global_motion(lower) - theirs).abs().max()) < CLOSE
+    assert float((load_model(layout).root_model(lower) - theirs).abs().max()) < CLOSE
 
 
 SWAPS = [
@@ -145,17 +145,21 @@ def test_the_configuration_says_how_it_is_run(layout: Path) -> None:
     config = load_model(layout).config
     assert config.name == "random"
     assert config.front_end is FrontEnd.WAVE
-    assert config.offline == published_audio_schedule(SIZES["window"], 4)
+    assert config.file_schedule == published_audio_schedule(SIZES["window"], 4)
     assert config.schedule == Schedule(SIZES["window"], SIZES["window"] - 8, 8)
     assert config.speakers == ("0", "1", "2")
     assert config.hand_reference is HandReference.SMPLX_MEAN
     assert config.face == "flame100"
-    assert config.global_zeroed == ()
-    assert not config.global_orthonormal
-    assert not config.gated
+    assert config.root_model.masked_fields == ()
+    assert not config.root_model.orthonormalize
+    assert not config.mute_unvoiced
     assert config.sampling.temperature == 0.0
     assert config.gesture.period == SIZES["window"]
-    latent = [part for part, choice in config.choices.items() if choice is CodeSelection.LATENT]
+    latent = [
+        part
+        for part, choice in config.code_selection.items()
+        if choice is CodeSelection.NEAREST_LATENT
+    ]
     assert latent == [BodyPart.FACE]
     assert "non-commercial" in config.provenance.data[0]
 
@@ -168,9 +172,9 @@ def edit(directory: Path, **changes: Any) -> None:
 
 def test_codes_are_chosen_as_the_configuration_says(damaged: Path) -> None:
     edit(damaged, cf=1, cu=0)
-    choices = load_model(damaged).config.choices
-    assert choices[BodyPart.FACE] is CodeSelection.CLASS
-    assert choices[BodyPart.UPPER] is CodeSelection.LATENT
+    choices = load_model(damaged).config.code_selection
+    assert choices[BodyPart.FACE] is CodeSelection.ARGMAX_OR_SAMPLE
+    assert choices[BodyPart.UPPER] is CodeSelection.NEAREST_LATENT
 
 
 def test_half_precision_is_read_too(damaged: Path) -> None:
@@ -324,16 +328,16 @@ def test_the_reference_codes(
 def test_the_reference_decoding(published: Bundle, reference: dict[str, Tensor]) -> None:
     codes = []
     for part in BodyPart:
-        if published.config.choices[part] is CodeSelection.LATENT:
+        if published.config.code_selection[part] is CodeSelection.NEAREST_LATENT:
             codes.append(published.parts[part].nearest(reference[f"window_rec_{part}"]))
         else:
             codes.append(reference[f"window_cls_{part}"].argmax(-1))
     decoder = PoseDecoder(
         published.parts,
-        published.global_motion,
+        published.root_model,
         face_width=100,
-        global_zeroed=published.config.global_zeroed,
-        global_orthonormal=published.config.global_orthonormal,
+        masked_fields=published.config.root_model.masked_fields,
+        orthonormalize=published.config.root_model.orthonormalize,
     )
     frames = codes[0].shape[1]
     decoded = decoder.decode(torch.stack(codes, 1), frames)

@@ -46,8 +46,16 @@ def test_all_history_is_visible_live() -> None:
 @pytest.mark.parametrize(
     ("choice", "changes", "message"),
     [
-        (CodeSelection.CLASS, {"codes": 20}, "scores for 24 for upper, .* has 20 codes of width 8"),
-        (CodeSelection.LATENT, {"code_dim": 6}, "latents of width 8 for upper, .* has 24 codes"),
+        (
+            CodeSelection.ARGMAX_OR_SAMPLE,
+            {"codes": 20},
+            "scores for 24 for upper, .* has 20 codes of width 8",
+        ),
+        (
+            CodeSelection.NEAREST_LATENT,
+            {"code_dim": 6},
+            "latents of width 8 for upper, .* has 24 codes",
+        ),
     ],
 )
 def test_codebooks_of_another_release_are_refused(
@@ -57,7 +65,7 @@ def test_codebooks_of_another_release_are_refused(
     other = replace(config.parts[BodyPart.UPPER], **changes)  # type: ignore[arg-type]
     config = replace(
         config,
-        choices=dict.fromkeys(BodyPart, choice),
+        code_selection=dict.fromkeys(BodyPart, choice),
         parts={**config.parts, BodyPart.UPPER: other},
     )
     with pytest.raises(BundleError, match=message):

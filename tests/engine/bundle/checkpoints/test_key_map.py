@@ -13,13 +13,9 @@ from bench.export.random_checkpoints import (
     text_shapes,
 )
 from engine.bundle.checkpoints.key_map import AUDIO_2025, TEXT_2024, AutoencoderNames, GestureNames
-from engine.config.model import (
-    GlobalMotionConfig,
-    PartVaeConfig,
-    published_audio_config,
-    published_text_config,
-)
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.config.presets import published_audio_config, published_text_config
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from tests.support.reference_model import SIZES, WORDS
 
 OURS = {"width": 16, "audio_width": 8, "motion_width": 12, "codes": 24, "code_dim": 24}
@@ -57,7 +53,7 @@ def test_the_autoencoders(part: str) -> None:
 
 def test_the_global_motion() -> None:
     channels, layers = GLOBAL
-    module = build_global_motion(GlobalMotionConfig(channels, channels, 24, layers))
+    module = build_root_model(RootModelConfig(channels, channels, 24, layers))
     shapes = autoencoder_shapes(channels, 24, layers, None)
     check(AutoencoderNames(layers), module.state_dict(), set(shapes))
 

@@ -26,7 +26,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def rendered(bundle: Bundle) -> PoseChunk:
-    stream = GestureStream(bundle, schedule=bundle.config.offline)
+    stream = GestureStream(bundle, schedule=bundle.config.file_schedule)
     stream.feed_words([TimedWord("hello", 0.2, 0.6), TimedWord("Yes", 0.9, 1.2)])
     stream.feed_audio(babble(2.0))
     return concatenate(stream.flush())

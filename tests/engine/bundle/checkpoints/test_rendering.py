@@ -87,7 +87,7 @@ def rendered(
     schedule: Schedule | None = None,
     kernel: Kernel | None = None,
 ) -> PoseChunk:
-    stream = GestureStream(model, schedule=schedule or model.config.offline, kernel=kernel)
+    stream = GestureStream(model, schedule=schedule or model.config.file_schedule, kernel=kernel)
     for start in range(0, len(audio), 7001):
         stream.feed_audio(audio[start : start + 7001])
     return concatenate(stream.flush())
@@ -144,7 +144,7 @@ def test_latents_scores_and_seeds_of_a_file() -> None:
         by_latent = part is BodyPart.FACE
         scores = torch.from_numpy(expected[f"file_{'rec' if by_latent else 'cls'}_{part}"])
         codes.append(model.parts[part].nearest(scores) if by_latent else scores.argmax(-1))
-    decoder = PoseDecoder(model.parts, model.global_motion, face_width=100)
+    decoder = PoseDecoder(model.parts, model.root_model, face_width=100)
     motion = decoder.decode(torch.stack(codes, 1), 281).motion
     assert np.abs(motion.numpy() - expected["file_all_motion4inference"]).max() < CLOSE
 
@@ -172,7 +172,7 @@ class FirstSeeds(EagerKernel):
 
 
 def clock_slices(model: Bundle) -> Schedule:
-    offline = model.config.offline
+    offline = model.config.file_schedule
     assert offline.files is not None
     return replace(offline, files=replace(offline.files, truncated=False))
 

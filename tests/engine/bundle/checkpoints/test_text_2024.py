@@ -25,7 +25,7 @@ from engine.config.model import FrontEnd
 from engine.errors import BundleError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_text_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.model.fuse import lean
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
@@ -153,15 +153,19 @@ def test_names_that_are_swapped_give_other_numbers(
 def test_the_configuration_says_how_it_is_run(layout: Path) -> None:
     config = load_model(layout).config
     assert config.front_end is FrontEnd.RHYTHM
-    assert config.offline == published_text_schedule(SIZES["window"], 4)
+    assert config.file_schedule == published_text_schedule(SIZES["window"], 4)
     assert config.schedule == Schedule(SIZES["window"], SIZES["window"] - 8, 8)
-    assert config.seed_motion is SeedMotion.PLACED
-    assert config.global_orthonormal
-    assert config.global_zeroed == ("translation",)
+    assert config.seed_root is SeedRoot.POSITION
+    assert config.root_model.orthonormalize
+    assert config.root_model.masked_fields == ("translation",)
     assert config.speakers[:2] == ("1", "2")
     assert len(config.speakers) == 25
     assert config.gesture.period == SIZES["window"]
-    latent = [part for part, choice in config.choices.items() if choice is CodeSelection.LATENT]
+    latent = [
+        part
+        for part, choice in config.code_selection.items()
+        if choice is CodeSelection.NEAREST_LATENT
+    ]
     assert latent == [BodyPart.FACE]
 
 
@@ -332,7 +336,7 @@ def test_the_reference_decoding(
 
 @pytest.mark.reference
 def test_the_reference_global_motion(published: Bundle, reference: dict[str, Tensor]) -> None:
-    out = published.global_motion(reference["global_in"])
+    out = published.root_model(reference["global_in"])
     assert float((out - reference["global_out"]).abs().max()) < CLOSE
 
 

@@ -41,7 +41,7 @@ def test_a_code_holds_the_entries_of_all_stages() -> None:
 def test_a_given_class_is_kept_and_the_rest_leads_back_to_the_latent() -> None:
     quantizer = small()
     latents = torch.tensor([[12.6, 0.0]] * 3)
-    codes = quantizer.complete(torch.tensor([0, 1, 2]), latents)
+    codes = quantizer.codes_from_classes(torch.tensor([0, 1, 2]), latents)
     assert quantizer.split(codes)[0].tolist() == [0, 1, 2]
     assert quantizer.lookup(codes)[:, 0].tolist() == [3.0, 13.0, 16.0]
 

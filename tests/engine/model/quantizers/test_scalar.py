@@ -54,7 +54,7 @@ def test_around_a_class_is_the_mean_of_the_likely_ones_near_to_it() -> None:
     scores[[0, 2, 24]] = 0.0  # at (0, 0), (2, 0) and (4, 4)
     drawn = torch.tensor([0, 24])
     # Within a wide radius (0, 0) and (2, 0) are near to each other, (4, 4) is not.
-    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [0, 24]
+    assert quantizer.mean_shift(drawn, scores.expand(2, 25), 1.2).tolist() == [0, 24]
     scores[[0, 2]] = torch.tensor([0.0, 1.39])
-    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [1, 24]
-    assert quantizer.around(drawn, scores.expand(2, 25), 0.1).tolist() == drawn.tolist()
+    assert quantizer.mean_shift(drawn, scores.expand(2, 25), 1.2).tolist() == [1, 24]
+    assert quantizer.mean_shift(drawn, scores.expand(2, 25), 0.1).tolist() == drawn.tolist()

@@ -64,12 +64,12 @@ def test_around_counts_in_steps_between_neighbours() -> None:
         quantizer.embedding.weight.copy_(torch.tensor([[0.0], [10.0], [20.0], [90.0]]))
     scores = torch.zeros(4)
     # Neighbours are 10, 10, 10 and 70 apart, 25 on average: a step reaches the first three.
-    assert int(quantizer.around(torch.tensor(0), scores, 1.0)) == 1
-    assert int(quantizer.around(torch.tensor(3), scores, 1.0)) == 3
-    assert int(quantizer.around(torch.tensor(0), scores, 0.1)) == 0
+    assert int(quantizer.mean_shift(torch.tensor(0), scores, 1.0)) == 1
+    assert int(quantizer.mean_shift(torch.tensor(3), scores, 1.0)) == 3
+    assert int(quantizer.mean_shift(torch.tensor(0), scores, 0.1)) == 0
 
 
-def test_a_step_is_measured_anew_when_vectors_change() -> None:
+def test_the_spacing_is_recomputed_when_vectors_change() -> None:
     torch.manual_seed(0)
     book = VectorQuantizer(6, 2)
     classes, scores = torch.zeros(1, 4, dtype=torch.int64), torch.randn(1, 4, 6)
@@ -79,6 +79,6 @@ def test_a_step_is_measured_anew_when_vectors_change() -> None:
         fresh = VectorQuantizer(6, 2)
         fresh.load_state_dict(book.state_dict())
         with torch.inference_mode():
-            near = book.around(classes, scores, 2.0)
-            assert torch.equal(near, fresh.around(classes, scores, 2.0))
-    assert book._step() == pytest.approx(fresh._step())
+            near = book.mean_shift(classes, scores, 2.0)
+            assert torch.equal(near, fresh.mean_shift(classes, scores, 2.0))
+    assert book._spacing() == pytest.approx(fresh._spacing())
