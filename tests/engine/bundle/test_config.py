@@ -1,4 +1,4 @@
-"""Settings of a bundle that contradict each other are refused."""
+"""Contradicting settings of a bundle are an error."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Bundles on disk: what is saved comes back, and every kind of damage is named."""
+"""Bundles on disk: a saved bundle loads as it was, and every kind of damage is named."""
 
 import dataclasses
 import json
@@ -58,7 +58,7 @@ def poses(bundle: Bundle) -> np.ndarray:
     return concatenate(stream.drain()).rotations
 
 
-def test_what_is_saved_comes_back(saved: Path) -> None:
+def test_a_saved_bundle_loads_as_it_was(saved: Path) -> None:
     original, loaded = tiny_bundle(), load_bundle(saved)
     assert loaded.config == original.config
     assert torch.equal(loaded.rest_codes, original.rest_codes)
@@ -80,7 +80,7 @@ def test_half_precision_halves_the_file_and_keeps_the_weights_close(
             torch.testing.assert_close(again, tensor, atol=1e-3, rtol=1e-3)
 
 
-def test_a_loaded_bundle_is_for_running(saved: Path) -> None:
+def test_a_loaded_bundle_is_in_evaluation_mode(saved: Path) -> None:
     for module in load_bundle(saved).modules().values():
         assert not module.training
         assert not any(p.requires_grad for p in module.parameters())
@@ -151,11 +151,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "too deep": (write_json("[" * 100_000), "cannot be read as a JSON object"),
     "a size beyond numbers": (
         edit_json(lambda m: m["gesture"]["audio"].update(channels=2**70)),
-        r"bundle\.json has sizes of which no network can be made",
+        r"bundle\.json has sizes from which no network can be built",
     ),
     "a size beyond memory": (
         edit_json(lambda m: m["gesture"]["audio"].update(channels=2**50)),
-        r"bundle\.json has sizes of which no network can be made",
+        r"bundle\.json has sizes from which no network can be built",
     ),
     "weights that are a folder": (replace_by_folder, r"weights\.safetensors is not a file"),
     "not text": (lambda d: (d / CONFIG_FILE).write_bytes(b"\xff\xfe\x00"), "cannot be read as"),
@@ -190,7 +190,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "nan": (edit_weights(put_nan), f"tensor {TENSOR} holds NaN or infinite values"),
     "rest code": (
         edit_weights(lambda t: t["rest.codes"].fill_(24)),
-        r"rest\.codes of face is 24: not in its codebook",
+        r"rest\.codes of face is 24, not in its codebook",
     ),
 }
 
@@ -204,7 +204,7 @@ def test_damage_is_named(damaged: Path, kind: str) -> None:
 
 
 @pytest.mark.posix
-def test_weights_that_are_a_pipe_are_not_waited_for(damaged: Path) -> None:
+def test_weights_that_are_a_pipe_are_an_error(damaged: Path) -> None:
     (damaged / WEIGHTS_FILE).unlink()
     os.mkfifo(damaged / WEIGHTS_FILE)
     with pytest.raises(BundleError, match=r"weights\.safetensors is not a file"):
@@ -223,7 +223,7 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
         load_bundle(path)
 
 
-def test_a_face_that_the_networks_do_not_make_is_refused_before_the_first_frame(
+def test_a_face_of_another_width_is_an_error_before_the_first_frame(
     damaged: Path,
 ) -> None:
     edit_json(lambda m: m.update(face="flame100"))(damaged)
@@ -277,7 +277,7 @@ def test_idle_amounts_are_of_known_speakers_only(damaged: Path) -> None:
         load_bundle(damaged)
 
 
-def test_networks_are_placed_on_a_device() -> None:
+def test_networks_are_moved_to_a_device() -> None:
     bundle = tiny_bundle()
     again = to_device(bundle, "cpu")
     assert again.rest_codes.device.type == "cpu"
@@ -288,7 +288,7 @@ def test_networks_are_placed_on_a_device() -> None:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Writing more than `size` bytes fails as on a full disk."""
+    """Within it, writing more than `size` bytes fails as on a full disk."""
     assert sys.platform != "win32"
     import resource
 
@@ -301,7 +301,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.posix
-def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_bundle(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     with largest_file(20_000), pytest.raises(OSError, match=r"."):
         save_bundle(tiny_bundle(), target)

@@ -1,4 +1,4 @@
-"""The tables of names cover every tensor of both published networks, each once."""
+"""The name tables cover every tensor of both published networks, each once."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ OURS = {"width": 16, "audio_width": 8, "motion_width": 12, "codes": 24, "code_di
 
 
 def check(names: GestureNames | AutoencoderNames, ours: Iterable[str], published: set[str]) -> None:
-    renamed = [names.official(name) for name in ours]
+    renamed = [names.published_name(name) for name in ours]
     assert len(set(renamed)) == len(renamed)
     assert set(renamed) <= published
     leftovers = published - set(renamed)
@@ -51,7 +51,7 @@ def test_the_autoencoders(part: str) -> None:
     )
 
 
-def test_the_global_motion() -> None:
+def test_the_root_motion() -> None:
     channels, layers = GLOBAL
     module = build_root_model(RootModelConfig(channels, channels, 24, layers))
     shapes = autoencoder_shapes(channels, 24, layers, None)
@@ -89,4 +89,4 @@ def test_the_global_motion() -> None:
     ],
 )
 def test_some_names(names: GestureNames | AutoencoderNames, ours: str, published: str) -> None:
-    assert names.official(ours) == published
+    assert names.published_name(ours) == published

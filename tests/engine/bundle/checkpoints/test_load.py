@@ -1,4 +1,4 @@
-"""One door for three layouts."""
+"""Models of all three layouts load with one function."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ def rendered(bundle: Bundle) -> PoseChunk:
     return concatenate(stream.flush())
 
 
-def test_a_bundle_of_ours(tmp_path: Path) -> None:
+def test_our_bundle_loads(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(), tmp_path, half=False)
     assert load_model(tmp_path).config == tiny_bundle().config
 
@@ -53,7 +53,7 @@ def test_a_converted_checkpoint_is_the_same_model(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_the_report_comes_first(tmp_path: Path, kind: str) -> None:
+def test_the_report_covers_all_tensors(tmp_path: Path, kind: str) -> None:
     WRITERS[kind](tmp_path)
     reports: list[LoadReport] = []
     load_model(tmp_path, reports.append)
@@ -64,7 +64,7 @@ def test_the_report_comes_first(tmp_path: Path, kind: str) -> None:
     assert not report.missing + report.misfits + report.unexpected
 
 
-def test_another_directory_is_told_what_each_layout_needs(tmp_path: Path) -> None:
+def test_the_error_on_another_directory_lists_the_files_of_each_layout(tmp_path: Path) -> None:
     for directory in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(BundleError) as caught:
             load_model(directory)
