@@ -98,8 +98,8 @@ class Stance:
         """Rise of the hips `[T]` for ankles at `reach` `[T, 2, 3]` from them: a soft minimum."""
         level = np.square(reach[..., (0, 2)]).sum(-1)
         spare = np.sqrt(np.clip(_REACH**2 - level, 0.0, None)) + reach[..., 1]
-        wanted = np.full((len(reach), 1), self._config.hip_raise_m)
-        bounds = np.concatenate([wanted, spare], 1)
+        target = np.full((len(reach), 1), self._config.hip_raise_m)
+        bounds = np.concatenate([target, spare], 1)
         lowest = bounds.min(1)
         total = np.exp((lowest[:, None] - bounds) / _SOFT_M).sum(1)
         return np.asarray(lowest - _SOFT_M * np.log(total))

@@ -27,9 +27,9 @@ from engine.errors import ConfigError
         PartVaeConfig(78, codes=60, quantizer=QuantizerKind.FSQ, levels=(5, 4, 3)),
         RootModelConfig(61),
     ],
-    ids=["live", "audio", "text", "vae", "fsq", "global"],
+    ids=["live", "audio", "text", "vae", "fsq", "root"],
 )
-def test_the_designs_pass_through_a_mapping(config: object) -> None:
+def test_the_designs_survive_conversion_to_a_mapping(config: object) -> None:
     assert from_mapping(type(config), to_mapping(config)) == config
 
 
@@ -77,6 +77,6 @@ ODD = MotionEncoderConfig(MotionKind.SPATIAL, width=18)
         (lambda: GestureConfig(FEATURES, speakers=0), "speakers"),
     ],
 )
-def test_a_number_out_of_range_is_refused(make, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_number_out_of_range_is_an_error(make, name: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=rf"^{name} must be"):
         make()

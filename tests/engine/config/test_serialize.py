@@ -61,7 +61,7 @@ def test_a_mapping_is_plain() -> None:
     assert mapping["table"] == {"mean": [1.0, 2.0]}
 
 
-def test_an_integer_serves_as_a_float_only() -> None:
+def test_an_integer_is_accepted_as_a_float_only() -> None:
     assert from_mapping(Inner, {"count": 1, "ratio": 2}) == Inner(1, 2.0)
     with pytest.raises(ConfigError, match=r"expected int, got 1\.0"):
         from_mapping(Inner, {"count": 1.0})

@@ -1,4 +1,4 @@
-"""Turning: about a joint's own axes or its parent's, in place, and no other joints."""
+"""Joints rotate in place, about their own axes or their parent's."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from engine.postprocess.joint_offsets import rotate_joints
 
 
 @pytest.mark.parametrize("parent_axes", [False, True])
-def test_joints_turn_about_their_own_axes_or_their_parents(parent_axes: bool) -> None:
+def test_joints_rotate_about_their_own_or_their_parents_axes(parent_axes: bool) -> None:
     before = exp(np.random.default_rng(1).normal(0, 0.6, (3, 6, 3))).astype(np.float32)
     rotations, vectors = before.copy(), np.array([[0.1, 0.0, -0.2], [0.0, 0.3, 0.0]])
     rotate_joints(rotations, (1, 4), vectors, parent_axes=parent_axes)
