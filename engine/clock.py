@@ -16,6 +16,7 @@ class FrameClock:
     Attributes:
         sample_rate: samples per second, Hz.
         frame_rate: frames per second.
+
     """
 
     sample_rate: int = 16000

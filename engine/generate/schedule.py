@@ -46,6 +46,7 @@ class FileRules:
         rounded: true for `samples * frame_rate // sample_rate` frames per file, so that the last
             frame needs the sample that it shares with the next one; false for those that
             `FrameClock` counts as complete: one more if only that sample is missing.
+
     """
 
     overlap: Overlap
@@ -75,6 +76,7 @@ class Schedule:
         hop: new frames per window.
         lookahead: future frames of audio that a window waits for; adds to the latency.
         files: rules for whole files; null for a stream.
+
     """
 
     window: int = 64
