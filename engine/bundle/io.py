@@ -59,25 +59,21 @@ def to_device(bundle: Bundle, device: str) -> Bundle:
         raise ConfigError(f"expected a device of PyTorch, such as cpu or cuda; {error}") from error
 
 
-class MissingEncoder(nn.Module):
-    """Placeholder in a bundle without encoders; raises BundleError if called."""
+class Missing(nn.Module):
+    """Placeholder for a network that the bundle lacks; raises BundleError if called."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        raise BundleError("this bundle has no encoders: it can decode codes, but not encode motion")
-
-
-class MissingNetwork(nn.Module):
-    """Placeholder for the gesture transformer; raises BundleError if called."""
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
 
     def forward(self, *inputs: object, **options: object) -> Tensor:
-        raise BundleError(
-            "this bundle's gesture transformer was moved to a kernel; call the kernel"
-        )
+        raise BundleError(self._message)
 
 
 def without_network(bundle: Bundle) -> Bundle:
     """Copy the bundle without the transformer, for streams with a kernel; the rest is shared."""
-    return replace(bundle, gesture=cast(GestureModel, MissingNetwork()))
+    message = "this bundle's gesture transformer was moved to a kernel; call the kernel"
+    return replace(bundle, gesture=cast(GestureModel, Missing(message)))
 
 
 def new_bundle(config: BundleConfig) -> Bundle:
@@ -91,7 +87,8 @@ def new_bundle(config: BundleConfig) -> Bundle:
     )
     if not config.include_encoders:
         for vae in bundle.parts.values():
-            vae.encoder, vae.to_code = MissingEncoder(), nn.Identity()
+            message = "this bundle has no encoders: it can decode codes, but not encode motion"
+            vae.encoder, vae.to_code = Missing(message), nn.Identity()
     for module in bundle.modules().values():
         module.eval().requires_grad_(False)
     return bundle

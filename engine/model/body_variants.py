@@ -1,14 +1,6 @@
 """The paper's variants of the body decoder (EMAGE eq. 6-9, fig. 5).
 
-A path maps (audio `[B, T, A]` or None, shown, refined, place) to `[B, n, D]`, the features of the
-frames in `output_slice`. Its inputs are
-
-- audio: body speech features. None is masked gesture reconstruction (eq. 7): only the
-  cross-attention to the audio is skipped (fig. 3).
-- shown: output of the masked motion encoder, projected to D (g in eq. 9; the paper does not state
-  how 337 channels become 512).
-- refined: h of eq. 6, shown after self-attention over time.
-- place: p_t, speaker and position.
+A path maps `BodyInputs` to features `[B, n, D]` of the frames in `output_slice`.
 
 Equations 7, 9 and 10 write TCAT with its memory first. The outer TCAT of eq. 9 follows that: the
 query is the masked gesture, the memory the fused features. The inner one is reversed, as in the
@@ -16,11 +8,30 @@ paper's text and the published code: the query is the body hints, the memory the
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from engine.model.layers import ALL, DecoderStack, EncoderLayer
+
+
+class BodyInputs(NamedTuple):
+    """Inputs of a body decoder.
+
+    audio: body speech features `[B, T, A]`. None is masked gesture reconstruction (eq. 7): only the
+    cross-attention to the audio is skipped (fig. 3).
+    shown `[B, T, D]`: output of the masked motion encoder, projected to D (g in eq. 9; the paper
+    does not state how 337 channels become 512).
+    refined `[B, T, D]`: shown after self-attention over time (h in eq. 6).
+    position `[1, T, D]`, speaker `[B, 1, D]`: embeddings; their sum is p_t.
+    """
+
+    audio: Tensor | None
+    shown: Tensor
+    refined: Tensor
+    position: Tensor
+    speaker: Tensor
 
 
 class AudioFusion(nn.Module):
@@ -48,19 +59,14 @@ class FusionPath(nn.Module):
         self.project = project
         self.decoder = layers
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        output_slice: slice = ALL,
-    ) -> Tensor:
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        audio, shown = inputs.audio, inputs.shown
         if audio is None:
             channels = self.project.in_features - shown.shape[-1]
             audio = shown.new_zeros(*shown.shape[:-1], channels)
         memory = self.project(torch.cat((audio, shown), -1))
-        return self.decoder(place.expand(memory.shape), memory, output_slice)
+        query = (inputs.position + inputs.speaker).expand(memory.shape)
+        return self.decoder(query, memory, output_slice)
 
 
 class SelfAttentionPath(nn.Module):
@@ -74,15 +80,8 @@ class SelfAttentionPath(nn.Module):
         self.fusion = fusion
         self.decoder = nn.Sequential(*layers)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        output_slice: slice = ALL,
-    ) -> Tensor:
-        x = self.fusion(refined + place, audio)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        x = self.fusion(inputs.refined + (inputs.position + inputs.speaker), inputs.audio)
         *before, last = self.decoder
         for layer in before:
             x = layer(x)
@@ -97,15 +96,10 @@ class CrossAttentionPath(nn.Module):
         self.fusion = fusion
         self.decoder = layers
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        output_slice: slice = ALL,
-    ) -> Tensor:
-        return self.decoder(shown + place, self.fusion(refined + place, audio), output_slice)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        place = inputs.position + inputs.speaker
+        memory = self.fusion(inputs.refined + place, inputs.audio)
+        return self.decoder(inputs.shown + place, memory, output_slice)
 
 
 class PathBody(nn.Module):
@@ -128,14 +122,7 @@ class PathBody(nn.Module):
         self.path = path
         self.out = nn.ModuleList(out)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        position: Tensor,
-        speaker: Tensor,
-        output_slice: slice = ALL,
-    ) -> list[Tensor]:
-        decoded = self.path(audio, shown, refined, position + speaker, output_slice)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> list[Tensor]:
+        """Latents `[B, n, D_code]` of each part for the frames in `output_slice`."""
+        decoded = self.path(inputs, output_slice)
         return [out(decoded) for out in self.out]

@@ -7,7 +7,7 @@ selected by `engine.generate.step` and decoded to poses by `engine.generate.deco
 import torch
 from torch import Tensor, nn
 
-from engine.model.body_variants import PathBody
+from engine.model.body_variants import BodyInputs, PathBody
 from engine.model.layers import ALL, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
 from engine.model.stroke_onset import StrokeOnsetDetector
 from engine.model.types import WindowInputs, WindowOutputs
@@ -121,20 +121,13 @@ class BodyDecoder(nn.Module):
         found = self.cross_attention(query, memory)
         return found + (query if self.speaker_in_query else attended)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        position: Tensor,
-        speaker: Tensor,
-        output_slice: slice = ALL,
-    ) -> list[Tensor]:
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> list[Tensor]:
         """Latents `[B, n, D_code]` of each part for the frames in `output_slice`.
 
         Only the refiners skip the other frames, because they attend to all frames of all parts.
         """
-        fused = self.fuse(audio, refined, position, speaker)
+        position, speaker = inputs.position, inputs.speaker
+        fused = self.fuse(inputs.audio, inputs.refined, position, speaker)
         own = [mlp(fused) for mlp in self.mlps]
         query = speaker + position if self.position_in_refiner else speaker
         upper, hands, lower = own
@@ -204,7 +197,7 @@ class GestureModel(nn.Module):
         output_slice = ALL if newest is None else slice(-newest, None)
         face = self._face(face_speech, hint, refined, position, inputs.speaker, output_slice)
         audio = body_speech if use_audio else None
-        body = self.body(audio, shown, refined, position, speaker, output_slice)
+        body = self.body(BodyInputs(audio, shown, refined, position, speaker), output_slice)
         latents = (face, *body)
         pairs = zip(self.classifiers, latents, strict=True)
         return WindowOutputs(latents, tuple(classify(latent) for classify, latent in pairs))

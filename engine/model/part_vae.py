@@ -24,6 +24,9 @@ class PartVae(nn.Module):
 
     encoder: `[B, C, T] -> [B, width, T]`. to_code, from_code: linear maps to the width of the codes
     and back. decoder: `[B, width, T] -> [B, C, T]`.
+
+    left_context, right_context: numbers of earlier and later codes that a decoded frame depends on;
+    right_context is 0 for a causal decoder.
     """
 
     def __init__(
@@ -40,17 +43,7 @@ class PartVae(nn.Module):
         self.quantizer = quantizer
         self.from_code = from_code
         self.decoder = decoder
-        self._context = context(decoder)
-
-    @property
-    def left_context(self) -> int:
-        """Number of earlier codes that a decoded frame depends on."""
-        return self._context[0]
-
-    @property
-    def right_context(self) -> int:
-        """Number of later codes that a decoded frame depends on; 0 for a causal decoder."""
-        return self._context[1]
+        self.left_context, self.right_context = context(decoder)
 
     @property
     def codes(self) -> int:

@@ -23,25 +23,18 @@ def local_motion(rotations: Array, contacts: Array) -> Array:
 
 
 class RootModel(nn.Module):
-    """Convolutional network, `[B, T, channels] -> [B, T, out]`."""
+    """Convolutional network, `[B, T, channels] -> [B, T, out]`.
+
+    left_context, right_context: numbers of earlier and later frames that an output frame depends
+    on; right_context is 0 for a causal network.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        before, after = zip(context(encoder), context(decoder), strict=True)
-        self._context = (sum(before), sum(after))
+        self.left_context, self.right_context = context(self)
         self._decoder_context = context(decoder)[0]
-
-    @property
-    def left_context(self) -> int:
-        """Number of earlier frames that an output frame depends on."""
-        return self._context[0]
-
-    @property
-    def right_context(self) -> int:
-        """Number of later frames that an output frame depends on; 0 if causal."""
-        return self._context[1]
 
     def forward(self, lower: Tensor, newest: int | None = None) -> Tensor:
         """Root motion `[B, T, out]` of vectors `[B, T, channels]`.

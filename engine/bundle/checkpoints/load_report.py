@@ -58,14 +58,10 @@ class LoadReport:
 
 def joined(reports: Sequence[LoadReport]) -> LoadReport:
     """Join the reports on several files."""
-    return LoadReport(
-        matched=tuple(name for report in reports for name in report.matched),
-        leftovers=tuple(name for report in reports for name in report.leftovers),
-        missing=tuple(name for report in reports for name in report.missing),
-        misfits=tuple(name for report in reports for name in report.misfits),
-        unexpected=tuple(name for report in reports for name in report.unexpected),
-        problem=next((report.problem for report in reports if report.problem), ""),
-    )
+    kinds = ("matched", "leftovers", "missing", "misfits", "unexpected")
+    names = {k: tuple(name for report in reports for name in getattr(report, k)) for k in kinds}
+    problem = next((report.problem for report in reports if report.problem), "")
+    return LoadReport(**names, problem=problem)
 
 
 def _groups(names: Sequence[str]) -> list[str]:

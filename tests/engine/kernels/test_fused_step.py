@@ -63,9 +63,9 @@ def varied(
 BUNDLES: dict[str, Callable[[], Bundle]] = {
     "likeliest": lambda: varied(SamplingConfig()),
     "sampled": lambda: varied(SamplingConfig(0.7)),
-    "sampled near by": lambda: varied(SamplingConfig(0.7, radius=2.0), causal=False),
+    "sampled near by": lambda: varied(SamplingConfig(0.7, mean_shift_radius=2.0), causal=False),
     "latents": lambda: varied(SamplingConfig(0.7), EVERY_LATENT),
-    "several codebooks": lambda: varied(SamplingConfig(0.7, radius=1.5), several=True),
+    "several codebooks": lambda: varied(SamplingConfig(0.7, mean_shift_radius=1.5), several=True),
 }
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from engine.config.model import BodyVariant
 from engine.config.presets import paper_config
+from engine.model.body_variants import BodyInputs
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
@@ -43,7 +44,7 @@ def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
     merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
     for speech, memory in ((audio, merged), (None, h + place)):
         expected = decoded(body, body.path.decoder(shown + place, memory))
-        torch.testing.assert_close(body(speech, shown, h, position, speaker), expected)
+        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
 
 
 def test_the_self_attention_path_does_not_use_the_shown_gesture() -> None:
@@ -53,8 +54,8 @@ def test_the_self_attention_path_does_not_use_the_shown_gesture() -> None:
     merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
     for speech, features in ((audio, merged), (None, h + place)):
         expected = decoded(body, body.path.decoder(features))
-        torch.testing.assert_close(body(speech, shown, h, position, speaker), expected)
-        again = body(speech, shown + 1.0, h, position, speaker)
+        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
+        again = body(BodyInputs(speech, shown + 1.0, h, position, speaker))
         assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
 
 
@@ -66,8 +67,8 @@ def test_straightforward_fusion_queries_by_position_and_uses_no_refined_hint() -
         used = torch.zeros_like(audio) if speech is None else speech
         memory = body.path.project(torch.cat((used, shown), -1))
         expected = decoded(body, body.path.decoder(query, memory))
-        torch.testing.assert_close(body(speech, shown, h, position, speaker), expected)
-        again = body(speech, shown, h + 1.0, position, speaker)
+        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
+        again = body(BodyInputs(speech, shown, h + 1.0, position, speaker))
         assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
 
 

@@ -8,6 +8,7 @@ from engine.config.presets import (
     published_audio_config,
     published_text_config,
 )
+from engine.model.body_variants import BodyInputs
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
@@ -174,7 +175,7 @@ def test_a_part_is_refined_by_the_two_others() -> None:
         refiner.register_forward_hook(lambda _, given, __: inputs.append(given))
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
     features, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 16)
-    body(features, hint, hint, position, speaker)
+    body(BodyInputs(features, hint, hint, position, speaker))
     own = [given[0] for given in inputs]
     for i, (_, others, query, _) in enumerate(inputs):
         torch.testing.assert_close(others, sum(own) - own[i])

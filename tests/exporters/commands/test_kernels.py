@@ -147,7 +147,7 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     kernel = Taken(eager)
     light = spared(kernel, bundle)
     watched = weakref.ref(bundle.gesture)
-    with pytest.raises(BundleError, match="given to a kernel"):
+    with pytest.raises(BundleError, match="moved to a kernel"):
         light.gesture(None)
     sound = babble(1.0)
 

@@ -105,9 +105,9 @@ def test_the_papers_design_learns_with_hints_and_without(
     path: BodyVariant, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     even = replace(HINTS, joints=(0.5, 0.5))
-    settings = replace(PAPER, path=path, masking=even, schedule=RateSchedule(rise=5))
+    settings = replace(PAPER, body_variant=path, masking=even, schedule=RateSchedule(rise=5))
     config = model_config(settings, parts, 10)
-    assert (config.path, config.motion.kind) == (path, MotionKind.SPATIAL)
+    assert (config.body_variant, config.motion.kind) == (path, MotionKind.SPATIAL)
     reports = trained(settings, config, windows, parts, tmp_path)
 
     def mean(name: str, some: slice) -> float:
@@ -162,7 +162,7 @@ def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> No
     assert (out / "rows" / "rows.json").is_file() == (name == "paper")
     saved = load_config(out, GestureConfig)
     paths = {"paper": BodyVariant.CROSS_ATTENTION}
-    assert (saved.path, saved.width) == (paths.get(name, BodyVariant.PARTS), 16)
+    assert (saved.body_variant, saved.width) == (paths.get(name, BodyVariant.PARTS), 16)
     load_weights(out, build_gesture_model(saved))
     known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
     assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
