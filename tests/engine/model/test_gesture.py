@@ -14,7 +14,7 @@ from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION, MOTION_TOKENS
 from engine.motion.skeleton import BodyPart
-from tests.support.tiny_bundle import stir
+from tests.support.tiny_bundle import randomize_zeros
 
 SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
 FRAMES = 12
@@ -56,7 +56,7 @@ def window(config: GestureConfig, frames: int = FRAMES, batch: int = 2) -> Windo
 def model(name: str) -> GestureModel:
     torch.manual_seed(0)
     network = build_gesture_model(CONFIGS[name]).eval()
-    stir(network)
+    randomize_zeros(network)
     return network
 
 

@@ -16,7 +16,7 @@ from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
 from tests.support.takes import take
-from tests.support.tiny_bundle import stir
+from tests.support.tiny_bundle import randomize_zeros
 from training.data.dataset import GestureWindows
 from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
@@ -198,7 +198,7 @@ def test_when_to_set_out_and_what_follows_are_learned_apart(
     assert isinstance(objective, GestureLoss)
     cue = objective.model.cue
     assert cue is not None
-    stir(cue)
+    randomize_zeros(cue)
     terms = objective(learner.draw(generator(1), 0), 0, generator(0))
     told, scored = cue.tell.weight, cue.score.second.weight
     of_codes = torch.autograd.grad(
