@@ -14,6 +14,7 @@ import pytest
 
 from engine.bundle.config import BundleConfig
 from engine.config.model import FrontEnd
+from engine.config.serialize import renamed_keys
 from engine.errors import ConfigError
 from tests.support.tiny_bundle import tiny_published_config
 
@@ -41,8 +42,21 @@ def documented(cls: type) -> list[str]:
     return re.findall(r"^    (\w+): \S", section, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
+every_configuration = pytest.mark.parametrize(
     "cls", dict.fromkeys(dataclasses_in(BundleConfig)), ids=lambda cls: cls.__name__
 )
+
+
+@every_configuration
 def test_every_field_is_documented_in_order(cls: Any) -> None:
     assert documented(cls) == [field.name for field in dataclasses.fields(cls)]
+
+
+@every_configuration
+def test_renamed_keys_name_present_fields(cls: Any) -> None:
+    assert not renamed_keys(cls).keys() & {field.name for field in dataclasses.fields(cls)}
+    for new in renamed_keys(cls).values():
+        table: Any = cls
+        for name in new.split("."):
+            assert name in {field.name for field in dataclasses.fields(table)}
+            table = next(dataclasses_in(get_type_hints(table)[name]), None)
