@@ -11,7 +11,13 @@ from engine.errors import ConfigError
 
 @dataclass(frozen=True)
 class FrameClock:
-    """Maps frame indices to sample indices, both counted from the start of the stream."""
+    """Maps frame indices to sample indices, both counted from the start of the stream.
+
+    Attributes:
+        sample_rate: samples per second, Hz.
+        frame_rate: frames per second.
+
+    """
 
     sample_rate: int = 16000
     frame_rate: int = 30

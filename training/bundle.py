@@ -1,13 +1,14 @@
-"""The stage `bundle`: trained modules become a bundle that `emage-live` runs.
+"""The stage `bundle`: builds a bundle from trained modules.
 
-Reads DATA/<vq>/{face,upper,hands,lower,global,rest.npz} and DATA/<gesture>; writes the bundle into
-OUT and says how large it is.
+Reads DATA/<vq>/{face,upper,hands,lower,global,rest.npz} and DATA/<gesture>, writes the bundle into
+OUT and prints its size.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor
 from engine.bundle.config import BundleConfig, Provenance
 from engine.bundle.io import CONFIG_FILE, WEIGHTS_FILE, Bundle, new_bundle, save_bundle
 from engine.clock import FrameClock
-from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import GestureConfig, GlobalMotionConfig, PartVaeConfig, from_mapping
+from engine.config.model import GestureConfig, PartVaeConfig, RootModelConfig
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
@@ -26,45 +27,59 @@ from engine.model.part_vae import PartVae
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import HandReference, Motion
 from engine.motion.skeleton import BodyPart
-from engine.postprocess.blinks import BlinkConfig
-from engine.postprocess.gaze import GlanceConfig
-from engine.postprocess.idle_motion import SwayConfig
-from engine.postprocess.one_euro import SteadyConfig
-from engine.postprocess.posture import PostureConfig
-from engine.postprocess.stance import StanceConfig
+from engine.postprocess.chain import PostProcessConfig
 from training.data.clips import load_clip
 from training.data.vectors import part_vector
 from training.gesture.stage import SCHEDULES, SPEAKERS, read_vocabulary
 from training.module_io import load_config, load_weights
 
-_SETTLED = 96  # frames of standing still after which a causal encoder has seen nothing else
+_SETTLED = 96  # frames of the rest pose; more than the receptive field of a causal encoder
+_COPIED = (
+    *("name", "provenance", "schedule", "code_selection", "sampling", "include_encoders"),
+    *("recenter_time_s", "postprocess", "face", "hand_reference"),
+)
 
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """Settings of the stage. most_mb: refuse to write weights larger than this. trained_for: as the
-    stage gesture wrote down, unless given; speakers likewise.
+    """Settings of the stage.
 
-    face, hand_reference, frame_rate: of the corpus, as its corpus.json says. blinks, glances, sway:
-    for networks that learned none; steady, posture, stance: for all; see `engine.finish`.
+    Attributes:
+        name: name of the bundle.
+        provenance: origin and licence of the weights.
+        schedule: windows of live streams.
+        trained_schedules: schedules used in training; empty for those written by the stage gesture.
+        code_selection: selection of each part's codes; argmax_or_sample for parts not listed.
+        sampling: sampling of codes from class scores.
+        speakers: name of each speaker; empty for those written by the stage gesture.
+        include_encoders: true if the weights contain the VQ-VAEs' encoders.
+        recenter_time_s: time constant of root recentering, seconds; 0 disables it.
+        postprocess: post-processing of poses.
+        max_weights_mb: maximum size of the weights, MB; larger weights are an error.
+        vq: folder in DATA of the autoencoders.
+        gesture: folder in DATA of the gesture transformer.
+        face: face basis of the corpus, as in its corpus.json.
+        hand_reference: hand reference of the corpus, as in its corpus.json.
+        frame_rate: frame rate of the corpus, frames/s, as in its corpus.json.
+
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        **BundleConfig.renamed_keys,
+        "most_mb": "max_weights_mb",
+    }
 
     name: str
     provenance: Provenance
     schedule: Schedule = field(default_factory=Schedule)
-    trained_for: tuple[Schedule, ...] = ()
-    choices: dict[BodyPart, CodeSelection] = field(default_factory=dict)
+    trained_schedules: tuple[Schedule, ...] = ()
+    code_selection: dict[BodyPart, CodeSelection] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     speakers: tuple[str, ...] = ()
-    encoders: bool = False
-    homing_s: float = 0.0
-    blinks: BlinkConfig | None = None
-    glances: GlanceConfig | None = None
-    sway: SwayConfig | None = None
-    steady: SteadyConfig | None = None
-    posture: PostureConfig | None = None
-    stance: StanceConfig | None = None
-    most_mb: float = 5.0
+    include_encoders: bool = False
+    recenter_time_s: float = 0.0
+    postprocess: PostProcessConfig = field(default_factory=PostProcessConfig)
+    max_weights_mb: float = 5.0
     vq: str = "vq"
     gesture: str = "gesture"
     face: str = ARKIT_51.name
@@ -73,7 +88,7 @@ class BundleSettings:
 
 
 def rest_codes(parts: dict[BodyPart, PartVae], rest: Motion) -> Tensor:
-    """The code of each part `[P]` after standing in the pose `rest` (one frame) for a while."""
+    """Encode the rest pose (the first frame of `rest`) to one code per part, `[P]` int64."""
     codes = []
     for part in BodyPart:
         still = torch.from_numpy(np.repeat(part_vector(part, rest)[None, :1], _SETTLED, axis=1))
@@ -82,7 +97,7 @@ def rest_codes(parts: dict[BodyPart, PartVae], rest: Motion) -> Tensor:
 
 
 def read_schedules(gesture: Path) -> tuple[Schedule, ...]:
-    """What the stage gesture wrote down of its windows; nothing for older trainings."""
+    """Read the schedules that the stage gesture wrote; empty for older trainings."""
     path = gesture / SCHEDULES
     if not path.is_file():
         return ()
@@ -90,43 +105,28 @@ def read_schedules(gesture: Path) -> tuple[Schedule, ...]:
 
 
 def read_speakers(gesture: Path) -> tuple[str, ...]:
-    """The speakers that the stage gesture wrote down; a single one for older trainings."""
+    """Read the speakers that the stage gesture wrote; one default speaker for older trainings."""
     path = gesture / SPEAKERS
     return tuple(json.loads(path.read_text())) if path.is_file() else ("default",)
 
 
 def bundle_config(settings: BundleSettings, vq: Path, gesture: Path) -> BundleConfig:
-    """The bundle's configuration from those of its modules."""
+    """Combine the settings with the configurations of the modules."""
     return BundleConfig(
-        name=settings.name,
         gesture=load_config(gesture, GestureConfig),
         parts={part: load_config(vq / part, PartVaeConfig) for part in BodyPart},
-        global_motion=load_config(vq / "global", GlobalMotionConfig),
-        features=DEFAULT_FEATURES,
-        provenance=settings.provenance,
+        root_model=load_config(vq / "global", RootModelConfig),
         vocabulary=read_vocabulary(gesture).words,
         speakers=settings.speakers or read_speakers(gesture),
-        schedule=settings.schedule,
-        trained_for=settings.trained_for or read_schedules(gesture),
-        choices=settings.choices,
-        sampling=settings.sampling,
-        encoders=settings.encoders,
-        face=settings.face,
-        hand_reference=settings.hand_reference,
+        trained_schedules=settings.trained_schedules or read_schedules(gesture),
         clock=FrameClock(frame_rate=settings.frame_rate),
-        homing_s=settings.homing_s,
-        blinks=settings.blinks,
-        glances=settings.glances,
-        sway=settings.sway,
-        steady=settings.steady,
-        posture=settings.posture,
-        stance=settings.stance,
+        **{name: getattr(settings, name) for name in _COPIED},
     )
 
 
 def _fill(bundle: Bundle, vq: Path, gesture: Path) -> None:
     load_weights(gesture, bundle.gesture)
-    load_weights(vq / "global", bundle.global_motion)
+    load_weights(vq / "global", bundle.root_model)
     whole = {}
     for part in BodyPart:
         whole[part] = build_part_vae(bundle.config.parts[part])
@@ -138,7 +138,7 @@ def _fill(bundle: Bundle, vq: Path, gesture: Path) -> None:
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: assemble, write, and check the size."""
+    """Build and write the bundle; raises ConfigError if the weights are too large."""
     settings = from_mapping(BundleSettings, config)
     vq, gesture = data / settings.vq, data / settings.gesture
     bundle = new_bundle(bundle_config(settings, vq, gesture))
@@ -147,6 +147,7 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     save_bundle(bundle, out)
     size_mb = (out / WEIGHTS_FILE).stat().st_size / 1e6
     print(f"{out}: {size_mb:.2f} MB, rest codes {bundle.rest_codes.tolist()}")
-    if size_mb > settings.most_mb:
-        (out / CONFIG_FILE).unlink()  # what is refused must not be taken for a bundle
-        raise ConfigError(f"the weights take {size_mb:.2f} MB, expected at most {settings.most_mb}")
+    if size_mb > settings.max_weights_mb:
+        (out / CONFIG_FILE).unlink()  # so that nothing loads it as a bundle
+        most_mb = settings.max_weights_mb
+        raise ConfigError(f"the weights take {size_mb:.2f} MB, expected at most {most_mb:g}")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from engine.bundle.io import read_safetensors
-from engine.config.model import from_mapping, to_mapping
+from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError, ExportError
 from training.data.clips import write_json
 

@@ -49,7 +49,10 @@ class StepNetwork(nn.Module):
         self.window = window
         self._vaes = [bundle.parts[part] for part in BodyPart]
         self.registered = nn.ModuleList(self._vaes)
-        self._choices = [bundle.config.choices.get(part, CodeSelection.CLASS) for part in BodyPart]
+        self._choices = [
+            bundle.config.code_selection.get(part, CodeSelection.ARGMAX_OR_SAMPLE)
+            for part in BodyPart
+        ]
 
     def forward(
         self, motion: Tensor, mask: Tensor, audio: Tensor, words: Tensor, speaker: Tensor
@@ -58,10 +61,10 @@ class StepNetwork(nn.Module):
         latents, logits = outputs[: len(self._vaes)], outputs[len(self._vaes) :]
         codes = []
         for p, vae in enumerate(self._vaes):
-            if self._choices[p] is CodeSelection.LATENT:
+            if self._choices[p] is CodeSelection.NEAREST_LATENT:
                 codes.append(vae.nearest(latents[p]))
             else:
-                codes.append(vae.complete(logits[p].argmax(-1), latents[p]))
+                codes.append(vae.codes_from_classes(logits[p].argmax(-1), latents[p]))
         return (torch.stack(codes, 1), *outputs)
 
 

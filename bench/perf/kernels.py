@@ -182,9 +182,9 @@ def _share(found: Sequence[torch.Tensor]) -> float:
 def picked(bundle: Bundle, part: BodyPart, outputs: WindowOutputs) -> torch.Tensor:
     """The codes `[B, n]` that the engine picks for a part when it does not draw."""
     p, vae = list(BodyPart).index(part), bundle.parts[part]
-    if bundle.config.choices.get(part) is CodeSelection.LATENT:
+    if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
         return vae.nearest(outputs.latents[p])
-    return vae.complete(outputs.logits[p].argmax(-1), outputs.latents[p])
+    return vae.codes_from_classes(outputs.logits[p].argmax(-1), outputs.latents[p])
 
 
 def _turning(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], object]:

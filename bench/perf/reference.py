@@ -189,7 +189,7 @@ class Ours:
         self._kernel = EagerKernel(bundle.gesture)
         self._decoder = pose_decoder(bundle)
         # Made once, as the published model is: making it lean takes as long as a window.
-        self._stream = GestureStream(bundle, schedule=bundle.config.offline)
+        self._stream = GestureStream(bundle, schedule=bundle.config.file_schedule)
 
     def window(self, audio: Tensor, motion: Tensor, mask: Tensor) -> np.ndarray:
         """One forward pass over a window and its decoding; rotations `[T, J, 4]`."""
@@ -199,7 +199,7 @@ class Ours:
         out = self._kernel(WindowInputs(motion, mask, audio[..., None], words, speaker))
         codes = []
         for p, part in enumerate(BodyPart):
-            latent = self._bundle.config.choices.get(part) is CodeSelection.LATENT
+            latent = self._bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT
             module = self._bundle.parts[part]
             codes.append(module.nearest(out.latents[p]) if latent else out.logits[p].argmax(-1))
         return self._decoder.decode(torch.stack(codes, 1), frames).rotations[0].numpy()
@@ -230,7 +230,7 @@ def first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, T
 
     ConfigError where there is less sound than that.
     """
-    schedule = bundle.config.offline
+    schedule = bundle.config.file_schedule
     frames, needed = schedule.window, bundle.config.clock.time_s(schedule.window)
     if len(samples) < needed * _RATE:
         raise ConfigError(

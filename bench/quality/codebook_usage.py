@@ -27,10 +27,10 @@ def code_usage(bundle: Bundle, motions: Sequence[Motion]) -> dict[str, dict[str,
 
     ConfigError for a bundle without encoders.
     """
-    if not bundle.config.encoders:
+    if not bundle.config.include_encoders:
         raise ConfigError(
             f"{bundle.config.name} holds no encoders: it cannot tell codes of motion; make it with "
-            "encoders = true"
+            "include_encoders = true"
         )
     result: dict[str, dict[str, Any]] = {}
     fitting = [resampled(motion, bundle.config.clock.frame_rate) for motion in motions]

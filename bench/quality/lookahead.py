@@ -85,10 +85,10 @@ def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None 
     chosen = []
     for p, part in enumerate(BodyPart):
         vae, latents = bundle.parts[part], outputs.latents[p][:, where]
-        if bundle.config.choices.get(part, CodeSelection.CLASS) is CodeSelection.LATENT:
+        if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
             chosen.append(vae.nearest(latents))
         else:
-            chosen.append(vae.complete(outputs.logits[p][:, where].argmax(-1), latents))
+            chosen.append(vae.codes_from_classes(outputs.logits[p][:, where].argmax(-1), latents))
     return torch.stack(chosen, 1)
 
 

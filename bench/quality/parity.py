@@ -197,15 +197,15 @@ def _audio_row(
         )
         return published, render_audio(bundle, sound, speaker)
 
-    fewest = bundle.config.offline.fewest
+    fewest = bundle.config.file_schedule.fewest
     return _row("audio, 2025", sizes, both, lengths(random, count, fewest))
 
 
 def render_audio(bundle: Bundle, sound: np.ndarray, speaker: int) -> Rendered:
     """A file by the stream that renders files."""
     decoder = Noting(pose_decoder(bundle))
-    step = staged_step(bundle, bundle.config.offline, decoder=decoder)
-    stream = GestureStream(bundle, schedule=bundle.config.offline, speaker=speaker, step=step)
+    step = staged_step(bundle, bundle.config.file_schedule, decoder=decoder)
+    stream = GestureStream(bundle, schedule=bundle.config.file_schedule, speaker=speaker, step=step)
     stream.feed_audio(sound)
     return _rendered(concatenate(stream.flush()), decoder)
 
@@ -220,7 +220,7 @@ def _text_row(
     weights = scratch / "text"
     write_random_text_layout(weights, _WORDS, seed=number, **_given(sizes))
     theirs, bundle = PublishedText(program, weights, sizes, scratch), load_model(weights)
-    rules = bundle.config.offline.files
+    rules = bundle.config.file_schedule.files
     assert rules is not None
 
     def both(samples: int) -> tuple[Rendered, Rendered]:
@@ -236,7 +236,7 @@ def _text_row(
         )
         return published, render_text(bundle, entries, words, speaker)
 
-    fewest = bundle.config.offline.fewest
+    fewest = bundle.config.file_schedule.fewest
     return _row("text and audio, 2024", sizes, both, lengths(random, count, fewest))
 
 
@@ -276,9 +276,9 @@ def render_text(
     """A file by the windows that render files, of entries and words as they are given."""
     config, decoder = bundle.config, Noting(pose_decoder(bundle))
     front = build_front(config.front_end, config.features, config.clock, truncated=True)
-    step = staged_step(bundle, config.offline, kernel=kernel, decoder=decoder)
-    runner = build_runner(bundle, config.offline, front, step)
-    state, window, hop = runner.fresh([0]), config.offline.window, config.offline.hop
+    step = staged_step(bundle, config.file_schedule, kernel=kernel, decoder=decoder)
+    runner = build_runner(bundle, config.file_schedule, front, step)
+    state, window, hop = runner.fresh([0]), config.file_schedule.window, config.file_schedule.hop
     taken = 0
     for begin in range(0, len(words) - window + 1, hop):
         end = front.end(begin + window)

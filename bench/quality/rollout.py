@@ -21,13 +21,13 @@ from bench.quality.quality import WRISTS
 from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
 from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import GestureConfig, GlobalMotionConfig
+from engine.config.model import GestureConfig, RootModelConfig
 from engine.generate.decoder import PoseDecoder
 from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
-from engine.model.builders import build_gesture_model, build_global_motion
+from engine.model.builders import build_gesture_model, build_root_model
 from engine.model.part_vae import PartVae
 from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
@@ -51,11 +51,11 @@ class Setting:
     temperature: float = 0.7
     persistence: float = 0.9
     radius: float = 0.0
-    choices: dict[str, str] = field(default_factory=lambda: {"face": "latent"})
+    choices: dict[str, str] = field(default_factory=lambda: {"face": "nearest_latent"})
 
     def label(self) -> str:
         """A short name."""
-        latent = "".join(part[0] for part, how in self.choices.items() if how == "latent")
+        latent = "".join(part[0] for part, how in self.choices.items() if how == "nearest_latent")
         draw = f"t{self.temperature} p{self.persistence} r{self.radius}"
         return f"hop{self.hop} seed{self.seed} {draw} l:{latent}"
 
@@ -71,7 +71,7 @@ class Lab:
         self.rest = rest_codes(rest_take, self.parts)
         channels = part_layout(BodyPart.LOWER, ARKIT_51.width).width
         # Where the body goes plays no part here: hands are measured against the pelvis.
-        walk = build_global_motion(GlobalMotionConfig(channels, width=4, layers=1, causal=True))
+        walk = build_root_model(RootModelConfig(channels, width=4, layers=1, causal=True))
         self.decoder = PoseDecoder(self.parts, walk.eval(), face_width=ARKIT_51.width)
 
     def runner(self, setting: Setting) -> Runner:

@@ -108,7 +108,7 @@ def truth_rows(
     own = measured([pair(name, take.motion, take) for name, take in takes], 0, encoder)
     halves = {"fgd": own.both["fgd_between_halves_of_gt"]}
     rows = [Row("truth (FGD: between its halves)", 0, 0, own.pred | halves)]
-    if bundle.config.encoders:
+    if bundle.config.include_encoders:
         decoder, parts = pose_decoder(bundle), dict(bundle.parts)
         kept = [(name, decode(decoder, encode(parts, t.motion), t.motion), t) for name, t in takes]
         through = measured([pair(*each) for each in kept], 0, encoder)

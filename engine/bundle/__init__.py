@@ -1,1 +1,1 @@
-"""Bundles: their files, and what is built from published checkpoints."""
+"""Bundles: configuration, files, and bundles built from published checkpoints."""

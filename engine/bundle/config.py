@@ -1,34 +1,33 @@
 """Configuration of a bundle: everything but the weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from engine.clock import FrameClock
 from engine.config.features import DEFAULT_FEATURES, FeatureConfig
-from engine.config.model import (
-    FrontEnd,
-    GestureConfig,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    require,
-)
+from engine.config.model import FrontEnd, GestureConfig, PartVaeConfig, RootModelConfig
+from engine.config.serialize import require
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import OFFLINE, Schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.face_basis import face_basis
 from engine.motion.pose import HandReference, PoseFormat
 from engine.motion.skeleton import BodyPart
-from engine.postprocess.blinks import BlinkConfig
 from engine.postprocess.chain import PostProcess, PostProcessConfig
-from engine.postprocess.gaze import GlanceConfig
-from engine.postprocess.idle_motion import SwayConfig
-from engine.postprocess.one_euro import SteadyConfig
-from engine.postprocess.posture import PostureConfig
-from engine.postprocess.stance import StanceConfig
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the weights come from: data with licences, the command that made them, notes."""
+    """Origin and licence of the weights.
+
+    Attributes:
+        licence: licence of the weights.
+        data: training data, with their licences.
+        command: command that produced the weights.
+        notes: further remarks.
+
+    """
 
     licence: str
     data: tuple[str, ...]
@@ -38,27 +37,62 @@ class Provenance:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """Everything in a bundle but the weights.
+    """Contents of `bundle.json`. Raises ConfigError for values that contradict each other.
 
-    front_end: what the network hears; features matter for FrontEnd.FEATURES only. offline: the
-    schedule of whole files. gated: in silence the network hears exact silence. choices: how
-    each part's codes are picked. still_seeds: a stream begins with seeds of identity rotations
-    at the origin, as the published programs do, instead of the rest pose. encoders: whether the
-    weights hold the VQ-VAEs' encoders, which nothing live needs. homing_s: time in which the
-    distance from the start falls to 1/e, for a figure that stands and talks; 0 lets it go where
-    it goes. global_zeroed: fields of the lower-body vector that the global motion network was
-    trained without. global_orthonormal: it sees the rotations made orthonormal, not as decoded.
-    instant_words: a frame has the word that holds its first instant, as in the program of 2024.
-    trained_for: schedules seen in training. blinks, glances, sway: laid over what a network makes
-    that learned none, see `engine.finish`; steady: takes the trembling from upper body and hands;
-    posture: turns of trunk and head; stance: how wide and how high one stands. Nothing is done to
-    what the network makes unless one is given.
+    Attributes:
+        name: name of the bundle.
+        gesture: gesture transformer.
+        parts: VQ-VAE of each body part.
+        root_model: network of the root motion.
+        provenance: origin and licence of the weights.
+        features: audio features; used if `front_end` is FEATURES.
+        vocabulary: words of the embedding table, in the order of its rows.
+        speakers: name of each speaker.
+        face: face basis: flame100, arkit51 or arkit52.
+        hand_reference: hand pose to which finger rotations are relative.
+        clock: sample rate, Hz, and frame rate, frames/s.
+        schedule: windows of live streams.
+        trained_schedules: schedules used in training; empty if unknown.
+        code_selection: selection of each part's codes; argmax_or_sample for parts not listed.
+        sampling: sampling of codes from class scores.
+        include_encoders: true if the weights contain the VQ-VAEs' encoders; streams need none.
+        recenter_time_s: time constant of root recentering, seconds; 0 disables it.
+        front_end: conversion of the audio into the network's input.
+        file_schedule: windows for whole files.
+        mute_unvoiced: true if audio is replaced by silence while the voice gate is closed.
+        seed_from_identity: true if the first seed is identity rotations at the origin, as in the
+            reference implementation; false for the rest pose.
+        seed_root: root channels of the seeds.
+        instant_words: true if a frame's word is the one spoken at the frame's first instant, as in
+            the reference implementation of 2024; false for any word within the frame.
+        postprocess: post-processing of poses.
+
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "global_motion": "root_model",
+        "trained_for": "trained_schedules",
+        "choices": "code_selection",
+        "global_zeroed": "root_model.masked_fields",
+        "global_orthonormal": "root_model.orthonormalize",
+        "encoders": "include_encoders",
+        "homing_s": "recenter_time_s",
+        "offline": "file_schedule",
+        "gated": "mute_unvoiced",
+        "still_seeds": "seed_from_identity",
+        "seed_motion": "seed_root",
+        "steady": "postprocess.one_euro",
+        "posture": "postprocess.posture",
+        "stance": "postprocess.stance",
+        "sway": "postprocess.idle",
+        "glances": "postprocess.gaze",
+        "blinks": "postprocess.blinks",
+    }
 
     name: str
     gesture: GestureConfig
     parts: dict[BodyPart, PartVaeConfig]
-    global_motion: GlobalMotionConfig
+    root_model: RootModelConfig
     provenance: Provenance
     features: FeatureConfig = DEFAULT_FEATURES
     vocabulary: tuple[str, ...] = ()
@@ -67,53 +101,42 @@ class BundleConfig:
     hand_reference: HandReference = HandReference.FLAT
     clock: FrameClock = field(default_factory=FrameClock)
     schedule: Schedule = field(default_factory=Schedule)
-    trained_for: tuple[Schedule, ...] = ()
-    choices: dict[BodyPart, CodeSelection] = field(default_factory=dict)
+    trained_schedules: tuple[Schedule, ...] = ()
+    code_selection: dict[BodyPart, CodeSelection] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    global_zeroed: tuple[str, ...] = ("translation",)
-    encoders: bool = True
-    homing_s: float = 0.0
+    include_encoders: bool = True
+    recenter_time_s: float = 0.0
     front_end: FrontEnd = FrontEnd.FEATURES
-    offline: Schedule = OFFLINE
-    gated: bool = True
-    still_seeds: bool = False
-    seed_motion: SeedMotion = SeedMotion.RAW
-    global_orthonormal: bool = False
+    file_schedule: Schedule = OFFLINE
+    mute_unvoiced: bool = True
+    seed_from_identity: bool = False
+    seed_root: SeedRoot = SeedRoot.VELOCITY
     instant_words: bool = False
-    blinks: BlinkConfig | None = None
-    glances: GlanceConfig | None = None
-    sway: SwayConfig | None = None
-    steady: SteadyConfig | None = None
-    posture: PostureConfig | None = None
-    stance: StanceConfig | None = None
+    postprocess: PostProcessConfig = field(default_factory=PostProcessConfig)
 
     def __post_init__(self) -> None:
         require(set(self.parts) == set(BodyPart), "parts", "all four", sorted(self.parts))
-        require(len(self.speakers) == self.gesture.speakers, "speakers", "one name each", "other")
-        require(self.homing_s >= 0.0, "homing_s", "0 or more", self.homing_s)
-        words = len(set(self.vocabulary)) == len(self.vocabulary)
-        require(words, "vocabulary", "words that differ", "one of them twice")
-        gates = self.front_end is FrontEnd.FEATURES or not self.gated
-        require(gates, "gated", "false for a network that hears samples", self.gated)
-        basis = face_basis(self.face)
-        self.finish.require_face(basis)
-        strangers = [] if self.sway is None else [*{*self.sway.speakers} - {*self.speakers}]
-        require(not strangers, "sway.speakers", f"of {', '.join(self.speakers)}", strangers)
-
-    @property
-    def finish(self) -> PostProcessConfig:
-        """What is done to poses as they go out."""
-        return PostProcessConfig(
-            *(self.steady, self.sway, self.glances, self.blinks, self.posture, self.stance)
-        )
+        named = len(self.speakers) == self.gesture.speakers
+        require(named, "speakers", f"{self.gesture.speakers} names", self.speakers)
+        require(self.recenter_time_s >= 0.0, "recenter_time_s", "0 or more", self.recenter_time_s)
+        distinct = len(set(self.vocabulary)) == len(self.vocabulary)
+        require(distinct, "vocabulary", "distinct words", "a word twice")
+        mutes = self.front_end is FrontEnd.FEATURES or not self.mute_unvoiced
+        expected = "false for a network whose input is samples"
+        require(mutes, "mute_unvoiced", expected, self.mute_unvoiced)
+        self.postprocess.require_face(face_basis(self.face))
+        idle = self.postprocess.idle
+        unknown = [] if idle is None else [*{*idle.speakers} - {*self.speakers}]
+        place = "postprocess.idle.speakers"
+        require(not unknown, place, f"of {', '.join(self.speakers)}", unknown)
 
     def new_postprocess(self, speaker: int, seed: int) -> PostProcess:
-        """The same for a new stream of one of the speakers."""
-        return PostProcess(self.finish, self.pose_format, seed, self.speakers[speaker])
+        """Create the post-processing chain of a new stream of the speaker with this index."""
+        return PostProcess(self.postprocess, self.pose_format, seed, self.speakers[speaker])
 
     @property
     def pose_format(self) -> PoseFormat:
-        """What the poses of this bundle mean."""
+        """Clock, face basis and hand reference of this bundle's poses."""
         return PoseFormat(
             clock=self.clock, face=face_basis(self.face), hand_reference=self.hand_reference
         )

@@ -8,10 +8,17 @@ from engine.errors import ConfigError
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """What the features are. A bundle keeps `name`; change the name whenever a value changes.
+    """Causal audio features: mel bands, onsets, levels and pitch of each frame.
 
-    window: samples under the Hann window that ends at each of `positions` instants of a frame.
-    floor_db: the level, relative to a full-scale sine, at which a band counts as silent.
+    Attributes:
+        name: version of the features, stored in bundles; change it whenever a value changes.
+        bands: number of mel bands.
+        low_hz: lower edge of the lowest band, Hz.
+        high_hz: upper edge of the highest band, Hz.
+        window: length of the Hann window, samples; one window ends at each position.
+        positions: instants per frame at which the spectrum is computed; even.
+        floor_db: level of silence in a band, dB relative to a full-scale sine.
+
     """
 
     name: str = "causal-mel32-v1"
@@ -33,7 +40,7 @@ class FeatureConfig:
 
     @property
     def groups(self) -> dict[str, slice]:
-        """Where each group of channels lies in a feature vector."""
+        """Channels of each group in a feature vector."""
         sizes = {"mel_early": self.bands, "mel_late": self.bands, "onset": 2, "level": 2}
         found, start = {}, 0
         for name, size in (sizes | {"pitch": 2}).items():
@@ -43,7 +50,7 @@ class FeatureConfig:
 
     @property
     def width(self) -> int:
-        """Channels in a feature vector."""
+        """Number of channels of a feature vector."""
         return 2 * self.bands + 6
 
 

@@ -1,16 +1,16 @@
-"""Configurations: frozen dataclasses that check themselves.
+"""Configuration of the networks: frozen dataclasses that validate their values.
 
-Knows the numbers that describe a network, not the networks (`engine.model.builders` turns the one
-into the other), and not how they are written (`engine.config.serialize`).
+`engine.model.builders` builds modules from them; `engine.config.serialize` reads and writes them.
+Every class raises ConfigError for a value out of range.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
-from engine.config.serialize import from_mapping as from_mapping
-from engine.config.serialize import require as require
-from engine.config.serialize import to_mapping as to_mapping
+from engine.config.serialize import require
 from engine.motion.channels import MOTION
 
 
@@ -20,22 +20,30 @@ def _at_least_one(config: object, *names: str) -> None:
 
 
 class QuantizerKind(StrEnum):
-    """How a latent becomes a code."""
+    """Quantiser of a part's latents."""
 
-    PLAIN = "plain"  # one codebook, learned by gradients (eq. 4)
-    EMA = "ema"  # one codebook that learned by moving averages; runs as PLAIN does
-    RESIDUAL = "residual"  # several codebooks, each for what those before it left over
-    FSQ = "fsq"  # no codebook: a few channels, each rounded to one of its levels
+    PLAIN = "plain"  # one codebook, trained by gradients (eq. 4)
+    EMA = "ema"  # one codebook, trained by moving averages; same inference as PLAIN
+    RESIDUAL = "residual"  # several codebooks, each quantising the residual of the previous ones
+    FSQ = "fsq"  # finite scalar quantisation: no codebook, each channel rounded to a level
 
 
 @dataclass(frozen=True)
 class PartVaeConfig:
-    """The VQ-VAE of one part.
+    """VQ-VAE of one body part.
 
-    channels: width of the part's vector. codes x code_dim: the codebook (V, D); each of the
-    codebooks for RESIDUAL, which has `stages` of them. levels: for FSQ, of each channel; their
-    product is the number of codes. layers: blocks in the encoder and convolutions in the decoder.
-    causal: no frame sees a later one.
+    Attributes:
+        channels: width of the part's motion vector.
+        width: channels of the convolutions.
+        code_dim: width D of a codebook vector.
+        codes: codebook size V, of each codebook for RESIDUAL; for FSQ the product of `levels`.
+        layers: blocks of the encoder, and convolutions of the decoder.
+        causal: true if no output frame depends on a later input frame.
+        commitment: weight of the commitment loss (eq. 4, last term).
+        quantizer: kind of quantiser.
+        stages: number of codebooks; 1 unless the quantiser is RESIDUAL.
+        levels: quantisation levels of each FSQ channel; empty for the other quantisers.
+
     """
 
     channels: int
@@ -52,8 +60,8 @@ class PartVaeConfig:
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "code_dim", "codes", "layers", "stages")
         require(self.commitment >= 0.0, "commitment", "0 or more", self.commitment)
-        one = self.stages == 1 or self.quantizer is QuantizerKind.RESIDUAL
-        require(one, "stages", "1 unless the quantizer is residual", self.stages)
+        single = self.stages == 1 or self.quantizer is QuantizerKind.RESIDUAL
+        require(single, "stages", "1 unless the quantizer is residual", self.stages)
         fsq = self.quantizer is QuantizerKind.FSQ
         require(bool(self.levels) == fsq, "levels", "given for fsq only", self.levels)
         require(all(n >= 2 for n in self.levels), "levels", "2 or more each", self.levels)
@@ -62,44 +70,65 @@ class PartVaeConfig:
 
 
 @dataclass(frozen=True)
-class GlobalMotionConfig:
-    """Lower-body vectors of `channels` in, `out` numbers of global motion out."""
+class RootModelConfig:
+    """Network that predicts root motion (EMAGE's global motion) from the lower body.
+
+    Attributes:
+        channels: width of the input, the lower body's vector or `LOCAL_MOTION`.
+        out: output channels; 3 for a translation.
+        width: channels of the convolutions.
+        layers: blocks of the encoder, and convolutions of the decoder.
+        causal: true if no output frame depends on a later input frame.
+        masked_fields: fields of the input that are set to zero, as in the network's training.
+        orthonormalize: true if decoded rotations are orthonormalised before they are the input.
+
+    """
 
     channels: int
     out: int = 3
     width: int = 256
     layers: int = 4
     causal: bool = False
+    masked_fields: tuple[str, ...] = ("translation",)
+    orthonormalize: bool = False
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "out", "width", "layers")
 
 
 class AudioKind(StrEnum):
-    """What the audio encoder takes."""
+    """Input of the audio encoder."""
 
-    WAVE = "wave"  # samples, or channels at the rate of samples (the published checkpoints)
-    FEATURES = "features"  # causal features, one vector a frame
+    WAVE = "wave"  # samples, or channels at the sample rate (the published checkpoints)
+    FEATURES = "features"  # causal features, one vector per frame
 
 
 class FrontEnd(StrEnum):
-    """What is made of the sound before the network sees it."""
+    """Conversion of the audio into the network's input."""
 
-    FEATURES = "features"  # causal features, one vector a frame
-    WAVE = "wave"  # the samples themselves (the audio checkpoints of 2025)
-    RHYTHM = "rhythm"  # amplitude and onsets at the rate of samples (the text checkpoints of 2024)
+    FEATURES = "features"  # causal features, one vector per frame
+    WAVE = "wave"  # raw samples (emage-audio, 2025)
+    RHYTHM = "rhythm"  # amplitude and onsets at the sample rate (emage-text, 2024)
 
 
 @dataclass(frozen=True)
 class AudioEncoderConfig:
-    """From sound to one vector of `width` a frame, for the face and for the body.
+    """Audio encoders of face and body: one vector of `width` per frame.
 
-    channels: 1 for a waveform, F for features. dilations: one convolution each (features only).
-    shared: one network for both with a linear map for each, instead of two networks. heard: the
-    only features that reach the network, from the first to before the last; all unless given.
-    crop_body: whether features beyond the window's frames are cropped for the body too. The program
-    of 2025 crops them for the face only: the body attends to one frame more.
+    Attributes:
+        kind: input of the encoder.
+        channels: input channels; 1 for a waveform, F for features.
+        width: output channels.
+        dilations: one dilated causal convolution each; FEATURES only.
+        kernel: frames under each of these convolutions.
+        shared: true for one encoder with a linear map for each of face and body, false for two.
+        feature_range: first and last (exclusive) feature that is used; null for all.
+        crop_body: true if encoder steps beyond the window's frames are cropped for the body too;
+            false as in the reference implementation of 2025, whose body attends to one step more.
+
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"heard": "feature_range"}
 
     kind: AudioKind
     channels: int
@@ -107,7 +136,7 @@ class AudioEncoderConfig:
     dilations: tuple[int, ...] = ()
     kernel: int = 3
     shared: bool = False
-    heard: tuple[int, int] | None = None
+    feature_range: tuple[int, int] | None = None
     crop_body: bool = True
 
     def __post_init__(self) -> None:
@@ -116,17 +145,23 @@ class AudioEncoderConfig:
         require(bool(self.dilations) == features, "dilations", "given for features only", self.kind)
         require(all(d >= 1 for d in self.dilations), "dilations", "1 or more", self.dilations)
         require(features or self.width % 4 == 0, "width", "a multiple of 4", self.width)
-        if self.heard is not None:
-            within = features and 0 <= self.heard[0] < self.heard[1] <= self.channels
-            require(within, "heard", f"a range within {self.channels} features", self.heard)
+        if self.feature_range is not None:
+            first, end = self.feature_range
+            within = features and 0 <= first < end <= self.channels
+            expected = f"a range within {self.channels} features"
+            require(within, "feature_range", expected, self.feature_range)
 
 
 @dataclass(frozen=True)
 class WordConfig:
-    """From word indices to content, fused with rhythm by content-rhythm attention (eq. 5).
+    """Word embeddings, fused with the audio by content-rhythm attention (eq. 5).
 
-    vocabulary: rows of the table, index 0 being no word. width: of a row. shared: one table for
-    face and body. attention_layers: 2 as in the paper, 1 as in the published weights.
+    Attributes:
+        vocabulary: rows of the embedding table; row 0 stands for no word.
+        width: width of a row.
+        shared: true for one table for face and body.
+        attention_layers: layers of the attention's score; 2 in the paper, 1 in published weights.
+
     """
 
     vocabulary: int
@@ -141,47 +176,65 @@ class WordConfig:
 
 
 @dataclass(frozen=True)
-class CueConfig:
-    """When hands set out for a stroke, decided from speech alone (`engine.model.stroke_onset`).
+class OnsetConfig:
+    """Stroke-onset detector (`engine.model.stroke_onset`).
 
-    lead: frames from setting out to the stressed vowel, which has to be foreseen. threshold: the
-    score (a logit) from which on they set out: the lower, the more strokes. wordless: the same
-    where no words are known, when scores are lower; as threshold unless given. word_reach: frames
-    from a frame to the nearest known word up to which `threshold` holds, and beyond which
-    `wordless` does; None: `threshold` holds in all frames of a window that has a known word.
-    sharpness: gain of the onset gate, per unit of score. apart: minimum number of frames between
-    two onsets. memory: number of frames for which the body decoder sees the onset signal.
+    Attributes:
+        lead_frames: frames from the onset to the stressed vowel, which is predicted.
+        threshold: score (a logit) above which an onset is detected; lower gives more strokes.
+        threshold_without_words: the same where no words are known, as scores are lower there; null
+            for `threshold`.
+        word_reach: frames to the nearest known word within which `threshold` applies, beyond which
+            `threshold_without_words` does; null: `threshold` in all frames of a window with a word.
+        gain: steepness of the onset gate, per unit of score.
+        refractory_frames: minimum distance between two onsets, frames.
+        hold_frames: frames for which the body decoder sees the onset signal.
+
     """
 
-    lead: int = 3
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "lead": "lead_frames",
+        "wordless": "threshold_without_words",
+        "sharpness": "gain",
+        "apart": "refractory_frames",
+        "memory": "hold_frames",
+    }
+
+    lead_frames: int = 3
     threshold: float = 0.0
-    wordless: float | None = None
+    threshold_without_words: float | None = None
     word_reach: int | None = None
-    sharpness: float = 8.0
-    apart: int = 12
-    memory: int = 16
+    gain: float = 8.0
+    refractory_frames: int = 12
+    hold_frames: int = 16
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "memory")
-        require(self.apart >= 2, "apart", "at least 2", self.apart)
-        require(self.lead >= 0, "lead", "0 or more", self.lead)
-        reach = self.word_reach
+        _at_least_one(self, "hold_frames")
+        refractory, lead, reach = self.refractory_frames, self.lead_frames, self.word_reach
+        require(refractory >= 2, "refractory_frames", "at least 2", refractory)
+        require(lead >= 0, "lead_frames", "0 or more", lead)
         require(reach is None or reach >= 0, "word_reach", "0 or more", reach)
-        require(self.sharpness > 0.0, "sharpness", "above 0", self.sharpness)
+        require(self.gain > 0.0, "gain", "above 0", self.gain)
 
 
 class MotionKind(StrEnum):
-    """How a masked gesture becomes one vector a frame."""
+    """Encoder of a masked gesture: one vector per frame."""
 
-    CONV = "conv"  # convolutions over time, blind to the mask (the published checkpoints)
+    CONV = "conv"  # convolutions over time, without the mask (the published checkpoints)
     EMBED = "embed"  # a linear map of channels and mask, then convolutions over time
     SPATIAL = "spatial"  # attention over the joints of each frame (the paper)
 
 
 @dataclass(frozen=True)
 class MotionEncoderConfig:
-    """The masked motion encoder: `channels` of a motion vector in, `layers` of convolutions, or of
-    attention for SPATIAL.
+    """Masked motion encoder.
+
+    Attributes:
+        kind: kind of encoder.
+        channels: width of a motion vector.
+        width: output channels.
+        layers: convolutions, or attention layers for SPATIAL.
+
     """
 
     kind: MotionKind = MotionKind.CONV
@@ -191,31 +244,63 @@ class MotionEncoderConfig:
 
     def __post_init__(self) -> None:
         _at_least_one(self, "channels", "width", "layers")
-        whole = self.kind is not MotionKind.SPATIAL or self.channels == MOTION.width
-        require(whole, "channels", f"{MOTION.width} to be cut into joints", self.channels)
+        fits = self.kind is not MotionKind.SPATIAL or self.channels == MOTION.width
+        require(fits, "channels", f"{MOTION.width} to be split into joints", self.channels)
 
 
-class ForwardPath(StrEnum):
-    """From body hint and audio to the body's latents; the last three are those of fig. 5."""
+class BodyVariant(StrEnum):
+    """Decoder from body hint and audio to the body's latents; the last three are in fig. 5."""
 
-    PARTS = "parts"  # added up, then each part looks at the others (the checkpoints, our own)
+    PARTS = "parts"  # sum, then each part attends to the others (published checkpoints, ours)
     FUSION = "fusion"  # 5a: straightforward fusion
     SELF_ATTENTION = "self_attention"  # 5b: a self-attention decoder
-    CROSS_ATTENTION = "cross_attention"  # 5c: the one that the paper selects (eq. 6, 7, 9)
+    CROSS_ATTENTION = "cross_attention"  # 5c: the one selected in the paper (eq. 6, 7, 9)
 
 
 @dataclass(frozen=True)
 class GestureConfig:
-    """The gesture transformer of any design.
+    """Gesture transformer of any design.
 
-    width: of its layers. codes x code_dim: the parts' codebooks. feed_forward: times width.
-    period: of the positions, in frames. slope: of the perceptrons' leaky ReLU. attention_dropout:
-    of the attention weights. self_feed_forward: of the self-attention over time. path: PARTS alone
-    has query_speaker, refine_position, aligned (see `engine.model.gesture`), and hints and speakers
-    of their own for face and body. refine_layers: of what follows the fusion with the audio.
-    speech_dilations: one causal convolution each over speech features once sound and words are
-    joined. cue: strokes are decided upon before the body moves; None leaves them to the codes.
+    `speaker_in_query`, `position_in_refiner` and `attend_aligned` apply to PARTS only, which also
+    has separate hints and speaker embeddings for face and body.
+
+    Attributes:
+        audio: audio encoders.
+        words: word embeddings; null for audio alone.
+        motion: masked motion encoder.
+        width: width D of the attention layers.
+        speakers: number of speakers.
+        codes: codebook size V of every part.
+        code_dim: width of a codebook vector.
+        heads: attention heads; a divisor of `width`.
+        feed_forward: hidden width of the feed-forward networks, in multiples of `width`.
+        self_layers: layers of self-attention over time.
+        cross_layers: layers that attend to the audio.
+        face_layers: layers of the face decoder.
+        refine_layers: layers after the fusion with the audio.
+        period: period of the sinusoidal positions, frames.
+        slope: negative slope of the perceptrons' leaky ReLU.
+        dropout: dropout of the attention layers' outputs.
+        attention_dropout: dropout of the attention weights.
+        speaker_in_query: true if the query of the attention to audio carries the speaker.
+        position_in_refiner: true if the refiners' queries carry the position.
+        attend_aligned: true if queries and memory are matched per frame, see
+            `engine.model.gesture.align`.
+        body_variant: decoder of the body.
+        self_attention_ffn: true if the self-attention over time has feed-forward networks.
+        speech_dilations: one dilated causal convolution each over the fused speech features.
+        onset: stroke-onset detector; null for none.
+
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "query_speaker": "speaker_in_query",
+        "refine_position": "position_in_refiner",
+        "aligned": "attend_aligned",
+        "path": "body_variant",
+        "self_feed_forward": "self_attention_ffn",
+        "cue": "onset",
+    }
 
     audio: AudioEncoderConfig
     words: WordConfig | None = None
@@ -234,13 +319,13 @@ class GestureConfig:
     slope: float = 0.1
     dropout: float = 0.1
     attention_dropout: float = 0.1
-    query_speaker: bool = True
-    refine_position: bool = False
-    aligned: bool = False
-    path: ForwardPath = ForwardPath.PARTS
-    self_feed_forward: bool = True
+    speaker_in_query: bool = True
+    position_in_refiner: bool = False
+    attend_aligned: bool = False
+    body_variant: BodyVariant = BodyVariant.PARTS
+    self_attention_ffn: bool = True
     speech_dilations: tuple[int, ...] = ()
-    cue: CueConfig | None = None
+    onset: OnsetConfig | None = None
 
     def __post_init__(self) -> None:
         _at_least_one(self, "width", "speakers", "codes", "code_dim", "heads", "feed_forward")
@@ -249,94 +334,13 @@ class GestureConfig:
         require(self.width % 2 == 0, "width", "even", self.width)
         fits = self.motion.kind is not MotionKind.SPATIAL or self.motion.width % self.heads == 0
         require(fits, "motion.width", "a multiple of heads", self.motion.width)
-        framed = self.words is not None or self.aligned or self.path is not ForwardPath.PARTS
-        free = self.audio.crop_body or not framed
-        require(free, "audio.crop_body", "true where features belong to frames", False)
-        plain = self.path is ForwardPath.PARTS or not self.aligned
-        require(plain, "aligned", "false on a path of the paper", self.aligned)
-        ahead = all(d >= 1 for d in self.speech_dilations)
-        require(ahead, "speech_dilations", "1 or more", self.speech_dilations)
+        parts = self.body_variant is BodyVariant.PARTS
+        per_frame = self.words is not None or self.attend_aligned or not parts
+        crops = self.audio.crop_body or not per_frame
+        require(crops, "audio.crop_body", "true where features belong to frames", False)
+        aligned = parts or not self.attend_aligned
+        require(aligned, "attend_aligned", "false for a body variant of the paper", True)
+        causal = all(d >= 1 for d in self.speech_dilations)
+        require(causal, "speech_dilations", "1 or more", self.speech_dilations)
         for name in ("dropout", "attention_dropout"):
             require(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
-
-
-def published_audio_config(
-    *,
-    width: int = 768,
-    audio_width: int = 256,
-    motion_width: int = 256,
-    codes: int = 256,
-    code_dim: int = 256,
-    speakers: int = 1,
-) -> GestureConfig:
-    """Design A: the audio checkpoints of 2025."""
-    return GestureConfig(
-        audio=AudioEncoderConfig(AudioKind.WAVE, channels=1, width=audio_width, crop_body=False),
-        motion=MotionEncoderConfig(width=motion_width),
-        width=width,
-        speakers=speakers,
-        codes=codes,
-        code_dim=code_dim,
-    )
-
-
-def published_text_config(
-    vocabulary: int,
-    *,
-    width: int = 768,
-    audio_width: int = 256,
-    motion_width: int = 256,
-    codes: int = 256,
-    code_dim: int = 256,
-    speakers: int = 25,
-) -> GestureConfig:
-    """Design B: the text and audio checkpoints of 2024, with amplitude and onsets as channels."""
-    return GestureConfig(
-        audio=AudioEncoderConfig(AudioKind.WAVE, channels=2, width=audio_width),
-        words=WordConfig(vocabulary, attention_layers=1),
-        motion=MotionEncoderConfig(width=motion_width),
-        width=width,
-        speakers=speakers,
-        codes=codes,
-        code_dim=code_dim,
-        slope=0.2,
-        query_speaker=False,
-        refine_position=True,
-    )
-
-
-def live_config(
-    features: int,
-    vocabulary: int,
-    speakers: int = 1,
-    width: int = 96,
-    *,
-    codes: int = 256,
-    code_dim: int = 64,
-    channels: int = 337,
-    word_width: int = 32,
-    speech_dilations: tuple[int, ...] = (),
-    cue: CueConfig | None = None,
-) -> GestureConfig:
-    """Design L: our own, small enough for one CPU core, causal from sound to audio feature.
-
-    features: F of the feature extractor. vocabulary: rows of the word table, PAD included.
-    """
-    return GestureConfig(
-        audio=AudioEncoderConfig(
-            AudioKind.FEATURES, features, width, dilations=(1, 2, 4, 8), shared=True
-        ),
-        words=WordConfig(vocabulary, word_width, shared=True),
-        motion=MotionEncoderConfig(MotionKind.EMBED, channels, width, layers=1),
-        width=width,
-        speakers=speakers,
-        codes=codes,
-        code_dim=code_dim,
-        cross_layers=2,
-        face_layers=1,
-        attention_dropout=0.0,  # half of a training step on a CPU, for little
-        refine_position=True,
-        aligned=True,
-        speech_dilations=speech_dilations,
-        cue=cue,
-    )

@@ -1,44 +1,130 @@
-"""Design P: the paper's own (EMAGE, CVPR 2024), as configurations of the same networks.
+"""Presets of `GestureConfig`: published checkpoints, our live design, and the paper's design.
 
-The paper gives: 337 channels in, tokens of 256, h of 512, a window of 64; four codebooks of
-256 x 512; rhythm through a temporal convolutional network, content through a linear map, a 2-layer
-perceptron for alpha, twice (face and body); self-attention over time without feed-forward; global
-motion from 334 channels to 3. It does not give, and here is taken from the checkpoints of 2024 by
-the same authors: heads, depths of the decoders, feed-forward width, dropout, slope, the width of
-the speech features, the positions' period, the words' width. Chosen here, for want of either: two
-layers of spatial attention (in the first the joints see one another, in the second CLS sees what
-came of it), a word table that face and body share, and convolutions as wide as the codes.
+Values of the paper's design that EMAGE (CVPR 2024) states: 337 input channels, tokens of width 256,
+h of width 512, windows of 64 frames, four codebooks of 256 x 512, rhythm through a temporal
+convolutional network, content through a linear map, a 2-layer perceptron for alpha (for face and
+body each), self-attention over time without feed-forward, root motion from 334 channels to 3.
 
-Rhythm is "onset and amplitude" and the paper gives neither their rate nor the network's size. Here
-it is the onset and level channels of our causal features, at the frame rate, through the causal
-network of design L: so P trains on the same corpora and streams without look-ahead. Amplitude and
-onsets at the rate of samples are an audio encoder of kind WAVE with two channels, as in the
-checkpoints of 2024; it takes this one's place by `dataclasses.replace`.
+Values taken from the checkpoints of 2024 by the same authors, because the paper does not state
+them: heads, decoder depths, feed-forward width, dropout, slope, width of the speech features,
+period of the positions, width of the words.
+
+Own choices, stated by neither: two layers of spatial attention (joints attend to each other in the
+first, CLS attends to the result in the second), one word table for face and body, convolutions as
+wide as the codes. The paper's rhythm is "onset and amplitude", without rate or network size. Here
+it is the onset and level channels of our causal features, per frame, through the causal network of
+the live design, so that the paper's design trains on the same corpora and streams without
+look-ahead. For amplitude and onsets at the sample rate, as in the checkpoints of 2024, replace
+`audio` with an encoder of kind WAVE with two channels.
 """
 
 from engine.config.features import DEFAULT_FEATURES, FeatureConfig
 from engine.config.model import (
     AudioEncoderConfig,
     AudioKind,
-    ForwardPath,
+    BodyVariant,
     GestureConfig,
-    GlobalMotionConfig,
     MotionEncoderConfig,
     MotionKind,
+    OnsetConfig,
     PartVaeConfig,
+    RootModelConfig,
     WordConfig,
 )
 from engine.motion.channels import LOCAL_MOTION, part_layout
 from engine.motion.skeleton import BodyPart
 
 SPATIAL_LAYERS = 2
-_LOWER_LAYERS = 4  # of the lower body and the global motion; 2 elsewhere (the checkpoints)
+_DILATIONS = (1, 2, 4, 8)
+_LOWER_LAYERS = 4  # of the lower body and the root motion; 2 elsewhere (the checkpoints)
+
+
+def published_audio_config(
+    *,
+    width: int = 768,
+    audio_width: int = 256,
+    motion_width: int = 256,
+    codes: int = 256,
+    code_dim: int = 256,
+    speakers: int = 1,
+) -> GestureConfig:
+    """Design of `emage-audio`, the audio checkpoints of 2025."""
+    return GestureConfig(
+        audio=AudioEncoderConfig(AudioKind.WAVE, channels=1, width=audio_width, crop_body=False),
+        motion=MotionEncoderConfig(width=motion_width),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+    )
+
+
+def published_text_config(
+    vocabulary: int,
+    *,
+    width: int = 768,
+    audio_width: int = 256,
+    motion_width: int = 256,
+    codes: int = 256,
+    code_dim: int = 256,
+    speakers: int = 25,
+) -> GestureConfig:
+    """Design of `emage-text`, the checkpoints of 2024; audio is amplitude and onsets."""
+    return GestureConfig(
+        audio=AudioEncoderConfig(AudioKind.WAVE, channels=2, width=audio_width),
+        words=WordConfig(vocabulary, attention_layers=1),
+        motion=MotionEncoderConfig(width=motion_width),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+        slope=0.2,
+        speaker_in_query=False,
+        position_in_refiner=True,
+    )
+
+
+def live_config(
+    features: int,
+    vocabulary: int,
+    speakers: int = 1,
+    width: int = 96,
+    *,
+    codes: int = 256,
+    code_dim: int = 64,
+    channels: int = 337,
+    word_width: int = 32,
+    speech_dilations: tuple[int, ...] = (),
+    onset: OnsetConfig | None = None,
+) -> GestureConfig:
+    """Our live design, for one CPU core; causal from audio to features.
+
+    features: width F of a feature vector. vocabulary: rows of the word table, PAD included.
+    """
+    return GestureConfig(
+        audio=AudioEncoderConfig(
+            AudioKind.FEATURES, features, width, dilations=_DILATIONS, shared=True
+        ),
+        words=WordConfig(vocabulary, word_width, shared=True),
+        motion=MotionEncoderConfig(MotionKind.EMBED, channels, width, layers=1),
+        width=width,
+        speakers=speakers,
+        codes=codes,
+        code_dim=code_dim,
+        cross_layers=2,
+        face_layers=1,
+        attention_dropout=0.0,  # half of a training step on a CPU, for little gain
+        position_in_refiner=True,
+        attend_aligned=True,
+        speech_dilations=speech_dilations,
+        onset=onset,
+    )
 
 
 def paper_config(
     vocabulary: int,
     *,
-    path: ForwardPath = ForwardPath.CROSS_ATTENTION,
+    body_variant: BodyVariant = BodyVariant.CROSS_ATTENTION,
     width: int = 512,
     audio_width: int = 256,
     motion_width: int = 256,
@@ -48,14 +134,18 @@ def paper_config(
     speakers: int = 25,
     features: FeatureConfig = DEFAULT_FEATURES,
 ) -> GestureConfig:
-    """The gesture transformer of the paper, or with another of fig. 5's paths.
+    """The paper's design, with any of the body variants of fig. 5.
 
     vocabulary: rows of the word table, PAD included.
     """
     rhythm = (features.groups["onset"].start, features.groups["level"].stop)
     return GestureConfig(
         audio=AudioEncoderConfig(
-            AudioKind.FEATURES, features.width, audio_width, dilations=(1, 2, 4, 8), heard=rhythm
+            AudioKind.FEATURES,
+            features.width,
+            audio_width,
+            dilations=_DILATIONS,
+            feature_range=rhythm,
         ),
         words=WordConfig(vocabulary, word_width, shared=True),
         motion=MotionEncoderConfig(MotionKind.SPATIAL, width=motion_width, layers=SPATIAL_LAYERS),
@@ -64,23 +154,23 @@ def paper_config(
         codes=codes,
         code_dim=code_dim,
         slope=0.2,
-        path=path,
-        self_feed_forward=False,
+        body_variant=body_variant,
+        self_attention_ffn=False,
     )
 
 
 def paper_part_config(
     part: BodyPart, *, face_width: int = 100, width: int = 512, codes: int = 256
 ) -> PartVaeConfig:
-    """The VQ-VAE of one part (section 4.1, supplement D); width: of its codes and convolutions.
+    """VQ-VAE of one part (section 4.1, supplement D); `width` of codes and convolutions.
 
-    The lower body keeps our three channels of translation beside the paper's 54 + 4.
+    The lower body has our three channels of translation besides the paper's 54 + 4.
     """
     layers = _LOWER_LAYERS if part is BodyPart.LOWER else 2
     channels = part_layout(part, face_width).width
     return PartVaeConfig(channels, width, code_dim=width, codes=codes, layers=layers)
 
 
-def paper_global_config(*, width: int = 512) -> GlobalMotionConfig:
-    """From `engine.model.root_motion.local_motion` to a translation (supplement D)."""
-    return GlobalMotionConfig(LOCAL_MOTION.width, out=3, width=width, layers=_LOWER_LAYERS)
+def paper_root_config(*, width: int = 512) -> RootModelConfig:
+    """Root motion from `engine.model.root_motion.local_motion` (supplement D)."""
+    return RootModelConfig(LOCAL_MOTION.width, out=3, width=width, layers=_LOWER_LAYERS)

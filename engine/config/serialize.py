@@ -1,7 +1,4 @@
-"""Frozen dataclasses of plain values, to and from JSON-like mappings.
-
-Knows nothing of what is configured; `engine.config.model` and `engine.bundle.io` describe that.
-"""
+"""Conversion of frozen dataclasses of plain values to and from JSON-like mappings."""
 
 import types
 from collections.abc import Mapping
@@ -15,11 +12,12 @@ T = TypeVar("T")
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
-    """A `cls` (a dataclass) filled from `mapping`.
+    """Build the dataclass `cls` from `mapping`; `path` names the mapping in error texts.
 
     Fields may be bool, int, float, str, enums (by value), other dataclasses, tuples, string-keyed
     dicts, and any of these or None. Raises ConfigError, naming the path of the value, for an
-    unknown key, a missing one, a value of the wrong type, or one the dataclass itself refuses.
+    unknown key, a missing one, a value of the wrong type, or one that the dataclass rejects. For a
+    key in `cls.renamed_keys` (a ClassVar, old key to new key) the error names the new key.
     """
     place = path or cls.__name__
     if not isinstance(mapping, Mapping):
@@ -27,6 +25,9 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     known = {f.name: f for f in fields(cls) if f.init}  # type: ignore[arg-type]
     unknown = [key for key in mapping if key not in known]
     if unknown:
+        new = renamed_keys(cls).get(unknown[0])
+        if new is not None:
+            raise ConfigError(f"{place}: key {unknown[0]!r} was renamed; use {new!r}")
         raise ConfigError(f"{place}: unknown key {unknown[0]!r}; expected {', '.join(known)}")
     required = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
     missing = [name for name in required if name not in mapping]
@@ -40,8 +41,16 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
         raise ConfigError(f"{place}: {error}") from error
 
 
+def renamed_keys(cls: type) -> Mapping[str, str]:
+    """New key of each former key of the dataclass `cls`, as its ClassVar `renamed_keys` lists them.
+
+    A new key is a dotted path if the value moved into a nested table.
+    """
+    return getattr(cls, "renamed_keys", {})
+
+
 def to_mapping(config: object) -> dict[str, Any]:
-    """The mapping of dicts, lists, numbers and strings that `from_mapping` turns back."""
+    """Convert a dataclass to dicts, lists, numbers and strings, which `from_mapping` reads."""
     if not is_dataclass(config) or isinstance(config, type):
         raise ConfigError(f"expected a dataclass to write, got {config!r}")
     return {f.name: _plain(getattr(config, f.name)) for f in fields(config) if f.init}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.model.part_vae import PartVae
-from engine.model.root_motion import GlobalMotion, local_motion
+from engine.model.root_motion import RootModel, local_motion
 from engine.motion.channels import MOTION, SIXD, joint_channels, part_layout
 from engine.motion.rotation import from_sixd, to_sixd
 from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
@@ -110,26 +110,26 @@ class Decoder(Protocol):
 class PoseDecoder:
     """Decodes the codes of all four parts together.
 
-    The global motion network sees the vector of the lower body, with the fields `global_zeroed` as
-    zeros and its rotations made orthonormal if `global_orthonormal`; or, if `whole_body`,
+    The global motion network sees the vector of the lower body, with the fields `masked_fields` as
+    zeros and its rotations made orthonormal if `orthonormalize`; or, if `whole_body`,
     `engine.model.root_motion.local_motion`.
     """
 
     def __init__(
         self,
         parts: Mapping[BodyPart, PartVae],
-        global_motion: GlobalMotion,
+        global_motion: RootModel,
         *,
         face_width: int,
-        global_zeroed: tuple[str, ...] = (),
-        global_orthonormal: bool = False,
+        masked_fields: tuple[str, ...] = (),
+        orthonormalize: bool = False,
         whole_body: bool = False,
     ) -> None:
         self._parts = parts
         self._global = global_motion
         self._layouts = {part: part_layout(part, face_width) for part in BodyPart}
-        self._zeroed = global_zeroed
-        self._orthonormal = global_orthonormal
+        self._zeroed = masked_fields
+        self._orthonormal = orthonormalize
         self._whole_body = whole_body
         joints = _Joints()
         self._joints = joints.to(next(global_motion.parameters(), joints.rest).device)

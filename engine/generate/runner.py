@@ -19,7 +19,7 @@ from engine.generate.sampling import CorrelatedNoise, gumbel
 from engine.generate.schedule import FileRules, Overlap, Schedule
 from engine.generate.state import (
     EncoderState,
-    SeedMotion,
+    SeedRoot,
     StreamState,
     empty_emitted,
     keep_two,
@@ -70,10 +70,10 @@ class Runner:
         rest_codes: Tensor,
         silence: np.ndarray,
         face_width: int,
-        homing_s: float = 0.0,
+        recenter_time_s: float = 0.0,
         span: Callable[[int], int] = int,
-        still_seeds: bool = False,
-        seed_motion: SeedMotion = SeedMotion.RAW,
+        seed_from_identity: bool = False,
+        seed_root: SeedRoot = SeedRoot.VELOCITY,
     ) -> None:
         if schedule.files is not None and step.sampler.samples:
             temperature = step.sampler.sampling.temperature
@@ -94,11 +94,11 @@ class Runner:
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(silence)
         self._face_width = face_width
-        self._homing = 1.0 / (homing_s * clock.frame_rate) if homing_s > 0 else 0.0
+        self._homing = 1.0 / (recenter_time_s * clock.frame_rate) if recenter_time_s > 0 else 0.0
         self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
         self._span = span
-        self._still_seeds = still_seeds
-        self._seed_motion = seed_motion
+        self._still_seeds = seed_from_identity
+        self._seed_motion = seed_root
 
     def _place(self, state: StreamState, frames: int) -> Place:
         """The next window's places; `frames` is less than the window at the end of a file."""
@@ -212,7 +212,7 @@ class Runner:
         state.frame += self.schedule.hop
 
     def _as_seed(self, decoded: Decoded, start: Tensor) -> Tensor:
-        if self._seed_motion is SeedMotion.PLACED:
+        if self._seed_motion is SeedRoot.POSITION:
             return placed_motion(decoded, start, self._clock.frame_rate)
         return decoded.motion
 

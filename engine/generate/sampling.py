@@ -5,9 +5,10 @@ once made is kept for some frames instead of flickering. The noise of a frame de
 and the frame index alone: no split of the audio and no restart changes it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -18,31 +19,43 @@ from engine.motion.skeleton import BodyPart
 
 
 class CodeSelection(StrEnum):
-    """How a part's codes are chosen."""
+    """Selection of a part's codes from the outputs of the transformer."""
 
-    CLASS = "class"  # from the class scores; of several codebooks only the first one's entry
-    LATENT = "latent"  # the code nearest to the regressed latent
+    ARGMAX_OR_SAMPLE = "argmax_or_sample"  # class scores; entry of the first codebook only
+    NEAREST_LATENT = "nearest_latent"  # the code nearest to the regressed latent
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """temperature 0 is arg-max. persistence: how much of a frame's noise the next one keeps.
+    """Sampling of codes from class scores. Raises ConfigError for a value out of range.
 
-    radius: a drawn class gives way to the mean of the likely ones so near to it, in steps from one
-    entry of a codebook to the next; 0 keeps it. Without, motion jerks from code to like code.
-    temperatures: of single parts, in the place of temperature.
+    Attributes:
+        temperature: factor of the Gumbel noise; 0 is arg-max.
+        noise_correlation: correlation of the noise of consecutive frames, AR(1); 0 to below 1.
+        mean_shift_radius: radius of the mean shift that replaces a sampled code by the mean of
+            likely codes near it, which reduces jitter between similar codes; unit: mean distance to
+            the nearest entry of the codebook; 0 disables it.
+        temperatures: temperature of single parts, instead of `temperature`.
+
     """
 
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "persistence": "noise_correlation",
+        "radius": "mean_shift_radius",
+    }
+
     temperature: float = 0.0
-    persistence: float = 0.9
-    radius: float = 0.0
+    noise_correlation: float = 0.9
+    mean_shift_radius: float = 0.0
     temperatures: dict[BodyPart, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 <= self.persistence < 1 or self.radius < 0:
+        correlated = 0 <= self.noise_correlation < 1
+        if self.temperature < 0 or not correlated or self.mean_shift_radius < 0:
             raise ConfigError(
-                "sampling needs temperature >= 0, 0 <= persistence < 1 and radius >= 0, got "
-                f"{self.temperature}, {self.persistence} and {self.radius}"
+                "sampling needs temperature >= 0, 0 <= noise_correlation < 1 and "
+                f"mean_shift_radius >= 0, got {self.temperature}, {self.noise_correlation} and "
+                f"{self.mean_shift_radius}"
             )
         if any(value < 0 for value in self.temperatures.values()):
             got = ", ".join(f"{part} {value:g}" for part, value in self.temperatures.items())
@@ -62,10 +75,10 @@ class SamplingConfig:
 class CorrelatedNoise:
     """Slowly varying standard normal noise `[N, V]` for each frame of one stream."""
 
-    def __init__(self, seed: int, rows: int, classes: int, persistence: float) -> None:
+    def __init__(self, seed: int, rows: int, classes: int, correlation: float) -> None:
         self._seed = seed
         self._shape = (rows, classes)
-        self._persistence = persistence
+        self._correlation = correlation
         self._value = self._fresh(-1)
 
     def _fresh(self, frame: int) -> np.ndarray:
@@ -75,7 +88,7 @@ class CorrelatedNoise:
 
     def next(self, frame: int) -> np.ndarray:
         """The noise of `frame`; frames must be asked for one after the other."""
-        keep = self._persistence
+        keep = self._correlation
         self._value = keep * self._value + (1 - keep * keep) ** 0.5 * self._fresh(frame)
         return self._value
 
@@ -105,10 +118,10 @@ class CodebookView(Protocol):
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes nearest to latents."""
 
-    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+    def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
         """Classes in the midst of the likely ones near to `classes`."""
 
-    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
+    def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
         """Codes of classes."""
 
 
@@ -124,12 +137,12 @@ def sample_codes(
 
     noise: see `gumbel`, in the shape of the scores; None for the likeliest class.
     """
-    if choice is CodeSelection.LATENT:
+    if choice is CodeSelection.NEAREST_LATENT:
         return vae.nearest(latents)
     if noise is None or not config.temperature:
         classes = logits.argmax(-1)
     else:
         classes = gumbel_choice(logits, noise, config.temperature)
-    if config.radius:
-        classes = vae.around(classes, logits, config.radius)
-    return vae.complete(classes, latents)
+    if config.mean_shift_radius:
+        classes = vae.mean_shift(classes, logits, config.mean_shift_radius)
+    return vae.codes_from_classes(classes, latents)

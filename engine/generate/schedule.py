@@ -35,13 +35,18 @@ class Tail(StrEnum):
 
 @dataclass(frozen=True)
 class FileRules:
-    """How a published program puts its windows together. All is decoded once, at the end.
+    """Rules by which a reference implementation joins windows; a file is decoded once, at its end.
 
-    truncated: a frame is `sample_rate // frame_rate` samples long wherever audio is cut, so that
-    the sound runs ahead of the frames by 0.6 ms a second. multiple: the length in frames is cut to
-    a multiple of it. rounded: a file has `samples * frame_rate // sample_rate` frames, so that its
-    last frame needs the sample that it shares with the next one; otherwise the frames that
-    `FrameClock` counts as complete, which is one more where exactly that sample is missing.
+    Attributes:
+        overlap: window whose prediction is kept in shared frames.
+        tail: treatment of the frames after the last whole window.
+        truncated: true if audio is cut at `sample_rate // frame_rate` samples per frame, which
+            gains 0.6 ms per second on the frames; false for exact frame boundaries.
+        multiple: the length of a file in frames is rounded down to a multiple of this.
+        rounded: true for `samples * frame_rate // sample_rate` frames per file, so that the last
+            frame needs the sample that it shares with the next one; false for those that
+            `FrameClock` counts as complete: one more if only that sample is missing.
+
     """
 
     overlap: Overlap
@@ -63,9 +68,15 @@ class FileRules:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Frame counts of one step; raises ConfigError where they do not fit into the window.
+    """Frame counts of one step; raises ConfigError if they do not fit into the window.
 
-    files: rules for whole files, None for a stream.
+    Attributes:
+        window: length of a window, frames.
+        seed: frames already emitted that the network sees, at most `window - hop - lookahead`.
+        hop: new frames per window.
+        lookahead: future frames of audio that a window waits for; adds to the latency.
+        files: rules for whole files; null for a stream.
+
     """
 
     window: int = 64

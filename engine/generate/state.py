@@ -18,11 +18,11 @@ from engine.generate.sampling import CorrelatedNoise
 FloatArray = NDArray[np.float32]
 
 
-class SeedMotion(StrEnum):
-    """What a decoded frame looks like when it is shown to the next window."""
+class SeedRoot(StrEnum):
+    """Root channels of the frames that are fed back as seeds."""
 
-    RAW = "raw"  # the last seven channels of the lower body as decoded
-    PLACED = "placed"  # the jaw at rest, and the integrated position (the checkpoints of 2024)
+    VELOCITY = "velocity"  # the last seven channels of the lower body as decoded
+    POSITION = "position"  # integrated position, jaw at rest (emage-text, 2024)
 
 
 @dataclass

@@ -47,12 +47,14 @@ class CodeSampler:
         selections: Mapping[BodyPart, CodeSelection],
         sampling: SamplingConfig,
     ) -> None:
-        """selections: by part; `CodeSelection.CLASS` for parts that are missing."""
+        """selections: by part; `CodeSelection.ARGMAX_OR_SAMPLE` for parts that are missing."""
         self.sampling = sampling
         self._parts = [parts[part] for part in BodyPart]
         self.classes = max(vae.classes for vae in self._parts)
         self.widths = [vae.code_dim for vae in self._parts]
-        self._selections = [selections.get(part, CodeSelection.CLASS) for part in BodyPart]
+        self._selections = [
+            selections.get(part, CodeSelection.ARGMAX_OR_SAMPLE) for part in BodyPart
+        ]
         self._settings = [sampling.of(part) for part in BodyPart]
 
     @property
@@ -62,7 +64,7 @@ class CodeSampler:
 
     def new_noise(self, seed: int) -> CorrelatedNoise:
         """Noise generator of a new stream."""
-        return CorrelatedNoise(seed, len(BodyPart), self.classes, self.sampling.persistence)
+        return CorrelatedNoise(seed, len(BodyPart), self.classes, self.sampling.noise_correlation)
 
     def __call__(self, outputs: WindowOutputs, noise: Tensor | None, count: int) -> Tensor:
         """Codes `[B, P, count]` of the newest frames, with noise `[B, P, count, V]` or None.

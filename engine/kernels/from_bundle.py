@@ -20,17 +20,17 @@ def pose_decoder(bundle: Bundle) -> PoseDecoder:
     config = bundle.config
     return PoseDecoder(
         bundle.parts,
-        bundle.global_motion,
+        bundle.root_model,
         face_width=config.pose_format.face.width,
-        global_zeroed=config.global_zeroed,
-        global_orthonormal=config.global_orthonormal,
-        whole_body=config.global_motion.channels == LOCAL_MOTION.width,
+        masked_fields=config.root_model.masked_fields,
+        orthonormalize=config.root_model.orthonormalize,
+        whole_body=config.root_model.channels == LOCAL_MOTION.width,
     )
 
 
 def code_sampler(bundle: Bundle) -> CodeSampler:
     """Sampler of the bundle's codes."""
-    return CodeSampler(bundle.parts, bundle.config.choices, bundle.config.sampling)
+    return CodeSampler(bundle.parts, bundle.config.code_selection, bundle.config.sampling)
 
 
 def eager_kernel(bundle: Bundle, schedule: Schedule) -> EagerKernel:

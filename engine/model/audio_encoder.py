@@ -1,7 +1,7 @@
-"""Audio encoders: sound or features of it in, one vector a frame out.
+"""Audio encoders: one vector per frame from samples or audio features.
 
-`WaveEncoder` is that of the published checkpoints: it sees some 600 ms ahead and its grid is not
-exactly the frame grid. `FeatureEncoder` is causal and takes features on the frame grid.
+`WaveEncoder` is that of the published checkpoints: it looks about 600 ms ahead, and its steps do
+not coincide exactly with the frames. `FeatureEncoder` is causal, with one step per frame.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ FEATURE_SLOPE = 0.1
 
 
 def fit_frames(features: Tensor, frames: int) -> Tensor:
-    """Crop `[B, T', D]` to `frames`, or repeat its tail until it is as long.
+    """Crop `[B, T', D]` to `frames`, or extend it by repeating its last frames.
 
-    Raises ShapeError where less than half of the frames are there.
+    Raises ShapeError if it has less than half of the frames.
     """
     missing = frames - features.shape[1]
     if missing <= 0:
@@ -35,7 +35,7 @@ def fit_frames(features: Tensor, frames: int) -> Tensor:
 
 
 class WaveBlock(nn.Module):
-    """Two convolutions with batch normalisation around a shortcut, `[B, C, S] -> [B, C', S']`."""
+    """Two convolutions with batch normalisation and a shortcut, `[B, C, S] -> [B, C', S']`."""
 
     def __init__(self, channels: int, width: int, stride: int, padding: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class WaveBlock(nn.Module):
 
 
 class WaveEncoder(nn.Module):
-    """Samples `[B, S]` or `[B, S, channels]` to `[B, S // 540 or so, width]`."""
+    """Samples `[B, S]` or `[B, S, channels]` to `[B, about S / 540, width]`."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -75,9 +75,9 @@ class WaveEncoder(nn.Module):
 
 
 class DilatedTaps(nn.Module):
-    """A causal dilated convolution, `[B, T, D] -> [B, T, D]`, as one product of matrices.
+    """Causal dilated convolution, `[B, T, D] -> [B, T, D]`, as one matmul; padded with zeros.
 
-    Frame t is a linear map of frames t, t - dilation, ... before the first of which lie zeros.
+    Frame t is a linear map of the frames t, t - dilation, ...
     """
 
     def __init__(self, width: int, kernel: int, dilation: int) -> None:
@@ -94,11 +94,11 @@ class DilatedTaps(nn.Module):
 
 
 class FeatureEncoder(nn.Module):
-    """A causal temporal convolutional network, `[B, T, channels] -> [B, T, width]`.
+    """Causal temporal convolutional network, `[B, T, channels] -> [B, T, width]`.
 
-    One residual dilated convolution for each of `dilations`; no batch statistics, so that a stream
-    alone and one in a batch come out the same. heard: the channels that reach the network, from
-    the first to before the last; all unless given.
+    One residual dilated convolution for each of `dilations`. It has no batch statistics, so that a
+    stream's output does not depend on the batch. feature_range: first and last (exclusive) channel
+    that is used; None for all.
     """
 
     def __init__(
@@ -107,17 +107,18 @@ class FeatureEncoder(nn.Module):
         width: int,
         dilations: Sequence[int],
         kernel: int,
-        heard: tuple[int, int] | None = None,
+        feature_range: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.heard = slice(*(heard or (0, channels)))
-        self.project = nn.Linear(self.heard.stop - self.heard.start, width)
+        first, end = feature_range or (0, channels)
+        self.features = slice(first, end)
+        self.project = nn.Linear(end - first, width)
         self.taps = nn.ModuleList(DilatedTaps(width, kernel, d) for d in dilations)
         self.norm = nn.LayerNorm(width)
         self.left_context = sum((kernel - 1) * dilation for dilation in dilations)
 
     def forward(self, audio: Tensor) -> Tensor:
-        x = self.project(audio[..., self.heard])
+        x = self.project(audio[..., self.features])
         for taps in self.taps:
             x = x + F.leaky_relu(taps(x), FEATURE_SLOPE)
         return self.norm(x)

@@ -1,27 +1,41 @@
-"""The paper's own ways from body hint and audio to the body's latents (EMAGE eq. 6-9, fig. 5).
+"""The paper's variants of the body decoder (EMAGE eq. 6-9, fig. 5).
 
-A path maps (audio `[B, T, A]` or None, shown, refined, place) to `[B, T, D]`, or to those of the
-frames that are wanted. shown: the masked
-gesture as the motion encoder summed it up, projected to D (g in eq. 9: the paper does not say how
-337 channels become 512, so this is that). refined: h of eq. 6, shown after self-attention over
-time. place: p_t, speaker and position. Audio of None is masked gesture reconstruction (eq. 7): the
-cross-attention with the audio is switched off (fig. 3), and everything else is the same.
+A path maps `BodyInputs` to features `[B, n, D]` of the frames in `output_slice`.
 
-Equations 7, 9 and 10 write TCAT with its memory first, and this is followed for the outer TCAT of
-eq. 9: the masked gesture asks, what was merged answers. The inner one is taken the other way round,
-as text and published code have it: audio features are recombined by the body hints.
+Equations 7, 9 and 10 write TCAT with its memory first. The outer TCAT of eq. 9 follows that: the
+query is the masked gesture, the memory the fused features. The inner one is reversed, as in the
+paper's text and the published code: the query is the body hints, the memory the audio features.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from engine.model.layers import EVERY, DecoderStack, EncoderLayer
+from engine.model.layers import ALL, DecoderStack, EncoderLayer
+
+
+class BodyInputs(NamedTuple):
+    """Inputs of a body decoder.
+
+    audio: body speech features `[B, T, A]`. None is masked gesture reconstruction (eq. 7): only the
+    cross-attention to the audio is skipped (fig. 3).
+    shown `[B, T, D]`: output of the masked motion encoder, projected to D (g in eq. 9; the paper
+    does not state how 337 channels become 512).
+    refined `[B, T, D]`: shown after self-attention over time (h in eq. 6).
+    position `[1, T, D]`, speaker `[B, 1, D]`: embeddings; their sum is p_t.
+    """
+
+    audio: Tensor | None
+    shown: Tensor
+    refined: Tensor
+    position: Tensor
+    speaker: Tensor
 
 
 class AudioFusion(nn.Module):
-    """The switchable cross-attention: body hints `[B, T, D]` pick from the audio features."""
+    """Cross-attention of body hints `[B, T, D]` to audio features; skipped without audio."""
 
     def __init__(self, project: nn.Linear, layers: DecoderStack) -> None:
         super().__init__()
@@ -33,10 +47,11 @@ class AudioFusion(nn.Module):
 
 
 class FusionPath(nn.Module):
-    """Fig. 5a, straightforward fusion: audio joined with hints that self-attention has not refined
-    is the memory, and position and speaker alone are the queries.
+    """Fig. 5a, straightforward fusion.
 
-    project: `[B, T, A + D] -> [B, T, D]`. Switched off audio is zeros.
+    The memory is audio concatenated with unrefined hints, the query is position and speaker.
+
+    project: `[B, T, A + D] -> [B, T, D]`. Missing audio is zeros.
     """
 
     def __init__(self, project: nn.Linear, layers: DecoderStack) -> None:
@@ -44,25 +59,20 @@ class FusionPath(nn.Module):
         self.project = project
         self.decoder = layers
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        wanted: slice = EVERY,
-    ) -> Tensor:
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        audio, shown = inputs.audio, inputs.shown
         if audio is None:
-            silent = self.project.in_features - shown.shape[-1]
-            audio = shown.new_zeros(*shown.shape[:-1], silent)
+            channels = self.project.in_features - shown.shape[-1]
+            audio = shown.new_zeros(*shown.shape[:-1], channels)
         memory = self.project(torch.cat((audio, shown), -1))
-        return self.decoder(place.expand(memory.shape), memory, wanted)
+        query = (inputs.position + inputs.speaker).expand(memory.shape)
+        return self.decoder(query, memory, output_slice)
 
 
 class SelfAttentionPath(nn.Module):
-    """Fig. 5b, a self-attention decoder as in masked language models: no masked gesture asks, the
-    merged features are refined among themselves. How they were merged the paper does not say: here
-    as in 5c.
+    """Fig. 5b, a self-attention decoder over the fused features, as in masked language models.
+
+    The paper does not state how they are fused; here as in 5c.
     """
 
     def __init__(self, fusion: AudioFusion, layers: Sequence[EncoderLayer]) -> None:
@@ -70,45 +80,33 @@ class SelfAttentionPath(nn.Module):
         self.fusion = fusion
         self.decoder = nn.Sequential(*layers)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        wanted: slice = EVERY,
-    ) -> Tensor:
-        x = self.fusion(refined + place, audio)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        x = self.fusion(inputs.refined + (inputs.position + inputs.speaker), inputs.audio)
         *before, last = self.decoder
         for layer in before:
             x = layer(x)
-        return last(x, wanted)
+        return last(x, output_slice)
 
 
 class CrossAttentionPath(nn.Module):
-    """Fig. 5c, the selected one: TCAT(TCAT(h + p_t, f_body), g + p_t), eq. 9."""
+    """Fig. 5c, selected in the paper: TCAT(TCAT(h + p_t, f_body), g + p_t), eq. 9."""
 
     def __init__(self, fusion: AudioFusion, layers: DecoderStack) -> None:
         super().__init__()
         self.fusion = fusion
         self.decoder = layers
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        place: Tensor,
-        wanted: slice = EVERY,
-    ) -> Tensor:
-        return self.decoder(shown + place, self.fusion(refined + place, audio), wanted)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> Tensor:
+        place = inputs.position + inputs.speaker
+        memory = self.fusion(inputs.refined + place, inputs.audio)
+        return self.decoder(inputs.shown + place, memory, output_slice)
 
 
 class PathBody(nn.Module):
-    """Latents of upper body, hands and lower body along one path.
+    """Latents of upper body, hands and lower body from one path.
 
-    self_attention: TSA of eq. 6. out: one linear map a part; the paper decodes all parts from one
-    TCAT and names no further layers.
+    self_attention: TSA of eq. 6. out: one linear map per part; the paper decodes all parts from one
+    TCAT and states no further layers.
     """
 
     def __init__(
@@ -124,14 +122,7 @@ class PathBody(nn.Module):
         self.path = path
         self.out = nn.ModuleList(out)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        position: Tensor,
-        speaker: Tensor,
-        wanted: slice = EVERY,
-    ) -> list[Tensor]:
-        decoded = self.path(audio, shown, refined, position + speaker, wanted)
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> list[Tensor]:
+        """Latents `[B, n, D_code]` of each part for the frames in `output_slice`."""
+        decoded = self.path(inputs, output_slice)
         return [out(decoded) for out in self.out]

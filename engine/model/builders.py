@@ -1,16 +1,16 @@
-"""Builders: the only place where a configuration's numbers become modules."""
+"""Builders of modules from configurations."""
 
 from torch import nn
 
 from engine.config.model import (
     AudioEncoderConfig,
     AudioKind,
-    ForwardPath,
+    BodyVariant,
     GestureConfig,
-    GlobalMotionConfig,
     MotionKind,
     PartVaeConfig,
     QuantizerKind,
+    RootModelConfig,
     WordConfig,
 )
 from engine.model.audio_encoder import DilatedTaps, FeatureEncoder, WaveEncoder
@@ -29,17 +29,15 @@ from engine.model.part_vae import PartVae
 from engine.model.quantizers.residual import ResidualQuantizer
 from engine.model.quantizers.scalar import ScalarQuantizer
 from engine.model.quantizers.vector import Quantizer, VectorQuantizer
-from engine.model.root_motion import GlobalMotion
+from engine.model.root_motion import RootModel
 from engine.model.speech_encoder import ContentRhythmAttention, SpeechBranch, SpeechEncoder
 from engine.model.stroke_onset import StrokeOnsetDetector
 from engine.motion.channels import MOTION_TOKENS
 from engine.motion.skeleton import BodyPart
 
 NO_WORD = 0
-"""Index of the word table's row for silence: zeros, and never trained."""
-
-
-_TAPS = 3  # frames that a convolution over speech features sees
+"""Row of the word table for frames without a word: zeros, never trained."""
+_TAPS = 3  # frames under a convolution over speech features
 PARTS_OF_BODY = (BodyPart.UPPER, BodyPart.HANDS, BodyPart.LOWER)
 
 
@@ -58,13 +56,13 @@ def _quantizer(config: PartVaeConfig) -> Quantizer:
         return ResidualQuantizer([_codebook(config) for _ in range(config.stages)])
     if config.quantizer is QuantizerKind.FSQ:
         width, count = config.code_dim, len(config.levels)
-        ways = _projection(width, count), _projection(count, width)
-        return ScalarQuantizer(config.levels, width, *ways)
+        inward, outward = _projection(width, count), _projection(count, width)
+        return ScalarQuantizer(config.levels, width, inward, outward)
     return _codebook(config)
 
 
 def build_part_vae(config: PartVaeConfig) -> PartVae:
-    """The VQ-VAE of one part, with fresh weights."""
+    """Build the VQ-VAE of one part with random weights."""
     width, causal = config.width, config.causal
     return PartVae(
         encoder=ConvEncoder(config.channels, width, config.layers, causal=causal),
@@ -75,10 +73,10 @@ def build_part_vae(config: PartVaeConfig) -> PartVae:
     )
 
 
-def build_global_motion(config: GlobalMotionConfig) -> GlobalMotion:
-    """The network from lower-body motion to global motion, with fresh weights."""
+def build_root_model(config: RootModelConfig) -> RootModel:
+    """Build the network of the root motion with random weights."""
     width, causal = config.width, config.causal
-    return GlobalMotion(
+    return RootModel(
         encoder=ConvEncoder(config.channels, width, config.layers, causal=causal),
         decoder=ConvDecoder(width, config.out, config.layers, causal=causal),
     )
@@ -88,7 +86,7 @@ def _audio(config: AudioEncoderConfig) -> nn.Module:
     if config.kind is AudioKind.WAVE:
         return WaveEncoder(config.channels, config.width)
     return FeatureEncoder(
-        config.channels, config.width, config.dilations, config.kernel, config.heard
+        config.channels, config.width, config.dilations, config.kernel, config.feature_range
     )
 
 
@@ -122,19 +120,23 @@ def _speech(config: GestureConfig) -> SpeechEncoder:
     )
 
 
-def _cue(config: GestureConfig) -> StrokeOnsetDetector | None:
-    cue, width = config.cue, config.audio.width
-    if cue is None:
+def _onset_detector(config: GestureConfig) -> StrokeOnsetDetector | None:
+    onset, width = config.onset, config.audio.width
+    if onset is None:
         return None
     return StrokeOnsetDetector(
         Mlp(width, width, 1, config.slope),
         nn.Embedding(config.speakers, width),
-        nn.Conv1d(1, width, cue.memory),
-        threshold=cue.threshold,
-        wordless=cue.threshold if cue.wordless is None else cue.wordless,
-        word_reach=cue.word_reach,
-        sharpness=cue.sharpness,
-        apart=cue.apart,
+        nn.Conv1d(1, width, onset.hold_frames),
+        threshold=onset.threshold,
+        threshold_without_words=(
+            onset.threshold
+            if onset.threshold_without_words is None
+            else onset.threshold_without_words
+        ),
+        word_reach=onset.word_reach,
+        gain=onset.gain,
+        refractory_frames=onset.refractory_frames,
     )
 
 
@@ -150,15 +152,14 @@ def _motion(config: GestureConfig) -> MaskedMotionEncoder | SpatialMotionEncoder
     return MaskedMotionEncoder(channels, embed, ConvEncoder(width, width, layers))
 
 
-def _encoder_layer(config: GestureConfig, width: int, *, whole: bool = True) -> EncoderLayer:
-    """whole: with a feed-forward network."""
-    hidden = width * config.feed_forward if whole else None
+def _encoder_layer(config: GestureConfig, width: int, *, ffn: bool = True) -> EncoderLayer:
+    hidden = width * config.feed_forward if ffn else None
     return EncoderLayer(width, config.heads, hidden, config.dropout, config.attention_dropout)
 
 
 def _self_attention(config: GestureConfig) -> list[EncoderLayer]:
-    whole = config.self_feed_forward
-    return [_encoder_layer(config, config.width, whole=whole) for _ in range(config.self_layers)]
+    ffn = config.self_attention_ffn
+    return [_encoder_layer(config, config.width, ffn=ffn) for _ in range(config.self_layers)]
 
 
 def _stack(config: GestureConfig, layers: int) -> DecoderStack:
@@ -170,13 +171,13 @@ def _stack(config: GestureConfig, layers: int) -> DecoderStack:
 
 
 def _face(config: GestureConfig) -> FaceDecoder:
-    # The paper's face is shown h (eq. 10), as wide as the layers.
-    hint = config.motion.width if config.path is ForwardPath.PARTS else config.width
+    # In the paper the face hint is h (eq. 10), which has the width of the layers.
+    hint = config.motion.width if config.body_variant is BodyVariant.PARTS else config.width
     return FaceDecoder(
         project=nn.Linear(config.audio.width + hint, config.width),
         layers=_stack(config, config.face_layers),
         out=nn.Linear(config.width, config.code_dim),
-        aligned=config.aligned,
+        attend_aligned=config.attend_aligned,
     )
 
 
@@ -196,9 +197,9 @@ def _body(config: GestureConfig) -> BodyDecoder:
         cross_attention=_stack(config, config.cross_layers),
         mlps=[Mlp(width, width, width, config.slope) for _ in PARTS_OF_BODY],
         refiners=[_refiner(config) for _ in PARTS_OF_BODY],
-        query_speaker=config.query_speaker,
-        refine_position=config.refine_position,
-        aligned=config.aligned,
+        speaker_in_query=config.speaker_in_query,
+        position_in_refiner=config.position_in_refiner,
+        attend_aligned=config.attend_aligned,
     )
 
 
@@ -209,10 +210,10 @@ def _fusion(config: GestureConfig) -> AudioFusion:
 
 def _path(config: GestureConfig) -> nn.Module:
     width, layers = config.width, config.refine_layers
-    if config.path is ForwardPath.FUSION:
+    if config.body_variant is BodyVariant.FUSION:
         project = nn.Linear(config.audio.width + width, width)
         return FusionPath(project, _stack(config, config.cross_layers))
-    if config.path is ForwardPath.SELF_ATTENTION:
+    if config.body_variant is BodyVariant.SELF_ATTENTION:
         decoder = [_encoder_layer(config, width) for _ in range(layers)]
         return SelfAttentionPath(_fusion(config), decoder)
     return CrossAttentionPath(_fusion(config), _stack(config, layers))
@@ -240,16 +241,16 @@ def _classifier(config: GestureConfig) -> Mlp:
 
 
 def build_gesture_model(config: GestureConfig) -> GestureModel:
-    """The gesture transformer of any design, with fresh weights."""
-    apart = config.path is ForwardPath.PARTS
+    """Build the gesture transformer of any design with random weights."""
+    parts = config.body_variant is BodyVariant.PARTS
     return GestureModel(
         speech=_speech(config),
         motion=_motion(config),
-        hints=(_hint(config), _hint(config)) if apart else (None, nn.Identity()),
+        hints=(_hint(config), _hint(config)) if parts else (None, nn.Identity()),
         positions=PeriodicPositions(config.width, config.period),
-        speakers=(_speaker(config) if apart else None, _speaker(config)),
+        speakers=(_speaker(config) if parts else None, _speaker(config)),
         face=_face(config),
-        body=_body(config) if apart else _path_body(config),
+        body=_body(config) if parts else _path_body(config),
         classifiers=[_classifier(config) for _ in BodyPart],
-        cue=_cue(config),
+        onset_detector=_onset_detector(config),
     )

@@ -1,9 +1,8 @@
 """Temporal convolutions of the motion autoencoders and of the motion encoder.
 
-Everything here is channels first, `[B, C, T]`, keeps the number of frames, and declares how many
-frames it sees before and after each frame. `newest`: give only so many of the newest frames, the
-same as among all of them, and compute only what these see; all frames unless given. Knows nothing
-of motion or codes.
+All modules are channels first, `[B, C, T]`, and keep the number of frames. `newest` restricts the
+output to that many newest frames, with the same values, and computes only their receptive field;
+None for all frames.
 """
 
 from collections.abc import Sequence
@@ -16,22 +15,21 @@ SLOPE = 0.2
 """Negative slope of the autoencoders' leaky ReLU."""
 
 
-def _and(newest: int | None, before: int) -> int | None:
-    """The newest frames and those `before` them that they see."""
+def _with_context(newest: int | None, before: int) -> int | None:
+    """Number of newest frames with their left context `before`."""
     return None if newest is None else newest + before
 
 
-def _after(chain: Sequence[nn.Module]) -> list[int]:
-    """For each of a chain of modules: how far back all after it see."""
-    reaches = [context(module)[0] for module in chain]
-    return [sum(reaches[i + 1 :]) for i in range(len(reaches))]
+def _later_contexts(chain: Sequence[nn.Module]) -> list[int]:
+    """Left context, for each module of a chain, of all modules after it."""
+    contexts = [context(module)[0] for module in chain]
+    return [sum(contexts[i + 1 :]) for i in range(len(contexts))]
 
 
 class TemporalConv(nn.Conv1d):
     """A convolution over time `[B, C, T] -> [B, C', T]`.
 
-    Causal: zeros are set before the first frame only, so no frame sees a later one.
-    Otherwise the kernel (odd) is centred.
+    A causal convolution is padded on the left only; otherwise the kernel (odd) is centred.
     """
 
     def __init__(
@@ -45,18 +43,18 @@ class TemporalConv(nn.Conv1d):
         surplus = 0 if newest is None else max(x.shape[-1] - newest, 0)
         before = self.left_context - surplus  # negative padding crops
         if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
-            # One product of matrices does what a convolution of few frames does in half the time.
-            # Exported and compiled graphs keep the convolution, which their makers know best.
+            # For few frames one matmul takes half the time of a convolution. Exported and compiled
+            # graphs keep the convolution, which their compilers optimise.
             rows = F.pad(x.transpose(1, 2), (0, 0, before, self.right_context))
             windows = rows.unfold(1, self.kernel_size[0], 1).flatten(2)
             return F.linear(windows, self.weight.flatten(1), self.bias).transpose(1, 2)
-        # Padded here and not by the convolution: the copy is contiguous, and thus several times
-        # faster on a CPU than a convolution of a transposed view.
+        # Explicit padding makes a contiguous copy; a convolution of a transposed view is several
+        # times slower on a CPU.
         return super().forward(F.pad(x, (before, self.right_context)))
 
 
 class ResidualUnit(nn.Module):
-    """x + conv(leaky(conv(x)))."""
+    """x + conv(leaky_relu(conv(x)))."""
 
     def __init__(self, width: int, *, causal: bool = False) -> None:
         super().__init__()
@@ -64,9 +62,9 @@ class ResidualUnit(nn.Module):
         self.second = TemporalConv(width, width, causal=causal)
 
     def forward(self, x: Tensor, newest: int | None = None) -> Tensor:
-        inner = self.first(x, _and(newest, self.second.left_context))
-        kept = x if newest is None else x[..., -newest:]
-        return kept + self.second(F.leaky_relu(inner, SLOPE), newest)
+        inner = self.first(x, _with_context(newest, self.second.left_context))
+        residual = x if newest is None else x[..., -newest:]
+        return residual + self.second(F.leaky_relu(inner, SLOPE), newest)
 
 
 class EncoderBlock(nn.Module):
@@ -76,33 +74,33 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.conv = TemporalConv(channels, width, causal=causal)
         self.residual = ResidualUnit(width, causal=causal)
-        self._reach = context(self.residual)[0]
+        self._residual_context = context(self.residual)[0]
 
     def forward(self, x: Tensor, newest: int | None = None) -> Tensor:
-        seen = self.conv(x, _and(newest, self._reach))
-        return self.residual(F.leaky_relu(seen, SLOPE), newest)
+        inner = self.conv(x, _with_context(newest, self._residual_context))
+        return self.residual(F.leaky_relu(inner, SLOPE), newest)
 
 
 class ConvEncoder(nn.Module):
-    """`layers` blocks, `[B, channels, T] -> [B, width, T]`, no down-sampling."""
+    """`layers` blocks, `[B, channels, T] -> [B, width, T]`, without down-sampling."""
 
     def __init__(self, channels: int, width: int, layers: int, *, causal: bool = False) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
             EncoderBlock(width if i else channels, width, causal=causal) for i in range(layers)
         )
-        self._after = _after([*self.blocks])
+        self._later_contexts = _later_contexts([*self.blocks])
 
     def forward(self, x: Tensor, newest: int | None = None) -> Tensor:
-        for block, after in zip(self.blocks, self._after, strict=True):
-            x = block(x, _and(newest, after))
+        for block, later in zip(self.blocks, self._later_contexts, strict=True):
+            x = block(x, _with_context(newest, later))
         return x
 
 
 class ConvDecoder(nn.Module):
-    """Two residual units, `layers` leaky convolutions, a last one: `[B, width, T] -> [B, out, T]`.
+    """Residual units, convolutions with leaky ReLU, a last one: `[B, width, T] -> [B, out, T]`.
 
-    The last of the leaky convolutions already has the output's width.
+    There are two residual units and `layers` convolutions; the last of those has width `out`.
     """
 
     def __init__(self, width: int, out: int, layers: int, *, causal: bool = False) -> None:
@@ -113,10 +111,10 @@ class ConvDecoder(nn.Module):
             for i in range(layers)
         )
         self.last = TemporalConv(out, out, causal=causal)
-        self._after = _after([*self.residuals, *self.convs, self.last])
+        self._later_contexts = _later_contexts([*self.residuals, *self.convs, self.last])
 
     def forward(self, x: Tensor, newest: int | None = None) -> Tensor:
-        sizes = [_and(newest, after) for after in self._after]
+        sizes = [_with_context(newest, later) for later in self._later_contexts]
         for residual, size in zip(self.residuals, sizes, strict=False):
             x = residual(x, size)
         for conv, size in zip(self.convs, sizes[len(self.residuals) :], strict=False):
@@ -125,9 +123,9 @@ class ConvDecoder(nn.Module):
 
 
 def context(module: nn.Module) -> tuple[int, int]:
-    """Frames that a chain of convolutions sees (before, after) each frame.
+    """Left and right context of a chain of convolutions, in frames.
 
-    The sum over all of them: right where they follow one another, as in this file.
+    The sum over all convolutions in `module`, which must follow each other.
     """
     convs = [m for m in module.modules() if isinstance(m, TemporalConv)]
     return sum(c.left_context for c in convs), sum(c.right_context for c in convs)

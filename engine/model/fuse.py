@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engine.model.audio_encoder import WAVE_KERNEL, WAVE_SLOPE, WaveBlock, WaveEncoder
 from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel
-from engine.model.layers import EVERY, Attention, DecoderLayer, DecoderStack
+from engine.model.layers import ALL, Attention, DecoderLayer, DecoderStack
 from engine.model.speech_encoder import SpeechEncoder
 
 WORTH: Final = 4_000_000
@@ -34,7 +34,7 @@ def lean(model: GestureModel) -> GestureModel:
     if isinstance(model.body, BodyDecoder):
         twin = with_submodules(twin, body=_lean_body(model.body))
     twin = _attending(twin)
-    if model.face_speaker is not None and not model.face.aligned:
+    if model.face_speaker is not None and not model.face.attend_aligned:
         place = model.positions(model.positions.table.shape[0])
         face = PrecomputedFaceDecoder(twin.face, model.face_speaker, place)
         twin = with_submodules(twin, face=face, face_speaker=nn.Identity())
@@ -89,17 +89,21 @@ class FusedAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         """`[B, n, D]`, as `Attention` gives it."""
-        return self.attention(x) if memory is None else self.answer(self.ask(x), memory)
+        return (
+            self.attention(x)
+            if memory is None
+            else self.attend_projected(self.project_query(x), memory)
+        )
 
-    def ask(self, x: Tensor) -> Tensor:
+    def project_query(self, x: Tensor) -> Tensor:
         """Queries `[B, n, D]` of x."""
-        return self.attention.ask(x)
+        return self.attention.project_query(x)
 
-    def answer(self, query: Tensor, memory: Tensor) -> Tensor:
+    def attend_projected(self, query: Tensor, memory: Tensor) -> Tensor:
         """`[B, n, D]`: what queries `[B, n, D]` find in a memory."""
         if self._few(query.shape[1], memory.shape[1]):
             return self._found(query, memory)
-        return self.attention.answer(query, self.key_value(memory))
+        return self.attention.attend_projected(query, self.key_value(memory))
 
     def _few(self, asking: int, remembered: int) -> bool:
         """Whether so few ask, of so much, that the memory is better left as it is."""
@@ -141,7 +145,7 @@ def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
 
 
 def _lean_face(face: FaceDecoder) -> FaceDecoder:
-    if not _pays(face.project, face.aligned):
+    if not _pays(face.project, face.attend_aligned):
         return face
     return with_submodules(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
 
@@ -162,9 +166,9 @@ class PrecomputedFaceDecoder(nn.Module):
         self.face, self.speakers = face, speakers
         first, *others = (cast(DecoderLayer, layer) for layer in face.decoder.layers)
         self.first, self.others = first, DecoderStack(others) if others else None
-        begun = first.gather(positions + speakers.weight[:, None])
+        begun = first.self_block(positions + speakers.weight[:, None])
         self.register_buffer("begun", begun, persistent=False)
-        asked = cast(FusedAttention, first.cross_attn).ask(begun)
+        asked = cast(FusedAttention, first.cross_attn).project_query(begun)
         self.register_buffer("asked", asked, persistent=False)
 
     def forward(
@@ -173,22 +177,22 @@ class PrecomputedFaceDecoder(nn.Module):
         hint: Tensor,
         position: Tensor,
         speaker: Tensor,
-        wanted: slice = EVERY,
+        output_slice: slice = ALL,
     ) -> Tensor:
         """Latents `[B, n, D_code]` of the frames that are wanted; speaker `[B, 1]` int64."""
         if position.shape[1] != self.begun.shape[1]:
-            return self.face(audio, hint, position, self.speakers(speaker), wanted)
+            return self.face(audio, hint, position, self.speakers(speaker), output_slice)
         memory = self.face.project(torch.cat((audio, hint), -1))
-        who, frames = speaker[:, 0], wanted if self.others is None else EVERY
+        who, frames = speaker[:, 0], output_slice if self.others is None else ALL
         attention = cast(FusedAttention, self.first.cross_attn)
-        found = attention.answer(self.asked[who][:, frames], memory)
-        x = self.first.digest(self.begun[who][:, frames], found)
-        return self.face.out(x if self.others is None else self.others(x, memory, wanted))
+        found = attention.attend_projected(self.asked[who][:, frames], memory)
+        x = self.first.feed_forward_block(self.begun[who][:, frames], found)
+        return self.face.out(x if self.others is None else self.others(x, memory, output_slice))
 
 
 def _lean_body(body: BodyDecoder) -> BodyDecoder:
     widen = body.project_audio
-    if not _pays(widen, body.aligned):
+    if not _pays(widen, body.attend_aligned):
         return body
     stack = _narrow(body.cross_attention, widen)
     return with_submodules(body, project_audio=nn.Identity(), cross_attention=stack)

@@ -1,24 +1,24 @@
-"""GestureModel: the masked audio gesture transformer (EMAGE section 4.3) over one window.
+"""Masked audio gesture transformer (EMAGE section 4.3): one stateless forward pass over a window.
 
-Stateless. Gives, for each part and frame, a regressed latent and scores over the codebook; which of
-the two picks the code, and how codes become poses, is the decoder's business.
+It outputs a regressed latent and scores over the codebook for each part and frame. Codes are
+selected by `engine.generate.step` and decoded to poses by `engine.generate.decoder`.
 """
 
 import torch
 from torch import Tensor, nn
 
-from engine.model.body_variants import PathBody
-from engine.model.layers import EVERY, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
+from engine.model.body_variants import BodyInputs, PathBody
+from engine.model.layers import ALL, DecoderStack, EncoderLayer, Mlp, PeriodicPositions
 from engine.model.stroke_onset import StrokeOnsetDetector
 from engine.model.types import WindowInputs, WindowOutputs
 
 
 def align(query: Tensor, memory: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell each query which frame of the memory is its own.
+    """Match each query with the memory of its own frame.
 
-    The published designs attend on a memory that carries no positions: a frame can find its own
-    sound by content only, and timing is learned slowly. Here the frame's own entry goes onto its
-    query, and the memory carries the positions.
+    In the published designs the memory has no positions, so that a frame finds its own audio by
+    content only and timing is learned slowly. Here the memory of the same frame is added to the
+    query, and positions are added to the memory.
     """
     return query + memory, memory + position
 
@@ -26,18 +26,18 @@ def align(query: Tensor, memory: Tensor, position: Tensor) -> tuple[Tensor, Tens
 class FaceDecoder(nn.Module):
     """Face latents from face audio and the face hint (eq. 10).
 
-    The memory is audio and hint joined; the queries are position and speaker alone, unless aligned:
-    see `align`.
+    The memory is audio and hint, concatenated and projected; the queries are position and speaker,
+    see `align` for `attend_aligned`.
     """
 
     def __init__(
-        self, project: nn.Linear, layers: DecoderStack, out: nn.Linear, *, aligned: bool
+        self, project: nn.Linear, layers: DecoderStack, out: nn.Linear, *, attend_aligned: bool
     ) -> None:
         super().__init__()
         self.project = project
         self.decoder = layers
         self.out = out
-        self.aligned = aligned
+        self.attend_aligned = attend_aligned
 
     def forward(
         self,
@@ -45,40 +45,43 @@ class FaceDecoder(nn.Module):
         hint: Tensor,
         position: Tensor,
         speaker: Tensor,
-        wanted: slice = EVERY,
+        output_slice: slice = ALL,
     ) -> Tensor:
-        """Latents `[B, n, D_code]` of the frames that are wanted."""
+        """Latents `[B, n, D_code]` of the frames in `output_slice`."""
         memory = self.project(torch.cat((audio, hint), -1))
         query = (position + speaker).expand(*memory.shape[:2], -1)
-        if self.aligned:
+        if self.attend_aligned:
             query, memory = align(query, memory, position)
-        return self.out(self.decoder(query, memory, wanted))
+        return self.out(self.decoder(query, memory, output_slice))
 
 
 class PartRefiner(nn.Module):
-    """One part of the body takes a look at the other two."""
+    """Attention of one body part to the other two."""
 
     def __init__(self, layers: DecoderStack, out: nn.Linear) -> None:
         super().__init__()
         self.decoder = layers
         self.out = out
 
-    def forward(self, own: Tensor, others: Tensor, query: Tensor, wanted: slice = EVERY) -> Tensor:
-        """Latents `[B, n, D_code]` of the frames that are wanted.
+    def forward(
+        self, own: Tensor, others: Tensor, query: Tensor, output_slice: slice = ALL
+    ) -> Tensor:
+        """Latents `[B, n, D_code]` of the frames in `output_slice`.
 
-        own, others, query `[B, T, D]`, the query goes onto own.
+        own, others, query `[B, T, D]`; query is added to own.
         """
-        return self.out(self.decoder(own + query, others, wanted) + own[:, wanted])
+        return self.out(self.decoder(own + query, others, output_slice) + own[:, output_slice])
 
 
 class BodyDecoder(nn.Module):
-    """Latents of upper body, hands and lower body from body audio and the body hint, as in the
-    published checkpoints; the paper's own ways (eq. 6-9) are in `engine.model.body_variants`.
+    """Latents of upper body, hands and lower body, as in the published checkpoints.
 
-    query_speaker: the cross-attention's query carries the speaker, and its result is added to that
-    query; otherwise it carries the position only and is added to the self-attended motion.
-    refine_position: the refiners' queries carry the position beside the speaker. aligned: see
-    `align`.
+    The paper's variants (eq. 6-9) are in `engine.model.body_variants`.
+
+    speaker_in_query: the query of the cross-attention carries the speaker, and the result is added
+    to that query; otherwise it carries the position only and the result is added to the
+    self-attended motion. position_in_refiner: the refiners' queries carry the position besides the
+    speaker. attend_aligned: see `align`.
     """
 
     def __init__(
@@ -90,9 +93,9 @@ class BodyDecoder(nn.Module):
         mlps: list[Mlp],
         refiners: list[PartRefiner],
         *,
-        query_speaker: bool,
-        refine_position: bool,
-        aligned: bool,
+        speaker_in_query: bool,
+        position_in_refiner: bool,
+        attend_aligned: bool,
     ) -> None:
         super().__init__()
         self.project_hint = project_hint
@@ -101,53 +104,47 @@ class BodyDecoder(nn.Module):
         self.cross_attention = cross_attention
         self.mlps = nn.ModuleList(mlps)
         self.refiners = nn.ModuleList(refiners)
-        self.query_speaker = query_speaker
-        self.refine_position = refine_position
-        self.aligned = aligned
+        self.speaker_in_query = speaker_in_query
+        self.position_in_refiner = position_in_refiner
+        self.attend_aligned = attend_aligned
 
     def fuse(
         self, audio: Tensor | None, attended: Tensor, position: Tensor, speaker: Tensor
     ) -> Tensor:
-        """Audio and self-attended hint merged, `[B, T, D]`; without audio nothing is added."""
-        query = attended + (position + speaker if self.query_speaker else position)
+        """Fuse audio with the self-attended hint, `[B, T, D]`; None skips the audio."""
+        query = attended + (position + speaker if self.speaker_in_query else position)
         if audio is None:
-            return query if self.query_speaker else attended
+            return query if self.speaker_in_query else attended
         memory = self.project_audio(audio)
-        if self.aligned:
+        if self.attend_aligned:
             query, memory = align(query, memory, position)
         found = self.cross_attention(query, memory)
-        return found + (query if self.query_speaker else attended)
+        return found + (query if self.speaker_in_query else attended)
 
-    def forward(
-        self,
-        audio: Tensor | None,
-        shown: Tensor,
-        refined: Tensor,
-        position: Tensor,
-        speaker: Tensor,
-        wanted: slice = EVERY,
-    ) -> list[Tensor]:
-        """Latents `[B, n, D_code]` of each part, of the frames that are wanted.
+    def forward(self, inputs: BodyInputs, output_slice: slice = ALL) -> list[Tensor]:
+        """Latents `[B, n, D_code]` of each part for the frames in `output_slice`.
 
-        Every frame of every part is seen by the others' refiners, so that only these are spared.
+        Only the refiners skip the other frames, because they attend to all frames of all parts.
         """
-        fused = self.fuse(audio, refined, position, speaker)
+        position, speaker = inputs.position, inputs.speaker
+        fused = self.fuse(inputs.audio, inputs.refined, position, speaker)
         own = [mlp(fused) for mlp in self.mlps]
-        query = speaker + position if self.refine_position else speaker
+        query = speaker + position if self.position_in_refiner else speaker
         upper, hands, lower = own
         others = (hands + lower, upper + lower, upper + hands)
         return [
-            refiner(own[i], others[i], query, wanted) for i, refiner in enumerate(self.refiners)
+            refiner(own[i], others[i], query, output_slice)
+            for i, refiner in enumerate(self.refiners)
         ]
 
 
 class GestureModel(nn.Module):
-    """Speech and a partly visible gesture in, latents and code scores of all parts out.
+    """Latents and code scores of all parts from speech and a masked gesture.
 
     speech: (audio, words) to face and body features. motion: (motion, mask) to hints. hints and
-    speakers: of face and body; None for the face where it has the body's, as in the paper: h and
-    p_t of eq. 6 are also those of eq. 10. classifiers: one a part, in the order of BodyPart. cue:
-    decides upon strokes from the body's speech features.
+    speakers: of face and body; None for the face to share the body's, as in the paper, where h and
+    p_t of eq. 6 are also those of eq. 10. classifiers: one per part, in the order of BodyPart.
+    onset_detector: applied to the body's speech features.
     """
 
     def __init__(
@@ -160,7 +157,7 @@ class GestureModel(nn.Module):
         face: FaceDecoder,
         body: BodyDecoder | PathBody,
         classifiers: list[Mlp],
-        cue: StrokeOnsetDetector | None = None,
+        onset_detector: StrokeOnsetDetector | None = None,
     ) -> None:
         super().__init__()
         self.speech = speech
@@ -171,36 +168,36 @@ class GestureModel(nn.Module):
         self.face = face
         self.body = body
         self.classifiers = nn.ModuleList(classifiers)
-        self.cue = cue
+        self.cue = onset_detector  # bundles name its tensors so
 
     def forward(
         self,
         inputs: WindowInputs,
         *,
-        listen: bool = True,
+        use_audio: bool = True,
         newest: int | None = None,
-        begun: Tensor | None = None,
+        onsets: Tensor | None = None,
     ) -> WindowOutputs:
-        """Forward over T frames; parts in the order of BodyPart.
+        """Forward pass over T frames; parts in the order of BodyPart.
 
-        newest: give only so many of the newest frames, the same to rounding; all unless given.
-        listen: False is masked gesture reconstruction (eq. 7): the body is made of the visible
-        motion alone. The face always hears, in the published training too.
-        begun `[B, T]`: 1 where hands set out for a stroke, for a model with a cue; unless given it
-        decides.
+        use_audio: False reconstructs the body from the visible motion alone (eq. 7). The face
+        always uses audio, as in the published training.
+        newest: number of newest frames in the outputs, with the same values up to rounding; None
+        for all.
+        onsets `[B, T]`: onset signal, 1 at a stroke onset; None for the detector's prediction.
         """
-        heard_face, heard_body = self.speech(inputs.audio, inputs.words)
+        face_speech, body_speech = self.speech(inputs.audio, inputs.words)
         if self.cue is not None:
-            heard_body = self.cue(heard_body, inputs.words, inputs.speaker, begun)
+            body_speech = self.cue(body_speech, inputs.words, inputs.speaker, onsets)
         hint = self.motion(inputs.motion, inputs.mask)
         position = self.positions(hint.shape[1])
         speaker = self.body_speaker(inputs.speaker)[:, None]
         shown = self.body.project_hint(self.body_hint(hint))
         refined = self.body.self_attention(shown + (position + speaker))
-        wanted = EVERY if newest is None else slice(-newest, None)
-        face = self._face(heard_face, hint, refined, position, inputs.speaker, wanted)
-        heard = heard_body if listen else None
-        body = self.body(heard, shown, refined, position, speaker, wanted)
+        output_slice = ALL if newest is None else slice(-newest, None)
+        face = self._face(face_speech, hint, refined, position, inputs.speaker, output_slice)
+        audio = body_speech if use_audio else None
+        body = self.body(BodyInputs(audio, shown, refined, position, speaker), output_slice)
         latents = (face, *body)
         pairs = zip(self.classifiers, latents, strict=True)
         return WindowOutputs(latents, tuple(classify(latent) for classify, latent in pairs))
@@ -212,8 +209,8 @@ class GestureModel(nn.Module):
         refined: Tensor,
         position: Tensor,
         speaker: Tensor,
-        wanted: slice,
+        output_slice: slice,
     ) -> Tensor:
         own_hint = refined if self.face_hint is None else self.face_hint(hint)
         embed = self.body_speaker if self.face_speaker is None else self.face_speaker
-        return self.face(audio, own_hint, position, embed(speaker)[:, None], wanted)
+        return self.face(audio, own_hint, position, embed(speaker)[:, None], output_slice)

@@ -1,8 +1,8 @@
-"""Attention layers, a two-layer perceptron and sinusoidal positions. Batch first throughout.
+"""Attention layers, a two-layer perceptron and sinusoidal positions. Batch first.
 
-Shapes: x `[B, T, D]`, memory `[B, T', D]`. Layers normalise after the addition (post-norm), as all
-designs of EMAGE do. `wanted` are the frames of x that a result is asked for: the others are seen as
-they always are, and cost only what is seen of them. Knows nothing of gestures or speech.
+Shapes: x `[B, T, D]`, memory `[B, T', D]`. Layers normalise after the addition (post-norm), as in
+all designs of EMAGE. `output_slice` selects the frames of x that are computed; they still attend to
+all frames.
 """
 
 import math
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EVERY: Final = slice(None)
-"""A result for every frame."""
+ALL: Final = slice(None)
+"""Output slice of all frames."""
 
 
 class Mlp(nn.Module):
@@ -30,7 +30,7 @@ class Mlp(nn.Module):
 
 
 class PeriodicPositions(nn.Module):
-    """Sinusoidal positions that begin again every `period` frames (PPE in EMAGE section 4.3)."""
+    """Sinusoidal positions with a period of `period` frames (PPE in EMAGE section 4.3)."""
 
     table: Tensor
 
@@ -50,7 +50,7 @@ class PeriodicPositions(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x on a memory, or on itself; dropout is that of its weights."""
+    """Multi-head attention of x to a memory, or to itself; dropout is that of the weights."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -62,46 +62,46 @@ class Attention(nn.Module):
         nn.init.zeros_(self.in_proj.bias)
         nn.init.zeros_(self.out_proj.bias)
 
-    def _split(self, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
-        """`[B, T, pieces * D]` to `pieces` tensors `[B, heads, T, D / heads]`."""
+    def _split(self, x: Tensor, count: int) -> tuple[Tensor, ...]:
+        """`[B, T, count * D]` to `count` tensors `[B, heads, T, D / heads]`."""
         batch, frames, _ = x.shape
-        return tuple(x.view(batch, frames, pieces, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0))
+        return tuple(x.view(batch, frames, count, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0))
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         if memory is None:
-            return self._mixed(*self._split(self.in_proj(x), 3))
+            return self._attention(*self._split(self.in_proj(x), 3))
         weight, bias, width = self.in_proj.weight, self.in_proj.bias, x.shape[-1]
         return self.attend(x, F.linear(memory, weight[width:], bias[width:]))
 
     def attend(self, x: Tensor, key_value: Tensor) -> Tensor:
-        """Attention of x `[B, T, D]` on keys and values `[B, T', 2 * D]` as they are projected."""
-        return self.answer(self.ask(x), key_value)
+        """Attention of x `[B, T, D]` to projected keys and values `[B, T', 2 * D]`."""
+        return self.attend_projected(self.project_query(x), key_value)
 
-    def ask(self, x: Tensor) -> Tensor:
-        """Queries `[B, T, D]` of x."""
+    def project_query(self, x: Tensor) -> Tensor:
+        """Projected queries `[B, T, D]` of x."""
         width = x.shape[-1]
         return F.linear(x, self.in_proj.weight[:width], self.in_proj.bias[:width])
 
-    def answer(self, query: Tensor, key_value: Tensor) -> Tensor:
-        """What `attend` gives, of queries `[B, T, D]`."""
-        (asked,) = self._split(query, 1)
+    def attend_projected(self, query: Tensor, key_value: Tensor) -> Tensor:
+        """`attend` for projected queries `[B, T, D]`."""
+        (queries,) = self._split(query, 1)
         key, value = self._split(key_value, 2)
-        return self._mixed(asked, key, value)
+        return self._attention(queries, key, value)
 
-    def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Of tensors `[B, heads, T, D / heads]`: `[B, T, D]`."""
-        # Scores of large values round differently in another order of operations; this is the one
-        # in which the published checkpoints of 2024 come out as their own program gives them.
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Output `[B, T, D]` for tensors `[B, heads, T, D / heads]`."""
+        # The order of operations matters for large scores: in this order the checkpoints of 2024
+        # give the same outputs as the reference implementation.
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
         mixed = weights @ value
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
-def attend(attention: Attention, x: Tensor, wanted: slice) -> Tensor:
-    """Self-attention of the frames that are wanted on all frames."""
-    # Of all frames query, key and value come from one product.
-    return attention(x) if wanted == EVERY else attention(x[:, wanted], x)
+def attend(attention: Attention, x: Tensor, output_slice: slice) -> Tensor:
+    """Self-attention of the frames in `output_slice` to all frames."""
+    # For all frames, query, key and value come from one matmul.
+    return attention(x) if output_slice == ALL else attention(x[:, output_slice], x)
 
 
 class FeedForward(nn.Module):
@@ -118,7 +118,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then a feed-forward network, which is left out where hidden is None."""
+    """Self-attention, then a feed-forward network; hidden: its width, None for no such network."""
 
     def __init__(
         self,
@@ -135,17 +135,17 @@ class EncoderLayer(nn.Module):
         self.norm2 = None if hidden is None else nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, wanted: slice = EVERY) -> Tensor:
-        """`[B, n, D]`: of the T frames of x those that are wanted."""
-        attended = attend(self.self_attn, x, wanted)
-        x = self.norm1(x[:, wanted] + self.dropout(attended))
+    def forward(self, x: Tensor, output_slice: slice = ALL) -> Tensor:
+        """Outputs `[B, n, D]` of the frames in `output_slice`."""
+        attended = attend(self.self_attn, x, output_slice)
+        x = self.norm1(x[:, output_slice] + self.dropout(attended))
         if self.feed_forward is None or self.norm2 is None:
             return x
         return self.norm2(x + self.dropout(self.feed_forward(x)))
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, attention on a memory, then a feed-forward network."""
+    """Self-attention, attention to a memory, then a feed-forward network."""
 
     def __init__(
         self, width: int, heads: int, hidden: int, dropout: float, attention_dropout: float
@@ -159,35 +159,35 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, wanted: slice = EVERY) -> Tensor:
-        """`[B, n, D]`: of the T frames of x those that are wanted."""
-        return self.heed(self.gather(x, wanted), memory)
+    def forward(self, x: Tensor, memory: Tensor, output_slice: slice = ALL) -> Tensor:
+        """Outputs `[B, n, D]` of the frames in `output_slice`."""
+        return self.cross_block(self.self_block(x, output_slice), memory)
 
-    def gather(self, x: Tensor, wanted: slice = EVERY) -> Tensor:
-        """The first third: self-attention."""
-        attended = attend(self.self_attn, x, wanted)
-        return self.norm1(x[:, wanted] + self.dropout(attended))
+    def self_block(self, x: Tensor, output_slice: slice = ALL) -> Tensor:
+        """Self-attention, residual and norm."""
+        attended = attend(self.self_attn, x, output_slice)
+        return self.norm1(x[:, output_slice] + self.dropout(attended))
 
-    def heed(self, x: Tensor, memory: Tensor) -> Tensor:
-        """What follows self-attention."""
-        return self.digest(x, self.cross_attn(x, memory))
+    def cross_block(self, x: Tensor, memory: Tensor) -> Tensor:
+        """Attention to the memory, then `feed_forward_block`; the rest of the layer."""
+        return self.feed_forward_block(x, self.cross_attn(x, memory))
 
-    def digest(self, x: Tensor, found: Tensor) -> Tensor:
-        """What follows attention on a memory: x and what was found there."""
-        x = self.norm2(x + self.dropout(found))
+    def feed_forward_block(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add the output of the cross-attention, then the feed-forward network with residual."""
+        x = self.norm2(x + self.dropout(attended))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
 
 class DecoderStack(nn.Module):
-    """Decoder layers that all attend to one memory."""
+    """Decoder layers with one common memory."""
 
     def __init__(self, layers: list[DecoderLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor, memory: Tensor, wanted: slice = EVERY) -> Tensor:
-        """`[B, n, D]`: of the T frames of x those that are wanted."""
+    def forward(self, x: Tensor, memory: Tensor, output_slice: slice = ALL) -> Tensor:
+        """Outputs `[B, n, D]` of the frames in `output_slice`."""
         *before, last = self.layers
         for layer in before:
             x = layer(x, memory)
-        return last(x, memory, wanted)
+        return last(x, memory, output_slice)

@@ -1,7 +1,7 @@
-"""Masked motion encoders: a partly visible gesture becomes one vector a frame.
+"""Masked motion encoders: one vector per frame from a partly visible gesture.
 
-Every encoder maps (motion `[B, T, C]`, mask `[B, T, C]`) to `[B, T, D]`; mask is 1 where a channel
-is hidden. What the channels mean it does not know.
+Every encoder maps (motion `[B, T, C]`, mask `[B, T, C]`) to `[B, T, D]`; mask is 1 for a hidden
+channel.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from engine.model.layers import EncoderLayer
 
 
 class MaskedMotionEncoder(nn.Module):
-    """Hidden channels become a learned vector, then convolutions over time.
+    """Replaces hidden channels by a learned vector, then applies convolutions over time.
 
-    embed: a linear map of [channels | mask], `[B, T, 2C] -> [B, T, D']`, so that a hidden channel
-    is not mistaken for a visible one that happens to have the learned value; None as published:
-    the convolutions see the channels alone. convolve: `[B, C or D', T] -> [B, D, T]`.
+    embed: linear map of [channels | mask], `[B, T, 2C] -> [B, T, D']`, which tells a hidden channel
+    from a visible one with the learned value; None, as published, for convolutions of the channels
+    alone. convolve: `[B, C or D', T] -> [B, D, T]`.
     """
 
     def __init__(self, channels: int, embed: nn.Linear | None, convolve: nn.Module) -> None:
@@ -28,7 +28,7 @@ class MaskedMotionEncoder(nn.Module):
         self.convolve = convolve
 
     def forward(self, motion: Tensor, mask: Tensor) -> Tensor:
-        # A choice, not a sum: what lies under the mask may be anything, even NaN.
+        # where, not a weighted sum: masked values are arbitrary, even NaN.
         x = torch.where(mask > 0.5, self.mask_embedding, motion)
         if self.embed is not None:
             x = self.embed(torch.cat((x, mask), -1))
@@ -36,12 +36,14 @@ class MaskedMotionEncoder(nn.Module):
 
 
 class SpatialMotionEncoder(nn.Module):
-    """Attention over the tokens of one frame; the CLS token is the frame's feature (SSAT in eq. 6).
+    """Attention over the tokens of one frame; the CLS token is the frame's feature (SSAT, eq. 6).
 
-    sizes: channels of each token, in their order; a joint's six, for example, are one token. A
-    hidden token is the learned mask embedding `[D]`, and a token of which any channel is hidden is
-    hidden as a whole: the paper masks joints and frames, and the rest of a rotation is no rotation.
-    Each token has its own linear map to D and its own learned position. Frames do not meet here.
+    A token is, for example, the six channels of a joint. A token with any hidden channel is
+    replaced by the learned mask embedding `[D]`: the paper masks joints and frames, and part of a
+    rotation is no rotation. Each token has its own linear map to D and its own learned position.
+    There is no attention between frames.
+
+    sizes: channels of each token, in order.
     """
 
     def __init__(self, sizes: Sequence[int], width: int, layers: Sequence[EncoderLayer]) -> None:
@@ -59,17 +61,16 @@ class SpatialMotionEncoder(nn.Module):
     def tokens(self, motion: Tensor, mask: Tensor) -> Tensor:
         """Tokens `[B, T, J, D]` with their positions, without CLS."""
         hidden = mask > 0.5
-        # Zeros, not a sum with the mask: what lies under it may be anything, even NaN, whose
-        # gradient would be NaN as well.
-        pieces = torch.split(motion.masked_fill(hidden, 0.0), self.sizes, -1)
-        seen = [embed(piece) for embed, piece in zip(self.embed, pieces, strict=True)]
-        lost = torch.stack([piece.any(-1) for piece in torch.split(hidden, self.sizes, -1)], -1)
-        tokens = torch.where(lost[..., None], self.mask_embedding, torch.stack(seen, -2))
+        # Zeros first: masked values are arbitrary, even NaN, and so would their gradient be.
+        parts = torch.split(motion.masked_fill(hidden, 0.0), self.sizes, -1)
+        visible = [embed(part) for embed, part in zip(self.embed, parts, strict=True)]
+        masked = torch.stack([part.any(-1) for part in torch.split(hidden, self.sizes, -1)], -1)
+        tokens = torch.where(masked[..., None], self.mask_embedding, torch.stack(visible, -2))
         return tokens + self.positions
 
     def forward(self, motion: Tensor, mask: Tensor) -> Tensor:
         tokens = self.tokens(motion, mask)
         frames = tokens.flatten(0, 1)
         cls = self.cls.expand(frames.shape[0], 1, -1)
-        summary = self.summarise(self.layers(torch.cat((cls, frames), 1)), wanted=slice(1))
+        summary = self.summarise(self.layers(torch.cat((cls, frames), 1)), output_slice=slice(1))
         return summary.view(*tokens.shape[:2], -1)

@@ -1,7 +1,6 @@
-"""PartVae: the VQ-VAE of one body part (EMAGE section 4.1). One class for all four parts.
+"""The VQ-VAE of one body part (EMAGE section 4.1); one class for all four parts.
 
-Takes and gives the part's vectors as `engine.motion.channels.part_layout` orders them; what they
-mean and how they are normalised it does not know.
+Motion vectors have the layout `engine.motion.channels.part_layout`.
 """
 
 import math
@@ -14,17 +13,20 @@ from engine.model.quantizers.vector import Quantized, Quantizer
 
 
 class Reconstruction(NamedTuple):
-    """motion `[B, T, C]` as decoded from the quantised latents."""
+    """Motion `[B, T, C]` decoded from quantised latents."""
 
     motion: Tensor
     quantized: Quantized
 
 
 class PartVae(nn.Module):
-    """Convolutional encoder, codebook, convolutional decoder; one code a frame.
+    """Convolutional encoder, quantiser and convolutional decoder; one code per frame.
 
-    encoder: `[B, C, T] -> [B, width, T]`, then to_code to the codebook's width; from_code and
-    decoder are the way back.
+    encoder: `[B, C, T] -> [B, width, T]`. to_code, from_code: linear maps to the width of the codes
+    and back. decoder: `[B, width, T] -> [B, C, T]`.
+
+    left_context, right_context: numbers of earlier and later codes that a decoded frame depends on;
+    right_context is 0 for a causal decoder.
     """
 
     def __init__(
@@ -41,26 +43,16 @@ class PartVae(nn.Module):
         self.quantizer = quantizer
         self.from_code = from_code
         self.decoder = decoder
-        self._context = context(decoder)
-
-    @property
-    def left_context(self) -> int:
-        """Earlier codes that a decoded frame depends on."""
-        return self._context[0]
-
-    @property
-    def right_context(self) -> int:
-        """Later codes that a decoded frame depends on; 0 for a causal decoder."""
-        return self._context[1]
+        self.left_context, self.right_context = context(decoder)
 
     @property
     def codes(self) -> int:
-        """How many different codes there are: the product of the codebooks' sizes."""
+        """Number of different codes: the product of the codebook sizes."""
         return math.prod(self.quantizer.sizes)
 
     @property
     def classes(self) -> int:
-        """Entries of the first codebook, V: what class scores are for."""
+        """Size V of the first codebook, which class scores refer to."""
         return self.quantizer.sizes[0]
 
     @property
@@ -80,25 +72,25 @@ class PartVae(nn.Module):
         """Codes `[B, T]` nearest to latents `[B, T, D]`."""
         return self.quantizer.nearest(latents)
 
-    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
-        """Codes `[B, T]` of classes `[B, T]`; what they leave open is chosen by latents."""
-        return self.quantizer.complete(classes, latents)
+    def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes `[B, T]` of classes `[B, T]`; latents select the entries of further codebooks."""
+        return self.quantizer.codes_from_classes(classes, latents)
 
-    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-        """Classes `[B, T]` in the midst of the likely ones near to `classes`; see `Quantizer`."""
-        return self.quantizer.around(classes, scores, radius)
+    def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes `[B, T]` after one mean-shift step from `classes`; see `Quantizer`."""
+        return self.quantizer.mean_shift(classes, scores, radius)
 
     def decode(self, vectors: Tensor, newest: int | None = None) -> Tensor:
-        """Motion `[B, T, C]` of code vectors `[B, T, D]`, or of the newest frames alone."""
+        """Motion `[B, T, C]` of code vectors `[B, T, D]`; newest: of so many newest frames only."""
         return self.decoder(self.from_code(vectors).transpose(1, 2), newest).transpose(1, 2)
 
     def decode_codes(self, codes: Tensor, newest: int | None = None) -> Tensor:
         """Motion `[B, T, C]` of codes `[B, T]` int64.
 
-        newest: give the newest frames alone, the same as among all; T where there are fewer.
+        newest: number of newest frames to decode, with the same values; at most T.
         """
-        seen = codes if newest is None else codes[:, -newest - self.left_context :]
-        return self.decode(self.quantizer.lookup(seen), newest)
+        used = codes if newest is None else codes[:, -newest - self.left_context :]
+        return self.decode(self.quantizer.lookup(used), newest)
 
     def forward(self, x: Tensor) -> Reconstruction:
         """Encode, quantise and decode motion `[B, T, C]`."""

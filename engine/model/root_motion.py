@@ -1,7 +1,7 @@
-"""GlobalMotion: translation from the motion of the lower body (EMAGE section 4.4).
+"""Root motion (EMAGE's global motion) from the motion of the lower body (EMAGE section 4.4).
 
-The same convolutions as a part's VQ-VAE without the codebook. Which of its channels are velocities
-and which a height, and how they are integrated, is the decoder's knowledge, not this file's.
+The convolutions are those of a part's VQ-VAE, without a codebook. `engine.generate.decoder`
+integrates the output.
 """
 
 from torch import Tensor, nn
@@ -12,41 +12,36 @@ from engine.motion.rotation import Array, to_sixd
 
 
 def local_motion(rotations: Array, contacts: Array) -> Array:
-    """The paper's input, `[..., 334]`, of rotations `[..., 55, 4]` and foot contacts `[..., 4]`.
+    """The paper's input `[..., 334]` from rotations `[..., 55, 4]` and foot contacts `[..., 4]`.
 
-    Section 4.4 gives the predictor the lower body alone, 54 + 4 channels; supplement D counts 334,
-    which are the 6D rotations of all 55 joints and the contacts. This is the latter.
+    Section 4.4 describes an input of the lower body, 54 + 4 channels; supplement D counts 334, the
+    6D rotations of all 55 joints and the contacts. This is the latter.
     """
     sixd = to_sixd(rotations)
     joined = sixd.reshape(*sixd.shape[:-2], -1)
     return LOCAL_MOTION.pack({"rot6d": joined, "contact": contacts})
 
 
-class GlobalMotion(nn.Module):
-    """`[B, T, channels] -> [B, T, out]`."""
+class RootModel(nn.Module):
+    """Convolutional network, `[B, T, channels] -> [B, T, out]`.
+
+    left_context, right_context: numbers of earlier and later frames that an output frame depends
+    on; right_context is 0 for a causal network.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        before, after = zip(context(encoder), context(decoder), strict=True)
-        self._context = (sum(before), sum(after))
-        self._decoded_from = context(decoder)[0]
-
-    @property
-    def left_context(self) -> int:
-        """Earlier frames that an output frame depends on."""
-        return self._context[0]
-
-    @property
-    def right_context(self) -> int:
-        """Later frames that an output frame depends on; 0 if causal."""
-        return self._context[1]
+        self.left_context, self.right_context = context(self)
+        self._decoder_context = context(decoder)[0]
 
     def forward(self, lower: Tensor, newest: int | None = None) -> Tensor:
-        """Global motion `[B, T, out]` of vectors `[B, T, channels]`: of the lower body, or of
-        `local_motion`; newest: of the newest frames alone, the same as among all.
+        """Root motion `[B, T, out]` of vectors `[B, T, channels]`.
+
+        lower: the lower body's vectors, or `local_motion`. newest: number of newest frames in the
+        output, with the same values; None for all.
         """
-        encoded = None if newest is None else newest + self._decoded_from
+        encoded = None if newest is None else newest + self._decoder_context
         hidden = self.encoder(lower.transpose(1, 2), encoded)
         return self.decoder(hidden, newest).transpose(1, 2)

@@ -1,7 +1,4 @@
-"""Building networks whose weights come from a file: drawing random ones first would be in vain.
-
-Knows PyTorch's initialisers, not the networks.
-"""
+"""Skips the random initialisation of networks whose weights are loaded from a file."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +10,9 @@ _DRAWS = (torch.Tensor.uniform_, torch.Tensor.normal_)
 
 
 class SkipInit(TorchFunctionMode):
-    """Within it new parameters hold whatever lay in memory; a network of 140 M is there at once.
+    """Context manager that skips parameter initialisation; 140 M parameters are built at once.
 
-    Buffers that a module computes are computed. Every parameter must be loaded before use.
+    Buffers are computed as usual. Every parameter must be loaded before use.
     """
 
     def __torch_function__(
@@ -25,7 +22,7 @@ class SkipInit(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        named = kwargs or {}
+        options = kwargs or {}
         if getattr(func, "__module__", "") == "torch.nn.init" or func in _DRAWS:
-            return args[0] if args else named["tensor"]
-        return func(*args, **named)
+            return args[0] if args else options["tensor"]
+        return func(*args, **options)

@@ -1,6 +1,6 @@
-"""Content-rhythm attention (EMAGE section 4.2) and the speech encoder around it.
+"""Content-rhythm attention (EMAGE section 4.2) and the speech encoder.
 
-The face and the body hear separately, each through its own branch.
+The encoder has one branch for the face and one for the body.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ from engine.model.audio_encoder import FEATURE_SLOPE, fit_frames
 
 
 class ContentRhythmAttention(nn.Module):
-    """alpha * rhythm + (1 - alpha) * content, a weight for each frame and channel (eq. 5).
+    """alpha * rhythm + (1 - alpha) * content, with a weight per frame and channel (eq. 5).
 
-    score: a module `[B, T, 2D] -> [B, T, 2D]` on [content | rhythm]: two layers in the paper, one
-    in the published weights. Read as D pairs, each pair's softmax weighs (rhythm, content).
+    score: module `[B, T, 2D] -> [B, T, 2D]` on [content | rhythm], with two layers in the paper and
+    one in the published weights. The output is D pairs; the softmax of a pair weights (rhythm,
+    content).
     """
 
     def __init__(self, score: nn.Module) -> None:
@@ -24,9 +25,9 @@ class ContentRhythmAttention(nn.Module):
         self.score = score
 
     def weights(self, content: Tensor, rhythm: Tensor) -> Tensor:
-        """The rhythm's share alpha, `[B, T, D]`."""
+        """Weight alpha of the rhythm, `[B, T, D]`."""
         scores = self.score(torch.cat((content, rhythm), -1)).unflatten(-1, (-1, 2))
-        # The softmax of a pair is the sigmoid of its difference.
+        # The softmax of a pair is the sigmoid of the difference.
         return torch.sigmoid(scores[..., 0] - scores[..., 1])
 
     def forward(self, content: Tensor, rhythm: Tensor) -> Tensor:
@@ -34,12 +35,12 @@ class ContentRhythmAttention(nn.Module):
 
 
 class SpeechBranch(nn.Module):
-    """What the face, or the body, makes of speech.
+    """Speech features of the face or of the body.
 
-    audio: from what the speech encoder's trunk gives to `[B, T', D]`. content and attention: from
-    what its word table gives to `[B, T, D]`, and how the two are fused; None for audio alone.
-    after: what follows over time, each `[B, T, D] -> [B, T, D]` and added; they begin with nothing.
-    crop: whether features beyond the window's frames are dropped; otherwise T may be larger.
+    audio: from the trunk's output to `[B, T', D]`. content: from the word table's output to
+    `[B, T, D]`; None for audio alone. attention: fuses the two. after: residual layers over time,
+    each `[B, T, D] -> [B, T, D]`; initialised to zeros. crop: drop steps beyond the window's
+    frames; otherwise T may be larger.
     """
 
     def __init__(
@@ -71,9 +72,9 @@ class SpeechBranch(nn.Module):
 
 
 class SpeechEncoder(nn.Module):
-    """Audio and words to features `[B, T, D]` for the face and for the body.
+    """Speech features `[B, T, D]` of face and body from audio and words.
 
-    trunk and table are shared by both branches; identities where each branch has its own.
+    trunk and table are shared by both branches, or identities if each branch has its own.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class SpeechEncoder(nn.Module):
         self.body = body
 
     def forward(self, audio: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """(face, body) features for `words.shape[1]` frames, or more where they are not cropped."""
+        """(face, body) features of `words.shape[1]` frames, or more if a branch does not crop."""
         frames = words.shape[1]
-        heard, read = self.trunk(audio), self.table(words)
-        return self.face(heard, read, frames), self.body(heard, read, frames)
+        audio, words = self.trunk(audio), self.table(words)
+        return self.face(audio, words, frames), self.body(audio, words, frames)

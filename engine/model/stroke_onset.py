@@ -1,10 +1,9 @@
-"""When hands set out for a stroke: one decision, made from speech before the body moves.
+"""Stroke-onset detector: predicts from speech that a stressed vowel is imminent.
 
-A network that is to choose the code of each frame hedges: unsure whether a word is stressed, it
-makes a small movement, or one at some other time. Here a score says frame by frame how sure it is
-that a stressed vowel is about to begin; where the score passes a threshold, hands set out, and the
-body is told so for some frames. What it learned from strokes that were made, it then makes whole.
-Knows no motion, and keeps no state: all is a function of the last frames of the window.
+Predicting codes frame by frame blurs stroke timing: a network that is unsure whether a word is
+stressed makes a small stroke, or one at another time. Here a score per frame predicts a stressed
+vowel; where it exceeds a threshold an onset signal is emitted, on which the body decoder is
+conditioned for some frames. The detector is stateless: its output depends on the window only.
 """
 
 import torch
@@ -14,78 +13,80 @@ from torch import Tensor, nn
 from engine.model.layers import Mlp
 
 
-def before(x: Tensor, frames: int) -> Tensor:
-    """`x [B, T]` as it was so many frames ago; 0 where that is before the window."""
+def delay(x: Tensor, frames: int) -> Tensor:
+    """Delay `x` `[B, T]` by so many frames; the first frames are 0."""
     return F.pad(x, (frames, 0))[:, : x.shape[1]]
 
 
 class StrokeOnsetDetector(nn.Module):
-    """Adds to speech features `[B, T, D]` what the body is to know of the beginnings of strokes.
+    """Adds an embedded onset signal to speech features `[B, T, D]`.
 
-    score: features to one logit a frame. speakers: who sets out how readily. tell: over time, from
-    one channel to D; begins with nothing. threshold, wordless, word_reach, sharpness, apart: see
-    `CueConfig`.
+    score: features to one logit per frame. speakers: embedding added to the features for the score.
+    embed_onset: causal convolution over time from the onset signal to D channels; initialised to
+    zeros. threshold, threshold_without_words, word_reach, gain, refractory_frames: see
+    `OnsetConfig`.
     """
 
     def __init__(
         self,
         score: Mlp,
         speakers: nn.Embedding,
-        tell: nn.Conv1d,
+        embed_onset: nn.Conv1d,
         *,
         threshold: float,
-        wordless: float,
+        threshold_without_words: float,
         word_reach: int | None = None,
-        sharpness: float,
-        apart: int,
+        gain: float,
+        refractory_frames: int,
     ) -> None:
         super().__init__()
         self.score = score
         self.speakers = speakers
-        self.tell = tell
-        self._threshold, self._wordless = threshold, wordless
+        self.tell = embed_onset  # bundles name its tensors so
+        self._threshold, self._threshold_without_words = threshold, threshold_without_words
         self._word_reach = word_reach
-        self._sharpness, self._apart = sharpness, apart
-        nn.init.zeros_(tell.weight)
-        assert tell.bias is not None
-        nn.init.zeros_(tell.bias)
+        self._gain, self._refractory_frames = gain, refractory_frames
+        nn.init.zeros_(embed_onset.weight)
+        assert embed_onset.bias is not None
+        nn.init.zeros_(embed_onset.bias)
 
-    def scores(self, heard: Tensor, speaker: Tensor) -> Tensor:
-        """How likely hands are to set out `[B, T]`, logits; speaker `[B]` int64."""
-        return self.score(heard + self.speakers(speaker)[:, None])[..., 0]
+    def scores(self, features: Tensor, speaker: Tensor) -> Tensor:
+        """Logits `[B, T]` of an onset in each frame; speaker `[B]` int64."""
+        return self.score(features + self.speakers(speaker)[:, None])[..., 0]
 
     def thresholds(self, words: Tensor) -> Tensor:
-        """The score from which on hands set out, `[B, T]` or `[B, 1]`; words `[B, T]` int64.
+        """Threshold of each frame's score, `[B, T]` or `[B, 1]`; words `[B, T]` int64.
 
-        A score is lower where no word is known. Late words leave the newest frames without one, so
-        that each frame has the threshold of what is known near it.
+        Scores are lower where no word is known. Late words leave the newest frames without one, so
+        the threshold depends on the known words near each frame.
         """
         known = (words != 0).to(self.tell.weight.dtype)
         reach = self._word_reach
         if reach is None:
             near = known.amax(1, keepdim=True)
         else:
-            around = known.new_ones(1, 1, 2 * reach + 1)
-            near = F.conv1d(known[:, None], around, padding=reach)[:, 0].clamp(max=1.0)
-        return self._wordless + (self._threshold - self._wordless) * near
+            ones = known.new_ones(1, 1, 2 * reach + 1)
+            near = F.conv1d(known[:, None], ones, padding=reach)[:, 0].clamp(max=1.0)
+        without = self._threshold_without_words
+        return without + (self._threshold - without) * near
 
-    def beginnings(self, scores: Tensor, words: Tensor) -> Tensor:
-        """`[B, T]`, all but 1 where hands set out, all but 0 elsewhere; words `[B, T]` int64.
+    def onset_gate(self, scores: Tensor, words: Tensor) -> Tensor:
+        """Onset signal `[B, T]`: close to 1 at onsets, close to 0 elsewhere; words `[B, T]` int64.
 
-        They do where the score rises above the threshold, if it has not in the `apart` frames
-        before. Not a hard step: a kernel that rounds otherwise must come out nearly the same.
+        An onset is where the score rises above the threshold, unless it did so within the
+        refractory time before. The step is soft, so that rounding in a kernel changes it little.
         """
-        above = torch.sigmoid(self._sharpness * (scores - self.thresholds(words)))
-        rising = above * (1.0 - before(above, 1))
-        risen = rising.cumsum(1)
-        lately = before(risen, 2) - before(risen, self._apart + 1)
-        return rising * (1.0 - lately).clamp(min=0.0)
+        above = torch.sigmoid(self._gain * (scores - self.thresholds(words)))
+        rising = above * (1.0 - delay(above, 1))
+        count = rising.cumsum(1)
+        recent = delay(count, 2) - delay(count, self._refractory_frames + 1)
+        return rising * (1.0 - recent).clamp(min=0.0)
 
     def forward(
-        self, heard: Tensor, words: Tensor, speaker: Tensor, begun: Tensor | None = None
+        self, features: Tensor, words: Tensor, speaker: Tensor, onsets: Tensor | None = None
     ) -> Tensor:
-        """The features with what is told; begun `[B, T]`: in the place of what is decided here."""
-        if begun is None:
-            begun = self.beginnings(self.scores(heard, speaker), words)
-        past = F.pad(begun[:, None], (self.tell.kernel_size[0] - 1, 0))
-        return heard + self.tell(past).transpose(1, 2)
+        """Features with the onset signal; onsets `[B, T]` replaces the predicted signal."""
+        if onsets is None:
+            onsets = self.onset_gate(self.scores(features, speaker), words)
+        past = F.pad(onsets[:, None], (self.tell.kernel_size[0] - 1, 0))
+        return features + self.tell(past).transpose(1, 2)

@@ -1,6 +1,7 @@
-"""Chance in what is laid over a stream: drawn by seed, purpose and place alone.
+"""Counter-based random numbers for post-processing.
 
-No split of the audio, no restart and no snapshot changes what is drawn at a place.
+A draw depends only on seed, stream and index, and not on how the audio is split into blocks, on a
+restart or on a snapshot.
 """
 
 from enum import IntEnum
@@ -8,23 +9,21 @@ from enum import IntEnum
 import numpy as np
 
 
-class Purpose(IntEnum):
-    """What a number is drawn for. `engine.generate.sampling` draws codes at place 0 of the same
-    counter.
-    """
+class RandomStream(IntEnum):
+    """Independent streams of random numbers. `engine.generate.sampling` uses stream 0."""
 
     BLINK = 1
     PHRASE_END = 2
-    LOOK = 3
-    LOOK_CALLED = 4
+    GAZE_SHIFT = 3
+    GAZE_AT_PHRASE = 4
     CHEST = 5
-    CHEST_QUICK = 6
+    CHEST_FAST = 6
     HEAD = 7
-    HEAD_QUICK = 8
+    HEAD_FAST = 8
     BREATH = 9
 
 
-def chance(seed: int, purpose: Purpose, place: int) -> np.random.Generator:
-    """A generator for what is drawn at `place`, a frame or a number from -1 on."""
-    counter = [0, 0, int(purpose), place + 1]
+def counter_rng(seed: int, stream: RandomStream, index: int) -> np.random.Generator:
+    """Return the generator of one draw; index: frame or knot number, from -1."""
+    counter = [0, 0, int(stream), index + 1]
     return np.random.Generator(np.random.Philox(key=seed, counter=counter))

@@ -1,4 +1,4 @@
-"""Joints of a chunk turned by rotation vectors, as several layers do."""
+"""Rotation of joints by rotation vectors, shared by several stages."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,18 @@ from engine.motion.pose import FloatArray
 from engine.motion.rotation import exp, multiply, normalize
 
 
-def turned(
-    rotations: FloatArray, joints: Sequence[int], vectors: np.ndarray, *, outside: bool = False
+def rotate_joints(
+    rotations: FloatArray,
+    joints: Sequence[int],
+    vectors: np.ndarray,
+    *,
+    parent_axes: bool = False,
 ) -> None:
-    """Turn K joints of `[T, J, 4]` in place by rotation vectors `[T, K or 1, 3]`.
+    """Rotate K joints of `rotations` `[T, J, 4]` in place by vectors `[T, K or 1, 3]`, radians.
 
-    Each about its own axes; outside: about its parent's.
+    The axes are those of each joint, or of its parent if `parent_axes`.
     """
-    chosen = list(joints)
-    own, turn = rotations[:, chosen].astype(np.float64), exp(vectors)
-    rotations[:, chosen] = normalize(multiply(turn, own) if outside else multiply(own, turn))
+    selected = list(joints)
+    own, offset = rotations[:, selected].astype(np.float64), exp(vectors)
+    product = multiply(offset, own) if parent_axes else multiply(own, offset)
+    rotations[:, selected] = normalize(product)

@@ -67,7 +67,7 @@ class StreamInput:
         )
         self._schedule = schedule
         self._vocabulary = vocabulary
-        self._gated = config.gated
+        self._gated = config.mute_unvoiced
         self._instants = config.instant_words
         self._gate = VoiceGate(config.clock)
         if events is not None and self._gate.note:

@@ -215,7 +215,7 @@ class StreamPool:
         result = {}
         for slot, chunk in zip(slots, chunks, strict=True):
             seat = self._seat(slot)
-            whole = seat.finish.over(seat.listener.flagged(chunk))
+            whole = seat.finish.apply(seat.listener.flagged(chunk))
             cut = whole if seat.total is None else until(whole, seat.total)
             if cut is not None:
                 result[slot] = cut

@@ -40,10 +40,10 @@ def build_runner(
         rest_codes=bundle.rest_codes,
         silence=front.silence,
         face_width=config.pose_format.face.width,
-        homing_s=config.homing_s,
+        recenter_time_s=config.recenter_time_s,
         span=front.span,
-        still_seeds=config.still_seeds,
-        seed_motion=config.seed_motion,
+        seed_from_identity=config.seed_from_identity,
+        seed_root=config.seed_root,
     )
 
 
@@ -186,7 +186,7 @@ class GestureStream:
 
     def _finished(self, chunk: PoseChunk) -> PoseChunk:
         """The chunk as it goes out: flagged, and with the bundle's finish."""
-        return self._finish.over(self._listener.flagged(chunk))
+        return self._finish.apply(self._listener.flagged(chunk))
 
     def cancel(self) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.checkpoints.load_report import LoadReport
 from engine.bundle.checkpoints.vocabulary import BY_INDEX, unpickle_vocabulary
-from engine.bundle.config import BundleConfig
 from engine.bundle.io import CONFIG_FILE, DEFAULT_BUNDLE, Bundle, save_bundle
 from engine.errors import ConfigError, ExportError
 from engine.generate.schedule import Schedule
-from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.chain import PostProcessConfig
+from engine.postprocess.one_euro import OneEuroConfig
 from engine.system.atomic import write_text
 from engine.system.version import version_line
 from exporters.commands.common import say
@@ -93,35 +93,36 @@ def _description(bundle: Bundle) -> list[str]:
         f"codebooks: {', '.join(books)}",
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
-        f"laid over it: {_laid(config)}",
-        f"upper body and hands steadied: {_steady(config.steady)}",
+        f"laid over it: {_laid(config.postprocess)}",
+        f"upper body and hands steadied: {_steady(config.postprocess.one_euro)}",
         f"schedule: {_schedule(config.schedule)}",
-        f"schedule of whole files: {_schedule(config.offline)}",
+        f"schedule of whole files: {_schedule(config.file_schedule)}",
         f"licence: {config.provenance.licence}",
         f"data: {', '.join(config.provenance.data)}",
         *(f"note: {note}" for note in config.provenance.notes),
     ]
 
 
-def _steady(steady: SteadyConfig | None) -> str:
+def _steady(steady: OneEuroConfig | None) -> str:
     if steady is None:
         return "no"
-    filtered = f"from {steady.cutoff_hz:g} Hz at rest, {steady.lift:g} Hz more a rad/s"
-    return f"{filtered}, gestures {1.0 + steady.emphasis:g} times as large"
+    filtered = f"from {steady.min_cutoff_hz:g} Hz at rest, {steady.beta:g} Hz more a rad/s"
+    return f"{filtered}, gestures {1.0 + steady.amplitude_gain:g} times as large"
 
 
-def _laid(config: BundleConfig) -> str:
+def _laid(config: PostProcessConfig) -> str:
     found = []
     if config.blinks is not None:
         found.append(f"{config.blinks.per_minute:g} blinks a minute")
-    if config.glances is not None:
-        found.append(f"glances, {config.glances.away:.0%} of them away")
-    if config.sway is not None:
-        found.append(f"{config.sway.amount:g} x a speaker's sway")
+    if config.gaze is not None:
+        found.append(f"glances, {config.gaze.away_share:.0%} of them away")
+    if config.idle is not None:
+        found.append(f"{config.idle.amount:g} x a speaker's sway")
     if config.posture is not None:
-        found.append(f"posture of {', '.join(config.posture.turns)}")
+        found.append(f"posture of {', '.join(config.posture.offsets_deg)}")
     if config.stance is not None:
-        found.append(f"feet {config.stance.aside:g} m aside, hips {config.stance.lift:g} m up")
+        feet, hips = config.stance.foot_offset_m, config.stance.hip_raise_m
+        found.append(f"feet {feet:g} m aside, hips {hips:g} m up")
     return ", ".join(found) or "nothing"
 
 

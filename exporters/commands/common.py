@@ -55,4 +55,4 @@ def load_for_use(directory: Path) -> Bundle:
 
 def named_schedule(name: str, bundle: Bundle) -> Schedule:
     """`offline`: the bundle's windows for whole files; `live`: its hops."""
-    return bundle.config.offline if name == "offline" else bundle.config.schedule
+    return bundle.config.file_schedule if name == "offline" else bundle.config.schedule

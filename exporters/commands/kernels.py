@@ -26,7 +26,8 @@ import torch
 from engine import model as model_package
 from engine.audio.source import WavSource
 from engine.bundle.io import Bundle, without_network
-from engine.config.model import FrontEnd, to_mapping
+from engine.config.model import FrontEnd
+from engine.config.serialize import to_mapping
 from engine.errors import KernelError
 from engine.generate import decoder as decoder_module
 from engine.generate import sampling
@@ -47,6 +48,7 @@ from engine.kernels.registry import Request, backend, make_kernel
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion import rotation
+from engine.postprocess.chain import PostProcessConfig
 from engine.stream.stream import GestureStream
 from engine.system import cache
 from engine.system.threads import graph_threads
@@ -128,8 +130,7 @@ def model_folder(bundle: Bundle) -> Path | None:
 
 def _fingerprint(bundle: Bundle) -> str:
     """Of everything that a graph of `bundle` is made of."""
-    config = replace(bundle.config, steady=None, posture=None, stance=None)
-    config = replace(config, sway=None, glances=None, blinks=None)
+    config = replace(bundle.config, postprocess=PostProcessConfig())
     digest = hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode())
     networks = sorted(Path(str(model_package.__file__)).parent.glob("*.py"))
     around = (

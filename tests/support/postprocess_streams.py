@@ -1,6 +1,7 @@
-"""A stream with something laid over it, as the laws of streams want it."""
+"""Bundles with post-processing, and their streams in the form that the streaming laws take."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,17 @@ import numpy as np
 from engine.bundle.io import Bundle
 from engine.motion.pose import FrameFlag, PoseChunk
 from engine.motion.rotation import identity
+from engine.postprocess.chain import PostProcessConfig
 from engine.stream.stream import GestureStream
+from tests.support.tiny_bundle import tiny_bundle
 
 Shown = Callable[[list[PoseChunk]], np.ndarray]
+
+
+def with_stages(**stages: Any) -> Bundle:
+    """The tiny bundle with these stages of `PostProcessConfig`."""
+    bundle = tiny_bundle()
+    return replace(bundle, config=replace(bundle.config, postprocess=PostProcessConfig(**stages)))
 
 
 def faces(chunks: list[PoseChunk]) -> np.ndarray:
@@ -19,7 +28,7 @@ def faces(chunks: list[PoseChunk]) -> np.ndarray:
 
 
 def upper_bodies(chunks: list[PoseChunk]) -> np.ndarray:
-    """Rotations `[T, 19, 4]` of all above the hips but hands."""
+    """Rotations `[T, 19, 4]` of the joints above the hips, without hands."""
     made = (chunk.rotations[:, 3:22] for chunk in chunks)
     return np.concatenate([np.zeros((0, 19, 4), np.float32), *made])
 
@@ -37,7 +46,7 @@ def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -
 
 
 class Fed:
-    """Samples in, what `shown` takes of the chunks out."""
+    """Stream from samples to `shown` of its chunks."""
 
     def __init__(self, bundle: Bundle, shown: Shown, **options: Any) -> None:
         self.stream = GestureStream(bundle, **options)

@@ -1,6 +1,7 @@
-"""The published networks once more: torch's own functions on the published names, nothing of ours.
+"""Independent implementation of the published networks, for tests.
 
-A second opinion for tests. Tensors are `[B, T, ...]`; weights are a checkpoint's tensors by name.
+It uses torch's functions and the published names, and no module of the engine. Tensors are
+`[B, T, ...]`; weights are the tensors of a checkpoint by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ PADDINGS = (1600, 0, 7, 0, 7, 0)
 
 
 def write_pointer(path: Path) -> None:
-    """What a clone without Git LFS has in place of a large file."""
+    """Write a Git LFS pointer, as a clone without Git LFS has in place of a large file."""
     path.write_text(
         "version https://git-lfs.github.com/spec/v1\n"
         "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
@@ -55,8 +56,8 @@ def layer(w: Weights, name: str, x: Tensor, memory: Tensor | None = None) -> Ten
     x = norm(w, f"{name}.norm1", x + attention(w, f"{name}.self_attn", x, x))
     last = "norm2"
     if memory is not None:
-        found = attention(w, f"{name}.multihead_attn", x, memory)
-        x, last = norm(w, f"{name}.norm2", x + found), "norm3"
+        attended = attention(w, f"{name}.multihead_attn", x, memory)
+        x, last = norm(w, f"{name}.norm2", x + attended), "norm3"
     inner = F.relu(linear(w, f"{name}.linear1", x))
     return norm(w, f"{name}.{last}", x + linear(w, f"{name}.linear2", inner))
 
@@ -72,18 +73,18 @@ def batch_norm(w: Weights, name: str, x: Tensor) -> Tensor:
     return F.batch_norm(x, *moments, w[f"{name}.weight"], w[f"{name}.bias"])
 
 
-def hear(w: Weights, name: str, audio: Tensor, frames: int, *, crop: bool = True) -> Tensor:
-    """`[B, S, channels]` to `[B, frames, width]`, or more frames where they are not cropped."""
+def encode_audio(w: Weights, name: str, audio: Tensor, frames: int, *, crop: bool = True) -> Tensor:
+    """`[B, S, channels]` to `[B, frames, width]`, or more frames if not cropped."""
     x = audio.transpose(1, 2)
     for i, (stride, padding) in enumerate(zip(STRIDES, PADDINGS, strict=True)):
         block = f"{name}.feat_extractor.{i}"
         first, second, short = (f"{block}.{n}" for n in ("conv1", "conv2", "downsample.0"))
-        place = {"stride": stride, "padding": padding}
-        y = F.conv1d(x, w[f"{first}.weight"], w[f"{first}.bias"], **place)
+        options = {"stride": stride, "padding": padding}
+        y = F.conv1d(x, w[f"{first}.weight"], w[f"{first}.bias"], **options)
         y = F.leaky_relu(batch_norm(w, f"{block}.bn1", y), 0.01)
         y = F.conv1d(y, w[f"{second}.weight"], w[f"{second}.bias"], padding=7)
         if f"{short}.weight" in w:
-            x = F.conv1d(x, w[f"{short}.weight"], w[f"{short}.bias"], **place)
+            x = F.conv1d(x, w[f"{short}.weight"], w[f"{short}.bias"], **options)
             x = batch_norm(w, f"{block}.downsample.1", x)
         x = F.leaky_relu(batch_norm(w, f"{block}.bn2", y) + x, 0.01)
     x = x.transpose(1, 2)[:, : frames if crop else None]
@@ -130,7 +131,7 @@ def nearest(w: Weights, latents: Tensor) -> Tensor:
 def audio_window(
     w: Weights, audio: Tensor, speaker: Tensor, motion: Tensor, mask: Tensor
 ) -> Windows:
-    """Latents and scores of the network of 2025, face first."""
+    """Latents and scores of `emage-audio` (2025), face first."""
 
     def mlp(name: str, x: Tensor) -> Tensor:
         return perceptron(w, (f"{name}.fc1", f"{name}.fc2"), 0.1, x)
@@ -138,24 +139,24 @@ def audio_window(
     frames = motion.shape[1]
     place = w["position_embeddings.pe"][:, :frames]
     hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embedding"], motion))
-    who = {x: w[f"speaker_embedding_{x}.weight"][speaker][:, None] for x in ("face", "body")}
-    heard = torch.cat(
-        (hear(w, "audio_encoder_face", audio, frames), mlp("bodyhints_face", hint)), -1
+    speakers = {x: w[f"speaker_embedding_{x}.weight"][speaker][:, None] for x in ("face", "body")}
+    memory = torch.cat(
+        (encode_audio(w, "audio_encoder_face", audio, frames), mlp("bodyhints_face", hint)), -1
     )
-    query = (who["face"] + place).expand(len(audio), -1, -1)
-    face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", heard))
-    x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + who["body"]
-    x = layer(w, "motion_self_encoder.layers.0", x) + who["body"] + place
-    # The published program means to crop these, and crops the face's a second time.
-    heard = hear(w, "audio_encoder_body", audio, frames, crop=False)
-    heard = linear(w, "audio_body_motion_proj", heard)
-    x = x + stack(w, "audio_motion_cross_attn", 8, x, heard)
+    query = (speakers["face"] + place).expand(len(audio), -1, -1)
+    face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", memory))
+    x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + speakers["body"]
+    x = layer(w, "motion_self_encoder.layers.0", x) + speakers["body"] + place
+    # The reference implementation intends to crop these, but crops the face's a second time.
+    memory = encode_audio(w, "audio_encoder_body", audio, frames, crop=False)
+    memory = linear(w, "audio_body_motion_proj", memory)
+    x = x + stack(w, "audio_motion_cross_attn", 8, x, memory)
     own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
     latents = [linear(w, "face_out_proj", face)]
     for part in BODY:
         others = sum(own[other] for other in BODY if other != part)
         name = f"body_motion_decoder_{part}"
-        refined = stack(w, name, 1, own[part] + who["body"], torch.as_tensor(others))
+        refined = stack(w, name, 1, own[part] + speakers["body"], torch.as_tensor(others))
         latents.append(linear(w, f"motion_out_proj_{part}", own[part] + refined))
     names = ("face_cls", *(f"motion_cls_{part}" for part in BODY))
     return latents, [mlp(name, x) for name, x in zip(names, latents, strict=True)]
@@ -164,34 +165,34 @@ def audio_window(
 def text_window(
     w: Weights, audio: Tensor, words: Tensor, speaker: Tensor, motion: Tensor, mask: Tensor
 ) -> Windows:
-    """The same of 2024."""
+    """Latents and scores of `emage-text` (2024), face first."""
 
     def mlp(name: str, x: Tensor) -> Tensor:
         return perceptron(w, (f"{name}.mlp.0", f"{name}.mlp.2"), 0.2, x)
 
-    def fused(ear: str) -> Tensor:
-        rhythm = hear(w, f"audio_pre_encoder_{ear}", audio, frames)
-        content = linear(w, f"text_encoder_{ear}", w[f"text_pre_encoder_{ear}.weight"][words])
-        scores = linear(w, f"at_attn_{ear}", torch.cat((content, rhythm), -1))
-        share = scores.reshape(*rhythm.shape, 2).softmax(-1)
-        return share[..., 1] * content + share[..., 0] * rhythm
+    def fused(part: str) -> Tensor:
+        rhythm = encode_audio(w, f"audio_pre_encoder_{part}", audio, frames)
+        content = linear(w, f"text_encoder_{part}", w[f"text_pre_encoder_{part}.weight"][words])
+        scores = linear(w, f"at_attn_{part}", torch.cat((content, rhythm), -1))
+        weights = scores.reshape(*rhythm.shape, 2).softmax(-1)
+        return weights[..., 1] * content + weights[..., 0] * rhythm
 
     frames = motion.shape[1]
     place = w["position_embeddings.pe"][:, :frames]
     hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embeddings"], motion))
-    who = {x: w[f"spearker_encoder_{x}.weight"][speaker][:, None] for x in ("face", "body")}
-    heard = torch.cat((fused("face"), mlp("bodyhints_face", hint)), -1)
-    query = (who["face"] + place).expand(len(audio), -1, -1)
-    face = stack(w, "face_decoder", 4, query, linear(w, "feature2face", heard))
-    x = linear(w, "feature2motion", mlp("bodyhints_body", hint)) + place + who["body"]
+    speakers = {x: w[f"spearker_encoder_{x}.weight"][speaker][:, None] for x in ("face", "body")}
+    memory = torch.cat((fused("face"), mlp("bodyhints_face", hint)), -1)
+    query = (speakers["face"] + place).expand(len(audio), -1, -1)
+    face = stack(w, "face_decoder", 4, query, linear(w, "feature2face", memory))
+    x = linear(w, "feature2motion", mlp("bodyhints_body", hint)) + place + speakers["body"]
     x = layer(w, "motion_self_encoder.layers.0", x)
-    heard = linear(w, "audio_feature2motion", fused("body"))
-    x = x + stack(w, "wordhints_decoder", 8, x + place, heard)
+    memory = linear(w, "audio_feature2motion", fused("body"))
+    x = x + stack(w, "wordhints_decoder", 8, x + place, memory)
     own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
     latents = [linear(w, "face2latent", face)]
     for part in BODY:
         others = sum(own[other] for other in BODY if other != part)
-        query = own[part] + who["body"] + place
+        query = own[part] + speakers["body"] + place
         refined = stack(w, f"{part}_decoder", 1, query, torch.as_tensor(others))
         latents.append(linear(w, f"motion_down_{part}", own[part] + refined))
     names = (f"{part}_classifier" for part in ("face", *BODY))

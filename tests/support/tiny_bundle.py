@@ -1,4 +1,4 @@
-"""A tiny bundle with random weights, for tests of everything around the model."""
+"""A tiny bundle with random weights, for tests of the code around the model."""
 
 import dataclasses
 
@@ -8,18 +8,11 @@ from torch import nn
 from engine.bundle.config import BundleConfig, Provenance
 from engine.bundle.io import Bundle, new_bundle
 from engine.config.features import FeatureConfig
-from engine.config.model import (
-    CueConfig,
-    FrontEnd,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    live_config,
-    published_audio_config,
-    published_text_config,
-)
+from engine.config.model import FrontEnd, OnsetConfig, PartVaeConfig, RootModelConfig
+from engine.config.presets import live_config, published_audio_config, published_text_config
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule, published_audio_schedule, published_text_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
@@ -28,7 +21,7 @@ WORDS = ("yes", "no", "hello", "never")
 
 
 def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) -> BundleConfig:
-    """Window 24, one speaker, four words; `causal` of the decoders."""
+    """Configuration with a window of 24, one speaker and four words; causal: of the decoders."""
     features = FeatureConfig()
     return BundleConfig(
         name="tiny",
@@ -39,7 +32,9 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
             codes=24,
             code_dim=8,
             speech_dilations=(1, 2),
-            cue=CueConfig(wordless=-1.0, word_reach=3, apart=3, memory=4),
+            onset=OnsetConfig(
+                threshold_without_words=-1.0, word_reach=3, refractory_frames=3, hold_frames=4
+            ),
         ),
         parts={
             part: PartVaeConfig(
@@ -47,61 +42,60 @@ def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) 
             )
             for part in BodyPart
         },
-        global_motion=GlobalMotionConfig(61, 3, 12, 2, causal=causal),
+        root_model=RootModelConfig(61, 3, 12, 2, causal=causal),
         features=features,
         provenance=Provenance("none", ("random weights",), "tests"),
         vocabulary=WORDS,
         schedule=Schedule(window=24, seed=16, hop=hop),
-        choices={BodyPart.FACE: CodeSelection.LATENT},
+        code_selection={BodyPart.FACE: CodeSelection.NEAREST_LATENT},
         sampling=SamplingConfig(temperature),
     )
 
 
 def tiny_published_config(kind: FrontEnd) -> BundleConfig:
-    """In the manner of the published checkpoints: of 2025 (WAVE) or of 2024 (RHYTHM)."""
+    """Configuration like `emage-audio` (WAVE) or `emage-text` (RHYTHM)."""
     sizes = {"width": 16, "audio_width": 8, "motion_width": 8, "codes": 24, "code_dim": 8}
-    late = kind is FrontEnd.WAVE
-    gesture = published_audio_config(**sizes) if late else published_text_config(8, **sizes)
+    audio = kind is FrontEnd.WAVE
+    gesture = published_audio_config(**sizes) if audio else published_text_config(8, **sizes)
     return dataclasses.replace(
         tiny_config(causal=False, temperature=0.0),
         gesture=gesture,
         speakers=tuple(map(str, range(gesture.speakers))),
-        global_motion=GlobalMotionConfig(61, 61, 12, 2),
+        root_model=RootModelConfig(61, 61, 12, 2, orthonormalize=not audio),
         schedule=Schedule(window=24, seed=16, hop=8),
-        offline=(published_audio_schedule if late else published_text_schedule)(24, 4),
+        file_schedule=(published_audio_schedule if audio else published_text_schedule)(24, 4),
         front_end=kind,
-        gated=False,
-        still_seeds=True,
-        seed_motion=SeedMotion.RAW if late else SeedMotion.PLACED,
-        global_orthonormal=not late,
-        instant_words=not late,
+        mute_unvoiced=False,
+        seed_from_identity=True,
+        seed_root=SeedRoot.VELOCITY if audio else SeedRoot.POSITION,
+        instant_words=not audio,
     )
 
 
 def tiny_bundle(**options: object) -> Bundle:
-    """The same bundle every time, lively enough that sound and history change its motion."""
-    return _lively(tiny_config(**options))  # type: ignore[arg-type]
+    """The same bundle every time; its weights are large, so that every input changes its motion."""
+    return _build(tiny_config(**options))  # type: ignore[arg-type]
 
 
 def tiny_published_bundle(kind: FrontEnd) -> Bundle:
-    """The same for `tiny_published_config`."""
-    return _lively(tiny_published_config(kind))
+    """The bundle of `tiny_published_config`."""
+    return _build(tiny_published_config(kind))
 
 
 @torch.no_grad()
-def stir(network: nn.Module) -> None:
-    """Let what begins with nothing matter too."""
+def randomize_zeros(network: nn.Module) -> None:
+    """Randomise the weights that are initialised to zeros."""
     for parameter in network.parameters():
         if parameter.dim() > 1 and not parameter.any():
             parameter.normal_(std=0.2)
 
 
-def _lively(config: BundleConfig) -> Bundle:
+def _build(config: BundleConfig) -> Bundle:
     torch.manual_seed(0)
     bundle = new_bundle(config)
     for module in bundle.parts.values():
         module.quantizer.embedding.weight.normal_()
-    stir(bundle.gesture)
+    randomize_zeros(bundle.gesture)
     for parameter in bundle.gesture.parameters():
         parameter.mul_(1.5)
     return dataclasses.replace(bundle, rest_codes=torch.tensor([1, 2, 3, 4]))

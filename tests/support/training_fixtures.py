@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.config.model import GlobalMotionConfig, PartVaeConfig
-from engine.model.builders import build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.model.builders import build_part_vae, build_root_model
 from engine.model.part_vae import PartVae
 from engine.motion import rotation as rot
 from engine.motion.channels import part_layout
@@ -56,8 +56,8 @@ def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
         vae.quantizer.embedding.weight.data.normal_(0, 0.3)
         save_module(folder / part, part_config(part), vae)
         parts[part] = vae.requires_grad_(False)
-    travel = GlobalMotionConfig(part_layout(BodyPart.LOWER, 0).width, 3, 12, 2, causal=True)
-    save_module(folder / "global", travel, build_global_motion(travel))
+    travel = RootModelConfig(part_layout(BodyPart.LOWER, 0).width, 3, 12, 2, causal=True)
+    save_module(folder / "global", travel, build_root_model(travel))
     return parts
 
 

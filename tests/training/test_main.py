@@ -42,7 +42,7 @@ def test_mistakes_end_with_code_2_and_a_message(tmp_path, capsys):
 
 
 def test_every_shipped_configuration_is_valid(root):
-    from engine.config.model import from_mapping
+    from engine.config.serialize import from_mapping
     from training.bundle import BundleSettings
     from training.gesture.stage import GestureTraining
     from training.sources.beat2_corpus import Beat2Settings

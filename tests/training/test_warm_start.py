@@ -10,7 +10,7 @@ from engine.bundle.io import Bundle, new_bundle, save_bundle
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
 from engine.text.words import UNK, Vocabulary
-from tests.support.tiny_bundle import stir, tiny_config
+from tests.support.tiny_bundle import randomize_zeros, tiny_config
 from training.data.normalize import Scaling
 from training.warm_start import is_bundle, known_weights, take_over
 
@@ -25,7 +25,7 @@ def saved(folder: Path) -> Bundle:
     gesture = replace(config.gesture, speakers=2)
     torch.manual_seed(0)
     bundle = new_bundle(replace(config, gesture=gesture, speakers=("lively", "calm")))
-    stir(bundle.gesture)
+    randomize_zeros(bundle.gesture)
     save_bundle(bundle, folder, half=False)
     return bundle
 

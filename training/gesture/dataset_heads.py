@@ -48,12 +48,12 @@ class Headed(nn.Module):
         self,
         inputs: WindowInputs,
         *,
-        listen: bool = True,
+        use_audio: bool = True,
         newest: int | None = None,
-        begun: Tensor | None = None,
+        onsets: Tensor | None = None,
     ) -> WindowOutputs:
         """As the trunk."""
-        passed = {"listen": listen, "newest": newest, "begun": begun}
+        passed = {"use_audio": use_audio, "newest": newest, "onsets": onsets}
         outputs: WindowOutputs = functional_call(self.trunk, self.heads.named(), (inputs,), passed)
         return outputs
 

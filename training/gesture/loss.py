@@ -162,8 +162,8 @@ class GestureLoss(nn.Module):
             made = self._own[source].into(model, inputs.motion, lesson.task)
             inputs = inputs._replace(motion=made)
         self._heard.clear()
-        begun = self._begun(lesson)
-        outputs = self._outputs(model, inputs, begun=begun)
+        onsets = self._begun(lesson)
+        outputs = self._outputs(model, inputs, onsets=onsets)
         heard_face, heard = (features.float() for features in self._heard.pop())
         ear = self.ear.stresses(heard, lesson.since, lesson.until)
         kind = self.ear.meanings(heard, lesson.since, lesson.kind)
@@ -171,8 +171,8 @@ class GestureLoss(nn.Module):
         total = settings.latent_weight * latent + entropy
         total = total + settings.ear_weight * ear + settings.kind_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
-        if self.model.cue is not None and begun is not None:
-            shown["cue"] = cue_error(self.model.cue.scores(heard, inputs.speaker), begun)
+        if self.model.cue is not None and onsets is not None:
+            shown["cue"] = cue_error(self.model.cue.scores(heard, inputs.speaker), onsets)
             total = total + settings.cue_weight * shown["cue"]
         if settings.face_weight or settings.lips_weight:
             vae = self._own[source].face
@@ -190,19 +190,19 @@ class GestureLoss(nn.Module):
 
     def _begun(self, lesson: TrainingBatch) -> Tensor | None:
         """When hands truly set out: what the body makes of it is learned apart from when."""
-        cue = self._settings.cue
-        return None if cue is None else beginnings(lesson.until, cue.lead)
+        cue = self._settings.onset
+        return None if cue is None else beginnings(lesson.until, cue.lead_frames)
 
     def _outputs(
         self,
         model: nn.Module,
         inputs: WindowInputs,
         *,
-        listen: bool = True,
-        begun: Tensor | None = None,
+        use_audio: bool = True,
+        onsets: Tensor | None = None,
     ) -> WindowOutputs:
         with autocast(self._settings.loop, inputs.motion.device):
-            outputs = model(inputs, listen=listen, begun=begun)
+            outputs = model(inputs, use_audio=use_audio, onsets=onsets)
         return WindowOutputs(*(tuple(x.float() for x in each) for each in outputs))
 
     def _reconstruct(self, model: nn.Module, lesson: TrainingBatch, scale: Tensor) -> Tensor:
@@ -211,6 +211,6 @@ class GestureLoss(nn.Module):
         if not rows.any():
             return lesson.hinted.sum()
         inputs = WindowInputs(*(field[rows] for field in lesson.inputs))
-        outputs = self._outputs(model, inputs, listen=False)
+        outputs = self._outputs(model, inputs, use_audio=False)
         errors = reconstruction(outputs, lesson.latents[rows], scale)
         return (errors * lesson.hinted[rows]).sum() / len(rows)

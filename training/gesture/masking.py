@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.config.model import require
+from engine.config.serialize import require
 from engine.generate.schedule import Schedule
 from training.gesture.hint_masks import HintShape, hidden_channels
 

@@ -22,8 +22,8 @@ def beginnings(until: Tensor, lead: int) -> Tensor:
     return F.pad((until[:, :-1] == 1).float(), (1, 0))
 
 
-def cue_error(scores: Tensor, begun: Tensor) -> Tensor:
-    """Binary entropy of a cue's scores `[B, T]` for `begun [B, T]`, as it is or a frame away."""
-    near = F.max_pool1d(begun[:, None], 2 * _AROUND + 1, 1, _AROUND)[:, 0]
+def cue_error(scores: Tensor, onsets: Tensor) -> Tensor:
+    """Binary entropy of a cue's scores `[B, T]` for `onsets [B, T]`, as it is or a frame away."""
+    near = F.max_pool1d(onsets[:, None], 2 * _AROUND + 1, 1, _AROUND)[:, 0]
     lift = torch.tensor(_LIFT, device=near.device)
     return F.binary_cross_entropy_with_logits(scores, near, pos_weight=lift)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine.config.model import GlobalMotionConfig, require
+from engine.config.model import RootModelConfig
+from engine.config.serialize import require
 from engine.generate.decoder import PoseDecoder
 from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel, sample_codes
-from engine.model.builders import build_global_motion
+from engine.model.builders import build_root_model
 from engine.model.part_vae import PartVae
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import part_layout
@@ -61,10 +62,10 @@ def seed_decoder(parts: Mapping[BodyPart, PartVae]) -> PoseDecoder:
     Where the body goes is not fed back, so that any global motion serves, a small one best.
     """
     channels = part_layout(BodyPart.LOWER, 0).width
-    travel = GlobalMotionConfig(channels, width=4, layers=1, causal=True)
+    travel = RootModelConfig(channels, width=4, layers=1, causal=True)
     # Building must not draw from the generator that the weights of the model come from.
     with torch.random.fork_rng(devices=[]):
-        walk = build_global_motion(travel).eval().requires_grad_(False)
+        walk = build_root_model(travel).eval().requires_grad_(False)
     device = next(parts[BodyPart.FACE].parameters()).device
     face = parts[BodyPart.FACE].decode_codes(torch.zeros(1, 1, dtype=torch.int64, device=device))
     width = face.shape[-1] - part_layout(BodyPart.FACE, 0).width
@@ -110,7 +111,7 @@ class Rollout:
         lead: int | None = None,
     ) -> None:
         self._config, self._lead = config, lead
-        self._sampling = SamplingConfig(config.temperature, radius=config.radius)
+        self._sampling = SamplingConfig(config.temperature, mean_shift_radius=config.radius)
         self._parts = parts
         self._decoder, self._context = decoder, seed_context(parts)
         self._scaling = scaling
@@ -148,7 +149,7 @@ class Rollout:
             window = slice(first + hop - frames, first + hop)
             shown = self._inputs(batch, motion, window, hop)
             new = slice(first, first + hop)
-            made = model(shown, newest=hop, begun=self._begun(batch, window))
+            made = model(shown, newest=hop, onsets=self._begun(batch, window))
             codes[:, :, new] = self._choose(made, hop, noise)
             past = max(0, first - self._context)
             decoded = self._decoder.decode(codes[:, :, past : new.stop], hop)
@@ -175,7 +176,11 @@ class Rollout:
             logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
             own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
             shared = None if own is None else gumbel(own).expand_as(logits)
-            choice = CodeSelection.LATENT if part in self._config.latent else CodeSelection.CLASS
+            choice = (
+                CodeSelection.NEAREST_LATENT
+                if part in self._config.latent
+                else CodeSelection.ARGMAX_OR_SAMPLE
+            )
             vae = self._parts[part]
             chosen.append(sample_codes(vae, choice, latents, logits, shared, self._sampling))
         return torch.stack(chosen, 1)

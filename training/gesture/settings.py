@@ -1,9 +1,12 @@
 """Settings of the stage `gesture`: which network learns, from what, and how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
-from engine.config.model import CueConfig, ForwardPath, require
+from engine.config.model import BodyVariant, OnsetConfig
+from engine.config.serialize import require
 from training.gesture.masking import MaskingConfig
 from training.gesture.rollout import RolloutConfig
 from training.loop.loop import LoopSettings
@@ -46,12 +49,14 @@ class GestureTraining:
     speech features are disturbed, so that the same sentence never sounds the same.
     """
 
+    renamed_keys: ClassVar[Mapping[str, str]] = {"cue": "onset", "path": "body_variant"}
+
     sets: tuple[DataSet, ...] = ()
     corpus: str = "corpus"
     vq: str = "vq"
     window: int = 64
     design: Design = Design.LIVE
-    path: ForwardPath = ForwardPath.CROSS_ATTENTION
+    body_variant: BodyVariant = BodyVariant.CROSS_ATTENTION
     width: int = 96
     word_width: int = 32
     batch: int = 32
@@ -88,7 +93,7 @@ class GestureTraining:
     mapped: bool = False
     start_from: str | None = None
     speech_dilations: tuple[int, ...] = ()
-    cue: CueConfig | None = None
+    onset: OnsetConfig | None = None
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.sets]

@@ -15,14 +15,9 @@ import torch
 from torch import nn
 
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import (
-    GestureConfig,
-    PartVaeConfig,
-    from_mapping,
-    live_config,
-    to_mapping,
-)
-from engine.config.presets import paper_config
+from engine.config.model import GestureConfig, PartVaeConfig
+from engine.config.presets import live_config, paper_config
+from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError
 from engine.model.builders import build_gesture_model, build_part_vae
 from engine.model.gesture import GestureModel
@@ -109,12 +104,17 @@ def model_config(
     if settings.design is Design.LIVE:
         config = live_config(
             DEFAULT_FEATURES.width, words, speakers, width, **sizes_of,
-            speech_dilations=settings.speech_dilations, cue=settings.cue,
+            speech_dilations=settings.speech_dilations, onset=settings.onset,
         )  # fmt: skip
     else:
         halves = {"audio_width": width // 2, "motion_width": width // 2}
         config = paper_config(
-            words, path=settings.path, width=width, speakers=speakers, **halves, **sizes_of
+            words,
+            body_variant=settings.body_variant,
+            width=width,
+            speakers=speakers,
+            **halves,
+            **sizes_of,
         )
     return replace(config, dropout=settings.dropout)
 
@@ -127,7 +127,7 @@ def own_output(
 ) -> Rollout:
     """What rolls the model out on `device`; the parts themselves stay where they are."""
     near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
-    lead = None if settings.cue is None else settings.cue.lead
+    lead = None if settings.onset is None else settings.onset.lead_frames
     return Rollout(settings.rollout, near, seed_decoder(near), windows.scaling.to(device), lead)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.config.model import require
+from engine.config.serialize import require
 from engine.errors import ConfigError
 from training.loop.checkpoint import (
     CHECKPOINT,

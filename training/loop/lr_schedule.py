@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.config.model import require
+from engine.config.serialize import require
 
 
 class Fall(StrEnum):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.config.model import from_mapping
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
 from engine.motion.face_basis import FLAME_100
 from engine.motion.pose import HandReference

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.config.model import from_mapping
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError, GestureError
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import HandReference, Motion

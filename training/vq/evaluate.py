@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.config.model import GlobalMotionConfig, PartVaeConfig
+from engine.config.model import PartVaeConfig, RootModelConfig
 from engine.generate.decoder import PoseDecoder
-from engine.model.builders import build_global_motion, build_part_vae
+from engine.model.builders import build_part_vae, build_root_model
 from engine.model.part_vae import PartVae
 from engine.motion import rotation as rot
 from engine.motion.pose import Motion, PoseChunk
@@ -40,11 +40,11 @@ def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
 
 def load_decoder(folder: Path, parts: dict[BodyPart, PartVae]) -> PoseDecoder:
     """The decoder of the trained parts and the global motion in `folder`."""
-    module = build_global_motion(load_config(folder / "global", GlobalMotionConfig))
+    module = build_root_model(load_config(folder / "global", RootModelConfig))
     load_weights(folder / "global", module)
     channels = load_config(folder / BodyPart.FACE, PartVaeConfig).channels
     width = face_width(BodyPart.FACE, channels)
-    return PoseDecoder(parts, module, face_width=width, global_zeroed=ZEROED)
+    return PoseDecoder(parts, module, face_width=width, masked_fields=ZEROED)
 
 
 def encode(parts: dict[BodyPart, PartVae], motion: Motion) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config.model import from_mapping
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
 from engine.motion.pose import Motion, PoseChunk
 from engine.motion.skeleton import SMPLX_55

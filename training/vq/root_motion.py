@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config.model import GlobalMotionConfig, PartVaeConfig, from_mapping, to_mapping
-from engine.model.builders import build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.config.serialize import from_mapping, to_mapping
+from engine.model.builders import build_part_vae, build_root_model
 from engine.model.part_vae import PartVae
 from engine.motion.channels import Field, Layout, part_layout
 from engine.motion.skeleton import BodyPart
@@ -148,8 +149,8 @@ def learner(
 ) -> TrainingTask:
     """A fresh network for what the sampler draws, written to OUT/global."""
     torch.manual_seed(settings.seed)
-    own = GlobalMotionConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
-    network = build_global_motion(own)
+    own = RootModelConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
+    network = build_root_model(own)
     count = sum(p.numel() for p in network.parameters())
     print(f"global: {count} parameters", flush=True)
     first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.bundle.io import load_bundle
-from engine.config.model import PartVaeConfig, QuantizerKind, from_mapping, require, to_mapping
+from engine.config.model import PartVaeConfig, QuantizerKind
+from engine.config.serialize import from_mapping, require, to_mapping
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae
 from engine.model.conv import TemporalConv
@@ -244,7 +245,7 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None 
         raise ConfigError("vq: expected at least one part in [parts], such as [parts.upper]")
     if settings.bundle is not None and (team is None or team.leads):
         kept = load_bundle(data / settings.bundle)
-        save_module(out / "global", kept.config.global_motion, kept.global_motion)
+        save_module(out / "global", kept.config.root_model, kept.root_model)
     if settings.workers == 1 or (team is not None and team.size > 1):
         for part in settings.parts:
             print(train_part(config, part, data, out, team), flush=True)

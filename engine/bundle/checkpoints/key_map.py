@@ -1,7 +1,6 @@
-"""Names: what the published checkpoints call the tensors of our modules.
+"""Maps the names of our tensors to those in the published checkpoints.
 
-Both published networks are ours with other names: nothing is transposed, split or joined. Tables of
-text only; reads no file and knows no tensor.
+Both published networks equal ours except for names: no tensor is transposed, split or joined.
 """
 
 import re
@@ -33,7 +32,7 @@ AUDIO_PREFIXES: Final[Mapping[str, str]] = {
     "classifiers.0.": "face_cls.",
     **{f"classifiers.{i}.": f"motion_cls_{part}." for i, part in enumerate(_BODY, 1)},
 }
-"""Beginnings of our names, and theirs, in the audio checkpoints of 2025."""
+"""Prefixes of our names, and those in `emage-audio` (2025)."""
 
 TEXT_PREFIXES: Final[Mapping[str, str]] = {
     **{f"speech.{x}.audio.": f"audio_pre_encoder_{x}." for x in ("face", "body")},
@@ -58,7 +57,7 @@ TEXT_PREFIXES: Final[Mapping[str, str]] = {
     **{f"body.refiners.{i}.out.": f"motion_down_{part}." for i, part in enumerate(_BODY)},
     **{f"classifiers.{i}.": f"{part}_classifier." for i, part in enumerate(("face", *_BODY))},
 }
-"""The same for the text and audio checkpoints of 2024."""
+"""Prefixes of our names, and those in `emage-text` (2024)."""
 
 _ATTENTION: Final = (
     (r"in_proj\.(weight|bias)$", r"in_proj_\1"),
@@ -70,23 +69,24 @@ _WAVE: Final = (
     (r"^blocks\.(\d+)\.(?=conv\d|bn\d)", r"feat_extractor.\1."),
 )
 POSITIONS: Final = "position_embeddings.pe"
-"""The table of positions: computed, not learned, but stored by the published programs."""
+"""The table of positions, which is computed here but stored in the checkpoints."""
 
 
 @dataclass(frozen=True)
 class GestureNames:
-    """Names of a gesture model. mlp: of a perceptron's two layers.
+    """Names in a gesture model.
 
-    leftovers: beginnings of names that a checkpoint holds without using them: templates of layers
-    that were copied when the network was built, and the table of positions.
+    prefixes: of our names, with those of the checkpoint. mlp: names of a perceptron's two layers.
+    leftovers: prefixes of tensors that are stored but not used: templates of layers that were
+    copied when the network was built, and the table of positions.
     """
 
     prefixes: Mapping[str, str]
     mlp: tuple[str, str]
     leftovers: tuple[str, ...]
 
-    def official(self, ours: str) -> str:
-        """The published name of our tensor `ours`."""
+    def published_name(self, ours: str) -> str:
+        """Name in the checkpoint of our tensor `ours`."""
         prefix = next(p for p in self.prefixes if ours.startswith(p))
         return self.prefixes[prefix] + self._within(ours.removeprefix(prefix))
 
@@ -95,25 +95,25 @@ class GestureNames:
         perceptron = ((r"^first\.", f"{first}."), (r"^second\.", f"{second}."))
         for pattern, replacement in (*_ATTENTION, *_WAVE, *perceptron):
             rest = re.sub(pattern, replacement, rest)
-        return _encoder_place(rest)
+        return _encoder_name(rest)
 
 
 @dataclass(frozen=True)
 class AutoencoderNames:
-    """Names of a part's VQ-VAE, or of global motion, with `layers` convolutions to decode."""
+    """Names in a part's VQ-VAE or the root motion; layers: convolutions of its decoder."""
 
     layers: int
     leftovers: tuple[str, ...] = ()
 
-    def official(self, ours: str) -> str:
-        """The published name of our tensor `ours`."""
+    def published_name(self, ours: str) -> str:
+        """Name in the checkpoint of our tensor `ours`."""
         half, rest = ours.split(".", 1)
         if half == "encoder":
-            return f"encoder.{_encoder_place(rest)}"
-        return f"decoder.{self._decoder_place(rest)}" if half == "decoder" else ours
+            return f"encoder.{_encoder_name(rest)}"
+        return f"decoder.{self._decoder_name(rest)}" if half == "decoder" else ours
 
-    def _decoder_place(self, rest: str) -> str:
-        """Two residual units, then each convolution and its activation, then one more."""
+    def _decoder_name(self, rest: str) -> str:
+        """The decoder is two residual units, convolutions each with an activation, one more."""
         kind, place, *tail = rest.split(".")
         if kind == "residuals":
             return f"main.{place}.{_residual(tail)}"
@@ -122,7 +122,7 @@ class AutoencoderNames:
         return f"main.{2 + 2 * self.layers}.{place}"
 
 
-def _encoder_place(rest: str) -> str:
+def _encoder_name(rest: str) -> str:
     """A block is convolution, activation and residual unit, all in one sequence."""
     found = re.fullmatch(r"blocks\.(\d+)\.(conv|residual)\.(.+)", rest)
     if found is None:

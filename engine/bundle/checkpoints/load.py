@@ -1,4 +1,4 @@
-"""load_model: a model from a directory, whichever of the three layouts it has."""
+"""Loads a model from a directory with any of the three layouts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +9,20 @@ from engine.bundle.io import CONFIG_FILE, WEIGHTS_FILE, Bundle, load_bundle
 from engine.errors import BundleError, ConfigError
 
 
-def _unheard(report: LoadReport) -> None:
-    """Who only wants the model is told by an error, if at all."""
+def load_model(
+    directory: Path, on_report: Callable[[LoadReport], None] = lambda report: None
+) -> Bundle:
+    """Load our bundle or a published checkpoint.
 
-
-def load_model(directory: Path, tell: Callable[[LoadReport], None] = _unheard) -> Bundle:
-    """The model in `directory`: our bundle, or a published checkpoint as it lies on disk.
-
-    tell: hears what became of a checkpoint's tensors, also where one of them does not fit.
-    Raises BundleError that names the file, or the first tensor that does not fit.
+    on_report: called with the report on a checkpoint's tensors, also if one of them does not fit.
+    Raises BundleError with the name of the file or of the first tensor that does not fit.
     """
     if (directory / CONFIG_FILE).is_file():
         return load_bundle(directory)
     for layout in (audio_2025, text_2024):
         if layout.is_there(directory):
             try:
-                return layout.read(directory, tell)
+                return layout.read(directory, on_report)
             except ConfigError as error:
                 raise BundleError(f"{directory}: {error}") from error
     raise BundleError(

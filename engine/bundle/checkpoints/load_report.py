@@ -1,4 +1,4 @@
-"""LoadReport: what became of every tensor of a checkpoint, and the first that does not fit."""
+"""Report on the tensors of a checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,21 @@ from typing import Final
 
 from engine.errors import BundleError
 
-_NAMED: Final = 5
+_MAX_NAMES: Final = 5
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Names of tensors as the checkpoint has them; those of several files may be alike.
+    """Names of tensors as in the checkpoint; names in several files may be equal.
 
-    leftovers: expected, and not needed. misfits: of another shape, or not finite. problem: the
-    first that does not fit, in words; empty where all is well.
+    Attributes:
+        matched: loaded.
+        leftovers: expected in the checkpoint, but not used.
+        missing: not in the checkpoint.
+        misfits: of another shape or type, or not finite.
+        unexpected: not of this model.
+        problem: text on the first tensor that does not fit; empty if all fit.
+
     """
 
     matched: tuple[str, ...] = ()
@@ -25,7 +31,7 @@ class LoadReport:
     problem: str = ""
 
     def lines(self) -> list[str]:
-        """For the user: a count and some names each."""
+        """Lines for the console: a count and some names of each kind."""
         return [
             f"tensors matched: {len(self.matched)}",
             f"expected leftovers: {_names(self.leftovers, _groups(self.leftovers))}",
@@ -35,7 +41,7 @@ class LoadReport:
         ]
 
     def require(self) -> None:
-        """Raise BundleError with the first tensor that does not fit, and how many others."""
+        """Raise BundleError on the first tensor that does not fit, with the counts of all kinds."""
         if not self.problem:
             return
         counts = ", ".join(
@@ -51,24 +57,20 @@ class LoadReport:
 
 
 def joined(reports: Sequence[LoadReport]) -> LoadReport:
-    """One report of several files."""
-    return LoadReport(
-        matched=tuple(name for report in reports for name in report.matched),
-        leftovers=tuple(name for report in reports for name in report.leftovers),
-        missing=tuple(name for report in reports for name in report.missing),
-        misfits=tuple(name for report in reports for name in report.misfits),
-        unexpected=tuple(name for report in reports for name in report.unexpected),
-        problem=next((report.problem for report in reports if report.problem), ""),
-    )
+    """Join the reports on several files."""
+    kinds = ("matched", "leftovers", "missing", "misfits", "unexpected")
+    names = {k: tuple(name for report in reports for name in getattr(report, k)) for k in kinds}
+    problem = next((report.problem for report in reports if report.problem), "")
+    return LoadReport(**names, problem=problem)
 
 
 def _groups(names: Sequence[str]) -> list[str]:
-    """Leftovers come by the layer: the beginnings of their names are enough."""
+    """Distinct first components of the names: leftovers are whole layers."""
     return list(dict.fromkeys(name.split(".")[0] for name in names))
 
 
 def _names(names: Sequence[str], shown: Sequence[str] | None = None) -> str:
     """`7 (a, b, c, d, e, ...)`."""
     shown = names if shown is None else shown
-    more = ", ..." if len(shown) > _NAMED else ""
-    return f"{len(names)}" + (f" ({', '.join(shown[:_NAMED])}{more})" if names else "")
+    more = ", ..." if len(shown) > _MAX_NAMES else ""
+    return f"{len(names)}" + (f" ({', '.join(shown[:_MAX_NAMES])}{more})" if names else "")

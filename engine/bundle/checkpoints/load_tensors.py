@@ -1,4 +1,4 @@
-"""Filling a network with the tensors of a checkpoint, each accounted for."""
+"""Loads the tensors of a checkpoint into a network and reports on each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from engine.errors import BundleError
 from engine.model.layers import PeriodicPositions
 
 _MISSING: Final = "is missing"
-_UNUSED_COUNT: Final = ".num_batches_tracked"  # of training steps; older files lack it
+_UNUSED_COUNT: Final = ".num_batches_tracked"  # of training steps; absent in older files
 
 
 class Names(Protocol):
-    """How a checkpoint calls our tensors."""
+    """Names of our tensors in a checkpoint."""
 
     @property
     def leftovers(self) -> tuple[str, ...]:
-        """Beginnings of names that are expected and not used."""
+        """Prefixes of names that are expected but not used."""
         ...
 
-    def official(self, ours: str) -> str:
-        """The checkpoint's name of our tensor `ours`."""
+    def published_name(self, ours: str) -> str:
+        """Name in the checkpoint of our tensor `ours`."""
         ...
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network of a checkpoint: the tensors of the file `path`, and their names."""
+    """A network of a checkpoint: the tensors of the file `path`, and their names."""
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -40,12 +40,12 @@ class Network:
 
 
 def fill(module: nn.Module, network: Network) -> LoadReport:
-    """Load `network` into `module` if all of it fits; the report says what did not."""
+    """Load `network` into `module` if all tensors fit; otherwise only report."""
     rest = dict(network.tensors)
     state: dict[str, Tensor] = {}
     wrong: dict[str, str] = {}
     for ours, like in module.state_dict().items():
-        name = network.names.official(ours)
+        name = network.names.published_name(ours)
         found = rest.pop(name, None)
         if found is None and name.endswith(_UNUSED_COUNT):
             found = torch.zeros_like(like)
@@ -58,20 +58,20 @@ def fill(module: nn.Module, network: Network) -> LoadReport:
     unexpected = tuple(name for name in rest if name not in leftovers)
     problems = {**wrong, **dict.fromkeys(unexpected, "is not of this model")}
     if not problems:
-        module.load_state_dict(state, assign=True)  # a second copy would double the memory
+        module.load_state_dict(state, assign=True)  # a copy would double the memory
     return LoadReport(
-        matched=tuple(network.names.official(ours) for ours in state),
+        matched=tuple(network.names.published_name(ours) for ours in state),
         leftovers=leftovers,
-        missing=tuple(name for name, what in wrong.items() if what.startswith(_MISSING)),
-        misfits=tuple(name for name, what in wrong.items() if not what.startswith(_MISSING)),
+        missing=tuple(name for name, text in wrong.items() if text.startswith(_MISSING)),
+        misfits=tuple(name for name, text in wrong.items() if not text.startswith(_MISSING)),
         unexpected=unexpected,
-        problem=next((f"{network.path}: tensor {n} {what}" for n, what in problems.items()), ""),
+        problem=next((f"{network.path}: tensor {n} {text}" for n, text in problems.items()), ""),
     )
 
 
 def _misfit(found: Tensor, like: Tensor) -> str:
-    """What is wrong with a tensor, empty if nothing is."""
-    if found.shape not in (like.shape, (1, 1, *like.shape)):  # the latter: what hides channels
+    """Text on a tensor that does not fit; empty if it fits."""
+    if found.shape not in (like.shape, (1, 1, *like.shape)):  # the latter: the mask embedding
         return f"has shape {list(found.shape)}"
     if found.is_floating_point() != like.is_floating_point():
         return f"is of {found.dtype}"
@@ -81,12 +81,12 @@ def _misfit(found: Tensor, like: Tensor) -> str:
 
 
 def _finite(tensor: Tensor) -> bool:
-    """A sum that is finite has no other terms, and takes a fraction of the time to look at each."""
+    """A finite sum implies finite terms, and is much faster than a test of each."""
     return bool(tensor.sum().isfinite()) or bool(torch.isfinite(tensor).all())
 
 
 def check_positions(network: Network, positions: PeriodicPositions) -> None:
-    """Raise BundleError where a stored table of positions is not the one that is computed."""
+    """Raise BundleError if a stored table of positions differs from the computed one."""
     stored = network.tensors.get(POSITIONS)
     if stored is None:
         return

@@ -1,6 +1,6 @@
-"""Safe readers: tensors and JSON from files of others. Nothing in them is executed.
+"""Reads tensors and JSON from untrusted files without executing anything in them.
 
-Every damage becomes a BundleError that names the file. Knows no layout and no network.
+Damaged files raise BundleError with the name of the file.
 """
 
 import json
@@ -17,11 +17,11 @@ from engine.bundle.io import refuse_pointer
 from engine.errors import BundleError
 
 _STATE: Final = "model_state"  # the key of the weights in the files of 2024
-_PARALLEL: Final = "module."  # what training on several devices puts before every name
+_PARALLEL: Final = "module."  # prefix of names from training on several devices
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
+    """Read the JSON object in a file."""
     refuse_pointer(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -33,17 +33,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.bin` file of 2024 by name, without `module.` before them.
+    """Read the tensors of a `.bin` file of 2024 by name, without the prefix `module.`.
 
-    Only tensors and plain containers are let in: a file that names any other class is refused.
+    Raises BundleError if the file contains anything but tensors and plain containers.
     """
     refuse_pointer(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BundleError(
-            f"{path} holds more than tensors, or is damaged{_named(error)}. It was not loaded, for "
-            "loading it could run code: copy it again, or get it from where it was published"
+            f"{path} holds more than tensors, or is damaged{_requested(error)}. It was not loaded, "
+            "because loading it could run code: copy it again, or download it from its publisher"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise BundleError(
@@ -56,10 +56,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in state.items()}
 
 
-def _named(error: Exception) -> str:
-    """What the file asks for, where PyTorch says it.
+def _requested(error: Exception) -> str:
+    """The class that the file requests, if PyTorch names it.
 
-    Its message is not passed on: it goes on with how to load such a file regardless.
+    PyTorch's message is not used, because it explains how to load such a file regardless.
     """
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f": it asks for {found[1]}" if found else ""

@@ -1,8 +1,8 @@
-"""The text and audio checkpoints of 2024 (layout B): six `.bin` files and a vocabulary.
+"""Reads `emage-text`, the checkpoints of 2024 (layout B): six `.bin` files and a vocabulary.
 
-Their configuration was a YAML file of the training program; every size is read from the tensors
-instead. The six files are identified by the names and shapes of their tensors: file names differ
-between releases, and further `.bin` files lie beside them.
+Their configuration was a YAML file of the training program; here every size is read from the
+tensors. The six files are identified by the names and shapes of their tensors, because file names
+differ between releases and the folders contain further `.bin` files.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 
 from torch import Tensor
 
-from engine.bundle.checkpoints import build_bundle as assembly
+from engine.bundle.checkpoints import build_bundle
 from engine.bundle.checkpoints.key_map import POSITIONS, TEXT_2024, AutoencoderNames
 from engine.bundle.checkpoints.load_report import LoadReport
 from engine.bundle.checkpoints.load_tensors import Network
@@ -21,18 +21,12 @@ from engine.bundle.checkpoints.safe_read import read_checkpoint
 from engine.bundle.checkpoints.vocabulary import read_vocabulary, table_words
 from engine.bundle.config import BundleConfig
 from engine.bundle.io import Bundle
-from engine.config.model import (
-    FrontEnd,
-    GestureConfig,
-    GlobalMotionConfig,
-    PartVaeConfig,
-    WordConfig,
-    published_text_config,
-)
+from engine.config.model import FrontEnd, GestureConfig, PartVaeConfig, RootModelConfig, WordConfig
+from engine.config.presets import published_text_config
 from engine.errors import BundleError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import published_text_schedule
-from engine.generate.state import SeedMotion
+from engine.generate.state import SeedRoot
 from engine.motion.skeleton import BodyPart
 
 VOCABULARIES: Final = (
@@ -44,13 +38,13 @@ _AUTOENCODERS: Final = "pretrained_vq"  # the folder in which the release has fi
 _TABLE: Final = "text_pre_encoder_face.weight"
 _INPUT: Final = "encoder.main.0.weight"
 _CODEBOOK: Final = "quantizer.embedding.weight"
-_WHAT: Final = {
-    assembly.GESTURE: "the network of text and audio",
-    **{assembly.part_key(part): f"the VQ-VAE of the {part}" for part in BodyPart},
-    assembly.GLOBAL: "the global motion",
+_CONTENTS: Final = {
+    build_bundle.GESTURE: "the network of text and audio",
+    **{build_bundle.part_key(part): f"the VQ-VAE of the {part}" for part in BodyPart},
+    build_bundle.GLOBAL: "the root motion",
 }
 FILES: Final = (
-    f"six {_SUFFIX} files, here or in {_AUTOENCODERS}: {', '.join(_WHAT.values())}; and the "
+    f"six {_SUFFIX} files, here or in {_AUTOENCODERS}: {', '.join(_CONTENTS.values())}; and the "
     f"vocabulary as {VOCABULARIES[0]} or vocab.pkl"
 )
 _PERIOD: Final = 64
@@ -58,37 +52,36 @@ _SEED: Final = 4
 
 
 def is_there(directory: Path) -> bool:
-    """Whether `directory` looks like this layout."""
+    """Return whether `directory` has this layout."""
     return any(_candidates(directory))
 
 
-def read(directory: Path, tell: Callable[[LoadReport], None]) -> Bundle:
-    """The checkpoint as a bundle; raises BundleError. tell: see
-    `engine.bundle.checkpoints.build_bundle`.
-    """
+def read(directory: Path, on_report: Callable[[LoadReport], None]) -> Bundle:
+    """Read the checkpoint as a bundle; raises BundleError. on_report: see `load_model`."""
     vocabulary = _vocabulary(directory)
     paths, tensors = _six(directory)
     sizes = {key: _Sizes(paths[key], found) for key, found in tensors.items()}
     names = {
-        key: TEXT_2024 if key == assembly.GESTURE else AutoencoderNames(size.layers)
+        key: TEXT_2024 if key == build_bundle.GESTURE else AutoencoderNames(size.layers)
         for key, size in sizes.items()
     }
     networks = {key: Network(paths[key], tensors[key], names[key]) for key in paths}
-    rows = sizes[assembly.GESTURE].of(_TABLE, 0)
+    rows = sizes[build_bundle.GESTURE].of(_TABLE, 0)
     words = table_words(read_vocabulary(vocabulary), rows, vocabulary)
     config = _config(directory.resolve().name, sizes, words)
-    return assembly.assemble(config, networks, tell)
+    return build_bundle.assemble(config, networks, on_report)
 
 
 def _candidates(directory: Path) -> list[Path]:
-    places = (directory, directory / _AUTOENCODERS)
-    return [path for place in places for path in sorted(place.glob(f"*{_SUFFIX}"))]
+    folders = (directory, directory / _AUTOENCODERS)
+    return [path for folder in folders for path in sorted(folder.glob(f"*{_SUFFIX}"))]
 
 
 def _six(directory: Path) -> tuple[dict[str, Path], dict[str, dict[str, Tensor]]]:
-    """Paths and tensors by the key of the bundle's module; BundleError unless there is one each.
+    """Find the paths and tensors of the six networks, by the key of the bundle's module.
 
-    Files that are no part of the model, readable or not, are passed over where all parts are there.
+    Raises BundleError if one is missing or present twice. Other files, readable or not, are ignored
+    if all six are found.
     """
     paths: dict[str, Path] = {}
     tensors: dict[str, dict[str, Tensor]] = {}
@@ -105,33 +98,34 @@ def _six(directory: Path) -> tuple[dict[str, Path], dict[str, dict[str, Tensor]]
             others.append(path.name)
         elif key in paths:
             raise BundleError(
-                f"{directory}: both {paths[key].name} and {path.name} hold {_WHAT[key]}; move one "
-                "of them out of the folder"
+                f"{directory}: both {paths[key].name} and {path.name} hold {_CONTENTS[key]}; move "
+                "one of them out of the folder"
             )
         else:
             paths[key], tensors[key] = path, found
-    missing = [what for key, what in _WHAT.items() if key not in paths]
+    missing = [content for key, content in _CONTENTS.items() if key not in paths]
     if missing and problems:
         raise problems[0]
     if missing:
-        beside = f" ({', '.join(others)} hold other models)" if others else ""
+        ignored = f" ({', '.join(others)} hold other models)" if others else ""
         raise BundleError(
-            f"{directory}: no file holds {', or '.join(missing)}{beside}; this layout needs {FILES}"
+            f"{directory}: no file holds {', or '.join(missing)}{ignored}; this layout needs "
+            f"{FILES}"
         )
     return paths, tensors
 
 
 def _key_of(tensors: Mapping[str, Tensor]) -> str | None:
-    """What a file holds, by its tensors; None for what is no part of this layout."""
+    """Key of the network in a file, by its tensors; None for another model."""
     if _TABLE in tensors:
-        return assembly.GESTURE
+        return build_bundle.GESTURE
     first = tensors.get(_INPUT)
     if first is None or first.dim() != 3 or "decoder.main.0.model.0.weight" not in tensors:
         return None
     channels = first.shape[1]
     if _CODEBOOK not in tensors:
-        return assembly.GLOBAL if channels == assembly.channels(BodyPart.LOWER) else None
-    parts = {assembly.channels(part): assembly.part_key(part) for part in BodyPart}
+        return build_bundle.GLOBAL if channels == build_bundle.channels(BodyPart.LOWER) else None
+    parts = {build_bundle.channels(part): build_bundle.part_key(part) for part in BodyPart}
     return parts.get(channels)
 
 
@@ -146,14 +140,14 @@ def _vocabulary(directory: Path) -> Path:
 
 
 class _Sizes:
-    """Sizes by the shapes of a file's tensors."""
+    """Sizes of a network, from the shapes of the tensors in its file."""
 
     def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         self._path = path
         self._tensors = tensors
 
     def of(self, name: str, dim: int) -> int:
-        """Extent of tensor `name` along `dim`; BundleError where there is none."""
+        """Size of tensor `name` along `dim`; raises BundleError if there is none."""
         found = self._tensors.get(name)
         if found is None or found.dim() <= dim:
             got = "none" if found is None else str(list(found.shape))
@@ -165,43 +159,43 @@ class _Sizes:
 
     @property
     def layers(self) -> int:
-        """Blocks of an autoencoder's encoder: every third entry is a convolution."""
+        """Number of blocks of an autoencoder's encoder; every third entry is a convolution."""
         return sum(bool(re.fullmatch(r"encoder\.main\.\d+\.weight", n)) for n in self._tensors)
 
     @property
     def period(self) -> int:
-        """Frames after which the positions repeat: they are stored twice."""
+        """Period of the positions, frames; the stored table has two periods."""
         return self.of(POSITIONS, 1) // 2 if POSITIONS in self._tensors else _PERIOD
 
 
 def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> BundleConfig:
-    gesture = _gesture(sizes[assembly.GESTURE])
-    travel = sizes[assembly.GLOBAL]
-    lower = assembly.channels(BodyPart.LOWER)
-    width = travel.of(_INPUT, 0)
+    gesture = _gesture(sizes[build_bundle.GESTURE])
+    root = sizes[build_bundle.GLOBAL]
+    lower = build_bundle.channels(BodyPart.LOWER)
+    width = root.of(_INPUT, 0)
     return BundleConfig(
         name=name,
         gesture=gesture,
-        parts={part: _part(part, sizes[assembly.part_key(part)]) for part in BodyPart},
-        global_motion=GlobalMotionConfig(lower, lower, width, travel.layers),
-        provenance=assembly.published("of 2024, text and audio"),
+        parts={part: _part(part, sizes[build_bundle.part_key(part)]) for part in BodyPart},
+        root_model=RootModelConfig(lower, lower, width, root.layers, orthonormalize=True),
+        provenance=build_bundle.published("of 2024, text and audio"),
         vocabulary=words,
         speakers=tuple(str(i + 1) for i in range(gesture.speakers)),
-        face=assembly.FACE.name,
-        hand_reference=assembly.HANDS,
-        schedule=assembly.live_schedule(gesture.period),
-        choices={
-            part: CodeSelection.LATENT if part is BodyPart.FACE else CodeSelection.CLASS
+        face=build_bundle.FACE.name,
+        hand_reference=build_bundle.HANDS,
+        schedule=build_bundle.live_schedule(gesture.period),
+        code_selection={
+            part: CodeSelection.NEAREST_LATENT
+            if part is BodyPart.FACE
+            else CodeSelection.ARGMAX_OR_SAMPLE
             for part in BodyPart
         },
-        sampling=assembly.SAMPLING,
-        global_zeroed=("translation",),
+        sampling=build_bundle.SAMPLING,
         front_end=FrontEnd.RHYTHM,
-        offline=published_text_schedule(gesture.period, _SEED),
-        gated=False,
-        still_seeds=True,
-        seed_motion=SeedMotion.PLACED,
-        global_orthonormal=True,
+        file_schedule=published_text_schedule(gesture.period, _SEED),
+        mute_unvoiced=False,
+        seed_from_identity=True,
+        seed_root=SeedRoot.POSITION,
         instant_words=True,
     )
 
@@ -222,7 +216,7 @@ def _gesture(sizes: _Sizes) -> GestureConfig:
 
 def _part(part: BodyPart, sizes: _Sizes) -> PartVaeConfig:
     return PartVaeConfig(
-        channels=assembly.channels(part),
+        channels=build_bundle.channels(part),
         width=sizes.of(_INPUT, 0),
         code_dim=sizes.of(_CODEBOOK, 1),
         codes=sizes.of(_CODEBOOK, 0),

@@ -1,7 +1,7 @@
-"""The vocabulary of the checkpoints of 2024: from JSON, and out of its pickle without running it.
+"""Reads the vocabulary of `emage-text` (2024) from JSON, or from its pickle without executing it.
 
-A pickle is a program. `unpickle_vocabulary` runs none of it: whatever it names becomes an inert
-holder if a vocabulary is made of such, and is refused otherwise.
+A pickle is a program. `unpickle_vocabulary` replaces the classes that a vocabulary consists of by
+inert placeholders and rejects all others.
 """
 
 import pickle
@@ -19,7 +19,7 @@ SPECIAL: Final = ("<PAD>", "<SOS>", "<EOS>", "<UNK>")
 BY_INDEX: Final = "index2word"
 _BY_WORD: Final = "word2index"
 
-# What the pickled word vectors are made of; they are in the checkpoint too and are not rebuilt.
+# Classes of the pickled word vectors, which are not rebuilt: the checkpoint has them too.
 _VECTORS: Final = {
     *(("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")),
     *(
@@ -37,7 +37,7 @@ _REBUILD: Final = {("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")
 
 
 class Inert:
-    """Takes whatever it is given, keeps an object's attributes, does nothing."""
+    """Placeholder that accepts any arguments and stores an object's attributes."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         self.attributes: Mapping[str, object] = {}
@@ -51,10 +51,10 @@ def _reconstructed(*arguments: object) -> Inert:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the class `Vocab`, in whatever module it was, and arrays of numbers."""
+    """Accepts the class `Vocab` of any module, and arrays of numbers."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """A stand-in, or BundleError: never what the pickle asks for."""
+        """Return a placeholder for a class of a vocabulary; raises BundleError for others."""
         if name == "Vocab" or (module, name) in _VECTORS | _OBJECT:
             return Inert
         if (module, name) in _REBUILD:
@@ -66,7 +66,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle_vocabulary(path: Path) -> dict[int, str]:
-    """Words by their numbers, from a pickled `Vocab`; raises BundleError."""
+    """Read the words of a pickled `Vocab` by their indices; raises BundleError."""
     refuse_pointer(path)
     try:
         with path.open("rb") as file:
@@ -83,9 +83,9 @@ def unpickle_vocabulary(path: Path) -> dict[int, str]:
 
 
 def read_vocabulary(path: Path) -> dict[int, str]:
-    """Words by their numbers, from JSON, or from a pickle by its name; raises BundleError.
+    """Read words by their indices from JSON, or from a file `*.pkl`; raises BundleError.
 
-    Either of `{"index2word": {"4": "the"}}`, `{"4": "the"}` and `{"the": 4}`.
+    The JSON is one of `{"index2word": {"4": "the"}}`, `{"4": "the"}` and `{"the": 4}`.
     """
     if path.suffix == PICKLE:
         return unpickle_vocabulary(path)
@@ -112,9 +112,9 @@ def _by_index(mapping: Mapping[Any, Any], path: Path) -> dict[int, str]:
 
 
 def table_words(words: Mapping[int, str], rows: int, path: Path) -> tuple[str, ...]:
-    """The words of rows 4 and up of a word table of `rows` rows; raises BundleError.
+    """Words of the rows from 4 of a table of `rows` rows; raises BundleError.
 
-    A number without a word gets one that nobody says.
+    An index without a word gets the placeholder `<index>`.
     """
     for index, special in enumerate(SPECIAL):
         if words.get(index, special) != special:

@@ -1,7 +1,7 @@
-"""The finite scalar quantiser: each of a few channels is rounded to one of a few levels.
+"""Finite scalar quantiser (Mentzer et al. 2023): rounds each of a few channels to a level.
 
-Mentzer et al. 2023. There is no codebook to learn and none that could go unused. Differs from the
-paper in that an even number of levels lies evenly about zero, too. Knows nothing of motion.
+There is no codebook that must be learned or could go unused. Differs from the paper in that an even
+number of levels is symmetric about zero, too.
 """
 
 import math
@@ -9,13 +9,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from engine.model.quantizers.vector import Quantized, local_mean
+from engine.model.quantizers.vector import Quantized, mean_shift
 
 
 class ScalarQuantizer(nn.Module):
-    """Channels of `levels` values each; one code for all of them, a number in mixed radix.
+    """Quantiser with `levels` values per channel; a code is a number in mixed radix.
 
-    inward: latents of width D to the channels, outward: back again; the identity where D is the
+    inward, outward: maps from latents of width D to the channels and back; identities if D is the
     number of channels.
     """
 
@@ -36,7 +36,7 @@ class ScalarQuantizer(nn.Module):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many codes there are: the product of the levels."""
+        """Number of codes: the product of the levels."""
         return (math.prod(self._levels),)
 
     @property
@@ -45,40 +45,40 @@ class ScalarQuantizer(nn.Module):
         return self._code_dim
 
     def _bounded(self, latents: Tensor) -> Tensor:
-        """Latents `[..., D]` as places `[..., N]` between 0 and the last level of each channel."""
+        """Map latents `[..., D]` to `[..., N]` between 0 and the last level of each channel."""
         return (torch.tanh(self.inward(latents)) + 1.0) * (self.counts - 1) / 2.0
 
-    def _vectors(self, places: Tensor) -> Tensor:
-        """Vectors `[..., D]` of places `[..., N]`, which are spread over -1..1 first."""
-        vectors: Tensor = self.outward(places * (2.0 / (self.counts - 1)) - 1.0)
+    def _vectors(self, levels: Tensor) -> Tensor:
+        """Vectors `[..., D]` of level indices `[..., N]`, which are scaled to -1..1 first."""
+        vectors: Tensor = self.outward(levels * (2.0 / (self.counts - 1)) - 1.0)
         return vectors
 
-    def _codes(self, places: Tensor) -> Tensor:
-        return (places.round().long() * self.places).sum(-1)
+    def _codes(self, levels: Tensor) -> Tensor:
+        return (levels.round().long() * self.places).sum(-1)
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[...]` of latents `[..., D]`."""
         return self._codes(self._bounded(latents))
 
-    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
-        """`classes` themselves: they name all levels."""
+    def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Return `classes`: they determine all levels."""
         return classes
 
-    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-        """See `Quantizer`; a step is one level of one channel."""
-        every = self._places(torch.arange(self.sizes[0], device=classes.device))
-        return self._codes(local_mean(every, classes, scores, radius))
+    def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """See `Quantizer`; neighbouring entries differ by one level of one channel."""
+        table = self._levels_of(torch.arange(self.sizes[0], device=classes.device))
+        return self._codes(mean_shift(table, classes, scores, radius))
 
-    def _places(self, codes: Tensor) -> Tensor:
-        places = torch.div(codes[..., None], self.places, rounding_mode="floor") % self.counts
-        return places.float()
+    def _levels_of(self, codes: Tensor) -> Tensor:
+        levels = torch.div(codes[..., None], self.places, rounding_mode="floor") % self.counts
+        return levels.float()
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[..., D]` of codes `[...]`."""
-        return self._vectors(self._places(codes))
+        return self._vectors(self._levels_of(codes))
 
     def forward(self, latents: Tensor) -> Quantized:
-        """Quantise latents `[B, T, D]`. Gradients pass the rounding; there is no loss to add."""
-        places = self._bounded(latents)
-        rounded = places + (places.round() - places).detach()
-        return Quantized(self._codes(places), self._vectors(rounded), latents.new_zeros(()))
+        """Quantise latents `[B, T, D]`; gradients pass the rounding, and the loss is 0."""
+        levels = self._bounded(latents)
+        rounded = levels + (levels.round() - levels).detach()
+        return Quantized(self._codes(levels), self._vectors(rounded), latents.new_zeros(()))

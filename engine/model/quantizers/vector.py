@@ -1,7 +1,6 @@
-"""The vector quantiser: each latent becomes the nearest vector of a codebook (EMAGE eq. 3, 4).
+"""Vector quantiser (EMAGE eq. 3, 4), and the protocol of all quantisers.
 
-Knows nothing of motion. Does not restart unused codes: that is the trainer's business. What every
-quantiser has in common stands here too.
+Unused codes are restarted by `training.vq.quantizer_training`.
 """
 
 from typing import NamedTuple, Protocol
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 
 
 class Quantized(NamedTuple):
-    """codes `[B, T]` int64, vectors `[B, T, D]`, loss scalar (eq. 4, last two terms).
+    """Codes `[B, T]` int64, vectors `[B, T, D]`, and loss, a scalar (eq. 4, last two terms).
 
-    Gradients pass from `vectors` to the latents as if nothing had been rounded.
+    Gradients of `vectors` pass to the latents unchanged (straight-through estimator).
     """
 
     codes: Tensor
@@ -23,11 +22,11 @@ class Quantized(NamedTuple):
 
 
 class Quantizer(Protocol):
-    """From latents to codes and back; a frame's code is one number, whatever it is made of."""
+    """Conversion of latents to codes and back; a frame's code is one number."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Entries of each of its codebooks; a code is one of their product."""
+        """Size of each codebook; their product is the number of codes."""
 
     @property
     def code_dim(self) -> int:
@@ -36,16 +35,16 @@ class Quantizer(Protocol):
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[...]` int64 of latents `[..., D]`."""
 
-    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
-        """Codes `[...]` whose entry in the first codebook is `classes [...]`.
+    def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Codes `[...]` whose entries in the first codebook are `classes [...]`.
 
-        Further codebooks, where there are any, are chosen by latents `[..., D]`.
+        Entries of further codebooks are those nearest to latents `[..., D]`.
         """
 
-    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-        """Classes `[...]` nearest to the mean of those near to `classes`, by scores `[..., V]`.
+    def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """Classes `[...]` after one mean-shift step from `classes`, weighted by scores `[..., V]`.
 
-        radius: what counts as near, in steps from an entry to the next one.
+        radius: of the mean, in units of the mean distance between neighbouring entries.
         """
 
     def lookup(self, codes: Tensor) -> Tensor:
@@ -56,36 +55,36 @@ class Quantizer(Protocol):
 
 
 def straight_through(latents: Tensor, vectors: Tensor) -> Tensor:
-    """`vectors`, through which gradients reach `latents` unchanged (where they are wanted)."""
+    """Return `vectors` with the gradient of `latents`, if that requires one."""
     return latents + (vectors - latents).detach() if latents.requires_grad else vectors
 
 
-def local_mean(table: Tensor, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-    """The mean `[..., N]` of the entries of `table [V, N]` near to those that classes `[...]` name.
+def mean_shift(table: Tensor, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+    """One mean-shift step from the entries `classes [...]` of `table [V, N]`: means `[..., N]`.
 
-    Weighed by scores `[..., V]` (logarithms) and a Gaussian of `radius` about the named entry: one
-    step of a mean shift. It stays with the choice that was made, and is rid of the chance in which
-    of many almost equal entries was drawn.
+    Entries are weighted by scores `[..., V]`, log probabilities, and a Gaussian of `radius` around
+    the sampled entry. The result stays near the sampled entry but averages over near-duplicate
+    entries, which removes sampling jitter.
     """
-    # The square of the centre is the same for all entries and cannot change the weights.
+    # The squared norm of the centre is the same for all entries and cancels in the softmax.
     distance = table.square().sum(1) - 2.0 * (table[classes] @ table.t())
     weights = (scores - distance / (2.0 * radius * radius)).softmax(-1)
     return weights @ table
 
 
 class VectorQuantizer(nn.Module):
-    """A codebook of `codes` vectors of width `code_dim`."""
+    """Codebook of `codes` vectors of width `code_dim`."""
 
     def __init__(self, codes: int, code_dim: int, *, commitment: float = 1.0) -> None:
         super().__init__()
         self.commitment = commitment
         self.embedding = nn.Embedding(codes, code_dim)
         nn.init.uniform_(self.embedding.weight, -1.0 / codes, 1.0 / codes)
-        self._measured: tuple[int, float] | None = None
+        self._spacing_cache: tuple[int, float] | None = None  # weight version and spacing
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The codebook's number of vectors."""
+        """Size of the codebook."""
         return (self.embedding.num_embeddings,)
 
     @property
@@ -96,26 +95,29 @@ class VectorQuantizer(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes `[B, T]` of the vectors nearest to `latents [B, T, D]` by squared distance."""
         book = self.embedding.weight
-        # |z|^2 is the same for every code and cannot change which is nearest.
+        # |z|^2 is the same for every code and does not change the arg-min.
         distance = book.square().sum(1) - 2.0 * (latents @ book.t())
         return distance.argmin(-1)
 
-    def complete(self, classes: Tensor, latents: Tensor) -> Tensor:
-        """`classes` themselves: there is one codebook only."""
+    def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
+        """Return `classes`: there is one codebook only."""
         return classes
 
-    def around(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-        """See `Quantizer`; a step is the mean distance from a vector to the one next to it."""
-        book, near = self.embedding.weight.detach(), max(radius * self._step(), 1e-6)
-        return self.nearest(local_mean(book, classes, scores, near))
+    def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
+        """See `Quantizer`."""
+        book, width = self.embedding.weight.detach(), max(radius * self._spacing(), 1e-6)
+        return self.nearest(mean_shift(book, classes, scores, width))
 
-    def _step(self) -> float:
-        """Measured again when vectors have changed: it takes longer than all else of a choice."""
+    def _spacing(self) -> float:
+        """Mean distance of a vector to its nearest neighbour.
+
+        Cached until the weights change, because it takes longer than the rest of a selection.
+        """
         book = self.embedding.weight.detach()
-        if self._measured is None or self._measured[0] != book._version:
-            apart = torch.cdist(book, book).fill_diagonal_(torch.inf)
-            self._measured = book._version, float(apart.amin(1).mean())
-        return self._measured[1]
+        if self._spacing_cache is None or self._spacing_cache[0] != book._version:
+            distances = torch.cdist(book, book).fill_diagonal_(torch.inf)
+            self._spacing_cache = book._version, float(distances.amin(1).mean())
+        return self._spacing_cache[1]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Vectors `[B, T, D]` of `codes [B, T]`."""

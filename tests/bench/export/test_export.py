@@ -24,7 +24,7 @@ def test_codes_are_those_that_the_engine_picks() -> None:
     outputs = EagerKernel(bundle.gesture, schedule.newest)(WindowInputs(*inputs))
     assert codes.shape == (1, 4, schedule.hop)
     for p, part in enumerate(BodyPart):
-        if bundle.config.choices.get(part) is CodeSelection.LATENT:
+        if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
             expected = bundle.parts[part].nearest(outputs.latents[p])
         else:
             expected = outputs.logits[p].argmax(-1)

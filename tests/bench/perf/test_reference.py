@@ -58,8 +58,8 @@ def test_our_half_is_the_engine() -> None:
     assert rotations.shape == (30, 55, 4)
     assert places.shape == (30, 3)
     kernel = Watched(bundle.gesture)
-    step = staged_step(bundle, bundle.config.offline, kernel=kernel)
-    stream = GestureStream(bundle, schedule=bundle.config.offline, step=step)
+    step = staged_step(bundle, bundle.config.file_schedule, kernel=kernel)
+    stream = GestureStream(bundle, schedule=bundle.config.file_schedule, step=step)
     stream.feed_audio(sound)
     stream.flush()
     assert kernel.seen is not None

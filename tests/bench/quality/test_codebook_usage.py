@@ -7,7 +7,8 @@ from bench.quality.codebook_usage import code_usage, usable_parts
 from engine.bundle.config import BundleConfig, Provenance
 from engine.bundle.io import new_bundle
 from engine.clock import FrameClock
-from engine.config.model import GlobalMotionConfig, live_config
+from engine.config.model import RootModelConfig
+from engine.config.presets import live_config
 from engine.errors import ConfigError
 from engine.motion.skeleton import BodyPart
 from tests.support.training_fixtures import CODE_DIM, CODES, part_config, waving
@@ -19,7 +20,7 @@ def bundle(**changes):
         name="tiny",
         gesture=live_config(8, 5, width=16, codes=CODES, code_dim=CODE_DIM),
         parts={part: part_config(part) for part in BodyPart},
-        global_motion=GlobalMotionConfig(61, 3, 8, 1, causal=True),
+        root_model=RootModelConfig(61, 3, 8, 1, causal=True),
         provenance=Provenance("none", ("none",), "tests"),
     )
     torch.manual_seed(0)
@@ -58,4 +59,4 @@ def test_motion_is_brought_to_the_frame_rate_of_the_bundle():
 
 def test_a_bundle_without_encoders_cannot_tell():
     with pytest.raises(ConfigError, match="no encoders"):
-        code_usage(bundle(encoders=False), [waving(1, 9)])
+        code_usage(bundle(include_encoders=False), [waving(1, 9)])

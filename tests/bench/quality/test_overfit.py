@@ -52,7 +52,7 @@ def test_the_error_is_that_of_the_decoded_pose(bundle: Bundle, vq: Path) -> None
 
 
 def test_the_rendering_has_the_length_of_the_speech(bundle: Bundle) -> None:
-    config = replace(bundle.config, gated=True)
+    config = replace(bundle.config, mute_unvoiced=True)
     poses = rendered(replace(bundle, config=config), spoken())
     assert len(poses) == 96
     assert SEEDS == 4

@@ -8,7 +8,8 @@ import torch
 
 from bench.quality.rollout import Lab, Setting, evaluate, freeze, jaw_of, mouth_report, rest_codes
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import PartVaeConfig, live_config
+from engine.config.model import PartVaeConfig
+from engine.config.presets import live_config
 from engine.model.builders import build_gesture_model, build_part_vae
 from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51

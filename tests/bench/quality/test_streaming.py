@@ -75,7 +75,7 @@ def test_the_truth_stands_above(takes: list[tuple[str, TakeFile]]) -> None:
     assert truth.numbers["fgd"] != through.numbers["fgd"]
     speeds = [row.numbers["wrist_speed_m_s"] for row in (truth, through)]
     assert speeds[0] != speeds[1]
-    without = replace(bundle, config=replace(bundle.config, encoders=False))
+    without = replace(bundle, config=replace(bundle.config, include_encoders=False))
     assert len(truth_rows(without, takes, encoder)) == 1
 
 

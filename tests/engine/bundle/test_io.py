@@ -1,4 +1,4 @@
-"""Bundles on disk: what is saved comes back, and every kind of damage is named."""
+"""Bundles on disk: a saved bundle loads as it was, and every kind of damage is named."""
 
 import dataclasses
 import json
@@ -28,9 +28,10 @@ from engine.config.model import FrontEnd
 from engine.errors import BundleError, ConfigError, GestureError
 from engine.motion.pose import concatenate
 from engine.postprocess.blinks import BlinkConfig
-from engine.postprocess.gaze import GlanceConfig
-from engine.postprocess.idle_motion import SwayConfig
-from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.chain import PostProcessConfig
+from engine.postprocess.gaze import GazeConfig
+from engine.postprocess.idle_motion import IdleConfig
+from engine.postprocess.one_euro import OneEuroConfig
 from engine.postprocess.posture import PostureConfig
 from engine.postprocess.stance import StanceConfig
 from engine.stream.stream import GestureStream
@@ -57,7 +58,7 @@ def poses(bundle: Bundle) -> np.ndarray:
     return concatenate(stream.drain()).rotations
 
 
-def test_what_is_saved_comes_back(saved: Path) -> None:
+def test_a_saved_bundle_loads_as_it_was(saved: Path) -> None:
     original, loaded = tiny_bundle(), load_bundle(saved)
     assert loaded.config == original.config
     assert torch.equal(loaded.rest_codes, original.rest_codes)
@@ -79,7 +80,7 @@ def test_half_precision_halves_the_file_and_keeps_the_weights_close(
             torch.testing.assert_close(again, tensor, atol=1e-3, rtol=1e-3)
 
 
-def test_a_loaded_bundle_is_for_running(saved: Path) -> None:
+def test_a_loaded_bundle_is_in_evaluation_mode(saved: Path) -> None:
     for module in load_bundle(saved).modules().values():
         assert not module.training
         assert not any(p.requires_grad for p in module.parameters())
@@ -150,23 +151,23 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "too deep": (write_json("[" * 100_000), "cannot be read as a JSON object"),
     "a size beyond numbers": (
         edit_json(lambda m: m["gesture"]["audio"].update(channels=2**70)),
-        r"bundle\.json has sizes of which no network can be made",
+        r"bundle\.json has sizes from which no network can be built",
     ),
     "a size beyond memory": (
         edit_json(lambda m: m["gesture"]["audio"].update(channels=2**50)),
-        r"bundle\.json has sizes of which no network can be made",
+        r"bundle\.json has sizes from which no network can be built",
     ),
     "weights that are a folder": (replace_by_folder, r"weights\.safetensors is not a file"),
     "not text": (lambda d: (d / CONFIG_FILE).write_bytes(b"\xff\xfe\x00"), "cannot be read as"),
-    "no format": (edit_json(lambda m: m.pop("format")), "expected format 1, got None"),
-    "later format": (edit_json(lambda m: m.update(format=2)), "got 2; update emage-live"),
+    "no format": (edit_json(lambda m: m.pop("format")), "expected format 1 or 2, got None"),
+    "later format": (edit_json(lambda m: m.update(format=3)), "got 3; update emage-live"),
     "unknown key": (edit_json(lambda m: m.update(colour=1)), "unknown key 'colour'"),
     "missing key": (edit_json(lambda m: m.pop("gesture")), "key 'gesture' is missing"),
     "unknown face": (edit_json(lambda m: m.update(face="x")), "unknown face basis 'x'"),
     "a part too few": (edit_json(lambda m: m["parts"].pop("hands")), "parts must be all four"),
     "an unknown part": (edit_json(lambda m: m["parts"].update(tail={})), "got 'tail'"),
     "speakers": (edit_json(lambda m: m.update(speakers=["a", "b"])), "speakers must be"),
-    "words": (edit_json(lambda m: m.update(vocabulary=["a", "a"])), "vocabulary must be words"),
+    "words": (edit_json(lambda m: m.update(vocabulary=["a", "a"])), "vocabulary must be distinct"),
     "features without frames": (
         edit_json(lambda m: m["gesture"]["audio"].update(crop_body=False)),
         r"audio\.crop_body must be true",
@@ -189,7 +190,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "nan": (edit_weights(put_nan), f"tensor {TENSOR} holds NaN or infinite values"),
     "rest code": (
         edit_weights(lambda t: t["rest.codes"].fill_(24)),
-        r"rest\.codes of face is 24: not in its codebook",
+        r"rest\.codes of face is 24, not in its codebook",
     ),
 }
 
@@ -203,7 +204,7 @@ def test_damage_is_named(damaged: Path, kind: str) -> None:
 
 
 @pytest.mark.posix
-def test_weights_that_are_a_pipe_are_not_waited_for(damaged: Path) -> None:
+def test_weights_that_are_a_pipe_are_an_error(damaged: Path) -> None:
     (damaged / WEIGHTS_FILE).unlink()
     os.mkfifo(damaged / WEIGHTS_FILE)
     with pytest.raises(BundleError, match=r"weights\.safetensors is not a file"):
@@ -222,7 +223,7 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
         load_bundle(path)
 
 
-def test_a_face_that_the_networks_do_not_make_is_refused_before_the_first_frame(
+def test_a_face_of_another_width_is_an_error_before_the_first_frame(
     damaged: Path,
 ) -> None:
     edit_json(lambda m: m.update(face="flame100"))(damaged)
@@ -237,42 +238,46 @@ def test_published_settings_survive_the_disk(tmp_path: Path, kind: FrontEnd) -> 
     assert load_bundle(tmp_path).config == bundle.config
 
 
-def test_a_finish_survives_the_disk_and_older_manifests_ask_for_none(tmp_path: Path) -> None:
+def test_postprocessing_survives_the_disk_and_is_off_by_default(tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    steady, sway, glances = (
-        SteadyConfig(2.5, 0.5),
-        SwayConfig(0.4, {"default": 0.2}),
-        GlanceConfig(0.2),
+    stages = PostProcessConfig(
+        one_euro=OneEuroConfig(2.5, 0.5),
+        posture=PostureConfig({"head": (-6.0, 0.0, 1.5)}),
+        stance=StanceConfig(0.04, 0.005),
+        idle=IdleConfig(0.4, {"default": 0.2}),
+        gaze=GazeConfig(0.2),
+        blinks=BlinkConfig(12.5),
     )
-    posture = PostureConfig({"head": (-6.0, 0.0, 1.5)})
-    layers = {"glances": glances, "sway": sway, "steady": steady, "posture": posture}
-    layers["stance"] = StanceConfig(0.04, 0.005)
-    config = dataclasses.replace(bundle.config, blinks=BlinkConfig(12.5), **layers)
+    config = dataclasses.replace(bundle.config, postprocess=stages)
     save_bundle(dataclasses.replace(bundle, config=config), tmp_path)
     assert load_config(tmp_path) == config
-    edit_json(lambda m: [m.pop(name) for name in ("blinks", *layers)])(tmp_path)
+    edit_json(lambda m: m.pop("postprocess"))(tmp_path)
     assert load_config(tmp_path) == bundle.config
 
 
-def test_blinks_need_a_face_with_lids(damaged: Path) -> None:
-    edit_json(lambda m: m.update(face="flame100", blinks={"per_minute": 17}))(damaged)
-    with pytest.raises(BundleError, match=r"blinks need a face with eyeBlinkLeft.*flame100 has no"):
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"blinks": {"per_minute": 17}}, r"blinks need a face with eyeBlinkLeft.*flame100 has no"),
+        ({"gaze": {"away_share": 0.3}}, r"gaze needs a face with eye directions.*flame100 has no"),
+    ],
+)
+def test_stages_of_the_eyes_need_their_coefficients(
+    damaged: Path, stage: dict[str, object], message: str
+) -> None:
+    edit_json(lambda m: m.update(face="flame100", postprocess=stage))(damaged)
+    with pytest.raises(BundleError, match=message):
         load_bundle(damaged)
 
 
-def test_glances_need_a_face_with_directions(damaged: Path) -> None:
-    edit_json(lambda m: m.update(face="flame100", glances={"away": 0.3}))(damaged)
-    with pytest.raises(BundleError, match=r"glances need a face with directions.*flame100 has no"):
+def test_idle_amounts_are_of_known_speakers_only(damaged: Path) -> None:
+    idle = {"amount": 1, "speakers": {"nobody": 0.5}}
+    edit_json(lambda m: m.update(postprocess={"idle": idle}))(damaged)
+    with pytest.raises(BundleError, match=r"idle.speakers must be of .*nobody"):
         load_bundle(damaged)
 
 
-def test_only_speakers_of_the_bundle_sway_their_own_way(damaged: Path) -> None:
-    edit_json(lambda m: m.update(sway={"amount": 1, "speakers": {"nobody": 0.5}}))(damaged)
-    with pytest.raises(BundleError, match=r"sway.speakers must be of .*nobody"):
-        load_bundle(damaged)
-
-
-def test_networks_are_placed_on_a_device() -> None:
+def test_networks_are_moved_to_a_device() -> None:
     bundle = tiny_bundle()
     again = to_device(bundle, "cpu")
     assert again.rest_codes.device.type == "cpu"
@@ -283,7 +288,7 @@ def test_networks_are_placed_on_a_device() -> None:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Writing more than `size` bytes fails as on a full disk."""
+    """Within it, writing more than `size` bytes fails as on a full disk."""
     assert sys.platform != "win32"
     import resource
 
@@ -296,7 +301,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.posix
-def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_bundle(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     with largest_file(20_000), pytest.raises(OSError, match=r"."):
         save_bundle(tiny_bundle(), target)

@@ -1,6 +1,6 @@
-"""The bundle that ships, by its motion: a body on the floor, a mouth that closes, hands that rest.
+"""Motion of the starter bundle: feet on the floor, a mouth that closes, hands that rest.
 
-Whether strokes follow stresses takes more speech than a test should render:
+Whether strokes follow stresses takes more speech than a test should render; see
 `bench.quality.rollout`.
 """
 
@@ -37,7 +37,7 @@ def muted(bundle: Bundle, speech: np.ndarray) -> Motion:
     return render(bundle, np.zeros_like(speech))
 
 
-def test_small_and_says_where_it_comes_from(bundle: Bundle) -> None:
+def test_it_is_small_and_states_its_provenance(bundle: Bundle) -> None:
     assert (DEFAULT_BUNDLE / WEIGHTS_FILE).stat().st_size <= 10_000_000
     provenance = bundle.config.provenance
     assert provenance.licence

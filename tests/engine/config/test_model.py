@@ -3,20 +3,17 @@ import pytest
 from engine.config.model import (
     AudioEncoderConfig,
     AudioKind,
-    ForwardPath,
+    BodyVariant,
     GestureConfig,
-    GlobalMotionConfig,
     MotionEncoderConfig,
     MotionKind,
     PartVaeConfig,
     QuantizerKind,
+    RootModelConfig,
     WordConfig,
-    from_mapping,
-    live_config,
-    published_audio_config,
-    published_text_config,
-    to_mapping,
 )
+from engine.config.presets import live_config, published_audio_config, published_text_config
+from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError
 
 
@@ -28,11 +25,11 @@ from engine.errors import ConfigError
         published_text_config(11195),
         PartVaeConfig(78, causal=True),
         PartVaeConfig(78, codes=60, quantizer=QuantizerKind.FSQ, levels=(5, 4, 3)),
-        GlobalMotionConfig(61),
+        RootModelConfig(61),
     ],
-    ids=["live", "audio", "text", "vae", "fsq", "global"],
+    ids=["live", "audio", "text", "vae", "fsq", "root"],
 )
-def test_the_designs_pass_through_a_mapping(config: object) -> None:
+def test_the_designs_survive_conversion_to_a_mapping(config: object) -> None:
     assert from_mapping(type(config), to_mapping(config)) == config
 
 
@@ -51,7 +48,7 @@ ODD = MotionEncoderConfig(MotionKind.SPATIAL, width=18)
         (lambda: PartVaeConfig(8, levels=(5,)), "levels"),
         (lambda: PartVaeConfig(8, codes=1, quantizer=QuantizerKind.FSQ, levels=(1,)), "levels"),
         (lambda: PartVaeConfig(8, codes=9, quantizer=QuantizerKind.FSQ, levels=(3, 4)), "codes"),
-        (lambda: GlobalMotionConfig(8, layers=0), "layers"),
+        (lambda: RootModelConfig(8, layers=0), "layers"),
         (lambda: AudioEncoderConfig(AudioKind.FEATURES, 8), "dilations"),
         (lambda: AudioEncoderConfig(AudioKind.WAVE, 1, dilations=(1,)), "dilations"),
         (lambda: AudioEncoderConfig(AudioKind.FEATURES, 8, dilations=(1, 0)), "dilations"),
@@ -61,16 +58,25 @@ ODD = MotionEncoderConfig(MotionKind.SPATIAL, width=18)
         (lambda: MotionEncoderConfig(layers=0), "layers"),
         (lambda: MotionEncoderConfig(MotionKind.SPATIAL, channels=61), "channels"),
         (lambda: GestureConfig(FEATURES, motion=ODD), r"motion\.width"),
-        (lambda: GestureConfig(FEATURES, path=ForwardPath.FUSION, aligned=True), "aligned"),
-        (lambda: AudioEncoderConfig(AudioKind.FEATURES, 8, dilations=(1,), heard=(4, 9)), "heard"),
-        (lambda: AudioEncoderConfig(AudioKind.FEATURES, 8, dilations=(1,), heard=(4, 4)), "heard"),
-        (lambda: AudioEncoderConfig(AudioKind.WAVE, 2, heard=(0, 1)), "heard"),
+        (
+            lambda: GestureConfig(FEATURES, body_variant=BodyVariant.FUSION, attend_aligned=True),
+            "attend_aligned",
+        ),
+        (
+            lambda: AudioEncoderConfig(AudioKind.FEATURES, 8, dilations=(1,), feature_range=(4, 9)),
+            "feature_range",
+        ),
+        (
+            lambda: AudioEncoderConfig(AudioKind.FEATURES, 8, dilations=(1,), feature_range=(4, 4)),
+            "feature_range",
+        ),
+        (lambda: AudioEncoderConfig(AudioKind.WAVE, 2, feature_range=(0, 1)), "feature_range"),
         (lambda: GestureConfig(FEATURES, width=30), "width"),
         (lambda: GestureConfig(FEATURES, width=15, heads=3), "width"),
         (lambda: GestureConfig(FEATURES, dropout=1.0), "dropout"),
         (lambda: GestureConfig(FEATURES, speakers=0), "speakers"),
     ],
 )
-def test_a_number_out_of_range_is_refused(make, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_number_out_of_range_is_an_error(make, name: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=rf"^{name} must be"):
         make()

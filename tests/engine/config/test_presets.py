@@ -1,4 +1,4 @@
-"""The full-size paper design: shapes and sizes, counted twice, and that it streams."""
+"""The full-size paper design: shapes, parameter counts, and a stream."""
 
 import dataclasses
 from pathlib import Path
@@ -10,15 +10,10 @@ from torch import nn
 
 from engine.bundle.io import Bundle, load_bundle, new_bundle, save_bundle
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import (
-    AudioEncoderConfig,
-    AudioKind,
-    ForwardPath,
-    from_mapping,
-    to_mapping,
-)
-from engine.config.presets import paper_config, paper_global_config, paper_part_config
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import AudioEncoderConfig, AudioKind, BodyVariant
+from engine.config.presets import paper_config, paper_part_config, paper_root_config
+from engine.config.serialize import from_mapping, to_mapping
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from engine.model.types import WindowInputs
 from engine.motion.pose import concatenate
 from engine.motion.skeleton import BodyPart
@@ -26,17 +21,17 @@ from engine.stream.stream import GestureStream
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_config
 
-D, SUM, HEARD, CODE, CODES = 512, 256, 256, 512, 256  # widths of h, CLS, f, codes; codes
+D, SUM, SPEECH, CODE, CODES = 512, 256, 256, 512, 256  # widths of h, CLS, f, codes; codes
 WORDS, SPEAKERS = 11195, 25
-PATHS = [ForwardPath.FUSION, ForwardPath.SELF_ATTENTION, ForwardPath.CROSS_ATTENTION]
+PATHS = [BodyVariant.FUSION, BodyVariant.SELF_ATTENTION, BodyVariant.CROSS_ATTENTION]
 
 
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def linear(wide_in: int, wide_out: int) -> int:
-    return wide_in * wide_out + wide_out
+def linear(width_in: int, width_out: int) -> int:
+    return width_in * width_out + width_out
 
 
 def attention(width: int) -> int:
@@ -56,35 +51,35 @@ def encoder(width: int) -> int:
 
 
 DECODER = 2 * attention(D) + feed_forward(D) + 3 * norm(D)
-RHYTHM = linear(4, HEARD) + 4 * linear(3 * HEARD, HEARD) + norm(HEARD)
-ALPHA = linear(2 * HEARD, HEARD) + linear(HEARD, 2 * HEARD)
+RHYTHM = linear(4, SPEECH) + 4 * linear(3 * SPEECH, SPEECH) + norm(SPEECH)
+ALPHA = linear(2 * SPEECH, SPEECH) + linear(SPEECH, 2 * SPEECH)
 BLOCKS = {
-    "speech": WORDS * 300 + 2 * (RHYTHM + linear(300, HEARD) + ALPHA),
+    "speech": WORDS * 300 + 2 * (RHYTHM + linear(300, SPEECH) + ALPHA),
     "motion": 337 * SUM + 57 * SUM + (57 + 2) * SUM + 2 * encoder(SUM),
     "body_hint": 0,
     "positions": 0,
     "body_speaker": SPEAKERS * D,
-    "face": linear(HEARD + D, D) + 4 * DECODER + linear(D, CODE),
+    "face": linear(SPEECH + D, D) + 4 * DECODER + linear(D, CODE),
     "classifiers": 4 * (linear(CODE, D) + linear(D, CODES)),
 }
 TSA = attention(D) + norm(D)
-FUSED = linear(HEARD, D) + 8 * DECODER
+FUSED = linear(SPEECH, D) + 8 * DECODER
 BODY = {
-    ForwardPath.FUSION: linear(HEARD + D, D) + 8 * DECODER,
-    ForwardPath.SELF_ATTENTION: FUSED + encoder(D),
-    ForwardPath.CROSS_ATTENTION: FUSED + DECODER,
+    BodyVariant.FUSION: linear(SPEECH + D, D) + 8 * DECODER,
+    BodyVariant.SELF_ATTENTION: FUSED + encoder(D),
+    BodyVariant.CROSS_ATTENTION: FUSED + DECODER,
 }
 TOTAL = {
-    ForwardPath.FUSION: 49_250_340,
-    ForwardPath.SELF_ATTENTION: 51_090_980,
-    ForwardPath.CROSS_ATTENTION: 52_142_628,
+    BodyVariant.FUSION: 49_250_340,
+    BodyVariant.SELF_ATTENTION: 51_090_980,
+    BodyVariant.CROSS_ATTENTION: 52_142_628,
 }
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_full_size_model_has_this_many_parameters(path: ForwardPath) -> None:
+def test_the_full_size_model_has_this_many_parameters(path: BodyVariant) -> None:
     with torch.device("meta"):
-        model = build_gesture_model(paper_config(WORDS, path=path))
+        model = build_gesture_model(paper_config(WORDS, body_variant=path))
     body = linear(SUM, D) + TSA + BODY[path] + 3 * linear(D, CODE)
     found = {name: count(module) for name, module in model.named_children()}
     assert found == BLOCKS | {"body": body}
@@ -96,7 +91,7 @@ def convolution(channels_in: int, channels_out: int) -> int:
 
 
 def autoencoder(channels: int, out: int, layers: int) -> int:
-    """Encoder blocks of three convolutions; two residual units, the decoder's, the last one."""
+    """Parameters of encoder blocks, two residual units, the decoder's and the last convolution."""
     inner = convolution(D, D)
     into = convolution(channels, D) + 2 * inner + (layers - 1) * 3 * inner
     back = 4 * inner + (layers - 1) * inner + convolution(D, out) + convolution(out, out)
@@ -121,9 +116,9 @@ def test_the_parts_have_256_codes_of_512(
     assert count(vae) == autoencoder(channels, channels, layers) + CODES * CODE == total
 
 
-def test_global_motion_is_334_to_3() -> None:
+def test_root_motion_is_334_to_3() -> None:
     with torch.device("meta"):
-        network = build_global_motion(paper_global_config())
+        network = build_root_model(paper_root_config())
     assert count(network) == autoencoder(334, 3, 4) == 14_683_169
 
 
@@ -138,30 +133,30 @@ def test_the_full_size_shapes() -> None:
         hint = model.motion(inputs.motion, inputs.mask)
         assert hint.shape == (2, 64, SUM)
         assert model.body.self_attention(model.body.project_hint(hint)).shape == (2, 64, D)
-        for listen in (True, False):
-            out = model(inputs, listen=listen)
+        for use_audio in (True, False):
+            out = model(inputs, use_audio=use_audio)
             assert [tuple(x.shape) for x in out.latents] == [(2, 64, CODE)] * 4
             assert [tuple(x.shape) for x in out.logits] == [(2, 64, CODES)] * 4
 
 
-def test_rhythm_is_onset_and_level_alone() -> None:
+def test_the_rhythm_is_onset_and_level_only() -> None:
     config = paper_config(9)
     groups = DEFAULT_FEATURES.groups
     rhythm = [c for name in ("onset", "level") for c in range(70)[groups[name]]]
-    assert config.audio.heard is not None
-    assert list(range(*config.audio.heard)) == rhythm
+    assert config.audio.feature_range is not None
+    assert list(range(*config.audio.feature_range)) == rhythm
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_it_passes_through_a_mapping(path: ForwardPath) -> None:
-    config = paper_config(9, path=path)
+def test_the_design_survives_conversion_to_a_mapping(path: BodyVariant) -> None:
+    config = paper_config(9, body_variant=path)
     assert from_mapping(type(config), to_mapping(config)) == config
 
 
 SIZES = {"width": 16, "audio_width": 8, "motion_width": 8, "word_width": 4}
 
 
-def test_amplitude_and_onsets_at_the_rate_of_samples_take_the_features_place() -> None:
+def test_amplitude_and_onsets_at_the_sample_rate_can_replace_the_features() -> None:
     config = paper_config(6, codes=7, code_dim=6, speakers=1, **SIZES)
     sampled = AudioEncoderConfig(AudioKind.WAVE, channels=2, width=8)
     model = build_gesture_model(dataclasses.replace(config, audio=sampled)).eval()
@@ -178,7 +173,7 @@ def moved(bundle: Bundle, samples: np.ndarray) -> np.ndarray:
     return concatenate(stream.flush()).rotations
 
 
-def test_it_streams_from_a_bundle(tmp_path: Path) -> None:
+def test_the_design_streams_from_a_bundle(tmp_path: Path) -> None:
     torch.manual_seed(0)
     gesture = paper_config(8, codes=24, code_dim=8, speakers=1, **SIZES)
     bundle = new_bundle(dataclasses.replace(tiny_config(temperature=0.0), gesture=gesture))

@@ -1,5 +1,7 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 import pytest
 
@@ -59,7 +61,7 @@ def test_a_mapping_is_plain() -> None:
     assert mapping["table"] == {"mean": [1.0, 2.0]}
 
 
-def test_an_integer_serves_as_a_float_only() -> None:
+def test_an_integer_is_accepted_as_a_float_only() -> None:
     assert from_mapping(Inner, {"count": 1, "ratio": 2}) == Inner(1, 2.0)
     with pytest.raises(ConfigError, match=r"expected int, got 1\.0"):
         from_mapping(Inner, {"count": 1.0})
@@ -95,3 +97,18 @@ def test_a_bad_value_is_named_by_its_path(change: dict[str, object], message: st
 def test_only_a_dataclass_can_be_written() -> None:
     with pytest.raises(ConfigError, match="expected a dataclass"):
         to_mapping({"a": 1})
+
+
+@dataclass(frozen=True)
+class Renamed:
+    renamed_keys: ClassVar[Mapping[str, str]] = {"old": "new", "moved": "table.value"}
+
+    new: int = 0
+
+
+@pytest.mark.parametrize(("key", "new"), [("old", "new"), ("moved", r"table\.value")])
+def test_a_former_key_is_an_error_that_names_the_new_one(key: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=f"^Renamed: key '{key}' was renamed; use '{new}'$"):
+        from_mapping(Renamed, {key: 1})
+    assert from_mapping(Renamed, {"new": 1}) == Renamed(1)
+    assert to_mapping(Renamed(1)) == {"new": 1}

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.config.model import GlobalMotionConfig
+from engine.config.model import RootModelConfig
 from engine.generate.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
-from engine.model.builders import build_global_motion
+from engine.model.builders import build_root_model
 from engine.model.root_motion import local_motion
 from engine.motion.channels import MOTION
 from engine.motion.rotation import to_sixd
@@ -17,7 +17,7 @@ NEW = 4
 
 def decoder(*, causal: bool = True, zeroed: tuple[str, ...] = ("translation",)) -> PoseDecoder:
     bundle = tiny_bundle(causal=causal)
-    return PoseDecoder(bundle.parts, bundle.global_motion, face_width=51, global_zeroed=zeroed)
+    return PoseDecoder(bundle.parts, bundle.root_model, face_width=51, masked_fields=zeroed)
 
 
 def random_codes(frames: int, rows: int = 2, seed: int = 0) -> Tensor:
@@ -47,7 +47,7 @@ def test_the_declared_context_and_edge_are_exactly_what_a_frame_sees(causal: boo
     bundle = tiny_bundle(causal=causal)
     for module in bundle.parts.values():
         module.quantizer.embedding.weight[23] = torch.nan
-    pose = PoseDecoder(bundle.parts, bundle.global_motion, face_width=51)
+    pose = PoseDecoder(bundle.parts, bundle.root_model, face_width=51)
     at = pose.edge + 5
     frames = at + pose.context + 5
     codes = random_codes(frames, 1) % 23
@@ -137,10 +137,10 @@ def test_placed_motion_has_a_jaw_at_rest_and_a_place() -> None:
 def test_global_motion_may_be_shown_orthonormal_rotations() -> None:
     bundle = tiny_bundle()
     seen = []
-    network = bundle.global_motion
+    network = bundle.root_model
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for orthonormal in (False, True):
-        pose = PoseDecoder(bundle.parts, network, face_width=51, global_orthonormal=orthonormal)
+        pose = PoseDecoder(bundle.parts, network, face_width=51, orthonormalize=orthonormal)
         pose.decode(random_codes(10), 10)
     lower = seen[1][..., :54].reshape(2, 10, 9, 6)
     torch.testing.assert_close(lower[..., :3].norm(dim=-1), torch.ones(2, 10, 9))
@@ -153,7 +153,7 @@ def test_global_motion_of_the_whole_body(causal: bool) -> None:
     """The paper's input: rotations of all joints and contacts, of every frame in reach."""
     bundle = tiny_bundle(causal=causal)
     torch.manual_seed(0)
-    walk = build_global_motion(GlobalMotionConfig(334, 3, 12, 2, causal=causal)).eval()
+    walk = build_root_model(RootModelConfig(334, 3, 12, 2, causal=causal)).eval()
     for module in bundle.parts.values():
         module.quantizer.embedding.weight[23] = torch.nan
     pose = PoseDecoder(bundle.parts, walk, face_width=51, whole_body=True)

@@ -74,9 +74,9 @@ class Rig:
         self.kernel = Watched(self.bundle)
         self.decoder = Recorded(
             self.bundle.parts,
-            self.bundle.global_motion,
+            self.bundle.root_model,
             face_width=51,
-            global_zeroed=config.global_zeroed,
+            masked_fields=config.root_model.masked_fields,
         )
         self.schedule = schedule or config.schedule
         self.runner = Runner(
@@ -294,11 +294,11 @@ def test_homing_keeps_the_figure_where_it_stands() -> None:
     """The same velocities for ten minutes: without homing it is far away, with it near."""
     steps = np.full((30 * 600, 1, 2), 0.001, np.float32)
     places = {}
-    for homing_s in (0.0, 60.0):
+    for recenter_time_s in (0.0, 60.0):
         bundle = tiny_bundle()
-        config = dataclasses.replace(bundle.config, homing_s=homing_s)
+        config = dataclasses.replace(bundle.config, recenter_time_s=recenter_time_s)
         stream = GestureStream(dataclasses.replace(bundle, config=config))
-        places[homing_s] = stream._runner._walk(np.zeros((1, 2)), steps)[-1, 0, 0]
+        places[recenter_time_s] = stream._runner._walk(np.zeros((1, 2)), steps)[-1, 0, 0]
     assert places[0.0] == pytest.approx(0.6, rel=1e-4)
     assert places[60.0] == pytest.approx(0.06, rel=0.01)
 
@@ -323,7 +323,7 @@ def test_several_codebooks_begin_with_the_class_and_follow_the_latent() -> None:
     codes = state.codes[:, at, -rig.schedule.hop :]
     first, *others = vae.quantizer.split(codes)
     assert torch.equal(first, out.logits[at][:, new:].argmax(-1))
-    assert torch.equal(codes, vae.complete(first, out.latents[at][:, new:]))
+    assert torch.equal(codes, vae.codes_from_classes(first, out.latents[at][:, new:]))
     assert any(bool(other.any()) for other in others)
     assert int(codes.max()) > vae.classes
     shown = rig.decoder.raw[-1].rotations[:, -rig.schedule.hop :, list(PART_JOINTS[BodyPart.UPPER])]

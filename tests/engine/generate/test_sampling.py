@@ -77,7 +77,7 @@ def test_a_snapshot_goes_on_the_same() -> None:
 
 @pytest.mark.parametrize(("temperature", "persistence"), [(-0.1, 0.9), (1.0, 1.0), (1.0, -0.1)])
 def test_numbers_out_of_range_are_refused(temperature: float, persistence: float) -> None:
-    with pytest.raises(ConfigError, match="temperature >= 0, 0 <= persistence < 1"):
+    with pytest.raises(ConfigError, match="temperature >= 0, 0 <= noise_correlation < 1"):
         SamplingConfig(temperature, persistence)
 
 
@@ -92,16 +92,16 @@ def test_codes_are_chosen_as_the_bundle_says() -> None:
     def chosen(choice: CodeSelection, config: SamplingConfig) -> int:
         return int(sample_codes(quantizer, choice, latents, logits, noise, config))
 
-    assert chosen(CodeSelection.LATENT, SamplingConfig(1.0)) == 2
-    assert chosen(CodeSelection.CLASS, SamplingConfig(0.0)) == 0
-    assert chosen(CodeSelection.CLASS, SamplingConfig(1.0)) == 1
+    assert chosen(CodeSelection.NEAREST_LATENT, SamplingConfig(1.0)) == 2
+    assert chosen(CodeSelection.ARGMAX_OR_SAMPLE, SamplingConfig(0.0)) == 0
+    assert chosen(CodeSelection.ARGMAX_OR_SAMPLE, SamplingConfig(1.0)) == 1
     logits[0, 0, 2] = 4.9
-    assert chosen(CodeSelection.CLASS, SamplingConfig(0.0, radius=3.0)) == 1
+    assert chosen(CodeSelection.ARGMAX_OR_SAMPLE, SamplingConfig(0.0, mean_shift_radius=3.0)) == 1
 
 
 def test_a_radius_below_zero_is_refused() -> None:
-    with pytest.raises(ConfigError, match="radius >= 0"):
-        SamplingConfig(radius=-1.0)
+    with pytest.raises(ConfigError, match="mean_shift_radius >= 0"):
+        SamplingConfig(mean_shift_radius=-1.0)
 
 
 def test_a_part_may_have_a_temperature_of_its_own() -> None:

@@ -21,7 +21,7 @@ from engine.timing import Stage, no_timer
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
-LATENT_FACE = {BodyPart.FACE: CodeSelection.LATENT}
+LATENT_FACE = {BodyPart.FACE: CodeSelection.NEAREST_LATENT}
 
 
 def window(seed: int = 0) -> WindowInputs:

@@ -1,6 +1,6 @@
 import torch
 
-from engine.config.model import live_config
+from engine.config.presets import live_config
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model
 from engine.model.types import Kernel, WindowInputs

@@ -34,7 +34,7 @@ from tests.support.tape import Tape, record
 from tests.support.tiny_bundle import tiny_bundle
 
 SCHEDULE = Schedule(window=24, seed=16, hop=2)
-EVERY_LATENT = dict.fromkeys(BodyPart, CodeSelection.LATENT)
+EVERY_LATENT = dict.fromkeys(BodyPart, CodeSelection.NEAREST_LATENT)
 
 
 def varied(
@@ -50,7 +50,7 @@ def varied(
     tiny = tiny_bundle(causal=causal)
     config = dataclasses.replace(tiny.config, sampling=sampling or tiny.config.sampling)
     if choices is not None:
-        config = dataclasses.replace(config, choices=choices)
+        config = dataclasses.replace(config, code_selection=choices)
     if not several:
         return dataclasses.replace(tiny, config=config)
     parts = dict(config.parts)
@@ -65,9 +65,9 @@ def varied(
 BUNDLES: dict[str, Callable[[], Bundle]] = {
     "likeliest": lambda: varied(SamplingConfig()),
     "sampled": lambda: varied(SamplingConfig(0.7)),
-    "sampled near by": lambda: varied(SamplingConfig(0.7, radius=2.0), causal=False),
+    "sampled near by": lambda: varied(SamplingConfig(0.7, mean_shift_radius=2.0), causal=False),
     "latents": lambda: varied(SamplingConfig(0.7), EVERY_LATENT),
-    "several codebooks": lambda: varied(SamplingConfig(0.7, radius=1.5), several=True),
+    "several codebooks": lambda: varied(SamplingConfig(0.7, mean_shift_radius=1.5), several=True),
 }
 
 

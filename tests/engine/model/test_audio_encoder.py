@@ -5,17 +5,17 @@ from engine.errors import ShapeError
 from engine.model.audio_encoder import FeatureEncoder, WaveEncoder, fit_frames
 
 
-def test_features_are_causal_and_reach_back_as_declared() -> None:
+def test_the_feature_encoder_is_causal_with_the_declared_context() -> None:
     torch.manual_seed(0)
     encoder = FeatureEncoder(3, 8, (1, 2, 4), 3).double()
     audio = torch.randn(1, 40, 3, dtype=torch.float64, requires_grad=True)
     encoder(audio)[0, 25].square().sum().backward()
-    seen = audio.grad[0].abs().sum(-1).nonzero().flatten()
+    used = audio.grad[0].abs().sum(-1).nonzero().flatten()
     assert encoder.left_context == 14
-    assert (int(seen.min()), int(seen.max())) == (25 - 14, 25)
+    assert (int(used.min()), int(used.max())) == (25 - 14, 25)
 
 
-def test_a_stream_alone_and_in_a_batch_come_out_the_same() -> None:
+def test_the_output_does_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     encoder = FeatureEncoder(3, 8, (1, 2), 3).train()
     audio = torch.randn(4, 9, 3)
@@ -42,7 +42,7 @@ def test_the_waveform_encoder_covers_a_window(channels: int) -> None:
     assert out.shape[1] >= 64
 
 
-def test_the_waveform_encoder_sees_600_ms_ahead() -> None:
+def test_the_waveform_encoder_looks_600_ms_ahead() -> None:
     torch.manual_seed(0)
     encoder = WaveEncoder(1, 8).double().eval()
     audio = torch.randn(1, 40000, dtype=torch.float64, requires_grad=True)
@@ -52,7 +52,7 @@ def test_the_waveform_encoder_sees_600_ms_ahead() -> None:
     assert 9000 < last - 540 * frame < 10000
 
 
-def test_too_many_frames_are_cropped_and_missing_ones_repeat_the_tail() -> None:
+def test_surplus_frames_are_cropped_and_missing_ones_repeat_the_last() -> None:
     x = torch.arange(5.0)[None, :, None]
     assert fit_frames(x, 3).flatten().tolist() == [0, 1, 2]
     assert fit_frames(x, 7).flatten().tolist() == [0, 1, 2, 3, 4, 3, 4]
@@ -60,9 +60,9 @@ def test_too_many_frames_are_cropped_and_missing_ones_repeat_the_tail() -> None:
         fit_frames(x, 11)
 
 
-def test_only_some_features_are_heard() -> None:
+def test_only_the_feature_range_is_used() -> None:
     torch.manual_seed(0)
-    encoder = FeatureEncoder(6, 4, (1,), 3, heard=(2, 5))
+    encoder = FeatureEncoder(6, 4, (1,), 3, feature_range=(2, 5))
     audio = torch.randn(1, 9, 6)
     before = encoder(audio)
     for channel in range(6):

@@ -1,13 +1,8 @@
 import torch
 
-from engine.config.model import (
-    GlobalMotionConfig,
-    PartVaeConfig,
-    live_config,
-    published_audio_config,
-    published_text_config,
-)
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.config.presets import live_config, published_audio_config, published_text_config
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 
 
 def parameter_count(module: torch.nn.Module) -> int:
@@ -22,11 +17,11 @@ def test_the_live_model_is_small() -> None:
 def test_the_published_audio_model_has_its_published_size() -> None:
     with torch.device("meta"):
         model = build_gesture_model(published_audio_config())
-    # 138.9 M in the file, 11.8 M of them templates that the network never uses.
+    # 138.9 M in the file, of which 11.8 M are templates that the network does not use.
     assert round(parameter_count(model) / 1e6, 1) == 127.1
 
 
-def test_no_word_is_a_row_of_zeros_that_stays() -> None:
+def test_the_row_for_no_word_stays_zero() -> None:
     for model in (
         build_gesture_model(live_config(5, 9, width=16)).speech.table,
         build_gesture_model(published_text_config(9, width=16)).speech.face.content[0],
@@ -42,11 +37,11 @@ def test_the_parts_of_the_published_vector() -> None:
         vae = build_part_vae(PartVaeConfig(channels, width=32, code_dim=32, layers=layers))
         assert vae(torch.zeros(1, 3, channels)).motion.shape == (1, 3, channels)
         assert len(vae.encoder.blocks) == len(vae.decoder.convs) == layers
-    lower = build_global_motion(GlobalMotionConfig(61, out=61, width=32))
+    lower = build_root_model(RootModelConfig(61, out=61, width=32))
     assert lower(torch.zeros(1, 3, 61)).shape == (1, 3, 61)
 
 
-def test_a_seed_makes_the_same_network() -> None:
+def test_a_seed_determines_the_weights() -> None:
     states = []
     for _ in range(2):
         torch.manual_seed(3)

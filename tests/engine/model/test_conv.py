@@ -4,42 +4,40 @@ import torch
 from engine.model.conv import ConvDecoder, ConvEncoder, EncoderBlock, TemporalConv, context
 
 
-def reach(module: torch.nn.Module, channels: int, frames: int = 41) -> tuple[int, int]:
-    """Frames before and after the middle one that its output depends on, by gradients."""
+def measured_context(module: torch.nn.Module, channels: int, frames: int = 41) -> tuple[int, int]:
+    """Left and right context of the middle frame, by gradients."""
     torch.manual_seed(0)
     x = torch.randn(1, channels, frames, dtype=torch.float64, requires_grad=True)
     middle = frames // 2
     module.double()(x)[0, :, middle].square().sum().backward()
-    seen = x.grad[0].abs().sum(0).nonzero().flatten()
-    return middle - int(seen.min()), int(seen.max()) - middle
+    used = x.grad[0].abs().sum(0).nonzero().flatten()
+    return middle - int(used.min()), int(used.max()) - middle
 
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_a_convolution_sees_what_it_declares(kernel: int, causal: bool) -> None:
+def test_a_convolution_declares_its_context(kernel: int, causal: bool) -> None:
     conv = TemporalConv(2, 3, kernel, causal=causal)
     declared = (conv.left_context, conv.right_context)
     assert declared == ((kernel - 1, 0) if causal else (kernel // 2, kernel // 2))
-    assert reach(conv, 2) == declared
+    assert measured_context(conv, 2) == declared
 
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 @pytest.mark.parametrize("frames", [1, 6, 9, 40])
-def test_the_newest_frames_come_out_as_among_all(make, frames: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+def test_newest_frames_equal_the_last_of_all_frames(make, frames: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     chain = make(4, 5, 3, causal=causal)
     x = torch.randn(2, 4, frames)
-    every = chain(x)
+    full = chain(x)
     for newest in (1, 4, 8, 50):
-        torch.testing.assert_close(chain(x, newest), every[..., -newest:], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(chain(x, newest), full[..., -newest:], atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("newest", [None, 3])
-def test_a_live_convolution_is_the_same_as_one_that_learns(
-    newest: int | None, causal: bool
-) -> None:
+def test_inference_and_training_give_the_same_outputs(newest: int | None, causal: bool) -> None:
     torch.manual_seed(0)
     conv = TemporalConv(4, 5, causal=causal)
     x = torch.randn(2, 4, 9)
@@ -51,9 +49,9 @@ def test_a_live_convolution_is_the_same_as_one_that_learns(
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_chain_sees_the_sum(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+def test_the_context_of_a_chain_is_the_sum(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
     chain = make(4, 5, layers, causal=causal)
-    assert reach(chain, 4) == context(chain)
+    assert measured_context(chain, 4) == context(chain)
     assert context(chain)[1] == 0 if causal else context(chain)[0] == context(chain)[1]
 
 

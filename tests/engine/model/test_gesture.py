@@ -1,36 +1,35 @@
 import pytest
 import torch
 
-from engine.config.model import (
-    CueConfig,
-    ForwardPath,
-    GestureConfig,
+from engine.config.model import BodyVariant, GestureConfig, OnsetConfig
+from engine.config.presets import (
     live_config,
+    paper_config,
     published_audio_config,
     published_text_config,
 )
-from engine.config.presets import paper_config
+from engine.model.body_variants import BodyInputs
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION, MOTION_TOKENS
 from engine.motion.skeleton import BodyPart
-from tests.support.tiny_bundle import stir
+from tests.support.tiny_bundle import randomize_zeros
 
 SIZES = {"width": 16, "codes": 7, "code_dim": 6, "speakers": 3}
 FRAMES = 12
 CONFIGS = {
     "live": live_config(5, 9, channels=11, word_width=4, **SIZES),
-    "cued": live_config(
-        5, 9, channels=11, word_width=4, speech_dilations=(1, 2), cue=CueConfig(), **SIZES
+    "onset": live_config(
+        5, 9, channels=11, word_width=4, speech_dilations=(1, 2), onset=OnsetConfig(), **SIZES
     ),
     "audio": published_audio_config(audio_width=8, motion_width=8, **SIZES),
     "text": published_text_config(9, audio_width=8, motion_width=8, **SIZES),
     **{
         f"paper, {path}": paper_config(
-            9, path=path, audio_width=8, motion_width=8, word_width=4, **SIZES
+            9, body_variant=path, audio_width=8, motion_width=8, word_width=4, **SIZES
         )
-        for path in list(ForwardPath)[1:]
+        for path in list(BodyVariant)[1:]
     },
 }
 
@@ -57,7 +56,7 @@ def window(config: GestureConfig, frames: int = FRAMES, batch: int = 2) -> Windo
 def model(name: str) -> GestureModel:
     torch.manual_seed(0)
     network = build_gesture_model(CONFIGS[name]).eval()
-    stir(network)
+    randomize_zeros(network)
     return network
 
 
@@ -71,7 +70,7 @@ def same(a: WindowOutputs, b: WindowOutputs) -> list[bool]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_each_design_gives_latents_and_scores_for_each_part(name: str) -> None:
+def test_each_design_outputs_latents_and_scores_of_each_part(name: str) -> None:
     out = model(name)(window(CONFIGS[name]))
     assert [tuple(latent.shape) for latent in out.latents] == [(2, FRAMES, 6)] * len(BodyPart)
     assert [tuple(score.shape) for score in out.logits] == [(2, FRAMES, 7)] * len(BodyPart)
@@ -79,8 +78,7 @@ def test_each_design_gives_latents_and_scores_for_each_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("newest", [1, 5, FRAMES, FRAMES + 4])
-def test_the_newest_frames_alone_are_the_last_of_all(name: str, newest: int) -> None:
-    """What is left out is only what nobody asked for."""
+def test_newest_frames_equal_the_last_of_all_frames(name: str, newest: int) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     whole, part = network(inputs), network(inputs, newest=newest)
     for all_frames, some in zip(
@@ -108,7 +106,7 @@ def test_each_input_reaches_every_part(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_streams_in_a_batch_do_not_touch(name: str) -> None:
+def test_rows_of_a_batch_are_independent(name: str) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     alone = network(WindowInputs(*(field[1:] for field in inputs)))
     together = network(inputs)
@@ -126,20 +124,20 @@ def test_every_weight_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_reconstruction_is_deaf_but_for_the_face(name: str) -> None:
+def test_without_audio_only_the_face_depends_on_speech(name: str) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     other = inputs._replace(audio=2 * inputs.audio + 1, words=torch.zeros_like(inputs.words))
-    one, two = network(inputs, listen=False), network(other, listen=False)
+    one, two = network(inputs, use_audio=False), network(other, use_audio=False)
     for part in range(1, 4):
         assert torch.equal(one.latents[part], two.latents[part])
         assert torch.equal(one.logits[part], two.logits[part])
     assert same(one, two)[0] is False
     assert same(one, network(inputs)) == [True, False, False, False]
-    moved = network(inputs._replace(motion=inputs.motion + 1.0), listen=False)
+    moved = network(inputs._replace(motion=inputs.motion + 1.0), use_audio=False)
     assert same(one, moved) == [False] * 4
 
 
-def test_position_matters() -> None:
+def test_the_output_depends_on_the_position() -> None:
     network, inputs = model("live"), window(CONFIGS["live"])
     constant = WindowInputs(
         inputs.motion[:, :1].expand(-1, FRAMES, -1),
@@ -152,60 +150,60 @@ def test_position_matters() -> None:
     assert not torch.allclose(out.latents[0][:, 8], out.latents[0][:, 9], atol=1e-5)
 
 
-def test_the_designs_differ_where_they_should() -> None:
+def test_the_published_designs_fuse_audio_differently() -> None:
     audio, text = model("audio").body, model("text").body
-    assert (audio.query_speaker, audio.refine_position) == (True, False)
-    assert (text.query_speaker, text.refine_position) == (False, True)
+    assert (audio.speaker_in_query, audio.position_in_refiner) == (True, False)
+    assert (text.speaker_in_query, text.position_in_refiner) == (False, True)
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
-    heard = torch.randn(1, 5, 8)
+    audio_features = torch.randn(1, 5, 8)
     for body in (audio, text):
         place = position + speaker
         attended = torch.randn(1, 5, 16)
-        with_speaker = body.query_speaker
+        with_speaker = body.speaker_in_query
         query = attended + place if with_speaker else attended + position
-        found = body.cross_attention(query, body.project_audio(heard))
+        found = body.cross_attention(query, body.project_audio(audio_features))
         expected = found + (query if with_speaker else attended)
-        torch.testing.assert_close(body.fuse(heard, attended, position, speaker), expected)
+        torch.testing.assert_close(body.fuse(audio_features, attended, position, speaker), expected)
         alone = query if with_speaker else attended
         assert torch.equal(body.fuse(None, attended, position, speaker), alone)
 
 
 def test_a_part_is_refined_by_the_two_others() -> None:
     body = model("audio").body
-    seen = []
+    inputs = []
     for refiner in body.refiners:
-        refiner.register_forward_hook(lambda _, given, __: seen.append(given))
+        refiner.register_forward_hook(lambda _, given, __: inputs.append(given))
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
-    heard, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 16)
-    body(heard, hint, hint, position, speaker)
-    own = [given[0] for given in seen]
-    for i, (_, others, query, _) in enumerate(seen):
+    features, hint = torch.randn(1, 5, 8), torch.randn(1, 5, 16)
+    body(BodyInputs(features, hint, hint, position, speaker))
+    own = [given[0] for given in inputs]
+    for i, (_, others, query, _) in enumerate(inputs):
         torch.testing.assert_close(others, sum(own) - own[i])
         assert torch.equal(query, speaker)
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("paper")])
-def test_the_papers_face_sees_what_self_attention_made_of_the_hint(name: str) -> None:
+def test_the_papers_face_uses_the_refined_hint(name: str) -> None:
     """Equation 10: one h and one p_t for the face and the body."""
     network, inputs = model(name), window(CONFIGS[name])
     place = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
     shown = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
     h = network.body.self_attention(shown + place)
-    heard, _ = network.speech(inputs.audio, inputs.words)
-    memory = network.face.project(torch.cat((heard, h), -1))
+    speech, _ = network.speech(inputs.audio, inputs.words)
+    memory = network.face.project(torch.cat((speech, h), -1))
     expected = network.face.out(network.face.decoder(place, memory))
     torch.testing.assert_close(network(inputs).latents[0], expected)
 
 
 @pytest.mark.parametrize("name", ["live", "audio"])
-def test_only_an_aligned_design_knows_when_a_sound_was(name: str) -> None:
+def test_only_an_aligned_design_depends_on_the_order_of_the_audio(name: str) -> None:
     network = model(name)
     width = CONFIGS[name].audio.width
     position, speaker = network.positions(6), torch.randn(1, 1, 16)
-    heard = torch.randn(1, 6, width)
-    shuffled = heard[:, [3, 0, 5, 1, 4, 2]]
+    ordered = torch.randn(1, 6, width)
+    shuffled = ordered[:, [3, 0, 5, 1, 4, 2]]
     for decode, hint_width in ((network.body.fuse, 16), (network.face, width)):
         hint = torch.zeros(1, 6, hint_width)
-        before = decode(heard, hint, position, speaker)
+        before = decode(ordered, hint, position, speaker)
         after = decode(shuffled, hint, position, speaker)
-        assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].aligned
+        assert torch.allclose(before, after, atol=1e-5) is not CONFIGS[name].attend_aligned

@@ -8,7 +8,7 @@ from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, P
 
 
 def renamed(layer: nn.Module) -> dict[str, torch.Tensor]:
-    """A PyTorch transformer layer's weights by our names."""
+    """Weights of a PyTorch transformer layer by our names."""
     changes = (
         ("multihead_attn", "cross_attn"),
         ("in_proj_", "in_proj."),
@@ -22,8 +22,8 @@ def renamed(layer: nn.Module) -> dict[str, torch.Tensor]:
     return result
 
 
-def shaken(layer: nn.Module) -> nn.Module:
-    """Fresh layers have zero biases and unit norms, which would hide mistakes."""
+def perturbed(layer: nn.Module) -> nn.Module:
+    """Add noise to the weights: new layers have zero biases and unit norms, which hide errors."""
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -32,7 +32,7 @@ def shaken(layer: nn.Module) -> nn.Module:
 
 def test_the_encoder_layer_is_pytorchs() -> None:
     torch.manual_seed(0)
-    reference = shaken(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True))
+    reference = perturbed(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True))
     layer = EncoderLayer(16, 4, 32, 0.1, 0.1).eval()
     layer.load_state_dict(renamed(reference))
     x = torch.randn(2, 7, 16)
@@ -41,7 +41,7 @@ def test_the_encoder_layer_is_pytorchs() -> None:
 
 def test_the_decoder_layer_is_pytorchs() -> None:
     torch.manual_seed(0)
-    reference = shaken(nn.TransformerDecoderLayer(16, 4, 32, batch_first=True))
+    reference = perturbed(nn.TransformerDecoderLayer(16, 4, 32, batch_first=True))
     layer = DecoderLayer(16, 4, 32, 0.1, 0.1).eval()
     layer.load_state_dict(renamed(reference))
     x, memory = torch.randn(2, 7, 16), torch.randn(2, 9, 16)
@@ -76,14 +76,14 @@ def test_the_perceptrons_slope() -> None:
     assert mlp(torch.tensor([[-4.0], [4.0]])).flatten().tolist() == [-1.0, 4.0]
 
 
-def test_positions_by_hand() -> None:
+def test_positions_equal_hand_computed_values() -> None:
     table = PeriodicPositions(4, 8)(3)[0]
     expected = [math.sin(2), math.cos(2), math.sin(0.02), math.cos(0.02)]
     assert table[2].tolist() == pytest.approx(expected, abs=1e-6)
     assert table.shape == (3, 4)
 
 
-def test_positions_begin_again_after_a_period() -> None:
+def test_positions_are_periodic() -> None:
     positions = PeriodicPositions(6, 5)
     long = positions(12)
     assert long.shape == (1, 12, 6)
@@ -94,23 +94,25 @@ def test_positions_begin_again_after_a_period() -> None:
 
 def test_without_a_feed_forward_the_encoder_layer_is_attention_and_a_norm() -> None:
     torch.manual_seed(0)
-    layer = shaken(EncoderLayer(16, 4, None, 0.1, 0.1))
+    layer = perturbed(EncoderLayer(16, 4, None, 0.1, 0.1))
     x = torch.randn(2, 7, 16)
     torch.testing.assert_close(layer(x), layer.norm1(x + layer.self_attn(x)))
-    whole = EncoderLayer(16, 4, 32, 0.1, 0.1).state_dict()
-    assert set(whole) - set(layer.state_dict()) == {
+    full = EncoderLayer(16, 4, 32, 0.1, 0.1).state_dict()
+    assert set(full) - set(layer.state_dict()) == {
         *(f"feed_forward.linear{i}.{name}" for i in (1, 2) for name in ("weight", "bias")),
         *("norm2.weight", "norm2.bias"),
     }
 
 
-@pytest.mark.parametrize("wanted", [slice(3), slice(-2, None), slice(2, 5)], ids=str)
-def test_the_frames_that_are_wanted_come_out_as_among_all(wanted: slice) -> None:
+@pytest.mark.parametrize("output_slice", [slice(3), slice(-2, None), slice(2, 5)], ids=str)
+def test_an_output_slice_equals_the_slice_of_all_frames(output_slice: slice) -> None:
     torch.manual_seed(0)
     x, memory = torch.randn(2, 7, 16), torch.randn(2, 5, 16)
     for hidden in (32, None):
-        layer = shaken(EncoderLayer(16, 4, hidden, 0.1, 0.1))
-        torch.testing.assert_close(layer(x, wanted), layer(x)[:, wanted], atol=1e-6, rtol=1e-5)
-    stack = shaken(DecoderStack([DecoderLayer(16, 4, 32, 0.1, 0.1) for _ in range(2)]))
-    some, every = stack(x, memory, wanted), stack(x, memory)
-    torch.testing.assert_close(some, every[:, wanted], atol=1e-6, rtol=1e-5)
+        layer = perturbed(EncoderLayer(16, 4, hidden, 0.1, 0.1))
+        torch.testing.assert_close(
+            layer(x, output_slice), layer(x)[:, output_slice], atol=1e-6, rtol=1e-5
+        )
+    stack = perturbed(DecoderStack([DecoderLayer(16, 4, 32, 0.1, 0.1) for _ in range(2)]))
+    some, every = stack(x, memory, output_slice), stack(x, memory)
+    torch.testing.assert_close(some, every[:, output_slice], atol=1e-6, rtol=1e-5)

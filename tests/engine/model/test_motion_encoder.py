@@ -11,7 +11,7 @@ def encoder(embed: bool) -> MaskedMotionEncoder:
     return MaskedMotionEncoder(5, nn.Linear(10, 5) if embed else None, ConvEncoder(5, 8, 1))
 
 
-def test_what_lies_under_the_mask_does_not_matter() -> None:
+def test_masked_values_do_not_matter() -> None:
     for embed in (False, True):
         model = encoder(embed)
         motion = torch.randn(1, 6, 5)
@@ -21,13 +21,13 @@ def test_what_lies_under_the_mask_does_not_matter() -> None:
         assert model(garbage, mask).isfinite().all()
 
 
-def test_what_is_visible_matters() -> None:
+def test_visible_values_matter() -> None:
     model = encoder(False)
     motion, mask = torch.randn(1, 6, 5), torch.zeros(1, 6, 5)
     assert not torch.allclose(model(motion, mask), model(motion + 1, mask))
 
 
-def test_only_the_embedding_tells_hidden_from_visible() -> None:
+def test_only_the_embedding_distinguishes_hidden_from_visible() -> None:
     hidden, visible = torch.ones(1, 6, 5), torch.zeros(1, 6, 5)
     for embed in (False, True):
         model = encoder(embed)
@@ -36,7 +36,7 @@ def test_only_the_embedding_tells_hidden_from_visible() -> None:
         assert same is not embed
 
 
-def test_the_learned_vector_learns() -> None:
+def test_the_mask_embedding_gets_gradients() -> None:
     model = encoder(True)
     model(torch.zeros(1, 6, 5), torch.ones(1, 6, 5)).square().sum().backward()
     assert (model.mask_embedding.grad != 0).all()
@@ -52,27 +52,27 @@ def spatial(layers: int = 2) -> SpatialMotionEncoder:
 
 
 def token_mask(*hidden: int) -> torch.Tensor:
-    """`[2, 5, 19]` with tokens hidden in every frame."""
+    """Mask `[2, 5, 19]` with tokens hidden in every frame."""
     mask = torch.zeros(2, 5, 19)
     for token in hidden:
         mask[..., slice(*ENDS[token])] = 1.0
     return mask
 
 
-def test_a_hidden_token_hides_all_that_it_holds() -> None:
+def test_a_hidden_token_hides_all_its_channels() -> None:
     model, motion = spatial(), torch.randn(2, 5, 19)
     mask = token_mask(0, 2)
-    seen = model(motion, mask)
-    assert seen.shape == (2, 5, 8)
+    expected = model(motion, mask)
+    assert expected.shape == (2, 5, 8)
     for garbage in (motion * 7, motion.masked_fill(mask > 0, torch.nan)):
-        assert torch.equal(model(torch.where(mask > 0, garbage, motion), mask), seen)
+        assert torch.equal(model(torch.where(mask > 0, garbage, motion), mask), expected)
     for token in (1, 3):
         moved = motion.clone()
         moved[..., slice(*ENDS[token])] += 1.0
-        assert not torch.allclose(model(moved, mask), seen)
+        assert not torch.allclose(model(moved, mask), expected)
 
 
-def test_one_hidden_channel_hides_its_joint() -> None:
+def test_one_hidden_channel_hides_its_token() -> None:
     model, motion = spatial(), torch.randn(2, 5, 19)
     mask = torch.zeros(2, 5, 19)
     mask[..., 8] = 1.0
@@ -82,7 +82,7 @@ def test_one_hidden_channel_hides_its_joint() -> None:
     assert torch.equal(model(other, mask), model(motion, mask))
 
 
-def test_hidden_tokens_are_the_learned_vector_at_their_place() -> None:
+def test_hidden_tokens_are_the_mask_embedding_plus_their_position() -> None:
     model = spatial()
     tokens = model.tokens(torch.randn(2, 5, 19), token_mask(1, 3))
     for token in (1, 3):
@@ -91,7 +91,7 @@ def test_hidden_tokens_are_the_learned_vector_at_their_place() -> None:
     assert tokens[:, :, 0].std() > 0.1
 
 
-def test_the_feature_is_what_becomes_of_cls() -> None:
+def test_the_feature_is_the_output_of_cls() -> None:
     model, motion, mask = spatial(), torch.randn(2, 5, 19), token_mask(1)
     tokens = model.tokens(motion, mask).flatten(0, 1)
     x = torch.cat((model.cls.expand(10, 1, 8), tokens), 1)
@@ -102,7 +102,7 @@ def test_the_feature_is_what_becomes_of_cls() -> None:
     assert not torch.allclose(model(motion, mask), whole[:, 0].view(2, 5, 8), atol=1e-3)
 
 
-def test_frames_do_not_meet_and_joints_do_not_change_places() -> None:
+def test_frames_are_independent_and_tokens_are_distinguished() -> None:
     model, motion, mask = spatial(), torch.randn(2, 5, 19), token_mask()
     moved = motion.clone()
     moved[:, 3] += 1.0
@@ -112,7 +112,7 @@ def test_frames_do_not_meet_and_joints_do_not_change_places() -> None:
     assert not torch.allclose(model(swapped, mask), model(motion, mask), atol=1e-3)
 
 
-def test_what_lies_under_the_mask_makes_no_gradient() -> None:
+def test_masked_values_get_no_gradient() -> None:
     model, mask = spatial(1), token_mask(0)
     motion = torch.randn(2, 5, 19).masked_fill(mask > 0, torch.nan)
     model(motion, mask).square().sum().backward()

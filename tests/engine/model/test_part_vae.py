@@ -17,18 +17,18 @@ def vae(**changes: object) -> PartVae:
     ("layers", "causal", "expected"),
     [(2, False, (7, 7)), (4, False, (9, 9)), (2, True, (14, 0)), (4, True, (18, 0))],
 )
-def test_the_decoder_sees_what_it_declares(
+def test_the_decoder_declares_its_context(
     layers: int, causal: bool, expected: tuple[int, int]
 ) -> None:
     model = vae(layers=layers, causal=causal).double()
     vectors = torch.randn(1, 51, 6, dtype=torch.float64, requires_grad=True)
     model.decode(vectors)[0, 25].square().sum().backward()
-    seen = vectors.grad[0].abs().sum(-1).nonzero().flatten()
-    assert (25 - int(seen.min()), int(seen.max()) - 25) == expected
+    used = vectors.grad[0].abs().sum(-1).nonzero().flatten()
+    assert (25 - int(used.min()), int(used.max()) - 25) == expected
     assert (model.left_context, model.right_context) == expected
 
 
-def test_a_causal_encoder_sees_nothing_later() -> None:
+def test_a_causal_encoder_does_not_depend_on_later_frames() -> None:
     model = vae(causal=True)
     x = torch.randn(1, 20, 5)
     late = x.clone()
@@ -38,7 +38,7 @@ def test_a_causal_encoder_sees_nothing_later() -> None:
     assert not torch.allclose(before[:, 12], after[:, 12])
 
 
-def test_with_its_context_a_piece_decodes_like_the_whole() -> None:
+def test_a_part_with_its_context_decodes_like_the_whole() -> None:
     model = vae(causal=True)
     codes = torch.randint(0, 256, (1, 40))
     whole = model.decode_codes(codes)
@@ -89,7 +89,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_quantizer_serves(kind: str) -> None:
+def test_every_quantizer_works_in_a_part(kind: str) -> None:
     model = vae(quantizer=QuantizerKind(kind), **KINDS[kind])
     result = model(torch.randn(2, 7, 5))
     codes = result.quantized.codes
@@ -101,11 +101,12 @@ def test_any_quantizer_serves(kind: str) -> None:
     latents = model.encode(torch.randn(2, 7, 5))
     assert torch.equal(model.nearest(latents), model.quantize(latents).codes)
     assert torch.equal(
-        model.complete(codes % model.classes, latents) % model.classes, codes % model.classes
+        model.codes_from_classes(codes % model.classes, latents) % model.classes,
+        codes % model.classes,
     )
 
 
-def test_the_names_of_a_plain_codebooks_weights_stay() -> None:
+def test_the_tensor_names_of_a_plain_codebook() -> None:
     names = {"quantizer.embedding.weight"}
     for kind in ("plain", "ema"):
         state = vae(quantizer=QuantizerKind(kind), codes=9).state_dict()

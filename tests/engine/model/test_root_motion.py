@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.config.model import GlobalMotionConfig
-from engine.model.builders import build_global_motion
+from engine.config.model import RootModelConfig
+from engine.model.builders import build_root_model
 from engine.model.root_motion import local_motion
 from engine.motion.channels import joint_channels
 from engine.motion.rotation import exp, identity
@@ -12,20 +12,22 @@ from engine.motion.rotation import exp, identity
 @pytest.mark.parametrize(
     ("layers", "causal", "expected"), [(4, False, (21, 21)), (2, True, (26, 0))]
 )
-def test_it_sees_what_it_declares(layers: int, causal: bool, expected: tuple[int, int]) -> None:
+def test_the_network_declares_its_context(
+    layers: int, causal: bool, expected: tuple[int, int]
+) -> None:
     torch.manual_seed(0)
-    config = GlobalMotionConfig(6, out=3, width=8, layers=layers, causal=causal)
-    model = build_global_motion(config).double()
+    config = RootModelConfig(6, out=3, width=8, layers=layers, causal=causal)
+    model = build_root_model(config).double()
     lower = torch.randn(1, 61, 6, dtype=torch.float64, requires_grad=True)
     out = model(lower)
     assert out.shape == (1, 61, 3)
     out[0, 30].square().sum().backward()
-    seen = lower.grad[0].abs().sum(-1).nonzero().flatten()
-    assert (30 - int(seen.min()), int(seen.max()) - 30) == expected
+    used = lower.grad[0].abs().sum(-1).nonzero().flatten()
+    assert (30 - int(used.min()), int(used.max()) - 30) == expected
     assert (model.left_context, model.right_context) == expected
 
 
-def test_the_papers_input_holds_every_rotation_and_the_contacts() -> None:
+def test_the_papers_input_is_all_rotations_and_the_contacts() -> None:
     rotations = identity(2, 4, 55)
     knee = 4
     rotations[:, :, knee] = exp(np.array([0.0, 0.0, np.pi / 2], np.float32))
@@ -39,5 +41,5 @@ def test_the_papers_input_holds_every_rotation_and_the_contacts() -> None:
     np.testing.assert_allclose(turned, [0, -1, 0, 1, 0, 0], atol=1e-6)
     tensor = local_motion(torch.from_numpy(rotations), torch.from_numpy(contacts))
     torch.testing.assert_close(tensor, torch.from_numpy(vector))
-    network = build_global_motion(GlobalMotionConfig(334, width=8))
+    network = build_root_model(RootModelConfig(334, width=8))
     assert network(tensor).shape == (2, 4, 3)

@@ -1,16 +1,16 @@
-"""Networks without drawn weights: everything else is as in any other."""
+"""Networks without initialisation equal others once their weights are loaded."""
 
 import torch
 from torch import nn
 
-from engine.config.model import published_audio_config
+from engine.config.presets import published_audio_config
 from engine.model.builders import build_gesture_model
 from engine.model.skip_init import SkipInit
 
 SIZES = {"width": 16, "audio_width": 8, "motion_width": 8, "codes": 24, "code_dim": 8}
 
 
-def test_nothing_is_drawn() -> None:
+def test_no_random_numbers_are_drawn() -> None:
     state = torch.get_rng_state()
     with SkipInit():
         build_gesture_model(published_audio_config(**SIZES))
@@ -19,7 +19,7 @@ def test_nothing_is_drawn() -> None:
     assert not torch.equal(torch.get_rng_state(), state)
 
 
-def test_once_loaded_it_is_the_same_network() -> None:
+def test_with_loaded_weights_the_network_is_the_same() -> None:
     config = published_audio_config(**SIZES)
     full = build_gesture_model(config)
     with SkipInit():

@@ -5,13 +5,13 @@ from engine.model.speech_encoder import ContentRhythmAttention, SpeechBranch, Sp
 
 
 class Fixed(nn.Module):
-    """Scores that prefer rhythm in channel 0 and words in channel 1."""
+    """Scores that select rhythm in channel 0 and words in channel 1."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.tensor([20.0, -20.0, -20.0, 20.0]).expand(*x.shape[:-1], 4)
 
 
-def test_the_first_score_of_a_pair_weighs_rhythm() -> None:
+def test_the_first_score_of_a_pair_weights_the_rhythm() -> None:
     content, rhythm = torch.full((1, 2, 2), 5.0), torch.full((1, 2, 2), 7.0)
     fused = ContentRhythmAttention(Fixed())(content, rhythm)
     torch.testing.assert_close(fused, torch.tensor([7.0, 5.0]).expand(1, 2, 2))
@@ -28,17 +28,17 @@ def test_equation_5() -> None:
     assert ((alpha > 0) & (alpha < 1)).all()
 
 
-def test_face_and_body_hear_through_their_own_branches() -> None:
+def test_face_and_body_have_separate_branches() -> None:
     torch.manual_seed(0)
     face = SpeechBranch(nn.Linear(3, 4))
     body = SpeechBranch(nn.Linear(3, 4), nn.Linear(2, 4), ContentRhythmAttention(nn.Linear(8, 8)))
     encoder = SpeechEncoder(nn.Identity(), nn.Embedding(5, 2), face, body)
     audio, words = torch.randn(1, 6, 3), torch.zeros(1, 6, dtype=torch.int64)
-    heard_face, heard_body = encoder(audio, words)
+    face_features, body_features = encoder(audio, words)
     other_face, other_body = encoder(audio, words + 1)
-    assert heard_face.shape == heard_body.shape == (1, 6, 4)
-    assert torch.equal(heard_face, other_face)
-    assert not torch.allclose(heard_body, other_body)
+    assert face_features.shape == body_features.shape == (1, 6, 4)
+    assert torch.equal(face_features, other_face)
+    assert not torch.allclose(body_features, other_body)
 
 
 def test_audio_longer_than_the_window_is_cropped() -> None:

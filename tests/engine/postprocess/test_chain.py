@@ -1,6 +1,4 @@
-"""The finish of a stream: laws of streams hold with it, and a pool gives what a stream gives."""
-
-from dataclasses import replace
+"""Post-processing in a stream: the streaming laws hold, and pool and stream agree."""
 
 import numpy as np
 
@@ -9,38 +7,34 @@ from engine.generate.schedule import Schedule
 from engine.motion.pose import PoseChunk
 from engine.postprocess.blinks import BlinkConfig
 from engine.postprocess.chain import PostProcess
-from engine.postprocess.gaze import GlanceConfig
-from engine.postprocess.idle_motion import SwayConfig
-from engine.postprocess.one_euro import SteadyConfig
+from engine.postprocess.gaze import GazeConfig
+from engine.postprocess.idle_motion import IdleConfig
+from engine.postprocess.one_euro import OneEuroConfig
 from engine.postprocess.posture import PostureConfig
 from engine.postprocess.stance import StanceConfig
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces, upper_bodies
+from tests.support.postprocess_streams import Fed, faces, upper_bodies, with_stages
 from tests.support.tiny_bundle import tiny_bundle
 
 SOUND = babble(2.0)
 
 
-def finished() -> Bundle:
-    bundle = tiny_bundle()
-    config = replace(
-        bundle.config,
-        blinks=BlinkConfig(40.0),
-        glances=GlanceConfig(0.5),
-        sway=SwayConfig(1.0),
-        steady=SteadyConfig(emphasis=0.2),
-        stance=StanceConfig(0.05, 0.006),
+def with_all_stages() -> Bundle:
+    return with_stages(
+        one_euro=OneEuroConfig(amplitude_gain=0.2),
         posture=PostureConfig({"spine1": (4.0, 0.0, 0.0), "head": (-8.0, 2.0, 0.0)}),
+        stance=StanceConfig(0.05, 0.006),
+        idle=IdleConfig(1.0),
+        gaze=GazeConfig(0.5),
+        blinks=BlinkConfig(40.0),
     )
-    return replace(bundle, config=config)
 
 
-def steadied() -> Bundle:
-    bundle = tiny_bundle()
-    return replace(bundle, config=replace(bundle.config, steady=SteadyConfig(emphasis=0.2)))
+def filtered() -> Bundle:
+    return with_stages(one_euro=OneEuroConfig(amplitude_gain=0.2))
 
 
 def everything(chunks: list[PoseChunk]) -> np.ndarray:
@@ -55,30 +49,30 @@ def rotations(bundle: Bundle) -> np.ndarray:
 
 
 def test_any_split_gives_the_same_motion() -> None:
-    laws.split_law(Fed(finished(), everything, schedule=Schedule(24, 16, 4)), SOUND[:24000])
+    laws.split_law(Fed(with_all_stages(), everything, schedule=Schedule(24, 16, 4)), SOUND[:24000])
 
 
-def test_a_restored_snapshot_goes_on_the_same() -> None:
-    laws.snapshot_law(Fed(finished(), everything), SOUND, [0, 9000, 17000])
+def test_a_restored_snapshot_continues_identically() -> None:
+    laws.snapshot_law(Fed(with_all_stages(), everything), SOUND, [0, 9000, 17000])
 
 
-def test_a_reset_stream_moves_as_a_new_one() -> None:
-    fed = Fed(finished(), everything)
+def test_a_reset_stream_equals_a_new_one() -> None:
+    fed = Fed(with_all_stages(), everything)
     expected = fed.feed(SOUND)
     fed.reset()
     np.testing.assert_array_equal(fed.feed(SOUND), expected)
 
 
-def test_steadied_motion_is_calmer_and_fed_back_as_it_was() -> None:
-    plain, steady = rotations(tiny_bundle()), rotations(steadied())
+def test_the_filter_smooths_output_but_not_the_seeds() -> None:
+    plain, steady = rotations(tiny_bundle()), rotations(filtered())
     legs = [1, 2, 4, 5, 7, 8, 10, 11]
     np.testing.assert_array_equal(steady[:, legs], plain[:, legs])
     quick = [np.abs(np.diff(x[:, 3:22], 3, axis=0)).mean() for x in (steady, plain)]
     assert quick[0] < 0.9 * quick[1]
 
 
-def test_a_pool_finishes_as_a_stream_does() -> None:
-    pool = StreamPool(finished(), 2)
+def test_a_pool_postprocesses_as_a_stream_does() -> None:
+    pool = StreamPool(with_all_stages(), 2)
     slots = [pool.open(seed=seed) for seed in (0, 1)]
     for slot in slots:
         pool.feed_audio(slot, SOUND)
@@ -87,16 +81,16 @@ def test_a_pool_finishes_as_a_stream_does() -> None:
         for slot, chunk in chunks.items():
             made[slot].append(chunk.rotations)
     for slot, seed in zip(slots, (0, 1), strict=True):
-        alone = GestureStream(finished(), seed=seed)
+        alone = GestureStream(with_all_stages(), seed=seed)
         alone.feed_audio(SOUND)
         expected = np.concatenate([chunk.rotations for chunk in alone.drain()])
         np.testing.assert_allclose(np.concatenate(made[slot]), expected, atol=1e-4)
 
 
-def test_nothing_asked_for_changes_nothing() -> None:
+def test_an_empty_chain_changes_nothing() -> None:
     stream = GestureStream(tiny_bundle())
     stream.feed_audio(SOUND)
     chunk = stream.next_chunk()
     assert chunk is not None
     config = tiny_bundle().config
-    assert PostProcess(config.finish, config.pose_format, 0).over(chunk) is chunk
+    assert PostProcess(config.postprocess, config.pose_format, 0).apply(chunk) is chunk

@@ -1,28 +1,33 @@
-"""Chance of a stream: the same at the same place, and for nothing else."""
+"""A draw depends on seed, stream and index, and on nothing else."""
 
 import numpy as np
 
 from engine.generate.sampling import CorrelatedNoise
-from engine.postprocess.counter_rng import Purpose, chance
+from engine.postprocess.counter_rng import RandomStream, counter_rng
 
 
-def test_the_same_is_drawn_at_the_same_place_in_any_order() -> None:
-    forwards = [chance(7, Purpose.BLINK, place).random() for place in range(-1, 50)]
-    backwards = [chance(7, Purpose.BLINK, place).random() for place in reversed(range(-1, 50))]
+def test_draws_do_not_depend_on_their_order() -> None:
+    forwards = [counter_rng(7, RandomStream.BLINK, index).random() for index in range(-1, 50)]
+    backwards = [
+        counter_rng(7, RandomStream.BLINK, index).random() for index in reversed(range(-1, 50))
+    ]
     assert forwards == backwards[::-1]
     assert len(set(forwards)) == 51
 
 
-def test_seeds_and_purposes_draw_apart() -> None:
-    drawn = {chance(seed, what, 3).random() for seed in range(5) for what in Purpose}
-    assert len(drawn) == 5 * len(Purpose)
-    pairs = [[chance(s, what, s).random() for s in range(400)] for what in list(Purpose)[:2]]
+def test_seeds_and_streams_are_independent() -> None:
+    drawn = {counter_rng(seed, stream, 3).random() for seed in range(5) for stream in RandomStream}
+    assert len(drawn) == 5 * len(RandomStream)
+    pairs = [
+        [counter_rng(s, stream, s).random() for s in range(400)]
+        for stream in list(RandomStream)[:2]
+    ]
     assert abs(np.corrcoef(pairs)[0, 1]) < 0.2
 
 
-def test_nothing_is_drawn_where_codes_are() -> None:
-    """Codes are drawn at place 0 of the same counter: no purpose may have it."""
-    assert min(Purpose) > 0
+def test_the_streams_differ_from_the_noise_of_codes() -> None:
+    """Codes use stream 0 of the same counter."""
+    assert min(RandomStream) > 0
     noise = CorrelatedNoise(7, 1, 4, 0.0).next(3).ravel()
-    for what in Purpose:
-        assert not np.allclose(chance(7, what, 3).standard_normal(4, np.float32), noise)
+    for stream in RandomStream:
+        assert not np.allclose(counter_rng(7, stream, 3).standard_normal(4, np.float32), noise)

@@ -1,4 +1,4 @@
-"""Stance: feet go aside and stay turned as they were, hips rise, and legs reach both."""
+"""Stance: feet move sideways and keep their orientation, hips rise, and legs reach both."""
 
 from dataclasses import replace
 
@@ -13,8 +13,7 @@ from engine.motion.skeleton import SMPLX_55
 from engine.postprocess.stance import Stance, StanceConfig
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, still_chunk
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.postprocess_streams import Fed, still_chunk, with_stages
 
 FPS = 30
 HIPS, KNEES, ANKLES = (
@@ -25,7 +24,7 @@ LEGS = [*HIPS, *KNEES, *ANKLES]
 
 
 def standing(frames: int, bend: float = 0.35, sway: float = 0.0) -> PoseChunk:
-    """Legs bent by `bend` radians at the knees, hips that tilt by `sway`."""
+    """Knees bent by `bend` and hips tilted by up to `sway`, radians."""
     chunk = still_chunk(frames)
     vectors = np.zeros((frames, 55, 3))
     vectors[:, HIPS, 0], vectors[:, KNEES, 0], vectors[:, ANKLES, 0] = -bend / 2, bend, -bend / 2
@@ -39,64 +38,64 @@ def world(chunk: PoseChunk) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def bends(chunk: PoseChunk) -> np.ndarray:
+def knee_angles(chunk: PoseChunk) -> np.ndarray:
     places, _ = world(chunk)
     thigh, shin = places[:, KNEES] - places[:, HIPS], places[:, ANKLES] - places[:, KNEES]
     lengths = np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
     return np.asarray(np.arccos((thigh * shin).sum(-1) / lengths))
 
 
-def test_feet_go_aside_and_hips_up_over_legs_that_straighten() -> None:
+def test_feet_move_sideways_hips_rise_and_legs_straighten() -> None:
     before = standing(20)
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
-    (old, old_turns), (new, new_turns) = world(before), world(after)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
+    (old, old_rotations), (new, new_rotations) = world(before), world(after)
     moved = np.array([[0.05, 0.0, 0.0], [-0.05, 0.0, 0.0]])
     np.testing.assert_allclose(
         new[:, ANKLES] - old[:, ANKLES], np.tile(moved, (20, 1, 1)), atol=1e-5
     )
-    np.testing.assert_allclose(new_turns[:, ANKLES], old_turns[:, ANKLES], atol=1e-5)
+    np.testing.assert_allclose(new_rotations[:, ANKLES], old_rotations[:, ANKLES], atol=1e-5)
     np.testing.assert_allclose(after.translation[:, 1] - before.translation[:, 1], 0.006, atol=6e-4)
-    assert (bends(after) < bends(before) - 0.03).all()
-    assert (new[:, KNEES, 2] > new[:, ANKLES, 2]).all()  # forward, as knees go
+    assert (knee_angles(after) < knee_angles(before) - 0.03).all()
+    assert (new[:, KNEES, 2] > new[:, ANKLES, 2]).all()  # knees point forward
 
 
 @pytest.mark.parametrize("bend", [0.0, 0.1, 0.35])
-def test_knees_stay_over_the_line_from_hip_to_foot(bend: float) -> None:
-    """Seen from the front: legs that spread do not knock their knees."""
-    away = []
-    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).over(before)):
+def test_knees_stay_on_the_line_from_hip_to_foot(bend: float) -> None:
+    """Seen from the front, knees keep their distance from the line from hip to ankle."""
+    distances = []
+    for chunk in (before := standing(1, bend), Stance(StanceConfig(0.05), FPS).apply(before)):
         places, _ = world(chunk)
         hip, knee, ankle = (places[0, joints] for joints in (HIPS, KNEES, ANKLES))
         share = (hip - knee)[:, 1:2] / (hip - ankle)[:, 1:2]
-        away.append((knee - hip - share * (ankle - hip))[:, 0])
-    np.testing.assert_allclose(away[1], away[0], atol=6e-3)
+        distances.append((knee - hip - share * (ankle - hip))[:, 0])
+    np.testing.assert_allclose(distances[1], distances[0], atol=6e-3)
 
 
-def test_nothing_but_legs_and_height_changes() -> None:
+def test_only_legs_and_height_change() -> None:
     before = standing(5, sway=0.05)
     kept = before.rotations.copy()
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
     others = np.delete(np.arange(55), LEGS)
     np.testing.assert_array_equal(after.rotations[:, others], kept[:, others])
     np.testing.assert_array_equal(after.translation[:, (0, 2)], before.translation[:, (0, 2)])
     np.testing.assert_array_equal(before.rotations, kept)
-    none = Stance(StanceConfig(), FPS).over(before)
+    none = Stance(StanceConfig(), FPS).apply(before)
     np.testing.assert_allclose(none.rotations, kept, atol=2e-3)
 
 
-def test_hips_sink_where_a_leg_would_not_reach() -> None:
+def test_hips_are_lowered_if_a_leg_does_not_reach() -> None:
     before = standing(5, bend=0.05)
-    after = Stance(StanceConfig(0.12, 0.01), FPS).over(before)
+    after = Stance(StanceConfig(0.12, 0.01), FPS).apply(before)
     (old, _), (new, _) = world(before), world(after)
     assert (after.translation[:, 1] < before.translation[:, 1]).all()
     aside = np.abs(new[:, ANKLES] - old[:, ANKLES])
     np.testing.assert_allclose(aside, np.tile([0.12, 0.0, 0.0], (5, 2, 1)), atol=1e-5)
 
 
-def test_feet_rest_while_hips_tilt() -> None:
-    """A foot that is moved by the same way in every frame moves no faster than it did."""
+def test_resting_feet_rest_while_hips_tilt() -> None:
+    """A constant offset does not change a foot's velocity."""
     before = standing(300, sway=0.04)
-    after = Stance(StanceConfig(0.05, 0.006), FPS).over(before)
+    after = Stance(StanceConfig(0.05, 0.006), FPS).apply(before)
     (old, _), (new, _) = world(before), world(after)
     slid = np.diff(new[:, ANKLES], axis=0) - np.diff(old[:, ANKLES], axis=0)
     assert np.abs(slid).max() < 2e-5
@@ -110,14 +109,13 @@ def legs(chunks: list[PoseChunk]) -> np.ndarray:
     return np.concatenate([np.zeros((0, 27), np.float32), *made])
 
 
-def test_the_laws_of_streams_hold() -> None:
-    bundle = tiny_bundle()
-    bundle = replace(bundle, config=replace(bundle.config, stance=StanceConfig(0.05, 0.006)))
+def test_the_streaming_laws_hold() -> None:
+    bundle = with_stages(stance=StanceConfig(0.05, 0.006))
     sound = babble(2.0)
     laws.split_law(Fed(bundle, legs), sound[:24000])
     laws.snapshot_law(Fed(bundle, legs), sound, [0, 9000, 17000])
 
 
-def test_what_is_too_wide_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"aside must be within 0.15 m, got 0.5"):
-        from_mapping(StanceConfig, {"aside": 0.5})
+def test_an_offset_out_of_range_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"foot_offset_m must be within 0.15 m, got 0.5"):
+        from_mapping(StanceConfig, {"foot_offset_m": 0.5})

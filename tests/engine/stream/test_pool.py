@@ -265,7 +265,7 @@ def test_what_a_pool_refuses() -> None:
         StreamPool(bundle, 0)
     published = tiny_published_bundle(FrontEnd.WAVE)
     with pytest.raises(ConfigError, match="whole files are rendered by"):
-        StreamPool(published, 1, schedule=published.config.offline)
+        StreamPool(published, 1, schedule=published.config.file_schedule)
 
 
 def test_speakers_of_one_batch_differ() -> None:

@@ -236,7 +236,9 @@ class Published(Fed):
     def __init__(self, kind: FrontEnd, *, files: bool) -> None:
         bundle = tiny_published_bundle(kind)
         config = bundle.config
-        self.stream = GestureStream(bundle, schedule=config.offline if files else config.schedule)
+        self.stream = GestureStream(
+            bundle, schedule=config.file_schedule if files else config.schedule
+        )
         self.words = []
         self.files = files
 
@@ -300,13 +302,13 @@ def test_published_windows_want_no_temperature() -> None:
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     config = dataclasses.replace(bundle.config, sampling=SamplingConfig(0.5))
     with pytest.raises(ConfigError, match=r"set the sampling temperature to 0, not 0\.5"):
-        GestureStream(dataclasses.replace(bundle, config=config), schedule=config.offline)
+        GestureStream(dataclasses.replace(bundle, config=config), schedule=config.file_schedule)
 
 
 @pytest.mark.parametrize("files", [True, False])
 def test_a_stream_may_start_from_a_given_motion(files: bool) -> None:
     bundle = tiny_published_bundle(FrontEnd.WAVE)
-    schedule = bundle.config.offline if files else bundle.config.schedule
+    schedule = bundle.config.file_schedule if files else bundle.config.schedule
     rng = np.random.default_rng(0)
     start = rng.standard_normal((4, 337)).astype(np.float32)
     kernel = Recording(EagerKernel(bundle.gesture))

@@ -148,7 +148,7 @@ def test_weights_that_a_kernel_has_taken_over_are_freed() -> None:
     step = staged_step(bundle, kernel=Taken(eager))
     light = spared(step, bundle)
     watched = weakref.ref(bundle.gesture)
-    with pytest.raises(BundleError, match="given to a kernel"):
+    with pytest.raises(BundleError, match="moved to a kernel"):
         light.gesture(None)
     sound = babble(1.0)
 
@@ -177,5 +177,5 @@ def test_a_live_kernel_does_not_hear_twice_where_that_is_possible() -> None:
     assert isinstance(kernel, CachedEncoderKernel)
     assert kernel.name == "onnx"
     assert [name for text in told for name in ("hearing", "window") if name in text]
-    for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.offline):
+    for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.file_schedule):
         assert not isinstance(made(schedule), CachedEncoderKernel)

@@ -104,7 +104,7 @@ def test_other_kernels_and_whole_files_are_in_pieces(monkeypatch: pytest.MonkeyP
     step = ready_step("eager", bundle, bundle.config.schedule, made.append)
     assert isinstance(step, StagedStep)
     monkeypatch.setattr(steps, "made_kernel", lambda *_: EagerKernel(published.gesture))
-    step = ready_step("cudagraph", published, published.config.offline, made.append)
+    step = ready_step("cudagraph", published, published.config.file_schedule, made.append)
     assert isinstance(step, StagedStep)
     assert made == []
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from engine.config.model import live_config
-from engine.config.presets import paper_config
+from engine.config.presets import live_config, paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
 from training.data.normalize import folded, scaling_of, unfolded

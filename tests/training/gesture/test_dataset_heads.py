@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from engine.config.model import GestureConfig, live_config
-from engine.config.presets import paper_config
+from engine.config.model import GestureConfig
+from engine.config.presets import live_config, paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
 from training.gesture.dataset_heads import Headed, Heads, is_head, whole
@@ -70,7 +70,7 @@ def test_a_whole_network_does_what_the_trunk_does_with_these_heads() -> None:
     found = made(inputs())
     for a, b in zip(found.logits, expected.logits, strict=True):
         torch.testing.assert_close(a, b)
-    listening = made(inputs(), listen=False)
+    listening = made(inputs(), use_audio=False)
     torch.testing.assert_close(
-        listening.logits[1], Headed(trunk, heads).eval()(inputs(), listen=False).logits[1]
+        listening.logits[1], Headed(trunk, heads).eval()(inputs(), use_audio=False).logits[1]
     )

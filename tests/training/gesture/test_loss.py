@@ -7,10 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.config.model import (
-    CueConfig,
-    PartVaeConfig,
-)
+from engine.config.model import OnsetConfig, PartVaeConfig
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae
 from engine.model.part_vae import PartVae
@@ -19,7 +16,7 @@ from engine.motion.channels import part_layout
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
 from tests.support.takes import take
-from tests.support.tiny_bundle import stir
+from tests.support.tiny_bundle import randomize_zeros
 from training.data.dataset import GestureWindows
 from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
@@ -193,13 +190,15 @@ def test_faces_of_several_kinds_are_told_to_be_none_of_the_ear(
 def test_when_to_set_out_and_what_follows_are_learned_apart(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    settings = replace(SETTINGS, cue=CueConfig(lead=2, memory=4), speech_dilations=(1, 2))
+    settings = replace(
+        SETTINGS, onset=OnsetConfig(lead_frames=2, hold_frames=4), speech_dilations=(1, 2)
+    )
     learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
     objective = learner.objective
     assert isinstance(objective, GestureLoss)
     cue = objective.model.cue
     assert cue is not None
-    stir(cue)
+    randomize_zeros(cue)
     terms = objective(learner.draw(generator(1), 0), 0, generator(0))
     told, scored = cue.tell.weight, cue.score.second.weight
     of_codes = torch.autograd.grad(

@@ -2,7 +2,7 @@
 
 import torch
 
-from engine.config.model import live_config
+from engine.config.presets import live_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
 from training.gesture.lsuv_init import initialize_unit_variance

@@ -8,7 +8,7 @@ import torch
 
 from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import live_config
+from engine.config.presets import live_config
 from engine.errors import ConfigError
 from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
@@ -80,7 +80,7 @@ def test_it_feeds_back_what_the_runner_would(
         rest_codes=torch.zeros(4, dtype=torch.int64),
         silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
         face_width=51,
-        choices={BodyPart.FACE: CodeSelection.LATENT},
+        choices={BodyPart.FACE: CodeSelection.NEAREST_LATENT},
         sampling=SamplingConfig(0.0),
     )
     state = runner.fresh([0, 1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.model import from_mapping, to_mapping
+from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError
 from training.__main__ import read_config
 from training.gesture.hint_masks import HintShape

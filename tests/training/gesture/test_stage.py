@@ -9,17 +9,9 @@ import torch
 
 from engine.bundle.io import save_bundle
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import (
-    CueConfig,
-    ForwardPath,
-    GestureConfig,
-    MotionKind,
-    PartVaeConfig,
-    from_mapping,
-    live_config,
-    published_audio_config,
-    published_text_config,
-)
+from engine.config.model import BodyVariant, GestureConfig, MotionKind, OnsetConfig, PartVaeConfig
+from engine.config.presets import live_config, published_audio_config, published_text_config
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.model.builders import build_gesture_model, build_part_vae
@@ -108,14 +100,14 @@ PAPER = replace(
 )
 
 
-@pytest.mark.parametrize("path", list(ForwardPath)[1:])
+@pytest.mark.parametrize("path", list(BodyVariant)[1:])
 def test_the_papers_design_learns_with_hints_and_without(
-    path: ForwardPath, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
+    path: BodyVariant, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     even = replace(HINTS, joints=(0.5, 0.5))
-    settings = replace(PAPER, path=path, masking=even, schedule=RateSchedule(rise=5))
+    settings = replace(PAPER, body_variant=path, masking=even, schedule=RateSchedule(rise=5))
     config = model_config(settings, parts, 10)
-    assert (config.path, config.motion.kind) == (path, MotionKind.SPATIAL)
+    assert (config.body_variant, config.motion.kind) == (path, MotionKind.SPATIAL)
     reports = trained(settings, config, windows, parts, tmp_path)
 
     def mean(name: str, some: slice) -> float:
@@ -149,7 +141,7 @@ def test_the_published_designs_reconstruct_too(
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     errors = []
     for _ in range(10):
-        outputs = model(inputs, listen=False)
+        outputs = model(inputs, use_audio=False)
         error = reconstruction(outputs, latents, windows.latent_scale).mean()
         optimizer.zero_grad()
         error.backward()
@@ -169,8 +161,8 @@ def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> No
     run(config | tiny | {"mapped": name == "paper"}, tmp_path, out)
     assert (out / "rows" / "rows.json").is_file() == (name == "paper")
     saved = load_config(out, GestureConfig)
-    paths = {"paper": ForwardPath.CROSS_ATTENTION}
-    assert (saved.path, saved.width) == (paths.get(name, ForwardPath.PARTS), 16)
+    paths = {"paper": BodyVariant.CROSS_ATTENTION}
+    assert (saved.body_variant, saved.width) == (paths.get(name, BodyVariant.PARTS), 16)
     load_weights(out, build_gesture_model(saved))
     known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
     assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
@@ -312,10 +304,10 @@ def test_a_training_goes_on_from_a_bundle(
     save_bundle(tiny_bundle(), tmp_path / "known")
     out = tmp_path / "gesture"
     out.mkdir()
-    cue = {"lead": 2, "apart": 3, "memory": 4}
+    cue = {"lead_frames": 2, "refractory_frames": 3, "hold_frames": 4}
     settings = {
         "window": 32, "width": 16, "batch": 3, "steps": 1, "rate": 1e-9, "variants": 1,
-        "cue": cue, "speech_dilations": [1, 2], "start_from": "known",
+        "onset": cue, "speech_dilations": [1, 2], "start_from": "known",
     }  # fmt: skip
     run(settings, tmp_path, out)
     assert "tensors taken from" in capsys.readouterr().out
@@ -326,7 +318,7 @@ def test_a_training_goes_on_from_a_bundle(
     known = tiny_bundle().gesture.cue
     assert known is not None
     assert model.cue is not None
-    assert learned.cue == CueConfig(**cue)
+    assert learned.onset == OnsetConfig(**cue)
     torch.testing.assert_close(
         model.cue.score.first.weight, known.score.first.weight, atol=1e-3, rtol=0
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from engine.config.model import from_mapping
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
 from training.loop.lr_schedule import Fall, RateSchedule
 

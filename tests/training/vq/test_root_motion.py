@@ -3,9 +3,10 @@ import tomllib
 import pytest
 import torch
 
-from engine.config.model import GlobalMotionConfig, from_mapping
+from engine.config.model import RootModelConfig
+from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
-from engine.model.builders import build_global_motion
+from engine.model.builders import build_root_model
 from engine.motion.skeleton import BodyPart
 from tests.support.training_fixtures import save_parts, waving
 from training.data.clips import save_clip
@@ -108,9 +109,9 @@ def _trained(data, out, steps):
     """The loss of a network after so many steps, read back from disk."""
     config = {"sources": [{"folder": "clips"}], "width": 12, "batch": 4, "window": 16}
     global_motion.run(config | {"steps": steps, "rate": 0.01}, data, out)
-    own = load_config(out / "global", GlobalMotionConfig)
+    own = load_config(out / "global", RootModelConfig)
     assert (own.channels, own.out, own.width, own.causal) == (LOWER.width, 3, 12, True)
-    module = build_global_motion(own)
+    module = build_root_model(own)
     load_weights(out / "global", module)
     batch = samples(_lower(1, 30), _lower(1, 30), FEET)[None]
     terms = loss(module(SAMPLE.unpack(batch)["lower"]), batch, FEET, 0.5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.bundle.io import new_bundle, save_bundle
-from engine.config.model import GlobalMotionConfig, PartVaeConfig
+from engine.config.model import PartVaeConfig, RootModelConfig
 from engine.errors import ConfigError
 from engine.model.builders import build_part_vae
 from engine.motion import rotation as rot
@@ -160,8 +160,8 @@ def test_a_bundles_codes_are_kept_and_its_encoders_learned_anew(data, tmp_path):
     save_bundle(bundle, tmp_path / "bundle", half=False)
     settings = _settings(20) | {"bundle": str(tmp_path / "bundle")}
     vq.run(settings, data, tmp_path / "vq")
-    travel = load_config(tmp_path / "vq" / "global", GlobalMotionConfig)
-    assert travel == bundle.config.global_motion
+    travel = load_config(tmp_path / "vq" / "global", RootModelConfig)
+    assert travel == bundle.config.root_model
     for part in BodyPart:
         assert load_config(tmp_path / "vq" / part, PartVaeConfig) == bundle.config.parts[part]
         vae = build_part_vae(bundle.config.parts[part])
@@ -196,7 +196,7 @@ def test_quantising_begins_after_the_warm_up(trained):
 def test_what_is_trained_is_on_disk_with_its_configuration(trained):
     for part in BodyPart:
         assert load_config(trained / part, PartVaeConfig).causal
-    own = load_config(trained / "global", GlobalMotionConfig)
+    own = load_config(trained / "global", RootModelConfig)
     assert (own.channels, own.out) == (61, 3)
 
 

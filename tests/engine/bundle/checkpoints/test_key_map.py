@@ -1,4 +1,4 @@
-"""The tables of names cover every tensor of both published networks, each once."""
+"""The name tables cover every tensor of both published networks, each once."""
 
 from collections.abc import Iterable
 
@@ -13,20 +13,16 @@ from bench.export.random_checkpoints import (
     text_shapes,
 )
 from engine.bundle.checkpoints.key_map import AUDIO_2025, TEXT_2024, AutoencoderNames, GestureNames
-from engine.config.model import (
-    GlobalMotionConfig,
-    PartVaeConfig,
-    published_audio_config,
-    published_text_config,
-)
-from engine.model.builders import build_gesture_model, build_global_motion, build_part_vae
+from engine.config.model import PartVaeConfig, RootModelConfig
+from engine.config.presets import published_audio_config, published_text_config
+from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from tests.support.reference_model import SIZES, WORDS
 
 OURS = {"width": 16, "audio_width": 8, "motion_width": 12, "codes": 24, "code_dim": 24}
 
 
 def check(names: GestureNames | AutoencoderNames, ours: Iterable[str], published: set[str]) -> None:
-    renamed = [names.official(name) for name in ours]
+    renamed = [names.published_name(name) for name in ours]
     assert len(set(renamed)) == len(renamed)
     assert set(renamed) <= published
     leftovers = published - set(renamed)
@@ -55,9 +51,9 @@ def test_the_autoencoders(part: str) -> None:
     )
 
 
-def test_the_global_motion() -> None:
+def test_the_root_motion() -> None:
     channels, layers = GLOBAL
-    module = build_global_motion(GlobalMotionConfig(channels, channels, 24, layers))
+    module = build_root_model(RootModelConfig(channels, channels, 24, layers))
     shapes = autoencoder_shapes(channels, 24, layers, None)
     check(AutoencoderNames(layers), module.state_dict(), set(shapes))
 
@@ -93,4 +89,4 @@ def test_the_global_motion() -> None:
     ],
 )
 def test_some_names(names: GestureNames | AutoencoderNames, ours: str, published: str) -> None:
-    assert names.official(ours) == published
+    assert names.published_name(ours) == published

@@ -1,4 +1,4 @@
-"""One door for three layouts."""
+"""Models of all three layouts load with one function."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +26,13 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def rendered(bundle: Bundle) -> PoseChunk:
-    stream = GestureStream(bundle, schedule=bundle.config.offline)
+    stream = GestureStream(bundle, schedule=bundle.config.file_schedule)
     stream.feed_words([TimedWord("hello", 0.2, 0.6), TimedWord("Yes", 0.9, 1.2)])
     stream.feed_audio(babble(2.0))
     return concatenate(stream.flush())
 
 
-def test_a_bundle_of_ours(tmp_path: Path) -> None:
+def test_our_bundle_loads(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(), tmp_path, half=False)
     assert load_model(tmp_path).config == tiny_bundle().config
 
@@ -53,7 +53,7 @@ def test_a_converted_checkpoint_is_the_same_model(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_the_report_comes_first(tmp_path: Path, kind: str) -> None:
+def test_the_report_covers_all_tensors(tmp_path: Path, kind: str) -> None:
     WRITERS[kind](tmp_path)
     reports: list[LoadReport] = []
     load_model(tmp_path, reports.append)
@@ -64,7 +64,7 @@ def test_the_report_comes_first(tmp_path: Path, kind: str) -> None:
     assert not report.missing + report.misfits + report.unexpected
 
 
-def test_another_directory_is_told_what_each_layout_needs(tmp_path: Path) -> None:
+def test_the_error_on_another_directory_lists_the_files_of_each_layout(tmp_path: Path) -> None:
     for directory in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(BundleError) as caught:
             load_model(directory)

@@ -1,4 +1,4 @@
-"""What is told of a checkpoint's tensors."""
+"""Console lines and errors of the report on a checkpoint's tensors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every tensor of a checkpoint is accounted for, and nothing is loaded unless all of it fits."""
+"""Every tensor of a checkpoint is reported, and none is loaded unless all fit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,39 +13,39 @@ from engine.model.layers import PeriodicPositions
 
 
 class Upper:
-    """Names in capitals; `old.*` is left over."""
+    """Upper-case names; `old.*` is not used."""
 
     leftovers = ("old.",)
 
-    def official(self, ours: str) -> str:
+    def published_name(self, ours: str) -> str:
         return ours.upper() if ours != "num_batches_tracked" else f"X.{ours}"
 
 
 def network(**changes: Tensor | None) -> Network:
-    """For `nn.BatchNorm1d(2)`."""
+    """Tensors of `nn.BatchNorm1d(2)`."""
     names = ("WEIGHT", "BIAS", "RUNNING_MEAN", "RUNNING_VAR")
     tensors: dict[str, Tensor | None] = {n: torch.full((2,), float(i)) for i, n in enumerate(names)}
     kept = {name: t for name, t in {**tensors, **changes}.items() if t is not None}
     return Network(Path("weights"), kept, Upper())
 
 
-def test_what_fits_is_loaded() -> None:
+def test_matching_tensors_are_loaded() -> None:
     module = nn.BatchNorm1d(2)
     report = fill(module, network(**{"old.thing": torch.ones(3)}))
     assert report.problem == ""
     assert module.running_var is not None
     assert module.running_var.tolist() == [3.0, 3.0]
     assert report.leftovers == ("old.thing",)
-    assert len(report.matched) == 5  # the count of batches is ours if the file has none
+    assert len(report.matched) == 5  # a missing batch count is replaced by ours
 
 
-def test_a_leading_axis_of_the_published_programs_is_taken_off() -> None:
+def test_leading_axes_of_size_1_are_dropped() -> None:
     module = nn.BatchNorm1d(2)
     assert not fill(module, network(WEIGHT=torch.full((1, 1, 2), 7.0))).problem
     assert module.weight.tolist() == [7.0, 7.0]
 
 
-def test_large_values_are_no_damage() -> None:
+def test_large_values_are_valid() -> None:
     module = nn.BatchNorm1d(2)
     assert not fill(module, network(WEIGHT=torch.full((2,), 3e38))).problem  # their sum is infinite
 
@@ -63,7 +63,7 @@ def test_large_values_are_no_damage() -> None:
         ({"NEW": torch.ones(1)}, "unexpected", "NEW is not of this model"),
     ],
 )
-def test_the_first_that_does_not_fit_is_named(
+def test_the_first_tensor_that_does_not_fit_is_named(
     changes: dict[str, Tensor | None], kind: str, words: str
 ) -> None:
     module = nn.BatchNorm1d(2)
@@ -73,7 +73,7 @@ def test_the_first_that_does_not_fit_is_named(
     assert module.weight.tolist() == [1.0, 1.0]  # nothing was loaded
 
 
-def test_positions_that_are_not_the_computed_ones_are_refused() -> None:
+def test_positions_other_than_the_computed_ones_are_an_error() -> None:
     positions = PeriodicPositions(8, 6)
     table = positions(12).clone()
     good = Network(Path("weights"), {"position_embeddings.pe": table}, Upper())

@@ -1,4 +1,4 @@
-"""Whole files with the published windows: the numbers of the published program, and no others."""
+"""Whole files with the published windows match the reference implementation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from engine.motion.rotation import exp, inverse, log, multiply
 from engine.motion.skeleton import BodyPart
 from engine.stream.stream import GestureStream
 from exporters.commands import render
-from tests.support import reference_model as official
+from tests.support import reference_model
 from tests.support.audio import babble
 from tests.support.reference_model import SIZES, WORDS
 
@@ -38,8 +38,8 @@ REFERENCE = pytest.mark.reference
 
 PARITY = Path(__file__).resolve().parents[5] / "shared" / "parity"
 OWN = Path(__file__).with_name("published_audio.npz")
-"""What the published program made of our own random checkpoint and sound: poses, trans,
-expressions of 200 frames. Written by the program's `inference` and `decode` on `own_case`'s inputs.
+"""Output of the reference implementation for our random checkpoint and sound: poses, trans and
+expressions of 200 frames, from its `inference` and `decode` on the inputs of `own_case`.
 """
 CLOSE = 1e-3
 FAR = 3e-2
@@ -48,7 +48,7 @@ MODEL = "emage_audio_text.bin"
 
 @dataclass(frozen=True)
 class Case:
-    """A checkpoint, a sound `[S]`, and what the published program makes of them."""
+    """A checkpoint, audio `[S]`, and the output of the reference implementation."""
 
     directory: Path
     audio: np.ndarray
@@ -88,7 +88,7 @@ def rendered(
     schedule: Schedule | None = None,
     kernel: Kernel | None = None,
 ) -> PoseChunk:
-    schedule = schedule or model.config.offline
+    schedule = schedule or model.config.file_schedule
     step = staged_step(model, schedule, kernel=kernel)
     stream = GestureStream(model, schedule=schedule, step=step)
     for start in range(0, len(audio), 7001):
@@ -102,7 +102,7 @@ def angles(rotations: np.ndarray, axis_angle: np.ndarray) -> np.ndarray:
     return np.linalg.norm(log(multiply(rotations.astype(np.float64), inverse(other))), axis=-1)
 
 
-def test_a_file_has_the_published_poses(case: Case) -> None:
+def test_a_file_matches_the_reference(case: Case) -> None:
     poses = rendered(case.model, case.audio)
     assert len(poses) == len(case.trans)
     assert angles(poses.rotations, case.poses).max() < CLOSE
@@ -116,7 +116,7 @@ SHORT = (9, 12, 18, 24, 25, 26, 41, 63, 64, 82, 133)
 @REFERENCE
 @pytest.mark.parametrize("frames", SHORT)
 def test_files_that_end_in_short_windows(published: Bundle, frames: int) -> None:
-    """Windows of 9 to 25 frames give the body one frame of sound more than they have."""
+    """In windows of 9 to 25 frames the body attends to one more step of audio."""
     file = np.load(PARITY / "audio_2025_short.npz")
     poses = rendered(published, file[f"audio_{frames}"])
     assert len(poses) == len(file[f"trans_{frames}"])
@@ -147,12 +147,12 @@ def test_latents_scores_and_seeds_of_a_file() -> None:
         by_latent = part is BodyPart.FACE
         scores = torch.from_numpy(expected[f"file_{'rec' if by_latent else 'cls'}_{part}"])
         codes.append(model.parts[part].nearest(scores) if by_latent else scores.argmax(-1))
-    decoder = PoseDecoder(model.parts, model.global_motion, face_width=100)
+    decoder = PoseDecoder(model.parts, model.root_model, face_width=100)
     motion = decoder.decode(torch.stack(codes, 1), 281).motion
     assert np.abs(motion.numpy() - expected["file_all_motion4inference"]).max() < CLOSE
 
 
-def test_emage_render_writes_them(case: Case, tmp_path: Path) -> None:
+def test_emage_render_writes_the_same_poses(case: Case, tmp_path: Path) -> None:
     sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"
     soundfile.write(sound, case.audio, 16000, subtype="FLOAT")
     model = ["--model", str(case.directory)]
@@ -164,7 +164,7 @@ def test_emage_render_writes_them(case: Case, tmp_path: Path) -> None:
 
 
 class FirstSeeds(EagerKernel):
-    """Shows every window the seeds of the first one."""
+    """Uses the seeds of the first window in every window."""
 
     seeds: torch.Tensor | None = None
 
@@ -175,7 +175,7 @@ class FirstSeeds(EagerKernel):
 
 
 def clock_slices(model: Bundle) -> Schedule:
-    offline = model.config.offline
+    offline = model.config.file_schedule
     assert offline.files is not None
     return replace(offline, files=replace(offline.files, truncated=False))
 
@@ -195,7 +195,7 @@ WRONG: dict[str, Callable[[Bundle, np.ndarray], PoseChunk]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_nearly_right_is_far_off(case: Case, wrong: str) -> None:
+def test_small_deviations_from_the_rules_change_the_result(case: Case, wrong: str) -> None:
     poses = WRONG[wrong](case.model, case.audio)
     frames = min(len(poses), len(case.poses))
     assert angles(poses.rotations[:frames], case.poses[:frames]).max() > FAR
@@ -205,7 +205,7 @@ def test_nearly_right_is_far_off(case: Case, wrong: str) -> None:
 
 
 @REFERENCE
-def test_a_file_of_three_windows_has_the_published_poses() -> None:
+def test_a_file_of_three_windows_matches_the_reference() -> None:
     file = np.load(PARITY / "text_2024_file.npz")
     entries = published_rhythm(file["audio"], file["onset_samples"])
     model = load_model(PARITY / "emage_2024")
@@ -216,8 +216,8 @@ def test_a_file_of_three_windows_has_the_published_poses() -> None:
     assert np.abs(poses.face - file["expressions"]).max() < CLOSE
 
 
-def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path: Path) -> None:
-    """By the second opinion: positions integrated from its own channels, and its own height."""
+def test_seeds_of_2024_are_positions_integrated_by_the_lower_decoder(tmp_path: Path) -> None:
+    """Checked with `reference_model`: integrated velocities and the decoded height."""
     write_random_text_layout(tmp_path, WORDS, **{**SIZES, "window": 64})
     model = load_model(tmp_path)
     entries = published_rhythm(babble(4.2, seed=3), [5, 80])
@@ -234,12 +234,12 @@ def test_seeds_of_2024_are_what_the_lower_decoder_says_of_its_own_place(tmp_path
     mask = torch.ones(1, 64, 337)
     mask[:, :4] = 0.0
     audio = torch.from_numpy(entries[None, : 64 * 533])
-    who = torch.zeros(1, dtype=torch.int64)
-    _, scores = official.text_window(
-        weights, audio, torch.from_numpy(words[None, :64]), who, first, mask
+    speaker = torch.zeros(1, dtype=torch.int64)
+    _, scores = reference_model.text_window(
+        weights, audio, torch.from_numpy(words[None, :64]), speaker, first, mask
     )
     code = scores[3].argmax(-1)
-    lower = official.decode(state, "decoder.main", state["quantizer.embedding.weight"][code])
+    lower = reference_model.decode(state, "decoder.main", state["quantizer.embedding.weight"][code])
     place, speed = torch.zeros(64, 3), lower[0, :, 54:57] / 30
     place[1:] = speed[:-1].cumsum(0)
     place[:, 1] = lower[0, :, 55]
@@ -261,7 +261,7 @@ SHORTEST = {
 def test_a_file_shorter_than_the_published_windows_is_an_error(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The program of 2025 raises at eight frames; that of 2024 has no windows but whole ones."""
+    """The reference of 2025 raises at eight frames; that of 2024 has whole windows only."""
     write, enough, frames = SHORTEST[kind]
     write(tmp_path / "model", **SIZES)
     sound, out = tmp_path / "speech.wav", tmp_path / "motion.npz"

@@ -1,4 +1,4 @@
-"""Files of others: what they hold is read, what they ask for is not done."""
+"""Untrusted files are read without executing anything in them."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.reference_model import write_pointer
 STATE = {"module.a": torch.ones(2), "b.module.c": torch.zeros(1)}
 
 
-class Deed:
+class RunsCommand:
     """Pickles as a call of os.system."""
 
     def __init__(self, trace: Path) -> None:
@@ -26,14 +26,14 @@ class Deed:
         return os.system, (f"touch {self._trace}",)
 
 
-def test_only_the_first_module_is_taken_off_a_name(tmp_path: Path) -> None:
+def test_only_a_leading_module_prefix_is_removed(tmp_path: Path) -> None:
     torch.save({"model_state": STATE, "epoch": 3}, tmp_path / "a.bin")
     assert list(read_checkpoint(tmp_path / "a.bin")) == ["a", "b.module.c"]
 
 
-def test_a_checkpoint_that_would_run_something_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_with_code_is_an_error(tmp_path: Path) -> None:
     path, trace = tmp_path / "a.bin", tmp_path / "trace"
-    torch.save({"model_state": {**STATE, "deed": Deed(trace)}}, path)
+    torch.save({"model_state": {**STATE, "deed": RunsCommand(trace)}}, path)
     with pytest.raises(BundleError, match="not loaded") as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)
@@ -57,14 +57,14 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [STATE, [1], {"model_state": {"a": 3}}])
-def test_another_kind_of_checkpoint_is_named(tmp_path: Path, content: object) -> None:
+def test_a_checkpoint_of_another_model_is_named(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "a.bin")
     with pytest.raises(BundleError, match="model_state"):
         read_checkpoint(tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "\udc80"], ids=range(5))
-def test_json_that_is_no_object_is_named(tmp_path: Path, text: str) -> None:
+def test_json_without_an_object_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(BundleError, match=r"a\.json"):
@@ -84,9 +84,9 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, read: Callable[[Path], ob
 
 
 @pytest.mark.parametrize(
-    "content", [np.float64(3.0), Deed(Path("nothing")), np.random.default_rng(0)]
+    "content", [np.float64(3.0), RunsCommand(Path("nothing")), np.random.default_rng(0)]
 )
-def test_advice_to_load_a_file_unsafely_is_not_passed_on(tmp_path: Path, content: object) -> None:
+def test_advice_on_unsafe_loading_is_not_shown(tmp_path: Path, content: object) -> None:
     path = tmp_path / "a.bin"
     torch.save({"model_state": STATE, "more": content}, path)
     with pytest.raises(BundleError, match="it asks for") as caught:

@@ -1,4 +1,4 @@
-"""The published vocabulary: its words by their numbers, and no pickle that does anything."""
+"""The published vocabulary loads from JSON and from its pickle, without executing code."""
 
 import collections
 import json
@@ -17,7 +17,7 @@ WORDS = {0: "<PAD>", 1: "<SOS>", 2: "<EOS>", 3: "<UNK>", 4: "the", 5: "Hello", 6
 
 
 class Vocab:
-    """What the published program pickles, by its name and attributes."""
+    """Class name and attributes that the reference implementation pickles."""
 
     def __init__(self) -> None:
         self.name = "words"
@@ -29,7 +29,7 @@ class Vocab:
         self.word_embedding_weights: np.ndarray | None = np.ones((7, 3), np.float32)
 
 
-class Deed:
+class RunsCommand:
     def __init__(self, trace: Path) -> None:
         self._trace = trace
 
@@ -44,25 +44,25 @@ def test_a_pickled_vocabulary_is_read(tmp_path: Path, protocol: int) -> None:
     assert unpickle_vocabulary(path) == WORDS
 
 
-def test_words_alone_will_do(tmp_path: Path) -> None:
+def test_a_pickled_dict_is_read(tmp_path: Path) -> None:
     path = tmp_path / "vocab.pkl"
     path.write_bytes(pickle.dumps({"word2index": {"the": 4}}))
     assert unpickle_vocabulary(path) == {4: "the"}
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path, wrapped: bool) -> None:
+def test_a_pickle_with_code_is_an_error(tmp_path: Path, wrapped: bool) -> None:
     path, trace = tmp_path / "vocab.pkl", tmp_path / "trace"
     vocab = Vocab()
-    vocab.name = Deed(trace)  # type: ignore[assignment]
-    path.write_bytes(pickle.dumps(vocab if wrapped else Deed(trace)))
+    vocab.name = RunsCommand(trace)  # type: ignore[assignment]
+    path.write_bytes(pickle.dumps(vocab if wrapped else RunsCommand(trace)))
     with pytest.raises(BundleError, match=r"asks for posix\.system|asks for nt\.system"):
         unpickle_vocabulary(path)
     assert not trace.exists()
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "content",
     [
         b"cbuiltins\neval\n(S'1'\ntR.",
         b"cnumpy\nload\n(S'x'\ntR.",
@@ -70,9 +70,9 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path, wrapped: b
         pickle.dumps(collections.Counter("a")),
     ],
 )
-def test_no_other_class_is_let_in(tmp_path: Path, asked: bytes) -> None:
+def test_other_classes_are_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vocab.pkl"
-    path.write_bytes(asked)
+    path.write_bytes(content)
     with pytest.raises(BundleError, match="asks for"):
         unpickle_vocabulary(path)
 
@@ -80,7 +80,7 @@ def test_no_other_class_is_let_in(tmp_path: Path, asked: bytes) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\x80\x04", b"hello", pickle.dumps([1]), pickle.dumps({"a": 1})]
 )
-def test_what_is_no_vocabulary_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_pickle_of_something_else_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vocab.pkl"
     path.write_bytes(content)
     with pytest.raises(BundleError, match=r"vocab\.pkl"):
@@ -96,7 +96,7 @@ def test_what_is_no_vocabulary_is_named(tmp_path: Path, content: bytes) -> None:
         {"word2index": {word: index for index, word in WORDS.items()}},
     ],
 )
-def test_json_in_any_direction(tmp_path: Path, mapping: dict[object, object]) -> None:
+def test_json_maps_words_or_indices(tmp_path: Path, mapping: dict[object, object]) -> None:
     path = tmp_path / "vocab.json"
     path.write_text(json.dumps(mapping))
     assert read_vocabulary(path) == WORDS
@@ -105,15 +105,15 @@ def test_json_in_any_direction(tmp_path: Path, mapping: dict[object, object]) ->
 @pytest.mark.parametrize(
     "mapping", [{}, {"the": "four"}, {"the": -4}, {"a": 4, "b": 4}, {"4": "a", "5": "a"}, {"a": {}}]
 )
-def test_json_that_numbers_no_words_is_refused(tmp_path: Path, mapping: object) -> None:
+def test_json_without_indices_of_words_is_an_error(tmp_path: Path, mapping: object) -> None:
     path = tmp_path / "vocab.json"
     path.write_text(json.dumps(mapping))
     with pytest.raises(BundleError, match=r"vocab\.json"):
         read_vocabulary(path)
 
 
-def test_the_number_of_a_word_in_the_table_is_what_the_network_is_fed() -> None:
-    words = {**WORDS, 8: "world"}  # 7 is nobody's
+def test_words_have_the_indices_of_the_table() -> None:
+    words = {**WORDS, 8: "world"}  # no word has index 7
     vocabulary = Vocabulary(table_words(words, 9, Path("vocab.json")))
     spoken = ["the", "Hello", "hello", "world", "World,", "HELLO", "other"]
     assert [vocabulary.id_of(word) for word in spoken] == [4, 5, 6, 8, 8, 6, UNK]
@@ -128,7 +128,7 @@ def test_the_number_of_a_word_in_the_table_is_what_the_network_is_fed() -> None:
         ({0: "the", 1: "a"}, 2, "number 0 is for <PAD>, got 'the'"),
     ],
 )
-def test_a_vocabulary_of_another_checkpoint_is_refused(
+def test_a_vocabulary_of_another_checkpoint_is_an_error(
     words: dict[int, str], rows: int, message: str
 ) -> None:
     with pytest.raises(BundleError, match=message):

@@ -14,22 +14,22 @@ def book(*vectors: tuple[float, float]) -> VectorQuantizer:
 
 
 def small() -> ResidualQuantizer:
-    """Tens, then units."""
+    """A codebook of tens, then one of units."""
     return ResidualQuantizer(
         [book((0, 0), (10, 0), (20, 0)), book((1, 0), (3, 0), (-4, 0), (0, 2))]
     )
 
 
-def test_each_stage_rounds_what_is_left() -> None:
+def test_each_stage_quantises_the_residual() -> None:
     latents = torch.tensor([[[12.6, 0.1], [17.0, 0.0], [10.1, 2.2]]])
     quantizer = small()
     codes = quantizer.nearest(latents)
-    # 10 + 3, 20 - 4, 10 + (0, 2); the first stage counts least: entry 0 + 3 * entry 1.
+    # 10 + 3, 20 - 4, 10 + (0, 2); the code is entry 0 + 3 * entry 1.
     assert codes.tolist() == [[1 + 3 * 1, 2 + 3 * 2, 1 + 3 * 3]]
     assert quantizer.lookup(codes).tolist() == [[[13.0, 0.0], [16.0, 0.0], [10.0, 2.0]]]
 
 
-def test_a_code_holds_the_entries_of_all_stages() -> None:
+def test_a_code_combines_the_entries_of_all_stages() -> None:
     quantizer = small()
     codes = torch.arange(12)
     entries = quantizer.split(codes)
@@ -38,10 +38,10 @@ def test_a_code_holds_the_entries_of_all_stages() -> None:
     assert quantizer.sizes == (3, 4)
 
 
-def test_a_given_class_is_kept_and_the_rest_leads_back_to_the_latent() -> None:
+def test_codes_from_classes_keep_the_class_and_quantise_the_residual() -> None:
     quantizer = small()
     latents = torch.tensor([[12.6, 0.0]] * 3)
-    codes = quantizer.complete(torch.tensor([0, 1, 2]), latents)
+    codes = quantizer.codes_from_classes(torch.tensor([0, 1, 2]), latents)
     assert quantizer.split(codes)[0].tolist() == [0, 1, 2]
     assert quantizer.lookup(codes)[:, 0].tolist() == [3.0, 13.0, 16.0]
 
@@ -56,8 +56,8 @@ def test_more_stages_are_closer() -> None:
         stages.append(VectorQuantizer(64, 4))
         stages[-1].embedding.weight.normal_(0, scale)
         quantizer = ResidualQuantizer(stages)
-        left = latents - quantizer.lookup(quantizer.nearest(latents))
-        errors.append(float(left.square().mean()))
+        residual = latents - quantizer.lookup(quantizer.nearest(latents))
+        errors.append(float(residual.square().mean()))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
@@ -75,6 +75,6 @@ def test_gradients_pass_unchanged_and_the_loss_trains_every_stage() -> None:
     torch.testing.assert_close(result.loss.detach(), torch.tensor((6.76 + 0.16) / 2 * 1.5 / 2))
 
 
-def test_too_many_codes_for_a_number_are_refused() -> None:
+def test_codes_of_more_than_62_bits_are_an_error() -> None:
     with pytest.raises(ConfigError, match="62 bits"):
         ResidualQuantizer([VectorQuantizer(512, 1) for _ in range(7)])

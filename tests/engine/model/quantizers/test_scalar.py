@@ -17,7 +17,7 @@ def test_channels_are_rounded_to_their_levels() -> None:
     assert quantizer.lookup(codes).tolist() == [[0.0, -1.0], [0.5, 1.0], [0.0, 1.0], [-1.0, -1.0]]
 
 
-def test_every_code_has_a_vector_of_its_own_and_finds_it_again() -> None:
+def test_codes_and_vectors_correspond_one_to_one() -> None:
     quantizer = small(4, 3, 5)
     codes = torch.arange(60)
     vectors = quantizer.lookup(codes)
@@ -48,13 +48,13 @@ def test_wide_latents_go_through_linear_maps() -> None:
     assert "counts" not in quantizer.state_dict()
 
 
-def test_around_a_class_is_the_mean_of_the_likely_ones_near_to_it() -> None:
+def test_the_mean_shift_averages_likely_classes_within_the_radius() -> None:
     quantizer = small(5, 5)  # code = first + 5 * second
     scores = torch.full((25,), -20.0)
     scores[[0, 2, 24]] = 0.0  # at (0, 0), (2, 0) and (4, 4)
-    drawn = torch.tensor([0, 24])
-    # Within a wide radius (0, 0) and (2, 0) are near to each other, (4, 4) is not.
-    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [0, 24]
+    sampled = torch.tensor([0, 24])
+    # Within the radius, (0, 0) and (2, 0) are near each other, (4, 4) is not.
+    assert quantizer.mean_shift(sampled, scores.expand(2, 25), 1.2).tolist() == [0, 24]
     scores[[0, 2]] = torch.tensor([0.0, 1.39])
-    assert quantizer.around(drawn, scores.expand(2, 25), 1.2).tolist() == [1, 24]
-    assert quantizer.around(drawn, scores.expand(2, 25), 0.1).tolist() == drawn.tolist()
+    assert quantizer.mean_shift(sampled, scores.expand(2, 25), 1.2).tolist() == [1, 24]
+    assert quantizer.mean_shift(sampled, scores.expand(2, 25), 0.1).tolist() == sampled.tolist()

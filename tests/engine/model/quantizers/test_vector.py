@@ -11,7 +11,7 @@ def small() -> VectorQuantizer:
     return quantizer
 
 
-def test_the_nearest_vector_wins_even_over_a_longer_one() -> None:
+def test_the_nearest_vector_is_selected_whatever_its_length() -> None:
     latents = torch.tensor([[[0.4, 0.1], [0.6, 0.1], [0.0, 1.9], [0.0, 2.1], [9.0, 9.0]]])
     assert small().nearest(latents).tolist() == [[0, 1, 0, 2, 2]]
 
@@ -33,7 +33,7 @@ def test_the_loss_is_equation_4_with_its_commitment() -> None:
     assert result.codes.dtype == torch.int64
 
 
-def test_gradients_pass_the_rounding_unchanged() -> None:
+def test_gradients_pass_the_quantiser_unchanged() -> None:
     latents = torch.tensor([[[0.4, 0.2], [0.1, 3.0]]], requires_grad=True)
     quantizer = small()
     weights = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
@@ -58,18 +58,18 @@ def test_without_gradients_the_vectors_are_the_codebooks_own() -> None:
     assert torch.equal(result.vectors, quantizer.lookup(result.codes))
 
 
-def test_around_counts_in_steps_between_neighbours() -> None:
+def test_the_radius_is_in_units_of_the_spacing() -> None:
     quantizer = VectorQuantizer(4, 1)
     with torch.no_grad():
         quantizer.embedding.weight.copy_(torch.tensor([[0.0], [10.0], [20.0], [90.0]]))
     scores = torch.zeros(4)
-    # Neighbours are 10, 10, 10 and 70 apart, 25 on average: a step reaches the first three.
-    assert int(quantizer.around(torch.tensor(0), scores, 1.0)) == 1
-    assert int(quantizer.around(torch.tensor(3), scores, 1.0)) == 3
-    assert int(quantizer.around(torch.tensor(0), scores, 0.1)) == 0
+    # Distances to neighbours are 10, 10, 10 and 70, 25 on average: 1.0 covers the first three.
+    assert int(quantizer.mean_shift(torch.tensor(0), scores, 1.0)) == 1
+    assert int(quantizer.mean_shift(torch.tensor(3), scores, 1.0)) == 3
+    assert int(quantizer.mean_shift(torch.tensor(0), scores, 0.1)) == 0
 
 
-def test_a_step_is_measured_anew_when_vectors_change() -> None:
+def test_the_spacing_is_recomputed_when_vectors_change() -> None:
     torch.manual_seed(0)
     book = VectorQuantizer(6, 2)
     classes, scores = torch.zeros(1, 4, dtype=torch.int64), torch.randn(1, 4, 6)
@@ -79,6 +79,6 @@ def test_a_step_is_measured_anew_when_vectors_change() -> None:
         fresh = VectorQuantizer(6, 2)
         fresh.load_state_dict(book.state_dict())
         with torch.inference_mode():
-            near = book.around(classes, scores, 2.0)
-            assert torch.equal(near, fresh.around(classes, scores, 2.0))
-    assert book._step() == pytest.approx(fresh._step())
+            near = book.mean_shift(classes, scores, 2.0)
+            assert torch.equal(near, fresh.mean_shift(classes, scores, 2.0))
+    assert book._spacing() == pytest.approx(fresh._spacing())
