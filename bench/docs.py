@@ -72,7 +72,7 @@ def type_name(hint: Any) -> str:
         return f"{type_name(next(a for a in arguments if a is not NoneType))}, or null"
     if hint in _SCALARS:
         return _SCALARS[hint]
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(f"`{member.value}`" for member in hint)
@@ -90,7 +90,7 @@ def default_of(item: "Field[Any]") -> str:
     factory = item.default_factory
     value = item.default if factory is MISSING else factory()
     if is_dataclass(value):
-        same = value == _made(type(value))  # type: ignore[arg-type]
+        same = value == _made(type(value))
         return "its defaults" if same else "; ".join(_differences(value))
     return _literal(value)
 
