@@ -167,7 +167,10 @@ def table(cls: type) -> str:
         if item.init
     ]
     head = ("| key | type | default | meaning |", "|---|---|---|---|")
-    return "\n".join([f"### {cls.__name__}", "", _summary(cls), "", *head, *rows, ""])
+    former: Mapping[str, str] = getattr(cls, "renamed_keys", {})
+    renamed = ", ".join(f"`{old}` is now `{new}`" for old, new in former.items())
+    notes = [f"Former keys: {renamed}.", ""] if former else []
+    return "\n".join([f"### {cls.__name__}", "", _summary(cls), "", *head, *rows, "", *notes])
 
 
 def configuration() -> str:

@@ -1,8 +1,10 @@
 """docs/configuration.md: generated from the dataclasses, and up to date."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +25,8 @@ class Inner:
         size: width, pixels; 0 for none.
 
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"width": "size"}
 
     size: int = 3
 
@@ -74,6 +78,10 @@ def test_table_has_one_row_per_field() -> None:
         "| `other` | [Inner](#inner) | `size = 5` |  |",
         "| `on` | true or false | `true` |  |",
     ]
+
+
+def test_former_keys_are_listed() -> None:
+    assert docs.table(Inner).splitlines()[-1] == "Former keys: `width` is now `size`."
 
 
 def test_nested_tables_are_found_once() -> None:
