@@ -2,6 +2,7 @@
 #
 #   make demo                     install, then speech and motion on a page (ARGS="--mic", ...)
 #   make test                     install for development, then all checks and tests
+#   make coverage                 line coverage of engine core and wire code, with a lower limit
 #   make clean                    remove the environment and everything that was built
 #
 #   TORCH="..."     what to install PyTorch from, for example its CPU build: see README.md
@@ -31,7 +32,7 @@ NO_VENV = error: $(PYTHON) cannot make an environment, because its module venv o
 NO_PACKAGES = error: pip could not install what is needed, see above; it needs a network and a few \
 	GB of disk; for a proxy, another index or a folder of wheels run: make PIP_ARGS=...
 
-.PHONY: help demo test clean
+.PHONY: help demo test coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +46,13 @@ test: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What is measured and the limit: pyproject.toml.
+CORE = generate motion postprocess session stream
+WIRE = osc vmc websocket wire
+coverage: $(VENV)/.installed-$(EXTRAS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" \
+		$(CORE:%=tests/engine/%) $(WIRE:%=tests/exporters/test_%.py) --cov
 
 # Stamps: a later run installs again only when pyproject.toml has changed. The project itself is
 # installed in place, so a change of the sources needs nothing. Where the environment's Python is
@@ -72,5 +80,5 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .coverage *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find engine exporters training bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
     figures.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
-    figures.add_argument("--out", type=Path, default=Path("bench/figures"), metavar="DIR")
+    figures.add_argument("--out", type=Path, default=Path("docs/figures"), metavar="DIR")
     figures.add_argument(
         "--clips", type=Path, metavar="DIR", help="folder of stage retarget: a row of the composer"
     )

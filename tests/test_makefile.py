@@ -1,4 +1,4 @@
-"""make on a fresh machine: what is missing is one clear line, and what is there is not redone."""
+"""make on a fresh machine: a missing program is one clear line, and nothing is installed twice."""
 
 import os
 import shutil

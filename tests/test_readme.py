@@ -1,60 +1,186 @@
-"""README.md says what the programs do: every option is told, and no option is invented."""
+"""README and docs agree with the programs: options, commands, messages, events and file names."""
 
 import argparse
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import training.__main__ as train
 from bench import __main__ as bench
 from engine.events import ALL_EVENTS
-from exporters.commands import live
+from exporters.commands import bundle, live, render
 from exporters.wire import AUDIO_HEADER, COMMANDS, FRAME_HEADER
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Options of other programs that README shows: emage-render, emage-train, ruff, pip and pytest.
-OTHERS = {"--schedule", "--config", "--data", "--out", "--check", "--bare"}
+PAGES = sorted(
+    path
+    for pattern in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "changelog.md"
+) + [path for path in (ROOT / "training" / "README.md",) if path.is_file()]
+# Options of other programs: ruff, mkdocs, pytest and ray.
+OTHERS = {"--check", "--strict", "--bare", "--head", "--address"}
+# Placeholders in commands, and a value of the right form.
+VALUES = {
+    "HOST:PORT": "127.0.0.1:39539",
+    "[HOST:]PORT": "8765",
+    "PORT": "8765",
+    "HZ": "16000",
+    "N": "1",
+    "S": "1",
+    "M": "1",
+    "KIND": "bvh",
+    "NAME": "eager",
+}
+PROGRAMS = ("emage-live", "emage-render", "emage-bundle", "emage-train", "emage-bench")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def render_parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
+    """emage-render builds its parser in main: take it where it is about to be used."""
+    found: list[argparse.ArgumentParser] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "run_command", lambda parser, *_: found.append(parser) or 0)
+        render.main([])
+    return found[0]
+
+
+@pytest.fixture
+def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParser]:
+    return {
+        "emage-live": live._parser(),
+        "emage-render": render_parser(monkeypatch),
+        "emage-bundle": bundle._parser(),
+        "emage-train": train._parser(),
+        "emage-bench": bench._parser(),
+    }
+
+
+def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    choices = [a.choices for a in parser._actions if isinstance(a.choices, dict)]
+    return choices[0] if choices else {}
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    actions = parser._actions
-    return {name for action in actions for name in action.option_strings if name != "--help"}
+    own = {name for action in parser._actions for name in action.option_strings}
+    return own.union(*map(options_of, subcommands(parser).values()))
 
 
-def bench_options() -> set[str]:
-    """Options of all subcommands of emage-bench."""
-    (commands,) = (a for a in bench._parser()._actions if isinstance(a.choices, dict))
-    return set().union(*(options_of(parser) for parser in commands.choices.values()))
+def fenced(page: str) -> Iterator[str]:
+    """Commands of our programs in code blocks, without comments and the programs' folder."""
+    for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r"; | && ", line):
+                yield from re.findall(r"^(?:\.venv/bin/)?(emage-\S+.*?)(?:\s+#.*)?$", command)
 
 
-def test_every_option_of_emage_live_is_told_and_none_is_invented() -> None:
-    told = set(re.findall(r"--[a-z][a-z-]+", README))
-    real = {name for name in options_of(live._parser()) if name.startswith("--")}
-    assert real - told == set()
-    assert told - real - OTHERS - bench_options() == set()
+def inline(page: str) -> Iterator[str]:
+    """Mentions of our programs with a command or options in code spans."""
+    prose = re.sub(r"^```.*?^```", "", page, flags=re.M | re.S)
+    yield from re.findall(r"`(emage-\w+ [^`]+)`", prose)
+
+
+def commands() -> list[tuple[str, str]]:
+    pages = [(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in PAGES]
+    return [(name, command) for name, page in pages for command in fenced(page)]
+
+
+def mentions() -> list[tuple[str, str]]:
+    pages = [(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in PAGES]
+    return [(name, command) for name, page in pages for command in inline(page)]
+
+
+def arguments(command: str) -> list[str]:
+    """The command's words with values in place of placeholders and shell variables."""
+    words = shlex.split(re.sub(r"\$(\w+)", r"\1", command))
+    return [VALUES.get(word, word) for word in words]
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_commands_can_be_parsed(
+    page: str, command: str, parsers: dict[str, argparse.ArgumentParser]
+) -> None:
+    program, *given = arguments(command)
+    if {"--version", "--help"} & set(given):
+        return
+    parsers[program].parse_args(given)
+
+
+@pytest.mark.parametrize(("page", "command"), mentions())
+def test_mentioned_commands_and_options_exist(
+    page: str, command: str, parsers: dict[str, argparse.ArgumentParser]
+) -> None:
+    program, *given = command.split(" -- ")[0].split()
+    parser = parsers[program]
+    known = subcommands(parser) or {
+        str(name): parser for a in parser._actions if a.dest == "stage" for name in a.choices or ()
+    }
+    if known and given[0] not in ("STAGE", "COMMAND") and not given[0].startswith("-"):
+        assert given[0] in known
+        parser = known[given[0]]
+    used = {word for word in given if word.startswith("--")}
+    assert used <= options_of(parser)
+
+
+def test_every_option_of_emage_live_and_emage_render_is_documented(
+    parsers: dict[str, argparse.ArgumentParser],
+) -> None:
+    page = text("docs/cli.md")
+    for program in ("emage-live", "emage-render", "emage-bundle"):
+        options = {name for name in options_of(parsers[program]) if name.startswith("--")}
+        missing = {name for name in options - {"--help"} if f"`{name}" not in page}
+        assert missing - {"--half", "--out"} == set(), program
+    assert {"--half", "--out"} <= set(re.findall(r"--[a-z-]+", page))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_option_is_invented(path: Path, parsers: dict[str, argparse.ArgumentParser]) -> None:
+    page = re.sub(r"python -m [^`\n]*", "", path.read_text("utf-8"))
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page))
+    assert used - set().union(*map(options_of, parsers.values())) - OTHERS == set()
 
 
 @pytest.mark.parametrize("event", ALL_EVENTS)
-def test_every_event_is_told(event: str) -> None:
-    assert f"| `{event}` |" in README
+def test_every_event_is_documented(event: str) -> None:
+    assert f"| `{event}` |" in text("docs/cli.md")
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "subscribe", "audio", "words"])
-def test_every_message_of_a_client_is_told(name: str) -> None:
-    assert f'{{"type": "{name}"' in README
+def test_every_client_message_is_documented(name: str) -> None:
+    assert f'{{"type": "{name}"' in text("docs/protocols/websocket.md")
 
 
-def test_the_headers_are_the_real_ones() -> None:
+def test_documented_headers_are_those_of_the_protocol() -> None:
+    page = text("docs/protocols/websocket.md")
     for header in (FRAME_HEADER, AUDIO_HEADER):
-        assert f"`{header.format}`" in README
-    assert f"The header has {FRAME_HEADER.size} bytes" in README
+        assert f"`{header.format}`" in page
+    assert f"The header has {FRAME_HEADER.size} bytes" in page
 
 
-def test_files_that_are_named_exist() -> None:
-    named = re.findall(r"\b(?:engine|exporters|training|bench|tests)/[\w./-]*\w", README)
-    pictures = {name for name in named if name.startswith("bench/figures/")}
-    assert len(pictures) == 4
-    assert all((ROOT / name).is_file() for name in pictures)
-    missing = [name for name in set(named) - pictures if not (ROOT / name).exists()]
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_named_files_exist(path: Path) -> None:
+    page = path.read_text("utf-8")
+    named = set(re.findall(r"`((?:engine|exporters|training|bench|tests|docs)/[\w./-]*)`", page))
+    templates = {"engine/kernels/NAME.py", "exporters/NAME.py", "tests/engine/kernels/test_NAME.py"}
+    missing = [name for name in named - templates if not (ROOT / name).exists()]
     assert not missing
+
+
+def test_readme_is_short_and_its_picture_is_small() -> None:
+    assert len(text("README.md").splitlines()) <= 150
+    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text("README.md"))
+    assert (ROOT / picture).stat().st_size <= 4e6
+    assert (ROOT / picture).read_bytes()[8:12] == b"WEBP"
+
+
+def test_readme_example_names_public_names() -> None:
+    import engine
+
+    (names,) = re.findall(r"^from engine import (.+)$", text("README.md"), re.M)
+    assert set(names.split(", ")) <= set(engine.__all__)

@@ -1,7 +1,4 @@
-"""The pictures in README: what a bundle makes of a sound file, to be looked at.
-
-Renders through the live stream as fast as it goes; knows no audio devices and no sockets.
-"""
+"""Pictures of README and docs: the motion that a bundle generates from a sound file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.perf.latency import RATE
-from bench.plots.figures import contact_sheet, film, strips, wrists_over_speech
+from bench.plots.avatar_film import Speech, avatar_film
+from bench.plots.figures import contact_sheet, strips, wrists_over_speech
 from bench.quality.motion_files import read_motion
 from bench.starter.renderings import composed, cut
 from bench.starter.speech_set import Part
@@ -29,7 +27,7 @@ _SHUFFLED_S = 0.5
 
 
 def render(bundle: Bundle, samples: np.ndarray, words: list[TimedWord] | None = None) -> Motion:
-    """The motion of mono 16 kHz samples `[S]`, on the bundle's own live schedule."""
+    """Generate the motion of mono 16 kHz samples `[S]` with the bundle's live schedule."""
     stream = GestureStream(bundle)
     stream.feed_words(words or [])
     stream.feed_audio(samples)
@@ -44,10 +42,11 @@ def draw(
     clips: Path | None = None,
     take: Path | None = None,
 ) -> None:
-    """Write contact_sheet.png, wrist_over_waveform.png, gestures.gif and side_by_side.png to OUT.
+    """Write avatar.webp, contact_sheet.png, wrist_over_waveform.png and side_by_side.png to `out`.
 
-    clips: the folder of stage retarget, for a row of the composer; take: recorded motion to the
-    same sound, for a row of it.
+    clips: output folder of the stage retarget; adds a row of the composer to side_by_side.png.
+    take: recorded motion to the same sound; adds a row of it. Raises ConfigError without a
+    browser, viser, matplotlib or Pillow.
     """
     samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
     motion = render(bundle, samples, words)
@@ -55,25 +54,26 @@ def draw(
     frames = np.linspace(fps, len(motion) - 1, _POSES).astype(int)
     contact_sheet(out / "contact_sheet.png", [(f"{f / fps:.1f} s", motion, int(f)) for f in frames])
     wrists_over_speech(out / "wrist_over_waveform.png", motion, samples, RATE)
-    _film(out / "gestures.gif", motion, samples, words or [])
     rows = [("network", motion), ("shuffled sound", render(bundle, shuffled(samples)))]
     if clips is not None:
         rows.insert(0, ("composer", _composer(clips, samples, words or [])))
     if take is not None:
         rows.append(("recorded", resampled(read_motion(take), fps)))
     write_bytes(out / "side_by_side.png", strips(rows, strip_frames(rows, fps)))
+    _film(out / "avatar.webp", motion, samples, words or [])
 
 
 def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[TimedWord]) -> None:
-    """The first seconds; the sound is cut alike."""
+    """Film the first seconds of the motion, with the same part of the sound."""
     clock = motion.format.clock
     last = min(len(motion), clock.frame_at_time(_FILM_S))
-    said = [(word.start_s, word.end_s, word.text) for word in words]
-    film(path, cut(motion, 0, last), samples[: clock.first_sample(last)], RATE, said)
+    avatar_film(
+        path, cut(motion, 0, last), Speech(samples[: clock.first_sample(last)], RATE, words)
+    )
 
 
 def shuffled(samples: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The sound in pieces of half a second, in another order; what is left over stays behind."""
+    """Permute half-second pieces of the sound; a shorter rest stays at the end."""
     size = int(_SHUFFLED_S * RATE)
     whole = len(samples) // size * size
     order = np.random.default_rng(seed).permutation(whole // size)
@@ -82,12 +82,12 @@ def shuffled(samples: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def strip_frames(rows: Sequence[tuple[str, Motion]], fps: int) -> list[int]:
-    """Frames half a second apart from the first second on, as many as all rows have."""
+    """Frames half a second apart, from the first second to the end of the shortest row."""
     last = min(len(motion) for _, motion in rows)
     return list(range(fps, last, round(_STRIP_STEP_S * fps)))[:_STRIP_POSES] or [0]
 
 
 def _composer(clips: Path, samples: np.ndarray, words: Sequence[TimedWord]) -> Motion:
-    """What the composer makes of the sound and the words that are said in it."""
+    """Compose rule-based motion for the sound and its words."""
     speech = Aligner().align(samples, " ".join(word.text for word in words))
     return composed(clips, [Part("sound", speech)])[0].motion

@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: requests are not this program's output."""
 
     def _send_file(self, name: str, kind: str) -> None:
-        data = (files("exporters") / "page" / name).read_bytes()
+        data = (files("exporters.viewer") / "static" / name).read_bytes()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))

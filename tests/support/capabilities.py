@@ -172,6 +172,7 @@ CAPABILITIES: dict[str, Capability] = {
     "localedef": Capability("localedef (locales)", programs=("localedef",)),
     "make": Capability("GNU make", programs=("make",)),
     "matplotlib": Capability("matplotlib", libraries=("matplotlib",)),
+    "mkdocs": Capability("MkDocs (the extra docs)", libraries=("mkdocs", "material")),
     "nncf": Capability("nncf and OpenVINO", libraries=("nncf", "openvino")),
     "no_gpu": Capability("a machine without a CUDA device", check=lambda: not _has_gpu()),
     "onnx": Capability("onnx and onnxruntime", libraries=("onnx", "onnxruntime")),

@@ -1,0 +1,108 @@
+"""docs/configuration.md: generated from the dataclasses, and up to date."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from bench import docs
+from engine.bundle.config import BundleConfig
+
+
+class Kind(StrEnum):
+    A = "a"
+    B = "b"
+
+
+@dataclass(frozen=True)
+class Inner:
+    """An inner table.
+
+    Attributes:
+        size: width, pixels; 0 for none.
+
+    """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"width": "size"}
+
+    size: int = 3
+
+
+@dataclass(frozen=True)
+class Outer:
+    """An outer table of
+    two lines. Raises nothing: not an entry.
+
+    Attributes:
+        needed: share, 0 to 1.
+        kind: a | b, with a text of
+            two lines.
+        unknown: no field of this name.
+
+    """
+
+    needed: float
+    kind: Kind = Kind.A
+    tables: dict[Kind, Inner] = field(default_factory=dict)
+    pair: tuple[int, int] | None = None
+    many: tuple[str, ...] = ("x",)
+    inner: Inner = field(default_factory=Inner)
+    other: Inner = Inner(5)
+    on: bool = True
+
+
+def test_committed_page_is_up_to_date() -> None:
+    assert docs.TARGET.read_text(encoding="utf-8") == docs.configuration(), (
+        "run: python -m bench.docs"
+    )
+
+
+def test_table_has_one_row_per_field() -> None:
+    assert docs.table(Outer).splitlines() == [
+        "### Outer",
+        "",
+        "An outer table of two lines. Raises nothing: not an entry.",
+        "",
+        "| key | type | default | meaning |",
+        "|---|---|---|---|",
+        "| `needed` | number | *required* | share, 0 to 1. |",
+        '| `kind` | `a`, `b` | `"a"` | a \\| b, with a text of two lines. unknown: no field of '
+        "this name. |",
+        "| `tables` | table: `a`, `b` = [Inner](#inner) | `{}` |  |",
+        "| `pair` | list of 2: integer, integer, or null | `null` |  |",
+        '| `many` | list of text | `["x"]` |  |',
+        "| `inner` | [Inner](#inner) | its defaults |  |",
+        "| `other` | [Inner](#inner) | `size = 5` |  |",
+        "| `on` | true or false | `true` |  |",
+    ]
+
+
+def test_former_keys_are_listed() -> None:
+    assert docs.table(Inner).splitlines()[-1] == "Former keys: `width` is now `size`."
+
+
+def test_nested_tables_are_found_once() -> None:
+    assert docs.reachable(Outer) == [Outer, Inner]
+
+
+def test_page_covers_bundle_and_training() -> None:
+    page = docs.configuration()
+    for cls in docs.reachable(BundleConfig):
+        assert page.count(f"\n### {cls.__name__}\n") == 1
+    for stage in ("vq", "gesture", "bundle", "import", "beat2"):
+        assert f"\n## Stage {stage}\n" in page
+
+
+def test_check_compares_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "c.md"
+    monkeypatch.setattr(docs, "TARGET", target)
+    assert docs.main(["--check"]) == 1
+    assert "run: python -m bench.docs" in capsys.readouterr().out
+    assert not target.exists()
+    assert docs.main([]) == 0
+    assert docs.main(["--check"]) == 0
