@@ -40,11 +40,10 @@ from bench.quality.sync_test import stroke_report
 from bench.starter.command import add_command as add_starter_command
 from bench.starter.command import starter_command
 from bench.starter.speech_set import Part, limited, read_parts, synthetic_parts
-from engine.bundle.io import DEFAULT_BUNDLE, load_bundle
+from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, load_bundle
 from engine.system.version import version_line
 from engine.text.files import read_words
 from exporters.commands.common import load_for_use
-from exporters.commands.live import DEMO_SOUND, DEMO_WORDS
 from exporters.commands.options import CommandParser, run_command, whole
 
 _LATE_UTTERANCES = 8  # of each reader

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.motion.pose import PoseChunk, PoseFrame, PoseSink
     from engine.session.live import LiveSession
     from engine.stream.pool import StreamPool
+    from engine.stream.select_step import select_step
     from engine.stream.stream import GestureStream
     from engine.text.words import TimedWord
 
@@ -29,6 +30,7 @@ __all__ = [
     "StreamPool",
     "TimedWord",
     "load_bundle",
+    "select_step",
 ]
 
 _MODULES = {
@@ -43,6 +45,7 @@ _MODULES = {
     "StreamPool": "engine.stream.pool",
     "TimedWord": "engine.text.words",
     "load_bundle": "engine.bundle.io",
+    "select_step": "engine.stream.select_step",
 }
 
 

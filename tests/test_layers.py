@@ -74,6 +74,7 @@ CLOCK_FILES: dict[str, set[str]] = {
     "engine/audio/player.py": {"threading.Lock", "time"},
     "engine/audio/source.py": CLOCKS,
     "engine/text/recogniser.py": CLOCKS,
+    "engine/stream/autotune.py": {"time"},
     "engine/session/clock.py": {"threading.Event", "threading.Lock", "time"},
     "engine/session/cadence.py": {"threading.Event", "threading.Lock", "threading.Thread"},
     "engine/session/capture.py": {"threading.Event", "threading.Thread"},

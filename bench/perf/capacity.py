@@ -18,21 +18,22 @@ from typing import Any
 
 from bench.perf.latency import read_speech
 from bench.perf.load import BUDGET_S, LoadResult, StreamLoad, joined
-from engine.bundle.io import DEFAULT_BUNDLE, Bundle, to_device
+from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, Bundle, to_device
 from engine.errors import ConfigError
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
 from engine.kernels.buckets import BucketedKernel, batch_sizes
+from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import staged_step
 from engine.kernels.fused_step import BucketedStep
 from engine.kernels.registry import make_kernel
 from engine.model.fuse import lean
+from engine.stream.build_step import FUSED_BACKENDS, fused_step
+from engine.stream.calibration import kernel_request
+from engine.system.cache import cache_folder
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import kernel_request
-from exporters.commands.live import DEMO_SOUND
 from exporters.commands.options import whole
-from exporters.commands.steps import WHOLE, make_step
 
 _FINE = 0.04  # of the number found: nearer is within what two runs differ by
 _PATIENCE_S = 300.0
@@ -206,15 +207,12 @@ def pool_step(name: str, bundle: Bundle, schedule: Schedule, most: int) -> HopSt
     """The step for batches of up to `most` rows; None for the eager kernel, which takes any."""
     if name == EagerKernel.name:
         return None
-    if name in WHOLE:
-        steps = {n: make_step(name, bundle, schedule, _unsaid, rows=n) for n in batch_sizes(most)}
+    target = BuildTarget(bundle, schedule, cache_folder())
+    if name in FUSED_BACKENDS:
+        steps = {n: fused_step(name, target, rows=n) for n in batch_sizes(most)}
         return BucketedStep(steps)
     kernels = {}
     for rows in batch_sizes(most):
-        request = kernel_request(bundle, schedule, _unsaid, rows=rows)
+        request = kernel_request(target, rows=rows)
         kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
     return staged_step(bundle, schedule, kernel=BucketedKernel(kernels))
-
-
-def _unsaid(text: str) -> None:
-    del text

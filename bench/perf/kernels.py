@@ -22,10 +22,10 @@ import torch
 
 from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.latency import read_speech
-from engine.bundle.io import DEFAULT_BUNDLE, Bundle
+from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, Bundle
 from engine.errors import KernelError
 from engine.generate.sampling import CodeSelection
-from engine.generate.schedule import Schedule
+from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.parity import Parity, measure, relative_error
@@ -34,18 +34,13 @@ from engine.kernels.window_graph import draw_window
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
+from engine.stream.build_step import live_kernel, step_of
+from engine.stream.calibration import batch_windows, kernel_request, record_windows
 from engine.stream.stream import GestureStream
+from engine.system.cache import cache_folder
 from engine.system.threads import computes_outside
 from exporters.commands.common import load_for_use, say
-from exporters.commands.kernels import (
-    CLIP,
-    batched,
-    kernel_request,
-    live_kernel,
-    real_windows,
-)
 from exporters.commands.options import whole
-from exporters.commands.steps import step_of
 
 _WINDOWS = 64
 _TIMED = 32  # windows, in turn
@@ -93,7 +88,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--rows", type=whole(1), default=1, metavar="N", help="streams in a batch")
     parser.add_argument("--threads", type=whole(1), metavar="N", help="default: as when live")
     parser.add_argument("--repeats", type=whole(1), default=30, metavar="N")
-    parser.add_argument("--wav", type=Path, default=CLIP, metavar="FILE", help="real speech")
+    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE", help="real speech")
 
 
 def kernels_command(options: argparse.Namespace) -> int:
@@ -117,20 +112,20 @@ def kernels_command(options: argparse.Namespace) -> int:
 def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     """One row a kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
-    request = kernel_request(bundle, schedule, say, rows=options.rows)
-    real = batched(real_windows(bundle, schedule, _WINDOWS, options.wav), options.rows)
+    target = BuildTarget(bundle, schedule, cache_folder(), say)
+    request, clip = kernel_request(target, rows=options.rows), (options.wav, DEMO_WORDS)
+    real = batch_windows(record_windows(target, _WINDOWS, clip), options.rows)
     eager = EagerKernel(lean(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
     rows = {eager.name: Row(eager.name)}
     for name in options.kernel:
         if name != eager.name:
-            rows[name] = _made(name, bundle, schedule, request, real, ready)
+            rows[name] = _made(name, target, request, real, ready)
     # One hop apart, as live ones are: some kernels keep what the window before had too.
-    live = real_windows(bundle, schedule, _TIMED, options.wav, apart=1)
-    live = batched(live, options.rows)
+    live = batch_windows(record_windows(target, _TIMED, clip, stride=1), options.rows)
     calls = {name: _turning(kernel, live) for name, kernel in ready.items()}
     times = in_turn(calls, options.repeats)
-    steps = in_turn(_steps(bundle, schedule, ready, real, options), options.repeats)
+    steps = in_turn(_steps(target, ready, real, options), options.repeats)
     return [
         _timed(row, times, steps) if row.name in (*times, *steps) else row
         for row in (*rows.values(), Row(_WHOLE))
@@ -139,8 +134,7 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
 
 def _made(
     name: str,
-    bundle: Bundle,
-    schedule: Schedule,
+    target: BuildTarget,
     request: Request,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
@@ -148,7 +142,7 @@ def _made(
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
-        kernel = live_kernel(name, bundle, schedule, request)
+        kernel = live_kernel(name, target, request)
     except KernelError as error:
         return Row(name, reason=str(error))
     made_s = time.perf_counter() - begin
@@ -157,7 +151,7 @@ def _made(
     generator = torch.Generator().manual_seed(7)
     drawn = [draw_window(request.shape, generator) for _ in range(2)]
     on_random: Parity = measure(kernel, eager, drawn)
-    found = (on_random.error, on_random.codes, *on_speech(bundle, kernel, eager, real))
+    found = (on_random.error, on_random.codes, *on_speech(target.bundle, kernel, eager, real))
     return Row(name, round(made_s, 2), *found)
 
 
@@ -194,18 +188,18 @@ def _turning(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], ob
 
 
 def _steps(
-    bundle: Bundle,
-    schedule: Schedule,
+    target: BuildTarget,
     ready: dict[str, Kernel],
     windows: Sequence[WindowInputs],
     options: argparse.Namespace,
 ) -> dict[str, Callable[[], object]]:
     """A live step of each kernel, and the whole window that the published program computes."""
+    bundle, schedule = target.bundle, target.schedule
     sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
     calls: dict[str, Callable[[], object]] = {}
     threads = torch.get_num_threads()
     for name, kernel in ready.items() if options.rows == 1 else ():
-        step = step_of(kernel, bundle, schedule, say)
+        step = step_of(kernel, target)
         stream = GestureStream(bundle, step=step, schedule=schedule, threads=threads)
         stream.feed_audio(sound)
         calls[name] = as_live(name, stream.next_chunk)

@@ -18,10 +18,10 @@ import numpy as np
 
 from bench.perf.live_process import LiveProcess
 from bench.perf.virtual_mic import reaction_report
+from engine.bundle.io import DEMO_SOUND
 from engine.clock import FrameClock
 from engine.timing import percentiles
 from exporters.commands.common import say
-from exporters.commands.live import DEMO_SOUND
 
 _BLOCK = 160
 RATE = 16000

@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.perf.latency import read_speech, write_in_time
 from bench.perf.live_process import LiveProcess
+from engine.bundle.io import DEMO_SOUND
 from exporters.commands.common import say
-from exporters.commands.live import DEMO_SOUND
 
 _EVERY_S = 1.0
 _SETTLED_S = 60.0  # of sound; what is reserved in the first minute is no growth

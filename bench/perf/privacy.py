@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engine.bundle.io import DEMO_SOUND
 from engine.errors import ConfigError, GestureError
 from engine.kernels.registry import KERNEL_NAMES
 from engine.system.cache import APPLICATION
@@ -129,7 +130,7 @@ def _module(name: str) -> list[str]:
 
 
 def _demo() -> str:
-    return str(Path(__file__).parents[2] / "exporters" / "commands" / "assets" / "demo.flac")
+    return str(DEMO_SOUND)
 
 
 def _kernels() -> list[str]:

@@ -23,7 +23,7 @@ from torch import Tensor
 from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.kernels import as_live, in_turn
 from bench.perf.latency import read_speech
-from engine.bundle.io import Bundle
+from engine.bundle.io import DEMO_SOUND, Bundle
 from engine.errors import ConfigError
 from engine.generate.sampling import CodeSelection
 from engine.kernels.eager import EagerKernel
@@ -33,11 +33,10 @@ from engine.motion.channels import MOTION
 from engine.motion.pose import concatenate
 from engine.motion.rotation import exp, inverse, log, multiply
 from engine.motion.skeleton import BodyPart
+from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say
-from exporters.commands.live import DEMO_SOUND
 from exporters.commands.options import whole
-from exporters.commands.steps import ready_step
 
 _RATE = 16000
 _PUBLISHED = "published"
@@ -269,7 +268,7 @@ def live_calls(
     calls: dict[str, Callable[[], object]] = {}
     threads = torch.get_num_threads()
     for name in kernels:
-        step = ready_step(name, bundle, schedule, say)
+        step = select_step(name, bundle, schedule, log=say)
         stream = GestureStream(bundle, step=step, schedule=schedule, threads=threads)
         stream.feed_audio(samples)
         calls[step.name] = as_live(step.name, stream.next_chunk)

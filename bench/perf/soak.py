@@ -18,22 +18,21 @@ from bench.perf.faults import ControlFuzzer, StallingSource
 from bench.perf.latency import read_speech
 from bench.perf.live_process import resident_mb
 from bench.perf.memory import Reading, growth
-from engine.bundle.io import DEFAULT_BUNDLE
+from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND
 from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.motion.pose import PoseFormat, PoseFrame, PoseSink
 from engine.session.clock import SessionClock
 from engine.session.live import LiveSession, SessionHooks
+from engine.stream.build_step import drop_network_weights
+from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
+from engine.system.memory import trim_heap
 from engine.timing import Summary
 from exporters.address import Address
 from exporters.commands.common import add_seed_option, load_for_use, say
 from exporters.commands.control import SessionControl
-from exporters.commands.kernels import spared
-from exporters.commands.live import DEMO_SOUND
-from exporters.commands.memory import give_back_memory
 from exporters.commands.options import whole
-from exporters.commands.steps import ready_step
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
 
@@ -100,14 +99,14 @@ def soak_command(options: argparse.Namespace) -> int:
     """Print what happened, and one line of JSON."""
     bundle = load_for_use(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
-    step = ready_step(options.kernel, bundle, schedule, say)
+    step = select_step(options.kernel, bundle, schedule, log=say)
     stream = GestureStream(
-        spared(step, bundle),
+        drop_network_weights(step, bundle),
         step=step,
         schedule=schedule,
         events=(events := EventCounter()),
     )
-    give_back_memory()
+    trim_heap()
     seconds = options.minutes * 60
     result = soak(stream, events, options.wav, seconds, options.speed, options.seed)
     say(

@@ -23,9 +23,9 @@ from bench.starter.speech_set import Part, limited, read_parts
 from bench.starter.targets import table, verdicts
 from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
+from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
-from exporters.commands.common import load_for_use, say
-from exporters.commands.steps import add_kernel_option, ready_step
+from exporters.commands.common import add_kernel_option, load_for_use, say
 
 QUICK = Extent(110.0, 60.0, 40.0, one_voice_s=0.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
@@ -108,7 +108,7 @@ def performer(bundle: Bundle, kernel: str, speaker: str) -> Perform:
         schedule = bundle.config.schedule
         if offline:
             schedule = schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
-        step = ready_step(kernel, bundle, schedule, _quiet)
+        step = select_step(kernel, bundle, schedule, log=_quiet)
         stream = GestureStream(bundle, step=step, schedule=schedule, speaker=speaker or 0)
         return live(stream, parts, with_words=with_words)
 

@@ -29,6 +29,8 @@ CONFIG_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
 FORMAT = 2
 DEFAULT_BUNDLE = Path(__file__).parent / "starter"
+DEMO_SOUND = Path(__file__).parent / "demo" / "demo.flac"
+DEMO_WORDS = DEMO_SOUND.with_suffix(".tsv")
 REST_CODES = "rest.codes"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 

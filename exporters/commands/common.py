@@ -8,6 +8,8 @@ from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
+from engine.kernels.registry import KERNEL_NAMES
+from engine.stream.select_step import AUTO
 from engine.system.threads import set_threads
 from exporters.commands.options import SEEDS, number_in, whole
 from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
@@ -32,6 +34,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--speaker", default="0", metavar="NAME", help="speaker's name, or number from 0 (default)"
+    )
+
+
+def add_kernel_option(parser: argparse.ArgumentParser) -> None:
+    """--kernel."""
+    parser.add_argument(
+        "--kernel",
+        default=AUTO,
+        metavar="NAME",
+        help=f"{', '.join(KERNEL_NAMES)}; or {AUTO} (default): the fastest that matches eager "
+        "here, chosen once",
     )
 
 

@@ -12,15 +12,22 @@ from typing import Any
 from engine.audio.player import Player
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource, MicSource, StdinSource, WavSource, list_devices
+from engine.bundle.io import DEMO_SOUND, DEMO_WORDS
 from engine.errors import ConfigError, ExportError, as_gesture_error
 from engine.events import EventCounter
+from engine.kernels.build_target import BuildTarget
 from engine.motion.pose import PoseSink
 from engine.session.live import LiveSession, SessionHooks
+from engine.stream.build_step import drop_network_weights
+from engine.stream.select_step import select_live_step
 from engine.stream.stream import GestureStream
+from engine.system.cache import cache_folder
+from engine.system.memory import trim_heap
 from engine.system.version import version_line
 from engine.timing import Summary
 from exporters.address import LOOPBACK, Address
 from exporters.commands.common import (
+    add_kernel_option,
     add_model_options,
     add_seed_option,
     load_for_use,
@@ -29,9 +36,6 @@ from exporters.commands.common import (
     told_events,
 )
 from exporters.commands.control import SessionControl
-from exporters.commands.hop import live_step
-from exporters.commands.kernels import spared
-from exporters.commands.memory import give_back_memory
 from exporters.commands.options import (
     CommandParser,
     address,
@@ -41,17 +45,12 @@ from exporters.commands.options import (
 )
 from exporters.commands.priority import go_first
 from exporters.commands.quiet import QuietSound
-from exporters.commands.steps import add_kernel_option
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
 from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
-
-ASSETS = Path(__file__).parent / "assets"
-DEMO_SOUND = ASSETS / "demo.flac"
-DEMO_WORDS = ASSETS / "demo.tsv"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,7 +177,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
         stack.callback(source.close)
         stream, name = _stream(options, events)
         stopping.check()
-        give_back_memory()
+        trim_heap()
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
@@ -218,9 +217,10 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
 def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
     """The stream that is asked for, and the name of its bundle."""
     bundle = load_for_use(options.model)
-    step, schedule = live_step(options.kernel, bundle, options.hop, options.lookahead, say)
+    target = BuildTarget(bundle, bundle.config.schedule, cache_folder(), say)
+    step, schedule = select_live_step(options.kernel, target, options.hop, options.lookahead)
     stream = GestureStream(
-        spared(step, bundle),
+        drop_network_weights(step, bundle),
         step=step,
         schedule=schedule,
         speaker=speaker_of(options.speaker, bundle),

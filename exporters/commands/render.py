@@ -17,12 +17,14 @@ from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule
 from engine.session.live import LiveSession, SessionHooks
+from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
 from engine.system.atomic import atomic, write_text
 from engine.system.version import version_line
 from engine.timing import Summary
 from exporters.commands.common import (
     EXIT_ERROR,
+    add_kernel_option,
     add_model_options,
     add_seed_option,
     complain,
@@ -34,7 +36,6 @@ from exporters.commands.common import (
 )
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
-from exporters.commands.steps import add_kernel_option, ready_step
 from exporters.commands.stopping import check_stopped
 from exporters.commands.terminal import told
 from exporters.commands.word_source import WordSource
@@ -193,7 +194,7 @@ class _Renderer:
     def __init__(self, options: argparse.Namespace, bundle: Bundle) -> None:
         self._options, self._bundle = options, bundle
         self._schedule = schedule_of(options, bundle)
-        self._step = ready_step(options.kernel, bundle, self._schedule, say)
+        self._step = select_step(options.kernel, bundle, self._schedule, log=say)
         self._stream(EventCounter())
 
     def line(self, job: _Job) -> str:

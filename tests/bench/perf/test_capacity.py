@@ -9,11 +9,10 @@ import pytest
 from bench.perf import capacity as streams
 from bench.perf.capacity import Setting, largest, line, pool_step, setting_of, trial
 from bench.perf.load import LoadResult, StreamLoad
-from engine.bundle.io import save_bundle
+from engine.bundle.io import DEMO_SOUND, save_bundle
 from engine.errors import ConfigError
+from engine.stream import build_step
 from engine.stream.pool import StreamPool
-from exporters.commands import steps
-from exporters.commands.live import DEMO_SOUND
 from tests.engine.kernels.test_fused_step import Plain
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
@@ -117,7 +116,7 @@ def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     plain = Plain()
-    monkeypatch.setattr(steps, "backend", lambda name: plain)
+    monkeypatch.setattr(build_step, "backend", lambda name: plain)
     bundle = tiny_bundle()
     step = pool_step("cudagraph", bundle, bundle.config.schedule, 2)
     assert [graph.example[0].shape[0] for graph in plain.graphs] == [1, 2]

@@ -6,11 +6,11 @@ import pytest
 from bench.perf import soak as module
 from bench.perf.memory import Reading
 from bench.perf.soak import Count, report, soak
+from engine.bundle.io import DEMO_SOUND
 from engine.events import EventCounter
 from engine.motion.pose import FrameFlag, PoseFrame
 from engine.stream.stream import GestureStream
 from engine.timing import Summary
-from exporters.commands.live import DEMO_SOUND
 from tests.support.tiny_bundle import tiny_bundle
 
 

@@ -10,11 +10,10 @@ import pytest
 from bench.plots.readme_figures import render
 from bench.quality.sync import mute_report, wrist_speed
 from engine.audio.source import WavSource
-from engine.bundle.io import DEFAULT_BUNDLE, WEIGHTS_FILE, Bundle, load_bundle
+from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, WEIGHTS_FILE, Bundle, load_bundle
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import FrameFlag, Motion
 from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
-from exporters.commands.live import DEMO_SOUND
 
 
 @pytest.fixture(scope="module")

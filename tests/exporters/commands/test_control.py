@@ -4,11 +4,11 @@ import pytest
 
 from engine.audio.queue import QueueSource
 from engine.audio.source import WavSource
+from engine.bundle.io import DEMO_SOUND
 from engine.errors import ConfigError
 from engine.events import EventCounter
 from engine.text.words import TimedWord
 from exporters.commands.control import SessionControl
-from exporters.commands.live import DEMO_SOUND
 from tests.support.audio import babble
 
 

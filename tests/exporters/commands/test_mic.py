@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.bundle.io import save_bundle
+from engine.bundle.io import DEMO_SOUND, save_bundle
 from engine.motion.pose import FrameFlag, PoseFrame
 from exporters.commands import live
-from exporters.commands.live import DEMO_SOUND
 from exporters.websocket_client import WebSocketClient
 from tests.support.tiny_bundle import tiny_bundle
 

@@ -16,7 +16,7 @@ def _library() -> Any | None:
     return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def give_back_memory() -> None:
+def trim_heap() -> None:
     """What converting, comparing and loading have freed goes back to the system.
 
     The C library of Linux would keep it for later allocations, which a running stream hardly makes.

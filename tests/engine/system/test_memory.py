@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from exporters.commands.memory import PageOut, give_back_memory
+from engine.system.memory import PageOut, trim_heap
 
 pytestmark = pytest.mark.linux
 
@@ -23,7 +23,7 @@ def test_what_was_freed_goes_back_to_the_system() -> None:
     kept = [bytearray(60_000)]
     before = resident_mb()
     del blocks
-    give_back_memory()
+    trim_heap()
     assert resident_mb() < before - 60
     assert kept
 

@@ -1,0 +1,243 @@
+"""The choice of `auto`: timing, rules and the kept file."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.bundle.io import Bundle
+from engine.config.model import FrontEnd
+from engine.errors import KernelError, MissingBackendError
+from engine.generate.schedule import Schedule, published_audio_schedule
+from engine.generate.step import HopStep, StepOutput
+from engine.kernels.build_target import BuildTarget
+from engine.kernels.eager import EagerKernel
+from engine.kernels.from_bundle import staged_step
+from engine.stream import autotune
+from engine.stream.autotune import (
+    Choice,
+    benchmark_calls,
+    choose,
+    fastest,
+    load_choice,
+    median_s,
+    save_choice,
+)
+from engine.stream.select_step import step_for
+from engine.system import cache
+from tests.engine.kernels.test_encoder_cache import noting
+from tests.support.build_targets import target_of
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
+
+TIMES = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+CHOICE = choose(TIMES, {"openvino-bf16": "20 s were over"})
+
+
+def keep(lines: list[str]) -> None:
+    bundle = tiny_bundle()
+    save_choice(target_of(bundle, log=lines.append), CHOICE)
+
+
+def before(hop: int = 2) -> Choice | None:
+    bundle = tiny_bundle(hop=hop)
+    return load_choice(target_of(bundle))
+
+
+@pytest.mark.parametrize(
+    ("times", "best"),
+    [
+        (TIMES, "openvino"),
+        ({"eager": 1.0, "onnx": 0.97}, "eager"),  # not worth another library
+        ({"eager": 1.0, "onnx": 0.9}, "onnx"),
+        ({"eager": 1.0}, "eager"),
+    ],
+)
+def test_the_fastest_is_chosen_where_it_gains_anything(times: dict[str, float], best: str) -> None:
+    assert fastest(times) == best
+
+
+def test_what_is_chosen_is_remembered_for_this_model_and_schedule() -> None:
+    assert before() is None
+    keep([])
+    assert before() == CHOICE
+    assert before(hop=4) is None
+
+
+def test_the_line_has_all_times_and_why_others_were_not_timed() -> None:
+    untried = {"cudagraph": "needs a GPU", "onnx": "20 s were over", "int8": "20 s were over"}
+    assert choose({"eager": 0.003, "openvino": 0.001}, untried).line == (
+        "kernel auto: openvino (eager 3.0 ms, openvino 1.0 ms a hop); "
+        "not timed: cudagraph (needs a GPU); onnx, int8 (20 s were over)"
+    )
+    assert choose({"eager": 0.003}, {}).line == "kernel auto: eager (eager 3.0 ms a hop)"
+
+
+def test_another_machine_tries_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep([])
+    monkeypatch.setattr(autotune, "machine", lambda: "another one")
+    assert before() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"kernel": "warp", "ms": {}, "untried": {}}', '{"kernel": 3}']
+)
+def test_a_damaged_choice_counts_as_missing(tmp_path: Path, text: str) -> None:
+    keep([])
+    (path,) = tmp_path.rglob("auto_*.json")
+    path.write_text(text)
+    assert before() is None
+    cache.write(path, text.encode(), print)  # whole, and yet nothing that was chosen
+    assert before() is None
+
+
+def test_where_nothing_can_be_kept_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    lines = list[str]()
+    keep(lines)
+    keep(lines)
+    assert before() is None
+    assert len(lines) == 1
+    assert lines[0].startswith("note: nothing can be kept in ")
+
+
+class Shelf:
+    """HopStep that compute as eager does; counts how often each was made."""
+
+    def __init__(self, refused: str = "", missing: str = "") -> None:
+        self.made: list[str] = []
+        self.refused, self.missing = refused, missing
+
+    def __call__(self, name: str, target: BuildTarget) -> HopStep:
+        bundle = target.bundle
+        if name == self.refused:
+            raise KernelError("refused")
+        if name == self.missing:
+            raise MissingBackendError(f"{name} is not installed")
+        self.made.append(name)
+        kernel = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
+        kernel.name = name
+        return staged_step(bundle, kernel=kernel)
+
+
+def automatic(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> tuple[str, list[str]]:
+    """The kernel that `auto` takes where each hop takes as long as is said here."""
+    times = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
+    monkeypatch.setattr(autotune, "build_step", shelf)
+    monkeypatch.setattr(autotune, "benchmark_calls", lambda step, *_: step.name)
+    monkeypatch.setattr(autotune, "median_s", lambda name, **_: times.get(name, 9.0))
+    bundle, lines = tiny_bundle(), list[str]()
+    return step_for("auto", target_of(bundle, log=lines.append)).name, lines
+
+
+def test_auto_takes_the_fastest_and_times_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Shelf(), Shelf()
+    assert automatic(monkeypatch, first)[0] == "openvino"
+    assert first.made == ["eager", "cudagraph", "openvino"]
+    assert automatic(monkeypatch, second)[0] == "openvino"
+    assert second.made == ["openvino"]
+
+
+def test_auto_skips_kernels_that_do_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, lines = automatic(monkeypatch, Shelf(refused="openvino", missing="cudagraph"))
+    assert name == "onnx"
+    assert lines[0].startswith("kernel auto: timing a hop by each kernel, once")
+    assert lines[1:] == [
+        "kernel auto: onnx (eager 3000.0 ms, onnx 2000.0 ms a hop); not timed: cudagraph (is not "
+        "installed); openvino (refused); openvino-bf16 (gains nothing for a small network)"
+    ]
+
+
+def test_auto_names_kernels_beyond_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autotune, "_BUDGET_S", -1.0)
+    name, lines = automatic(monkeypatch, Shelf())
+    assert name == "eager"
+    assert "cudagraph, openvino, onnx (-1 s were over)" in lines[1]
+
+
+def test_auto_logs_its_choice_at_every_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = automatic(monkeypatch, Shelf(missing="cudagraph"))[1]
+    assert first[1:] == automatic(monkeypatch, Shelf())[1]
+    assert first[1].startswith("kernel auto: openvino (eager 3000.0 ms, openvino 1000.0 ms a hop)")
+    assert "cudagraph (is not installed)" in first[1]
+
+
+def test_auto_computes_whole_files_by_the_eager_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, bundle = Shelf(), tiny_bundle()
+    monkeypatch.setattr(autotune, "build_step", shelf)
+    schedule = published_audio_schedule()
+    assert step_for("auto", target_of(bundle, schedule)).name == "eager"
+    assert shelf.made == ["eager"]
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "small", "timed"),
+    [
+        ("onnx", {"eager": 1.0}, True, True),
+        ("onnx", {"eager": 1.0, "openvino": 2.0}, True, False),
+        ("openvino-bf16", {"eager": 1.0}, True, False),
+        ("openvino-bf16", {"eager": 1.0}, False, True),
+        ("openvino", {"eager": 1.0}, True, True),
+    ],
+)
+def test_auto_times_only_what_may_win(
+    monkeypatch: pytest.MonkeyPatch, name: str, times: dict[str, float], small: bool, timed: bool
+) -> None:
+    monkeypatch.setattr(autotune, "is_small", lambda network: small)
+    assert (autotune._not_worth_timing(name, times, tiny_bundle()) == "") is timed
+
+
+def test_a_kept_choice_that_does_not_run_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    automatic(monkeypatch, Shelf())
+    name, lines = automatic(monkeypatch, Shelf(refused="openvino"))
+    assert name == "onnx"
+    assert lines[0] == "kernel openvino, chosen before, does not run now; choosing again"
+
+
+def test_auto_rejects_inaccurate_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        autotune, "is_accurate_enough", lambda kernel, *_: kernel.name != "openvino"
+    )
+    assert automatic(monkeypatch, Shelf())[0] == "onnx"
+
+
+@pytest.mark.parametrize("name", ["eager", pytest.param("onnx", marks=pytest.mark.onnx)])
+def test_benchmark_calls_compute_live_hops(name: str) -> None:
+    bundle = tiny_bundle()
+    step = step_for(name, target_of(bundle))
+    first, second = benchmark_calls(step, target_of(bundle))
+    stepped, other = first(), second()
+    assert isinstance(stepped, StepOutput)
+    assert isinstance(other, StepOutput)
+    assert stepped.codes.shape == (1, 4, bundle.config.schedule.newest)
+    assert not torch.equal(stepped.decoded.rotations, other.decoded.rotations)
+    assert median_s([first, second]) > 0
+
+
+def waveform_bundle() -> Bundle:
+    """Windows of samples as long as those of a published checkpoint."""
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    schedule = Schedule(window=64, seed=60, hop=2)
+    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
+
+
+@pytest.mark.onnx
+def test_timed_hops_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = waveform_bundle()
+    step = step_for("onnx", target_of(bundle))
+    noted = noting(monkeypatch)
+    median_s(benchmark_calls(step, target_of(bundle)))
+    assert noted == [False] + [True] * (len(noted) - 1)
+    assert len(noted) > 10

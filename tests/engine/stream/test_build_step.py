@@ -1,0 +1,198 @@
+"""One graph per hop for the kernels that gain by it, separate graphs for all others."""
+
+import dataclasses
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.bundle.io import Bundle
+from engine.config.model import FrontEnd
+from engine.errors import BundleError, KernelError
+from engine.generate.schedule import Schedule
+from engine.generate.step import HopStep, StagedStep
+from engine.kernels.cached_step import CachedEncoderStep
+from engine.kernels.eager import EagerKernel
+from engine.kernels.encoder_cache import CachedEncoderKernel
+from engine.kernels.from_bundle import staged_step
+from engine.kernels.fused_step import CompiledStep
+from engine.kernels.graph import Graph, Precision, Run, Settings
+from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.motion.pose import concatenate
+from engine.stream import build_step
+from engine.stream.build_step import build_kernel, drop_network_weights
+from engine.stream.select_step import step_for
+from engine.stream.stream import GestureStream
+from tests.engine.kernels.test_fused_step import Plain, Taped
+from tests.support.audio import babble
+from tests.support.build_targets import target_of
+from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Refusing(Plain):
+    """Makes the graph of a window, and refuses all that is larger."""
+
+    def prepare(self, graph: Graph, settings: Settings) -> Run:
+        if graph.name.startswith("step"):
+            raise KernelError("cudagraph cannot record step: not permitted")
+        return super().prepare(graph, settings)
+
+
+def ready(monkeypatch: pytest.MonkeyPatch, backend: Plain | Taped) -> tuple[HopStep, list[str]]:
+    """What `--kernel cudagraph` gives where its backend is another one."""
+    backend.name = "cudagraph"
+    for name in ("engine.kernels.registry", build_step.__name__):
+        monkeypatch.setattr(f"{name}.backend", lambda name: backend)
+    bundle, lines = tiny_bundle(), list[str]()
+    return step_for("cudagraph", target_of(bundle, log=lines.append)), lines
+
+
+def moved(step: HopStep | None, bundle: Bundle | None = None) -> np.ndarray:
+    bundle = bundle or tiny_bundle()
+    stream = GestureStream(bundle, step=step)
+    stream.feed_audio(babble(1.0))
+    return concatenate(stream.flush()).rotations
+
+
+def test_a_recording_kernel_computes_fused_hops(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, lines = ready(monkeypatch, Taped())
+    assert isinstance(step, CompiledStep)
+    assert step.name == "cudagraph"
+    spare = drop_network_weights(step, tiny_bundle())
+    assert not list(spare.gesture.parameters())
+    np.testing.assert_allclose(moved(step, spare), moved(None), atol=1e-4)
+    assert lines == []
+
+
+def test_a_refused_fused_step_falls_back_to_two_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = Refusing()
+    step, lines = ready(monkeypatch, refusing)
+    assert isinstance(step, StagedStep)
+    assert step.name == "cudagraph"
+    assert [graph.name for graph in refusing.graphs] == ["window-newest2", "decode-last4"]
+    assert lines == [
+        "note: cudagraph cannot record step: not permitted; falling back to separate "
+        "transformer and decoder graphs"
+    ]
+    np.testing.assert_allclose(moved(step), moved(None), atol=1e-4)
+
+
+def test_a_mismatch_is_reported_with_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step, lines = ready(
+        monkeypatch, Plain(lambda i, x: (x + 1) % 24 if x.dtype == torch.int64 else x)
+    )
+    assert isinstance(step, StagedStep)
+    assert "codes 0.0% equal" in lines[0]
+
+
+def test_other_kernels_and_whole_files_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[str]()
+    monkeypatch.setattr(build_step, "fused_step", lambda *_: made.append("step"))
+    bundle, published = tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)
+    step = step_for("eager", target_of(bundle, log=made.append))
+    assert isinstance(step, StagedStep)
+    monkeypatch.setattr(build_step, "build_kernel", lambda *_: EagerKernel(published.gesture))
+    step = step_for("cudagraph", target_of(published, published.config.file_schedule, made.append))
+    assert isinstance(step, StagedStep)
+    assert made == []
+
+
+@pytest.mark.openvino
+def test_openvino_computes_whole_hops() -> None:
+    bundle, lines = tiny_bundle(), list[str]()
+    step = step_for("openvino", target_of(bundle, log=lines.append))
+    assert isinstance(step, CompiledStep)
+    assert lines == ["converting step-newest2 for openvino ..."]
+    np.testing.assert_allclose(moved(step), moved(None), atol=1e-3)
+
+
+def waveform_bundle() -> Bundle:
+    """Windows of samples as long as those of a published checkpoint."""
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    schedule = Schedule(window=64, seed=60, hop=2)
+    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
+
+
+@pytest.mark.openvino
+def test_openvino_caches_encoder_activations() -> None:
+    bundle, lines = waveform_bundle(), list[str]()
+    step = step_for("openvino", target_of(bundle, log=lines.append))
+    assert isinstance(step, CachedEncoderStep)
+    assert [line.split()[1] for line in lines] == ["hearing", "step-newest2"]
+    np.testing.assert_allclose(moved(step, bundle), moved(None, bundle), atol=1e-3)
+
+
+@pytest.mark.nncf
+@pytest.mark.slow
+def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
+    bundle, lines = tiny_bundle(), list[str]()
+    step = step_for("openvino-int8", target_of(bundle, log=lines.append))
+    assert isinstance(step, CompiledStep)
+    assert "quantising step-newest2 on 96 windows ..." in lines
+    # Few codes of a random network are another one in 8 bits.
+    assert np.mean(np.abs(moved(step) - moved(None)) < 0.2) > 0.98
+
+
+def test_half_precision_is_verified_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, lines = ready(monkeypatch, Taped(Precision.FP16))
+    assert isinstance(step, CompiledStep)
+    assert lines == []
+
+
+def test_dropped_network_weights_are_freed() -> None:
+    class Taken:
+        name = "taken"
+
+        def __init__(self, inner: Kernel) -> None:
+            self._inner = inner
+
+        def __call__(self, inputs: WindowInputs) -> WindowOutputs:
+            return self._inner(inputs)
+
+    bundle = tiny_bundle()
+    eager = EagerKernel(bundle.gesture, bundle.config.schedule.newest)
+    assert drop_network_weights(staged_step(bundle, kernel=eager), bundle) is bundle
+    step = staged_step(bundle, kernel=Taken(eager))
+    light = drop_network_weights(step, bundle)
+    watched = weakref.ref(bundle.gesture)
+    with pytest.raises(BundleError, match="moved to a kernel"):
+        light.gesture(None)
+    sound = babble(1.0)
+
+    def first(given: Bundle, by: HopStep) -> np.ndarray:
+        stream = GestureStream(given, step=by)
+        stream.feed_audio(sound)
+        chunk = stream.next_chunk()
+        assert chunk is not None
+        return chunk.rotations
+
+    np.testing.assert_array_equal(first(light, step), first(bundle, step))
+    del bundle, eager, step
+    gc.collect()
+    assert watched() is None
+
+
+@pytest.mark.onnx
+def test_a_live_kernel_caches_encoder_activations_where_possible() -> None:
+    bundle = tiny_published_bundle(FrontEnd.WAVE)
+    lines: list[str] = []
+
+    def made(schedule: Schedule) -> Kernel:
+        return build_kernel("onnx", target_of(bundle, schedule, lines.append))
+
+    kernel = made(Schedule(window=64, seed=60, hop=2))
+    assert isinstance(kernel, CachedEncoderKernel)
+    assert kernel.name == "onnx"
+    assert [name for text in lines for name in ("hearing", "window") if name in text]
+    for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.file_schedule):
+        assert not isinstance(made(schedule), CachedEncoderKernel)
