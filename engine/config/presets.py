@@ -10,11 +10,13 @@ them: heads, decoder depths, feed-forward width, dropout, slope, width of the sp
 period of the positions, width of the words.
 
 Own choices, stated by neither: two layers of spatial attention (joints attend to each other in the
-first, CLS attends to the result in the second), one word table for face and body. The paper's rhythm is "onset and amplitude", without rate or network size. Here
-it is the onset and level channels of our causal features, per frame, through the causal network of
-the live design, so that the paper's design trains on the same corpora and streams without
-look-ahead. For amplitude and onsets at the sample rate, as in the checkpoints of 2024, replace
-`audio` with an encoder of kind WAVE with two channels.
+first, CLS attends to the result in the second), one word table for face and body.
+
+The paper's rhythm is "onset and amplitude", without rate or network size. Here it is the onset and
+level channels of our causal features, per frame, through the causal network of the live design, so
+that the paper's design trains on the same corpora and streams without look-ahead. For amplitude
+and onsets at the sample rate, as in the checkpoints of 2024, replace `audio` with an encoder of
+kind WAVE with two channels.
 """
 
 from engine.config.features import DEFAULT_FEATURES, FeatureConfig
