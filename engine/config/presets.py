@@ -10,12 +10,13 @@ them: heads, decoder depths, feed-forward width, dropout, slope, width of the sp
 period of the positions, width of the words.
 
 Own choices, stated by neither: two layers of spatial attention (joints attend to each other in the
-first, CLS attends to the result in the second), one word table for face and body, convolutions as
-wide as the codes. The paper's rhythm is "onset and amplitude", without rate or network size. Here
-it is the onset and level channels of our causal features, per frame, through the causal network of
-the live design, so that the paper's design trains on the same corpora and streams without
-look-ahead. For amplitude and onsets at the sample rate, as in the checkpoints of 2024, replace
-`audio` with an encoder of kind WAVE with two channels.
+first, CLS attends to the result in the second), one word table for face and body.
+
+The paper's rhythm is "onset and amplitude", without rate or network size. Here it is the onset and
+level channels of our causal features, per frame, through the causal network of the live design, so
+that the paper's design trains on the same corpora and streams without look-ahead. For amplitude
+and onsets at the sample rate, as in the checkpoints of 2024, replace `audio` with an encoder of
+kind WAVE with two channels.
 """
 
 from engine.config.features import DEFAULT_FEATURES, FeatureConfig
@@ -27,16 +28,11 @@ from engine.config.model import (
     MotionEncoderConfig,
     MotionKind,
     OnsetConfig,
-    PartVaeConfig,
-    RootModelConfig,
     WordConfig,
 )
-from engine.motion.channels import LOCAL_MOTION, part_layout
-from engine.motion.skeleton import BodyPart
 
-SPATIAL_LAYERS = 2
+_SPATIAL_LAYERS = 2
 _DILATIONS = (1, 2, 4, 8)
-_LOWER_LAYERS = 4  # of the lower body and the root motion; 2 elsewhere (the checkpoints)
 
 
 def published_audio_config(
@@ -148,7 +144,7 @@ def paper_config(
             feature_range=rhythm,
         ),
         words=WordConfig(vocabulary, word_width, shared=True),
-        motion=MotionEncoderConfig(MotionKind.SPATIAL, width=motion_width, layers=SPATIAL_LAYERS),
+        motion=MotionEncoderConfig(MotionKind.SPATIAL, width=motion_width, layers=_SPATIAL_LAYERS),
         width=width,
         speakers=speakers,
         codes=codes,
@@ -157,20 +153,3 @@ def paper_config(
         body_variant=body_variant,
         self_attention_ffn=False,
     )
-
-
-def paper_part_config(
-    part: BodyPart, *, face_width: int = 100, width: int = 512, codes: int = 256
-) -> PartVaeConfig:
-    """VQ-VAE of one part (section 4.1, supplement D); `width` of codes and convolutions.
-
-    The lower body has our three channels of translation besides the paper's 54 + 4.
-    """
-    layers = _LOWER_LAYERS if part is BodyPart.LOWER else 2
-    channels = part_layout(part, face_width).width
-    return PartVaeConfig(channels, width, code_dim=width, codes=codes, layers=layers)
-
-
-def paper_root_config(*, width: int = 512) -> RootModelConfig:
-    """Root motion from `engine.model.root_motion.local_motion` (supplement D)."""
-    return RootModelConfig(LOCAL_MOTION.width, out=3, width=width, layers=_LOWER_LAYERS)

@@ -29,7 +29,7 @@ WEIGHTS: Final = "model.safetensors"
 AUTOENCODERS: Final = "emage_vq"
 _FOLDERS: Final = {
     **{build_bundle.part_key(part): str(part) for part in BodyPart},
-    build_bundle.GLOBAL: "global",
+    build_bundle.ROOT: "global",
 }
 FILES: Final = f"{CONFIG} and {WEIGHTS}, and the same two in each of " + ", ".join(
     f"{AUTOENCODERS}/{folder}" for folder in _FOLDERS.values()
@@ -113,7 +113,7 @@ def _config(name: str, sizes: _Sizes, vaes: Mapping[str, _VaeSizes]) -> BundleCo
         speakers=sizes.speaker_dims,
     )
     by_class = dict(zip(BodyPart, (sizes.cf, sizes.cu, sizes.ch, sizes.cl), strict=True))
-    root = vaes[build_bundle.GLOBAL]
+    root = vaes[build_bundle.ROOT]
     lower = build_bundle.channels(BodyPart.LOWER)
     return BundleConfig(
         name=name,

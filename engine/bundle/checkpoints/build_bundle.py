@@ -23,7 +23,7 @@ from engine.motion.skeleton import BodyPart
 
 FACE: Final = FLAME_100
 GESTURE: Final = "gesture"
-GLOBAL: Final = "global_motion"
+ROOT: Final = "global_motion"  # the prefix of its tensors in a bundle
 _LIVE_HOP: Final = 8
 _REST_FRAMES: Final = 64
 

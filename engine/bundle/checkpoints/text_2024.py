@@ -41,7 +41,7 @@ _CODEBOOK: Final = "quantizer.embedding.weight"
 _CONTENTS: Final = {
     build_bundle.GESTURE: "the network of text and audio",
     **{build_bundle.part_key(part): f"the VQ-VAE of the {part}" for part in BodyPart},
-    build_bundle.GLOBAL: "the root motion",
+    build_bundle.ROOT: "the root motion",
 }
 FILES: Final = (
     f"six {_SUFFIX} files, here or in {_AUTOENCODERS}: {', '.join(_CONTENTS.values())}; and the "
@@ -124,7 +124,7 @@ def _key_of(tensors: Mapping[str, Tensor]) -> str | None:
         return None
     channels = first.shape[1]
     if _CODEBOOK not in tensors:
-        return build_bundle.GLOBAL if channels == build_bundle.channels(BodyPart.LOWER) else None
+        return build_bundle.ROOT if channels == build_bundle.channels(BodyPart.LOWER) else None
     parts = {build_bundle.channels(part): build_bundle.part_key(part) for part in BodyPart}
     return parts.get(channels)
 
@@ -170,7 +170,7 @@ class _Sizes:
 
 def _config(name: str, sizes: Mapping[str, _Sizes], words: tuple[str, ...]) -> BundleConfig:
     gesture = _gesture(sizes[build_bundle.GESTURE])
-    root = sizes[build_bundle.GLOBAL]
+    root = sizes[build_bundle.ROOT]
     lower = build_bundle.channels(BodyPart.LOWER)
     width = root.of(_INPUT, 0)
     return BundleConfig(

@@ -10,11 +10,18 @@ from torch import nn
 
 from engine.bundle.io import Bundle, load_bundle, new_bundle, save_bundle
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import AudioEncoderConfig, AudioKind, BodyVariant
-from engine.config.presets import paper_config, paper_part_config, paper_root_config
+from engine.config.model import (
+    AudioEncoderConfig,
+    AudioKind,
+    BodyVariant,
+    PartVaeConfig,
+    RootModelConfig,
+)
+from engine.config.presets import paper_config
 from engine.config.serialize import from_mapping, to_mapping
 from engine.model.builders import build_gesture_model, build_part_vae, build_root_model
 from engine.model.types import WindowInputs
+from engine.motion.channels import LOCAL_MOTION, part_layout
 from engine.motion.pose import concatenate
 from engine.motion.skeleton import BodyPart
 from engine.stream.stream import GestureStream
@@ -110,15 +117,21 @@ def autoencoder(channels: int, out: int, layers: int) -> int:
 def test_the_parts_have_256_codes_of_512(
     part: BodyPart, channels: int, layers: int, total: int
 ) -> None:
+    """Section 4.1, supplement D. Convolutions are as wide as the codes, which is our choice.
+
+    The lower body has 4 layers, as in the checkpoints, and our three channels of translation
+    besides the paper's 54 + 4.
+    """
     with torch.device("meta"):
-        vae = build_part_vae(paper_part_config(part))
+        vae = build_part_vae(PartVaeConfig(channels, D, CODE, CODES, layers))
+    assert channels == part_layout(part, 100).width
     assert vae.quantizer.embedding.weight.shape == (256, 512)
     assert count(vae) == autoencoder(channels, channels, layers) + CODES * CODE == total
 
 
 def test_root_motion_is_334_to_3() -> None:
     with torch.device("meta"):
-        network = build_root_model(paper_root_config())
+        network = build_root_model(RootModelConfig(LOCAL_MOTION.width, 3, D, 4))
     assert count(network) == autoencoder(334, 3, 4) == 14_683_169
 
 
