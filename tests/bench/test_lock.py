@@ -31,7 +31,7 @@ def test_command_prints_this_environment(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_committed_file_has_exact_versions_and_no_urls() -> None:
-    assert PINS == sorted(PINS)
+    assert sorted(PINS) == PINS
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.!]+", line) for line in PINS)
 
 
