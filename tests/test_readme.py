@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 
 import training.__main__ as train
 from bench import __main__ as bench
 from engine.events import ALL_EVENTS
 from exporters.commands import bundle, live, render
 from exporters.wire import AUDIO_HEADER, COMMANDS, FRAME_HEADER
+from tests.support.audio import babble
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -184,3 +186,21 @@ def test_readme_example_names_public_names() -> None:
 
     (names,) = re.findall(r"^from engine import (.+)$", text("README.md"), re.M)
     assert set(names.split(", ")) <= set(engine.__all__)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+def test_python_example_runs(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = re.findall(r"^```python\n(.*?)^```", text(name), re.M | re.S)[0]
+    soundfile.write(tmp_path / "speech.wav", babble(1.0), 16000)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(code, name, "exec"), names)
+    printed = len(capsys.readouterr().out.splitlines())
+    rest = names["rest"]
+    assert isinstance(rest, list)
+    assert printed + sum(map(len, rest)) == 30

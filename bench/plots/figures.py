@@ -15,7 +15,7 @@ from bench.quality.sync import wrist_speed
 from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.skeleton import SMPLX_55
-from engine.system.atomic import atomic, write_bytes
+from engine.system.atomic import write_bytes
 from engine.system.privacy import stay_private
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
@@ -119,11 +119,6 @@ def still_sheet(path: Path, stills: Sequence[Still], columns: int = 8) -> None:
     _save(figure, path)
 
 
-def film_strip(path: Path, motion: Motion, frames: Sequence[int], label: str = "") -> None:
-    """Write a picture of successive frames of one motion."""
-    contact_sheet(path, [(f"{label} {frame}", motion, frame) for frame in frames])
-
-
 def wrists_over_speech(
     path: Path, motion: Motion, samples: NDArray[np.float32], sample_rate: int
 ) -> None:
@@ -214,89 +209,6 @@ def distributions(
         axes.set(xlabel=title, yticks=[])
         axes.legend(fontsize=8)
     return _png(figure)
-
-
-_FILM_INCHES, _FILM_DPI = (6.0, 3.9), 75
-_WAVE_POINTS = 1500
-
-
-def film(
-    path: Path,
-    motion: Motion,
-    samples: NDArray[np.float32],
-    sample_rate: int,
-    words: Sequence[tuple[float, float, str]] = (),
-    frame_rate: int = 15,
-) -> None:
-    """Write an animated GIF: the figure from the front and the side, its face, and the sound.
-
-    samples `[S]`, as long as the motion; words: start, end (s) and text of what is said.
-    """
-    figure, panels = _film_panels(samples, sample_rate)
-    from matplotlib.animation import PillowWriter
-
-    points, fps = motion.world_positions(), motion.format.clock.frame_rate
-    writer = PillowWriter(fps=frame_rate)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as part, writer.saving(figure, str(part), _FILM_DPI):
-        for frame in range(0, len(motion), max(1, round(fps / frame_rate))):
-            _film_frame(panels, motion, points[frame], frame)
-            second = frame / fps
-            panels["cursor"].set_xdata([second, second])
-            said = [text for start, end, text in words if start <= second < end]
-            panels["sound"].set_title(said[-1] if said else " ", fontsize=9)
-            writer.grab_frame()
-    _pyplot().close(figure)
-
-
-def _film_panels(samples: NDArray[np.float32], sample_rate: int) -> tuple[Any, dict[str, Any]]:
-    """The figure with its axes by what they show, and the cursor in the sound."""
-    figure = _pyplot().figure(figsize=_FILM_INCHES, dpi=_FILM_DPI)
-    grid = figure.add_gridspec(2, 3, height_ratios=[3.4, 1], width_ratios=[1.1, 1.1, 0.8])
-    panels = {name: figure.add_subplot(grid[0, i]) for i, name in enumerate([*_VIEWS, "face"])}
-    sound = figure.add_subplot(grid[1, :])
-    step = max(1, len(samples) // _WAVE_POINTS)
-    whole = samples[: len(samples) // step * step].reshape(-1, step)
-    seconds = np.arange(len(whole)) * step / sample_rate
-    sound.fill_between(seconds, whole.min(1), whole.max(1), color="0.6", lw=0)
-    sound.set(yticks=[], xlim=(0, len(samples) / sample_rate))
-    sound.tick_params(labelsize=7)
-    figure.subplots_adjust(0.02, 0.08, 0.98, 0.99, 0.03, 0.12)
-    return figure, {**panels, "sound": sound, "cursor": sound.axvline(0.0, c="tab:red", lw=1)}
-
-
-def _film_frame(
-    panels: dict[str, Any], motion: Motion, points: NDArray[np.float32], frame: int
-) -> None:
-    for view in _VIEWS:
-        panels[view].clear()
-        draw_pose(panels[view], motion, points, view)
-    panels["face"].clear()
-    _draw_face(panels["face"], motion, frame)
-
-
-def _draw_face(axes: Any, motion: Motion, frame: int) -> None:
-    """A face of few lines: how far lids and jaw are open, how high brows are, how wide it smiles.
-
-    Of faces that are no weights of ARKit only the jaw is known.
-    """
-    names = motion.format.face.coefficients if motion.format.face.name.startswith("arkit") else ()
-    weights = dict(zip(names, motion.poses.face[frame].tolist(), strict=False))
-    sines = motion.poses.rotations[frame, motion.format.skeleton.index("jaw"), 1]
-    opened = max(0.0, 2.0 * float(np.arcsin(np.clip(sines, -1, 1))))
-    turn = np.linspace(0, 2 * np.pi, 60)
-    axes.plot(0.75 * np.cos(turn), np.sin(turn) - 0.15 * opened, c="0.3", lw=1.2)
-    for side, sign in (("Left", 1), ("Right", -1)):
-        lid = 1.0 - weights.get(f"eyeBlink{side}", 0.0)
-        eye = 0.3 * sign + 0.13 * np.cos(turn)
-        axes.plot(eye, 0.25 + 0.1 * lid * np.sin(turn), c="0.3", lw=1.2)
-        raised = weights.get(f"browOuterUp{side}", 0.0) - 0.6 * weights.get(f"browDown{side}", 0.0)
-        axes.plot([0.3 * sign - 0.15, 0.3 * sign + 0.15], [0.46 + 0.12 * raised] * 2, c="0.3")
-    wide = 0.24 + 0.1 * weights.get("mouthSmileLeft", 0.0) - 0.1 * weights.get("mouthPucker", 0.0)
-    high = 0.01 + 1.1 * opened
-    axes.plot(wide * np.cos(turn), -0.45 - high + high * np.sin(turn), c="tab:red", lw=1.5)
-    axes.set(xlim=(-1, 1), ylim=(-1.3, 1.2), aspect="equal")
-    axes.axis("off")
 
 
 def _png(figure: Any) -> bytes:

@@ -4,8 +4,6 @@ import pytest
 from bench.plots.figures import (
     contact_sheet,
     distributions,
-    film,
-    film_strip,
     speeds_over_time,
     strips,
     wrists_over_speech,
@@ -33,38 +31,9 @@ def test_a_sheet_has_a_row_of_front_and_side(tmp_path, motion):
     assert _is_picture(tmp_path / "deep" / "a.png")
 
 
-def test_a_strip_shows_frames_of_one_motion(tmp_path, motion):
-    film_strip(tmp_path / "b.png", motion, [0, 3])
-    assert _is_picture(tmp_path / "b.png")
-
-
 def test_wrists_are_drawn_over_speech(tmp_path, motion):
     wrists_over_speech(tmp_path / "c.png", motion, np.zeros(2000, np.float32), 16000)
     assert _is_picture(tmp_path / "c.png")
-
-
-def test_a_film_has_a_picture_for_every_other_frame(tmp_path, motion):
-    path = tmp_path / "deep" / "d.gif"
-    film(path, motion, np.zeros(2133, np.float32), 16000, [(0.0, 0.1, "hello")], frame_rate=15)
-    content = path.read_bytes()
-    assert content.startswith(b"GIF89a")
-    assert content.count(b"\x21\xf9\x04") == 2
-
-
-def test_a_face_shows_jaw_and_lids(motion):
-    from bench.plots.figures import _draw_face, _pyplot
-
-    figure, (shut, wide) = _pyplot().subplots(1, 2)
-    _draw_face(shut, motion, 0)
-    motion.poses.rotations[:, 22] = rot.exp(np.array([0.3, 0, 0], np.float32))
-    motion.poses.face[:, motion.format.face.coefficients.index("eyeBlinkLeft")] = 1.0
-    _draw_face(wide, motion, 0)
-    (closed_mouth, open_eye), (open_mouth, closed_eye) = (
-        [np.ptp(axes.lines[i].get_ydata()) for i in (-1, 1)] for axes in (shut, wide)
-    )
-    assert open_mouth > closed_mouth + 0.3
-    assert closed_eye < 0.01 < open_eye
-    _pyplot().close(figure)
 
 
 def test_the_palm_of_a_figure_at_rest_faces_down(motion):
