@@ -29,12 +29,12 @@ from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.parity import Parity, measure, relative_error
-from engine.kernels.registry import BACKEND_NAMES, Request
+from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
 from engine.kernels.window_graph import draw_window
 from engine.model.fuse import lean
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
-from engine.stream.build_step import live_kernel, step_of
+from engine.stream.build_step import build_step
 from engine.stream.calibration import batch_windows, kernel_request, record_windows
 from engine.stream.stream import GestureStream
 from engine.system.cache import cache_folder
@@ -142,7 +142,7 @@ def _made(
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
-        kernel = live_kernel(name, target, request)
+        kernel = make_kernel(name, lean(target.bundle.gesture), request)
     except KernelError as error:
         return Row(name, reason=str(error))
     made_s = time.perf_counter() - begin
@@ -198,8 +198,8 @@ def _steps(
     sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
     calls: dict[str, Callable[[], object]] = {}
     threads = torch.get_num_threads()
-    for name, kernel in ready.items() if options.rows == 1 else ():
-        step = step_of(kernel, target)
+    for name in ready if options.rows == 1 else ():
+        step = build_step(name, target)
         stream = GestureStream(bundle, step=step, schedule=schedule, threads=threads)
         stream.feed_audio(sound)
         calls[name] = as_live(name, stream.next_chunk)

@@ -159,7 +159,7 @@ class Runner:
     def _still(self, state: StreamState) -> None:
         """Make a history of standing at rest in silence, of everything the model is shown."""
         state.audio[:] = self._silence
-        state.encoder.shift[:] = -1
+        state.encoder.clear()
         state.codes[:] = self._rest[None, :, None]
         state.motion[:] = self._decoder.decode(state.codes, 1).motion
         if self._still_seeds:

@@ -40,49 +40,44 @@ class Emitted:
 
 @dataclass
 class EncoderState:
-    """Waveform-encoder activations of the previous windows of B streams, for steps that cache.
+    """Waveform-encoder activations of the newest windows of B streams, for steps that cache them.
 
     Attributes:
-        shift: `[B]`, samples pushed since the activations were stored; negative: nothing stored.
-        activations: `[B, C, P]`; None before the first store.
+        offset: `[B]`, samples pushed since the activations were stored.
+        activations: `[1, C, P]` of each stream, never changed in place; None: nothing stored.
 
     """
 
-    shift: NDArray[np.int64]
-    activations: Tensor | None = None
+    offset: NDArray[np.int64]
+    activations: list[Tensor | None]
 
     @classmethod
     def empty(cls, rows: int) -> "EncoderState":
         """Nothing stored for any of `rows` streams."""
-        return cls(np.full(rows, -1, np.int64))
+        return cls(np.zeros(rows, np.int64), [None] * rows)
 
     def advance(self, row: int, samples: int) -> None:
         """Record that the window of a stream moved on by `samples`."""
-        if self.shift[row] >= 0:
-            self.shift[row] += samples
+        self.offset[row] += samples
 
     def store(self, row: int, activations: Tensor) -> None:
-        """Keep the activations `[C, P]` of a stream's newest window."""
-        if self.activations is None:
-            self.activations = activations.new_zeros(len(self.shift), *activations.shape)
+        """Keep the activations `[1, C, P]` of a stream's newest window."""
         self.activations[row] = activations
-        self.shift[row] = 0
+        self.offset[row] = 0
+
+    def clear(self) -> None:
+        """Forget the activations of all streams: their samples were replaced."""
+        self.activations[:] = [None] * len(self.activations)
 
     def take(self, rows: Sequence[int]) -> "EncoderState":
-        """Some rows as a state of their own."""
-        index = list(rows)
-        found = None if self.activations is None else self.activations[index]
-        return EncoderState(self.shift[index], found)
+        """Some rows as a state of their own; the activations are shared."""
+        return EncoderState(self.offset[list(rows)], [self.activations[row] for row in rows])
 
     def put(self, rows: Sequence[int], state: "EncoderState") -> None:
         """Write the rows of `state` over these rows, in place."""
-        self.shift[list(rows)] = state.shift
-        if state.activations is None:
-            return
-        if self.activations is None:
-            size = (len(self.shift), *state.activations.shape[1:])
-            self.activations = state.activations.new_zeros(size)
-        self.activations[list(rows)] = state.activations
+        self.offset[list(rows)] = state.offset
+        for row, activations in zip(rows, state.activations, strict=True):
+            self.activations[row] = activations
 
 
 @dataclass

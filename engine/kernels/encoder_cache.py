@@ -1,14 +1,12 @@
-"""A kernel that does not hear twice: of sound that an earlier window had too, entries are kept.
+"""Cache of waveform-encoder activations between hops.
 
-The first blocks of waveform encoders (`engine.model.encoder_split`) are most of their work, and a
-live window is a new hop of sound behind one that was heard before. The window before is known by
-its samples themselves: kept entries that belong to other sound are never used, so that nothing
-needs to be told when a stream starts, stops or is taken back. Windows must lie on the grid of
-entries, see `engine.audio.front_end.WAVE_STEP`.
+The stem of the waveform encoders (`engine.model.encoder_split`) is most of their work, and
+successive live windows overlap. The activations of a stream's newest window are in its state
+(`engine.generate.state.EncoderState`); only the new samples of the next window are encoded.
 
-All entries come from one graph of short stretches of sound, as large as the new part of a window; a
-window that shares nothing is heard in many of them. An entry is thus the same number however it was
-come by, and a window's result does not depend on what was kept.
+Cached and fresh activations come from the same fixed-shape graph of one segment. A window without
+overlap is encoded in several segments. The output is therefore independent of the cache contents.
+Windows must lie on the grid of activations, see `engine.audio.front_end.WAVE_STEP`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +18,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import ShapeError
+from engine.generate.state import EncoderState
 from engine.kernels.graph import Graph, Precision, Run, Tensors
 from engine.kernels.parity import TOLERANCES, ParityError, relative_error
-from engine.kernels.registry import Request, backend, make_kernel, to_calibrate, to_compare
+from engine.kernels.registry import Request, backend, to_calibrate, to_compare
 from engine.kernels.verify import admitted
 from engine.model.encoder_split import (
     STRIDE,
@@ -32,233 +31,235 @@ from engine.model.encoder_split import (
     stem_length,
 )
 from engine.model.gesture import GestureModel
-from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.model.types import WindowInputs
 
-ROBUST: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
-"""What bears 8 bits, see `Graph`."""
-_HOPS: Final = 64  # of which one moves on by the most, and one by the least
-_WORTH: Final = 0.5  # of a window's entries that must come from before
+INT8_LAYERS: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
+"""Layers that tolerate int8, see `Graph`."""
+_HOPS: Final = 64  # among so many hops every offset occurs
+_MIN_REUSE: Final = 0.5  # share of a window's activations that must come from the cache
 
 
-def shifts(hop: int, cut: Callable[[int], int]) -> tuple[int, ...]:
-    """By how many samples windows move on that follow each other by `hop` frames.
+def hop_offsets(hop: int, cut: Callable[[int], int]) -> tuple[int, ...]:
+    """Distances in samples between the windows of successive hops of `hop` frames.
 
-    cut: where a live front end cuts them, see `engine.audio.front_end.FrontEndStream`.
+    cut: end of the window before a frame, see `engine.audio.front_end.FrontEndStream`.
     """
     ends = [cut(number * hop) for number in range(_HOPS)]
     return tuple(sorted({later - earlier for earlier, later in pairwise(ends)}))
 
 
-class Piece(NamedTuple):
-    """One call: samples to hear, entries of it to take, and where they belong."""
+class SegmentCall(NamedTuple):
+    """One call of the segment graph.
 
-    heard: tuple[slice, ...]
-    taken: slice
+    Attributes:
+        inputs: samples of the window, joined to one segment.
+        outputs: activations of the segment that are valid.
+        place: where they lie in the window's activations.
+
+    """
+
+    inputs: tuple[slice, ...]
+    outputs: slice
     place: slice
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the entries of a window are come by.
+class CachePlan:
+    """How the activations of a window are computed.
 
-    samples, entries: of a window; stretch: samples of a call. shifts: by how many samples it may
-    have moved on. again: calls for a window that follows another, whose entries in `place` are
-    those that the other has as many places later as it moved on. anew: calls for any window.
+    Attributes:
+        samples: samples per window.
+        length: activations per window.
+        segment: samples per call.
+        offsets: allowed distances, in samples, to the previous window.
+        incremental: calls for a window that overlaps the previous one.
+        cached: range of activations copied from the previous window, shifted by the offset.
+        full: calls when nothing is cached.
+
     """
 
     samples: int
-    entries: int
-    stretch: int
-    shifts: tuple[int, ...]
-    again: tuple[Piece, ...]
-    place: slice
-    anew: tuple[Piece, ...]
+    length: int
+    segment: int
+    offsets: tuple[int, ...]
+    incremental: tuple[SegmentCall, ...]
+    cached: slice
+    full: tuple[SegmentCall, ...]
 
 
-def plan(samples: int, shifts: Sequence[int]) -> Plan | None:
-    """For windows of `samples` that move on by any of `shifts`; None where too little of a window
-    stays the same, or entries would not lie on one grid.
+def plan_cache(samples: int, offsets: Sequence[int]) -> CachePlan | None:
+    """The plan for windows of `samples` at any of `offsets`.
+
+    None where too little of a window overlaps, or where activations would not lie on one grid.
     """
-    if any(shift % STRIDE for shift in shifts):
+    if any(offset % STRIDE for offset in offsets):
         return None
-    entries, (first, last) = stem_length(samples), receptive_field()
-    # What sees zeros in the place of what came before or after a window is not the same.
+    length, (first, last) = stem_length(samples), receptive_field()
+    # Activations near the ends of a window depend on its zero padding and cannot be reused.
     begin = -(first // STRIDE)
-    end = (samples - last) // STRIDE + 1 - max(shifts) // STRIDE
-    if end - begin < _WORTH * entries:
+    end = (samples - last) // STRIDE + 1 - max(offsets) // STRIDE
+    if end - begin < _MIN_REUSE * length:
         return None
-    # The ends of a window, cut together: where they meet entries see what never was.
+    # Both ends of a window form one segment; activations at the joint are not used.
     left = max(0, (begin - 1) * STRIDE + last)
     cut = (end * STRIDE + first - left) // STRIDE
-    stretch = samples - cut * STRIDE
-    heard = (slice(0, left), slice(left + cut * STRIDE, samples))
-    again = (
-        Piece(heard, slice(0, begin), slice(0, begin)),
-        Piece(heard, slice(end - cut, entries - cut), slice(end, entries)),
+    segment = samples - cut * STRIDE
+    ends = (slice(0, left), slice(left + cut * STRIDE, samples))
+    incremental = (
+        SegmentCall(ends, slice(0, begin), slice(0, begin)),
+        SegmentCall(ends, slice(end - cut, length - cut), slice(end, length)),
     )
-    return Plan(
-        *(samples, entries, stretch, tuple(shifts)),
-        *(again, slice(begin, end), _stretches(samples, stretch)),
+    return CachePlan(
+        *(samples, length, segment, tuple(offsets)),
+        *(incremental, slice(begin, end), _full_calls(samples, segment)),
     )
 
 
-def _stretches(samples: int, stretch: int) -> tuple[Piece, ...]:
-    """Calls that cover a window, each with what it sees whole; the last ends with the window."""
-    entries, (first, last) = stem_length(samples), receptive_field()
-    begin, end = -(first // STRIDE), (stretch - last) // STRIDE + 1
-    final = (samples - stretch) // STRIDE
-    pieces, done = [], 0
-    while done < entries:
+def _full_calls(samples: int, segment: int) -> tuple[SegmentCall, ...]:
+    """Calls that cover a window, each with its valid activations; the last ends with the window."""
+    length, (first, last) = stem_length(samples), receptive_field()
+    begin, end = -(first // STRIDE), (segment - last) // STRIDE + 1
+    final = (samples - segment) // STRIDE
+    calls, done = [], 0
+    while done < length:
         start = min(max(0, done - begin), final)
-        until = entries if start == final else start + end
-        heard = (slice(start * STRIDE, start * STRIDE + stretch),)
-        pieces.append(Piece(heard, slice(done - start, until - start), slice(done, until)))
+        until = length if start == final else start + end
+        inputs = (slice(start * STRIDE, start * STRIDE + segment),)
+        calls.append(SegmentCall(inputs, slice(done - start, until - start), slice(done, until)))
         done = until
-    return tuple(pieces)
+    return tuple(calls)
 
 
 class EncoderCache:
-    """Samples `[1, S, 1]` to entries `[1, C, P]` by `run`, as planned; keeps the newest window."""
+    """Encodes windows of samples by `run`, a graph of one segment; keeps no state of its own."""
 
-    def __init__(self, run: Run, planned: Plan) -> None:
-        self._run, self._plan = run, planned
-        self._kept: tuple[Tensor, Tensor] | None = None
+    def __init__(self, run: Run, plan: CachePlan) -> None:
+        self._run, self._plan = run, plan
 
-    def __call__(self, audio: Tensor) -> Tensor:
-        """Entries of a window; ShapeError for another number of samples."""
-        expected = (1, self._plan.samples, 1)
+    def __call__(self, audio: Tensor, state: EncoderState) -> Tensor:
+        """Activations `[B, C, P]` of windows `[B, S, 1]`; reads and updates `state` in place.
+
+        Raises ShapeError for another number of samples.
+        """
+        expected = (len(audio), self._plan.samples, 1)
         if audio.shape != expected:
             raise ShapeError(f"this kernel was made for sound {expected}, got {tuple(audio.shape)}")
-        known = self._known(audio)
-        entries = self._heard(audio, self._plan.anew if known is None else self._plan.again)
-        if known is not None:
-            entries[..., self._plan.place] = known
-        self._kept = audio.clone(), entries
-        return entries
+        rows = [self._row(audio[row : row + 1], state, row) for row in range(len(audio))]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _known(self, audio: Tensor) -> Tensor | None:
-        """Entries that the window before had too, if this one follows it."""
-        if self._kept is None:
+    def _row(self, audio: Tensor, state: EncoderState, row: int) -> Tensor:
+        cached = self.cached(state, row)
+        activations = self._encode(
+            audio, self._plan.full if cached is None else self._plan.incremental
+        )
+        if cached is not None:
+            activations[..., self._plan.cached] = cached
+        state.store(row, activations)
+        return activations
+
+    def cached(self, state: EncoderState, row: int) -> Tensor | None:
+        """Activations of the previous window that are valid in this one; None if there are none."""
+        activations, offset = state.activations[row], int(state.offset[row])
+        if activations is None or offset not in self._plan.offsets:
             return None
-        samples, entries = self._kept
-        for shift in self._plan.shifts:
-            if torch.equal(samples[:, shift:], audio[:, :-shift]):
-                moved, place = shift // STRIDE, self._plan.place
-                return entries[..., place.start + moved : place.stop + moved]
-        return None
+        moved, place = offset // STRIDE, self._plan.cached
+        return activations[..., place.start + moved : place.stop + moved]
 
-    def _heard(self, audio: Tensor, calls: Sequence[Piece]) -> Tensor:
-        """Room for all entries, those of `calls` in their places."""
-        entries = None
-        heard: tuple[slice, ...] = ()
-        for piece in calls:
-            if piece.heard != heard:
-                heard = piece.heard
-                (found,) = self._run((_cut(audio, heard),))
-            if entries is None:
-                entries = found.new_empty(1, found.shape[1], self._plan.entries)
-            entries[..., piece.place] = found[..., piece.taken]
-        assert entries is not None  # a plan has calls
-        return entries
+    def _encode(self, audio: Tensor, calls: Sequence[SegmentCall]) -> Tensor:
+        """A new tensor with the outputs of `calls` in their places."""
+        activations = None
+        inputs: tuple[slice, ...] = ()
+        for call in calls:
+            if call.inputs != inputs:
+                inputs = call.inputs
+                (found,) = self._run((_join(audio, inputs),))
+            if activations is None:
+                activations = found.new_empty(1, found.shape[1], self._plan.length)
+            activations[..., call.place] = found[..., call.outputs]
+        assert activations is not None  # a plan has calls
+        return activations
 
 
-def _cut(audio: Tensor, heard: Sequence[slice]) -> Tensor:
-    return torch.cat([audio[:, part] for part in heard], 1)
-
-
-class CachedEncoderKernel:
-    """`later`, which takes entries in the place of samples, behind `ear`; for windows of one row.
-
-    What it gives depends on nothing but the window.
-    """
-
-    def __init__(self, ear: EncoderCache, later: Kernel) -> None:
-        self.name = later.name
-        self._ear, self._later = ear, later
-
-    def __call__(self, inputs: WindowInputs) -> WindowOutputs:
-        """Forward over one window."""
-        return self._later(inputs._replace(audio=self._ear(inputs.audio)))
-
-
-def recalling_kernel(
-    name: str, model: GestureModel, request: Request, moved: Sequence[int]
-) -> CachedEncoderKernel | None:
-    """The kernel called `name` for the hops of one stream, by a lean `model`; raises as
-    `make_kernel`. None where the model has no such blocks, or windows move on by too much.
-
-    moved: see `shifts`.
-    """
-    found = split_for_cache(name, model, request, moved)
-    if found is None:
-        return None
-    return CachedEncoderKernel(found.ear, make_kernel(name, found.later, found.request))
+def _join(audio: Tensor, parts: Sequence[slice]) -> Tensor:
+    return torch.cat([audio[:, part] for part in parts], 1)
 
 
 class SplitModel(NamedTuple):
-    """An ear, the model that follows it, and what there is to know of the windows behind it.
+    """A model as cached encoder stem and remaining model.
 
-    first: what the ear computes, of sound `[B, S, 1]`.
+    Attributes:
+        cache: the stem, with cache.
+        stem: the stem as a module, on samples `[B, S, 1]`.
+        tail: the remaining model, on activations instead of samples.
+        request: shapes, options and calibration windows of the tail.
+
     """
 
-    ear: EncoderCache
-    first: EncoderStem
-    later: GestureModel
+    cache: EncoderCache
+    stem: EncoderStem
+    tail: GestureModel
     request: Request
 
 
 def split_for_cache(
-    name: str, model: GestureModel, request: Request, moved: Sequence[int]
+    name: str, model: GestureModel, request: Request, offsets: Sequence[int]
 ) -> SplitModel | None:
-    """The parts of a kernel or step that recalls; see `recalling_kernel`."""
-    planned = plan(request.shape.entries, moved)
-    split = split_encoder(model)
-    if split is None or planned is None or request.shape.rows != 1:
-        return None
-    first, later = split
-    ear = EncoderCache(_first_run(name, first, planned, request), planned)
-    channels = first(torch.zeros(1, planned.stretch, 1)).shape[1]
-    # Channels first, as the convolutions that follow take them.
-    shape = replace(request.shape, entries=channels, channels=planned.entries)
+    """Split a fused `model` for the backend called `name`; the stem's graph is verified.
 
-    recorded = request.samples
+    None where the model has no waveform encoders, or where windows overlap too little. offsets: see
+    `hop_offsets`. Raises as `engine.kernels.registry.make_kernel`.
+    """
+    plan, split = plan_cache(request.shape.entries, offsets), split_encoder(model)
+    if split is None or plan is None:
+        return None
+    stem, tail = split
+    cache = EncoderCache(_stem_run(name, stem, plan, request), plan)
+    channels = stem(torch.zeros(1, plan.segment, 1)).shape[1]
+    # Channels first, as the following convolutions take them.
+    shape = replace(request.shape, entries=channels, channels=plan.length)
 
     def samples() -> list[WindowInputs]:
-        with torch.inference_mode():
-            return [window._replace(audio=first(window.audio)) for window in recorded()]
+        return [encode_window(stem, window) for window in request.samples()]
 
-    return SplitModel(ear, first, later, replace(request, shape=shape, samples=samples))
+    return SplitModel(cache, stem, tail, replace(request, shape=shape, samples=samples))
 
 
-def _first_run(name: str, first: EncoderStem, planned: Plan, request: Request) -> Run:
-    """The first blocks on a stretch, which have shown that they match."""
-    chosen, settings = backend(name), request.settings
-    heard = planned.again[0].heard
+def encode_window(stem: EncoderStem, window: WindowInputs) -> WindowInputs:
+    """The window with activations `[B, C, P]` instead of samples."""
+    with torch.inference_mode():
+        return window._replace(audio=stem(window.audio))
 
-    def stretches(windows: Sequence[WindowInputs]) -> list[Tensors]:
-        return [(_cut(window.audio, heard),) for window in windows]
+
+def _stem_run(name: str, stem: EncoderStem, plan: CachePlan, request: Request) -> Run:
+    """The stem's graph of one segment, compiled and verified."""
+    chosen, inputs = backend(name), plan.incremental[0].inputs
+
+    def segments(windows: Sequence[WindowInputs]) -> list[Tensors]:
+        return [(_join(row[None], inputs),) for window in windows for row in window.audio]
 
     generator = torch.Generator()
     generator.seed()
-    size = (1, planned.stretch, 1)
+    size = (1, plan.segment, 1)
     drawn: list[Tensors] = [(torch.randn(size, generator=generator) * 0.5,) for _ in range(2)]
     graph = Graph(
-        *("hearing", first, drawn[0], ("audio",), ("entries",)),
-        samples=lambda: stretches(to_calibrate(request.samples())),
-        robust=ROBUST,
+        *("encoder-stem", stem, drawn[0], ("audio",), ("activations",)),
+        samples=lambda: segments(to_calibrate(request.samples())),
+        robust=INT8_LAYERS,
     )
 
     def compare(run: Run) -> list[Tensors]:
-        real = chosen.precision is Precision.INT8  # calibrated on speech, it holds for speech only
-        inputs = stretches(to_compare(request.samples())) if real else drawn
+        calibrated = chosen.precision is Precision.INT8  # holds for speech only
+        tried = segments(to_compare(request.samples())) if calibrated else drawn
         allowed = TOLERANCES[chosen.precision].error
         with torch.inference_mode():
-            error = max(relative_error(first(*each), run(each)[0]) for each in inputs)
+            error = max(relative_error(stem(*each), run(each)[0]) for each in tried)
         if error > allowed:
             raise ParityError(
-                f"the first blocks of {name} do not match the eager ones: entries {error:.2g} "
+                f"the encoder stem of {name} does not match the eager one: activations {error:.2g} "
                 f"apart (at most {allowed:g}); use another kernel"
             )
-        return inputs
+        return tried
 
-    return admitted(lambda kept: chosen.prepare(graph, kept), compare, graph, settings, name)
+    return admitted(
+        lambda kept: chosen.prepare(graph, kept), compare, graph, request.settings, name
+    )

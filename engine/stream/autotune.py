@@ -14,13 +14,13 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.bundle.io import Bundle
 from engine.errors import KernelError
 from engine.generate.state import EncoderState
-from engine.generate.step import HopStep, StagedStep
+from engine.generate.step import HopStep, StagedStep, StepOutput
 from engine.kernels.build_target import BuildTarget, machine
+from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import eager_kernel, step_network, window_ends, window_shape
 from engine.kernels.fused_step import HopInputs
@@ -109,7 +109,7 @@ def time_candidates(target: BuildTarget) -> tuple[Choice, HopStep]:
         except KernelError as error:
             untried[name] = str(error).partition(";")[0].removeprefix(f"{name} ")
             continue
-        if isinstance(step, StagedStep) and not is_accurate_enough(step, target):
+        if not is_accurate_enough(step, target):
             untried[name] = "less accurate than auto allows"
             continue
         steps[name], times[name] = step, hop_s(step, target)
@@ -162,13 +162,19 @@ def _not_worth_timing(name: str, times: Mapping[str, float], bundle: Bundle) -> 
     return ""
 
 
-def is_accurate_enough(step: StagedStep, target: BuildTarget) -> bool:
-    """Whether a kernel of coarser precision is close enough to the eager one for `auto`."""
+def is_accurate_enough(step: HopStep, target: BuildTarget) -> bool:
+    """Whether the kernel of a step is close enough to the eager one for `auto`.
+
+    Fused steps are: their verification is as strict.
+    """
+    kernel = step.kernel if isinstance(step, StagedStep | CachedEncoderStep) else None
+    if kernel is None:
+        return True
     generator = torch.Generator().manual_seed(1)
     shape = window_shape(target.bundle, target.schedule)
     windows = [draw_window(shape, generator) for _ in range(_CALLS)]
     eager = eager_kernel(target.bundle, target.schedule)
-    return measure(step.kernel, eager, windows).error <= _ACCURATE
+    return measure(kernel, eager, windows).error <= _ACCURATE
 
 
 # -- timing ------------------------------------------------------------------------------------
@@ -184,30 +190,33 @@ def benchmark_calls(step: HopStep, target: BuildTarget) -> list[Callable[[], obj
     network = step_network(target.bundle, target.schedule)
     shape = window_shape(target.bundle, target.schedule)
     generator = torch.Generator().manual_seed(1)
-    hops = [network.draw(shape, generator) for _ in range(_CALLS)]
-    if supports_encoder_cache(step.name, target):
-        hops = _overlapping(hops[0], target, generator)
     encoder = EncoderState.empty(1)
-    return [
-        partial(step, hop.window, hop.history, partial(_identity, hop.noise), no_timer, encoder)
-        for hop in hops
-    ]
+    if supports_encoder_cache(step.name, target):
+        hop = network.draw(shape, generator)
+        return _overlapping_calls(step, hop, encoder, target)
+    hops = [network.draw(shape, generator) for _ in range(_CALLS)]
+    return [partial(_compute, step, hop, encoder) for hop in hops]
 
 
-def _overlapping(
-    hop: HopInputs, target: BuildTarget, generator: torch.Generator
-) -> list[HopInputs]:
-    """Consecutive, overlapping hops for timing kernels with an encoder cache."""
+def _overlapping_calls(
+    step: HopStep, hop: HopInputs, encoder: EncoderState, target: BuildTarget
+) -> list[Callable[[], object]]:
+    """Consecutive, overlapping hops for timing steps with an encoder cache."""
     end = window_ends(target.bundle)
     starts = [end(number * target.schedule.hop) for number in range(_TIMED + 2)]
-    length = hop.window.audio.shape[1]
+    length, generator = hop.window.audio.shape[1], torch.Generator().manual_seed(2)
     sound = torch.randn(1, starts[-1] + length, 1, generator=generator) * 0.5
-    windows = [hop.window._replace(audio=sound[:, start : start + length]) for start in starts]
-    return [hop._replace(window=window) for window in windows]
+    calls: list[Callable[[], object]] = []
+    for before, start in zip([0, *starts], starts, strict=False):
+        window = hop.window._replace(audio=sound[:, start : start + length])
+        calls.append(partial(_compute, step, hop._replace(window=window), encoder, start - before))
+    return calls
 
 
-def _identity(noise: Tensor | None) -> Tensor | None:
-    return noise
+def _compute(step: HopStep, hop: HopInputs, encoder: EncoderState, moved: int = 0) -> StepOutput:
+    """One hop whose window is `moved` samples after the one before."""
+    encoder.advance(0, moved)
+    return step(hop.window, hop.history, lambda: hop.noise, no_timer, encoder)
 
 
 def median_s(

@@ -6,21 +6,26 @@ from engine.bundle.io import Bundle, without_network
 from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
 from engine.generate.decoder import Decoder
-from engine.generate.step import HopStep, StagedStep
+from engine.generate.step import HopStep
 from engine.kernels.build_target import BuildTarget
-from engine.kernels.cached_step import recalling_step
+from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.compiled_decoder import graph_decoder
 from engine.kernels.eager import EagerKernel
-from engine.kernels.encoder_cache import plan, recalling_kernel, shifts
+from engine.kernels.encoder_cache import (
+    SplitModel,
+    encode_window,
+    hop_offsets,
+    plan_cache,
+    split_for_cache,
+)
 from engine.kernels.from_bundle import (
-    eager_kernel,
     pose_decoder,
     staged_step,
     step_network,
     window_ends,
     window_shape,
 )
-from engine.kernels.fused_step import HopInputs, graph_step
+from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
 from engine.kernels.graph import Precision
 from engine.kernels.registry import Request, backend, make_kernel
 from engine.model.fuse import lean
@@ -42,33 +47,23 @@ def build_step(name: str, target: BuildTarget) -> HopStep:
     """The step of the kernel called `name`; MissingBackendError where its library is missing.
 
     One graph for `FUSED_BACKENDS`. Where that cannot be built or does not match, transformer and
-    decoder are separate graphs, and one line says why.
+    decoder are separate graphs, and one line says why. Raises as `make_kernel`.
     """
     refused = ""
-    if _is_fused(name, target):
+    if name in FUSED_BACKENDS and target.schedule.files is None:
         try:
             return fused_step(name, target)
         except MissingBackendError:
             raise
         except KernelError as error:
             refused = f"note: {error}; falling back to separate transformer and decoder graphs"
-    kernel = build_kernel(name, target)
+    step = _separate_graphs(name, target)
     if refused:
         target.log(refused)
-    return _staged(kernel, target)
+    return step
 
 
-def step_of(kernel: Kernel, target: BuildTarget) -> HopStep:
-    """The same for a kernel that exists."""
-    if _is_fused(kernel.name, target):
-        try:
-            return fused_step(kernel.name, target)
-        except KernelError as error:
-            target.log(f"note: {error}; falling back to separate transformer and decoder graphs")
-    return _staged(kernel, target)
-
-
-def fused_step(kernel: str, target: BuildTarget, *, rows: int = 1) -> HopStep:
+def fused_step(name: str, target: BuildTarget, *, rows: int = 1) -> HopStep:
     """A hop of `rows` streams as one graph, with a cache of encoder activations where possible.
 
     Raises as `graph_step`.
@@ -77,63 +72,61 @@ def fused_step(kernel: str, target: BuildTarget, *, rows: int = 1) -> HopStep:
     request = kernel_request(target, rows=rows)
 
     def real() -> list[HopInputs]:
-        if backend(kernel).precision is Precision.INT8:  # needs many, for the calibration
+        if backend(name).precision is Precision.INT8:  # needs many, for the calibration
             return speech_hops(network, request)
         return batch_hops(record_hops(target, _REAL_HOPS), rows)[: -(-_REAL_HOPS // rows)]
 
-    if rows == 1 and supports_encoder_cache(kernel, target):
-        step = recalling_step(kernel, network, request, hop_offsets(target), real)
-        if step is not None:
-            return step
-    return graph_step(network, request.shape, backend(kernel), request.settings, real)
+    split = _split(name, target, request)
+    if split is None:
+        return graph_step(network, request.shape, backend(name), request.settings, real)
+    tail = StepNetwork(split.tail, network.newest, network.chooser, network.decoder)
+
+    def encoded() -> list[HopInputs]:
+        return [hop._replace(window=encode_window(split.stem, hop.window)) for hop in real()]
+
+    shape = split.request.shape
+    step = graph_step(tail, shape, backend(name), request.settings, encoded)
+    return CachedEncoderStep(split.cache, step)
 
 
-def build_kernel(name: str, target: BuildTarget) -> Kernel:
-    """The kernel called `name`, verified against the eager one; raises as `make_kernel`."""
+def _separate_graphs(name: str, target: BuildTarget) -> HopStep:
+    """Kernel and decoder as separate graphs, with a cache of encoder activations where possible."""
+    bundle, schedule = target.bundle, target.schedule
     if name == EagerKernel.name:
-        return eager_kernel(target.bundle, target.schedule)
-    return live_kernel(name, target, kernel_request(target))
+        return staged_step(bundle, schedule)
+    request = kernel_request(target)
+    split = _split(name, target, request)
+    model, request = (
+        (lean(bundle.gesture), request) if split is None else (split.tail, split.request)
+    )
+    kernel = make_kernel(name, model, request)
+    step = staged_step(bundle, schedule, kernel=kernel, decoder=_decoder_for(kernel, target))
+    return step if split is None else CachedEncoderStep(split.cache, step)
 
 
-def live_kernel(name: str, target: BuildTarget, request: Request) -> Kernel:
-    """The kernel called `name` for one stream, with a cache of encoder activations where possible.
-
-    Raises as `make_kernel`.
-    """
-    model = lean(target.bundle.gesture)
-    if supports_encoder_cache(name, target):
-        kernel = recalling_kernel(name, model, request, hop_offsets(target))
-        if kernel is not None:
-            return kernel
-    return make_kernel(name, model, request)
+def _split(name: str, target: BuildTarget, request: Request) -> SplitModel | None:
+    """Encoder stem and remaining model for a cache; None where there is no cache."""
+    if not supports_encoder_cache(name, target):
+        return None
+    return split_for_cache(name, lean(target.bundle.gesture), request, _offsets(target))
 
 
 def supports_encoder_cache(name: str, target: BuildTarget) -> bool:
-    """Whether kernels of this name cache encoder activations with windows of this schedule."""
+    """Whether steps of this name cache encoder activations with windows of this schedule."""
     is_wave = target.bundle.config.front_end is FrontEnd.WAVE and target.schedule.files is None
     if name not in _CACHING or not is_wave:
         return False
     entries = window_shape(target.bundle, target.schedule).entries
-    return plan(entries, hop_offsets(target)) is not None
+    return plan_cache(entries, _offsets(target)) is not None
 
 
-def hop_offsets(target: BuildTarget) -> tuple[int, ...]:
-    """Distances in samples between the windows of successive hops."""
-    return shifts(target.schedule.hop, window_ends(target.bundle))
+def _offsets(target: BuildTarget) -> tuple[int, ...]:
+    return hop_offsets(target.schedule.hop, window_ends(target.bundle))
 
 
 def drop_network_weights(step: HopStep, bundle: Bundle) -> Bundle:
     """The bundle without the weights that `step` holds in its own form, so that they are freed."""
     return bundle if step.name == EagerKernel.name else without_network(bundle)
-
-
-def _is_fused(name: str, target: BuildTarget) -> bool:
-    return name in FUSED_BACKENDS and target.schedule.files is None
-
-
-def _staged(kernel: Kernel, target: BuildTarget) -> StagedStep:
-    decoder = _decoder_for(kernel, target)
-    return staged_step(target.bundle, target.schedule, kernel=kernel, decoder=decoder)
 
 
 def _decoder_for(kernel: Kernel, target: BuildTarget) -> Decoder:

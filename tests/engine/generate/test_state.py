@@ -117,15 +117,13 @@ def test_two_frames_are_kept_however_many_come() -> None:
 
 def test_encoder_activations_follow_their_rows() -> None:
     whole, one = EncoderState.empty(3), EncoderState.empty(1)
+    one.store(0, torch.ones(1, 2, 5))
     one.advance(0, 7)
-    assert one.shift.tolist() == [-1]
-    one.store(0, torch.ones(2, 5))
-    one.advance(0, 7)
-    whole.put([1], one)
-    assert whole.shift.tolist() == [-1, 7, -1]
-    taken = whole.take([2, 1])
-    assert taken.shift.tolist() == [-1, 7]
-    assert taken.activations is not None
-    assert torch.equal(taken.activations[1], torch.ones(2, 5))
-    whole.put([1], EncoderState.empty(1))
-    assert whole.shift.tolist() == [-1, -1, -1]
+    whole.put([2], one)
+    taken = whole.take([2, 0])
+    assert taken.offset.tolist() == [7, 0]
+    assert taken.activations[0] is one.activations[0]
+    assert taken.activations[1] is None
+    taken.clear()
+    assert taken.activations == [None, None]
+    assert whole.activations[2] is one.activations[0]

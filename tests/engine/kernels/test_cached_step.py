@@ -1,91 +1,116 @@
-"""Whole hops that hear nothing twice: the same as in pieces, heard anew or not."""
+"""Hops with cached encoder activations equal the same hops without a cache."""
 
-import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from engine.config.model import FrontEnd
+from engine.bundle.io import Bundle
 from engine.errors import ShapeError
-from engine.generate.schedule import Schedule
 from engine.generate.state import EncoderState
-from engine.kernels.cached_step import CachedEncoderStep, recalling_step
+from engine.generate.step import HopStep
+from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.from_bundle import step_network
-from engine.kernels.fused_step import HopInputs, StepNetwork
+from engine.kernels.fused_step import HopInputs
 from engine.kernels.parity import relative_error
-from engine.kernels.registry import Request
+from engine.motion.pose import PoseChunk, concatenate
+from engine.stream.build_step import build_step, fused_step
+from engine.stream.pool import StreamPool
+from engine.stream.stream import GestureStream
 from engine.timing import Stage, StageTimings, no_timer
-from tests.engine.kernels.test_encoder_cache import MOVED, live_windows, noting, small
-from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
-
-SCHEDULE = Schedule(window=64, seed=60, hop=2)
-
-
-def network() -> StepNetwork:
-    return step_network(tiny_published_bundle(FrontEnd.WAVE), SCHEDULE).eval()
+from tests.engine.kernels.test_encoder_cache import HOP, cache_hits, cut, live_windows, small
+from tests.support.audio import babble
+from tests.support.build_targets import target_of, waveform_bundle
 
 
-def live_hops(count: int) -> list[HopInputs]:
-    """Hops of one stream, as far as its sound goes."""
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return waveform_bundle()
+
+
+def live_hops(bundle: Bundle, count: int) -> list[HopInputs]:
+    """Hops of one stream of sound."""
     _, shape = small()
-    generator, asked = torch.Generator().manual_seed(1), network()
+    network, generator = step_network(bundle, bundle.config.schedule), torch.Generator()
+    generator.manual_seed(1)
     return [
-        asked.draw(shape, generator)._replace(window=window)
+        network.draw(shape, generator)._replace(window=window)
         for window in live_windows(shape, count)
     ]
 
 
-def made(name: str) -> CachedEncoderStep:
-    _, shape = small()
-    request = Request(shape, samples=lambda: live_windows(shape, 8))
-    step = recalling_step(name, network(), request, MOVED, lambda: live_hops(8))
-    assert step is not None
+def built(name: str, bundle: Bundle) -> CachedEncoderStep:
+    step = build_step(name, target_of(bundle))
+    assert isinstance(step, CachedEncoderStep)
     return step
 
 
 @pytest.mark.parametrize(
     ("name", "error"),
     [
+        pytest.param("onnx", 1e-3, marks=pytest.mark.onnx),
         pytest.param("openvino", 1e-3, marks=pytest.mark.openvino),
         pytest.param("openvino-int8", 0.3, marks=pytest.mark.nncf),
     ],
 )
-def test_it_is_its_pieces(name: str, error: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    step, pieces, hops = made(name), network().pieces(), live_hops(4)
-    noted = noting(monkeypatch)
-    anew = step(hops[-1].window, hops[-1].history, lambda: None, no_timer, EncoderState.empty(1))
-    for window, history, _ in hops:
-        got, expected = (
-            s(window, history, lambda: None, no_timer, EncoderState.empty(1))
-            for s in (step, pieces)
-        )
+def test_cached_hops_equal_uncached_ones(
+    name: str, error: float, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, hops = built(name, bundle), live_hops(bundle, 4)
+    plain = step_network(bundle, bundle.config.schedule).eval().pieces()
+    hits, encoder = cache_hits(monkeypatch), EncoderState.empty(1)
+    for number, (window, history, noise) in enumerate(hops):
+        encoder.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))
+        got = step(window, history, lambda noise=noise: noise, no_timer, encoder)
+        expected = plain(window, history, lambda noise=noise: noise, no_timer, encoder)
         assert got.codes.shape == expected.codes.shape
         assert relative_error(expected.decoded.motion, got.decoded.motion) < error
-    assert noted == [False, False, True, True, True]
-    assert torch.equal(anew.codes, got.codes)
-    torch.testing.assert_close(anew.decoded, got.decoded, atol=1e-5, rtol=1e-4)
+    assert hits == [False, True, True, True]
 
 
 @pytest.mark.openvino
-def test_stages_are_those_of_one_graph() -> None:
+def test_stages_are_those_of_one_graph(bundle: Bundle) -> None:
     ticks = iter(range(1000))
-    timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(1)
-    made("openvino")(hop.window, hop.history, lambda: None, timings.watch, EncoderState.empty(1))
+    timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(bundle, 1)
+    step, encoder = built("openvino", bundle), EncoderState.empty(1)
+    step(hop.window, hop.history, lambda: hop.noise, timings.watch, encoder)
     found = timings.summary()
     assert [stage for stage in Stage if found[stage] is not None] == [Stage.KERNEL, Stage.CHOOSE]
+    short = hop.window._replace(audio=hop.window.audio[:, 1:])
     with pytest.raises(ShapeError, match="made for sound"):
-        made("openvino")(
-            hop.window._replace(audio=hop.window.audio[:, 1:]),
-            hop.history,
-            lambda: None,
-            no_timer,
-            EncoderState.empty(1),
-        )
+        step(short, hop.history, lambda: hop.noise, no_timer, encoder)
 
 
-def test_no_step_recalls_what_no_kernel_does() -> None:
-    _, shape = small()
-    rows = dataclasses.replace(shape, rows=2)
-    assert recalling_step("openvino", network(), Request(rows), MOVED) is None
-    other = step_network(tiny_bundle(), tiny_bundle().config.schedule)
-    assert recalling_step("openvino", other, Request(shape), MOVED) is None
+def test_a_bundle_with_features_has_no_encoder_cache() -> None:
+    assert not isinstance(build_step("eager", target_of()), CachedEncoderStep)
+
+
+@pytest.mark.openvino
+def test_streams_of_a_batch_move_as_they_do_alone(bundle: Bundle) -> None:
+    """The cache is part of each stream's state, so that batches have it too."""
+    sounds = [babble(1.0, seed=seed) for seed in (0, 1)]
+
+    def alone(step: HopStep, number: int) -> np.ndarray:
+        stream = GestureStream(bundle, step=step, seed=number)
+        stream.feed_audio(sounds[number])
+        return concatenate(stream.drain()).rotations
+
+    single, double = (fused_step("openvino", target_of(bundle), rows=rows) for rows in (1, 2))
+    assert isinstance(double, CachedEncoderStep)
+    pool = StreamPool(bundle, 2, step=double)
+    slots = [pool.open(seed=seed) for seed in (0, 1)]
+    for slot, sound in zip(slots, sounds, strict=True):
+        pool.feed_audio(slot, sound)
+    moved: dict[int, list[PoseChunk]] = {slot: [] for slot in slots}
+    while chunks := pool.step():
+        for slot, chunk in chunks.items():
+            moved[slot].append(chunk)
+    for number, slot in enumerate(slots):
+        got, expected = concatenate(moved[slot]).rotations, alone(single, number)
+        np.testing.assert_allclose(got, expected, atol=1e-3)

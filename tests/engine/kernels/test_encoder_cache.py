@@ -1,6 +1,4 @@
-"""Hearing again only what is new gives what hearing everything gives."""
-
-import dataclasses
+"""Activations from the cache equal those of a full encode."""
 
 import pytest
 import torch
@@ -11,16 +9,23 @@ from engine.clock import FrameClock
 from engine.config.features import FeatureConfig
 from engine.config.model import FrontEnd
 from engine.errors import ShapeError
+from engine.generate.state import EncoderState
 from engine.kernels.eager import EagerKernel
-from engine.kernels.encoder_cache import EncoderCache, Plan, plan, recalling_kernel, shifts
+from engine.kernels.encoder_cache import (
+    CachePlan,
+    EncoderCache,
+    hop_offsets,
+    plan_cache,
+    split_for_cache,
+)
 from engine.kernels.graph import Tensors
-from engine.kernels.parity import measure
-from engine.kernels.registry import Request
+from engine.kernels.parity import relative_error
+from engine.kernels.registry import Request, make_kernel
 from engine.kernels.window_graph import WindowShape, draw_window
 from engine.model.encoder_split import STRIDE, EncoderStem, split_encoder, stem_length
 from engine.model.fuse import lean
 from engine.model.gesture import GestureModel
-from engine.model.types import Kernel, WindowInputs
+from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
 from tests.engine.model.test_fuse import shaken
 from tests.support.tiny_bundle import tiny_published_bundle
@@ -35,48 +40,48 @@ def cut(frame: int) -> int:
     return build_front(FrontEnd.WAVE, FeatureConfig(), CLOCK).cut(frame)
 
 
-MOVED = shifts(HOP, cut)
+OFFSETS = hop_offsets(HOP, cut)
 
 
-def planned() -> Plan:
-    found = plan(SAMPLES, MOVED)
+def planned() -> CachePlan:
+    found = plan_cache(SAMPLES, OFFSETS)
     assert found is not None
     return found
 
 
-def first_blocks() -> EncoderStem:
+def stem() -> EncoderStem:
     split = split_encoder(lean(shaken("audio")))
     assert split is not None
     return split[0]
 
 
 class Counted:
-    """The first blocks as a graph runs them, and how often."""
+    """Runs the stem as a graph does and counts the calls."""
 
-    def __init__(self, first: EncoderStem) -> None:
-        self.first, self.calls = first, 0
+    def __init__(self) -> None:
+        self.stem, self.calls = stem(), 0
 
     def __call__(self, tensors: Tensors) -> Tensors:
         self.calls += 1
         with torch.inference_mode():
-            return (self.first(*tensors),)
+            return (self.stem(*tensors),)
 
 
-def noting(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of every window that is heard from now on, whether it follows the one before."""
-    noted, known = list[bool](), EncoderCache._known
+def cache_hits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each window that is encoded from now on uses the cache."""
+    hits, cached = list[bool](), EncoderCache.cached
 
-    def note(ear: EncoderCache, audio: Tensor) -> Tensor | None:
-        found = known(ear, audio)
-        noted.append(found is not None)
+    def note(cache: EncoderCache, state: EncoderState, row: int) -> Tensor | None:
+        found = cached(cache, state, row)
+        hits.append(found is not None)
         return found
 
-    monkeypatch.setattr(EncoderCache, "_known", note)
-    return noted
+    monkeypatch.setattr(EncoderCache, "cached", note)
+    return hits
 
 
 def windows(hops: int, seed: int = 0) -> list[Tensor]:
-    """Those of a live stream, cut where its front end says."""
+    """Windows of a live stream, at the ends that its front end gives."""
     torch.manual_seed(seed)
     ends = [SAMPLES + cut(HOP * hop) for hop in range(hops)]
     sound = torch.randn(1, ends[-1], 1) * 0.3
@@ -84,98 +89,120 @@ def windows(hops: int, seed: int = 0) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("hop", [1, 2, 3, 4, 5, 8])
-def test_windows_move_on_by_whole_entries(hop: int) -> None:
-    moved = shifts(hop, cut)
-    assert len(moved) <= 2
-    assert all(shift % STRIDE == 0 for shift in moved)
+def test_hop_offsets_are_multiples_of_the_stride(hop: int) -> None:
+    offsets = hop_offsets(hop, cut)
+    assert len(offsets) <= 2
+    assert all(offset % STRIDE == 0 for offset in offsets)
     for frame in range(0, 999, hop):
-        assert cut(frame + hop) - cut(frame) in moved
+        assert cut(frame + hop) - cut(frame) in offsets
         assert 0 <= CLOCK.first_sample(frame) - cut(frame) < STRIDE
 
 
 @pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 1), (SAMPLES, 8), (34130, 2), (51200, 4)])
-def test_every_entry_comes_from_one_place(samples: int, hop: int) -> None:
-    found = plan(samples, shifts(hop, cut))
+def test_every_activation_has_one_source(samples: int, hop: int) -> None:
+    found = plan_cache(samples, hop_offsets(hop, cut))
     assert found is not None
-    anew = [i for piece in found.anew for i in range(samples)[piece.place]]
-    assert anew == list(range(stem_length(samples)))
-    again = [i for piece in found.again for i in range(samples)[piece.place]]
-    kept = range(samples)[found.place]
-    assert sorted((*again, *kept)) == anew
-    for piece in (*found.anew, *found.again):
-        assert sum(len(range(samples)[part]) for part in piece.heard) == found.stretch
-        assert len(range(samples)[piece.taken]) == len(range(samples)[piece.place])
+    full = [i for call in found.full for i in range(samples)[call.place]]
+    assert full == list(range(stem_length(samples)))
+    incremental = [i for call in found.incremental for i in range(samples)[call.place]]
+    cached = range(samples)[found.cached]
+    assert sorted((*incremental, *cached)) == full
+    for call in (*found.full, *found.incremental):
+        assert sum(len(range(samples)[part]) for part in call.inputs) == found.segment
+        assert len(range(samples)[call.outputs]) == len(range(samples)[call.place])
 
 
 @pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 32), (8000, 8), (500, 1)])
-def test_where_too_little_stays_nothing_is_planned(samples: int, hop: int) -> None:
-    assert plan(samples, shifts(hop, cut)) is None
+def test_no_plan_where_windows_overlap_too_little(samples: int, hop: int) -> None:
+    assert plan_cache(samples, hop_offsets(hop, cut)) is None
 
 
 def test_front_ends_and_encoders_have_one_grid() -> None:
     assert WAVE_STEP == STRIDE
 
 
-def test_off_the_grid_nothing_is_planned() -> None:
-    assert plan(SAMPLES, shifts(HOP, CLOCK.first_sample)) is None
+def test_no_plan_off_the_grid() -> None:
+    assert plan_cache(SAMPLES, hop_offsets(HOP, CLOCK.first_sample)) is None
 
 
-def test_a_stream_is_heard_once() -> None:
-    first = first_blocks()
-    run = Counted(first)
-    ear = EncoderCache(run, planned())
+class Encoder:
+    """Windows of one stream through a cache, as the runner passes them."""
+
+    def __init__(self) -> None:
+        self.run, self.state = Counted(), EncoderState.empty(1)
+        self.cache = EncoderCache(self.run, planned())
+        self.end = 0
+
+    def __call__(self, audio: Tensor, end: int) -> Tensor:
+        """end: frame at which the window ends."""
+        self.state.advance(0, cut(end) - cut(self.end))
+        self.end = end
+        return self.cache(audio, self.state)
+
+
+def test_successive_windows_need_one_call_each() -> None:
+    encoder = Encoder()
     for number, audio in enumerate(windows(24)):
-        before = run.calls
-        entries = ear(audio)
+        before = encoder.run.calls
+        activations = encoder(audio, number * HOP)
         with torch.inference_mode():
-            torch.testing.assert_close(entries, first(audio), atol=1e-6, rtol=1e-5)
-        assert run.calls - before == (1 if number else len(planned().anew)), number
+            torch.testing.assert_close(activations, encoder.run.stem(audio), atol=1e-6, rtol=1e-5)
+        assert encoder.run.calls - before == (1 if number else len(planned().full)), number
 
 
-def test_a_hop_that_was_passed_over_costs_one() -> None:
-    run = Counted(first_blocks())
-    ear = EncoderCache(run, planned())
-    stream = windows(8)
-    for audio in stream[:4]:
-        ear(audio)
-    before = run.calls
-    ear(stream[5])
-    assert run.calls - before == len(planned().anew)
-    ear(stream[6])
-    assert run.calls - before == len(planned().anew) + 1
+def test_a_skipped_hop_costs_one_full_encode() -> None:
+    encoder, stream = Encoder(), windows(8)
+    for number in range(4):
+        encoder(stream[number], number * HOP)
+    before = encoder.run.calls
+    encoder(stream[5], 5 * HOP)
+    assert encoder.run.calls - before == len(planned().full)
+    encoder(stream[6], 6 * HOP)
+    assert encoder.run.calls - before == len(planned().full) + 1
 
 
-def test_what_is_kept_changes_nothing() -> None:
-    run = Counted(first_blocks())
-    old = EncoderCache(run, planned())
-    for audio in (*windows(3, seed=1), torch.zeros(1, SAMPLES, 1), *windows(9)[:-1]):
-        old(audio)
-    audio = windows(9)[-1]
-    before = run.calls
-    again = old(audio)
-    assert run.calls == before + 1
-    torch.testing.assert_close(again, EncoderCache(run, planned())(audio), atol=1e-6, rtol=1e-6)
+def test_the_output_does_not_depend_on_the_cache() -> None:
+    encoder, stream = Encoder(), windows(9)
+    for number, audio in enumerate(stream[:-1]):
+        encoder(audio, number * HOP)
+    before = encoder.run.calls
+    cached = encoder(stream[-1], 8 * HOP)
+    assert encoder.run.calls == before + 1
+    fresh = encoder.cache(stream[-1], EncoderState.empty(1))
+    torch.testing.assert_close(cached, fresh, atol=1e-6, rtol=1e-6)
 
 
-def test_sound_that_is_alike_but_for_a_sample_is_heard() -> None:
-    first = first_blocks()
-    run = Counted(first)
-    ear = EncoderCache(run, planned())
-    before, audio = windows(2)
-    ear(before)
-    calls = run.calls
-    audio = audio.clone()
-    audio[:, SAMPLES // 3] += 0.1
-    entries = ear(audio)
-    assert run.calls - calls == len(planned().anew)
+def test_replaced_samples_are_encoded_in_full() -> None:
+    encoder, (before, audio) = Encoder(), windows(2)
+    encoder(before, 0)
+    encoder.state.clear()
+    calls = encoder.run.calls
+    activations = encoder(audio, HOP)
+    assert encoder.run.calls - calls == len(planned().full)
     with torch.inference_mode():
-        torch.testing.assert_close(entries, first(audio), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(activations, encoder.run.stem(audio), atol=1e-6, rtol=1e-5)
+
+
+def test_rows_of_a_batch_have_their_own_cache() -> None:
+    one, two = windows(3), windows(3, seed=1)
+    run, state = Counted(), EncoderState.empty(2)
+    cache = EncoderCache(run, planned())
+    for number in range(3):
+        moved = cut(number * HOP) - cut(max(0, number - 1) * HOP)
+        state.advance(0, moved)
+        state.advance(1, 0 if number == 2 else moved)  # the second stream repeats its window
+        audio = torch.cat((one[number], two[min(number, 1)]))
+        before = run.calls
+        activations = cache(audio, state)
+        with torch.inference_mode():
+            torch.testing.assert_close(activations, run.stem(audio), atol=1e-6, rtol=1e-5)
+    assert run.calls - before == 1 + len(planned().full)
 
 
 def test_windows_of_another_length_are_refused() -> None:
-    ear = EncoderCache(Counted(first_blocks()), planned())
+    cache = EncoderCache(Counted(), planned())
     with pytest.raises(ShapeError, match=r"made for sound \(1, 34112, 1\), got \(1, 34000, 1\)"):
-        ear(torch.zeros(1, 34000, 1))
+        cache(torch.zeros(1, 34000, 1), EncoderState.empty(1))
 
 
 # -- kernels ---------------------------------------------------------------------------------------
@@ -192,17 +219,6 @@ def live_windows(shape: WindowShape, hops: int) -> list[WindowInputs]:
     return [draw_window(shape, generator)._replace(audio=audio) for audio in windows(hops)]
 
 
-def made(name: str, hops: int) -> tuple[Kernel, EagerKernel, list[WindowInputs]]:
-    model, shape = small()
-    model = lean(model)
-    stream = live_windows(shape, hops)
-    request = Request(shape, samples=lambda: live_windows(shape, 8), fixed=True)
-    kernel = recalling_kernel(name, model, request, MOVED)
-    assert kernel is not None
-    assert kernel.name == name
-    return kernel, EagerKernel(model, shape.newest), stream
-
-
 @pytest.mark.parametrize(
     ("name", "error"),
     [
@@ -211,21 +227,27 @@ def made(name: str, hops: int) -> tuple[Kernel, EagerKernel, list[WindowInputs]]
         pytest.param("openvino-int8", 0.1, marks=pytest.mark.nncf),
     ],
 )
-def test_a_kernel_that_recalls_is_the_kernel(name: str, error: float) -> None:
-    kernel, eager, stream = made(name, 4)
-    anew = kernel(stream[-1])
-    assert measure(kernel, eager, stream).error < error
-    # Heard before in the meantime, but for the newest: 8 bits do not tell either.
-    again = kernel(stream[-1])
-    for a, b in zip(anew.latents, again.latents, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
-
-
-def test_no_kernel_recalls_what_it_cannot() -> None:
+def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
     model, shape = small()
     model = lean(model)
-    for rows, moved in ((2, MOVED), (1, shifts(32, cut))):
-        request = Request(dataclasses.replace(shape, rows=rows))
-        assert recalling_kernel("onnx", model, request, moved) is None
-    other = lean(shaken("live"))
-    assert recalling_kernel("onnx", other, Request(shape), MOVED) is None
+    request = Request(shape, samples=lambda: live_windows(shape, 8), fixed=True)
+    split = split_for_cache(name, model, request, OFFSETS)
+    assert split is not None
+    tail = make_kernel(name, split.tail, split.request)
+    state = EncoderState.empty(1)
+
+    def kernel(window: WindowInputs) -> WindowOutputs:
+        return tail(window._replace(audio=split.cache(window.audio, state)))
+
+    eager = EagerKernel(model, shape.newest)
+    for number, window in enumerate(live_windows(shape, 4)):
+        state.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))
+        got, expected = kernel(window), eager(window)
+        for a, b in zip(expected.latents, got.latents, strict=True):
+            assert relative_error(a, b) < error
+
+
+def test_models_without_waveform_encoders_are_not_split() -> None:
+    model, shape = small()
+    assert split_for_cache("onnx", lean(model), Request(shape), hop_offsets(32, cut)) is None
+    assert split_for_cache("onnx", lean(shaken("live")), Request(shape), OFFSETS) is None

@@ -1,15 +1,12 @@
 """The choice of `auto`: timing, rules and the kept file."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.bundle.io import Bundle
-from engine.config.model import FrontEnd
 from engine.errors import KernelError, MissingBackendError
-from engine.generate.schedule import Schedule, published_audio_schedule
+from engine.generate.schedule import published_audio_schedule
 from engine.generate.step import HopStep, StepOutput
 from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
@@ -26,9 +23,9 @@ from engine.stream.autotune import (
 )
 from engine.stream.select_step import step_for
 from engine.system import cache
-from tests.engine.kernels.test_encoder_cache import noting
-from tests.support.build_targets import target_of
-from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
+from tests.engine.kernels.test_encoder_cache import cache_hits
+from tests.support.build_targets import target_of, waveform_bundle
+from tests.support.tiny_bundle import tiny_bundle
 
 TIMES = {"eager": 3.0, "onnx": 2.0, "openvino": 1.0}
 
@@ -226,18 +223,11 @@ def test_benchmark_calls_compute_live_hops(name: str) -> None:
     assert median_s([first, second]) > 0
 
 
-def waveform_bundle() -> Bundle:
-    """Windows of samples as long as those of a published checkpoint."""
-    bundle = tiny_published_bundle(FrontEnd.WAVE)
-    schedule = Schedule(window=64, seed=60, hop=2)
-    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
-
-
 @pytest.mark.onnx
 def test_timed_hops_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = waveform_bundle()
     step = step_for("onnx", target_of(bundle))
-    noted = noting(monkeypatch)
+    hits = cache_hits(monkeypatch)
     median_s(benchmark_calls(step, target_of(bundle)))
-    assert noted == [False] + [True] * (len(noted) - 1)
-    assert len(noted) > 10
+    assert hits == [False] + [True] * (len(hits) - 1)
+    assert len(hits) > 10

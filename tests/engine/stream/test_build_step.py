@@ -1,6 +1,5 @@
 """One graph per hop for the kernels that gain by it, separate graphs for all others."""
 
-import dataclasses
 import gc
 import weakref
 from pathlib import Path
@@ -16,19 +15,18 @@ from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep, StagedStep
 from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
-from engine.kernels.encoder_cache import CachedEncoderKernel
 from engine.kernels.from_bundle import staged_step
 from engine.kernels.fused_step import CompiledStep
 from engine.kernels.graph import Graph, Precision, Run, Settings
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import concatenate
 from engine.stream import build_step
-from engine.stream.build_step import build_kernel, drop_network_weights
+from engine.stream.build_step import drop_network_weights
 from engine.stream.select_step import step_for
 from engine.stream.stream import GestureStream
 from tests.engine.kernels.test_fused_step import Plain, Taped
 from tests.support.audio import babble
-from tests.support.build_targets import target_of
+from tests.support.build_targets import target_of, waveform_bundle
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 
 
@@ -101,7 +99,7 @@ def test_other_kernels_and_whole_files_are_staged(monkeypatch: pytest.MonkeyPatc
     bundle, published = tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)
     step = step_for("eager", target_of(bundle, log=made.append))
     assert isinstance(step, StagedStep)
-    monkeypatch.setattr(build_step, "build_kernel", lambda *_: EagerKernel(published.gesture))
+    monkeypatch.setattr(build_step, "make_kernel", lambda *_: EagerKernel(published.gesture))
     step = step_for("cudagraph", target_of(published, published.config.file_schedule, made.append))
     assert isinstance(step, StagedStep)
     assert made == []
@@ -116,19 +114,12 @@ def test_openvino_computes_whole_hops() -> None:
     np.testing.assert_allclose(moved(step), moved(None), atol=1e-3)
 
 
-def waveform_bundle() -> Bundle:
-    """Windows of samples as long as those of a published checkpoint."""
-    bundle = tiny_published_bundle(FrontEnd.WAVE)
-    schedule = Schedule(window=64, seed=60, hop=2)
-    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, schedule=schedule))
-
-
 @pytest.mark.openvino
 def test_openvino_caches_encoder_activations() -> None:
     bundle, lines = waveform_bundle(), list[str]()
     step = step_for("openvino", target_of(bundle, log=lines.append))
     assert isinstance(step, CachedEncoderStep)
-    assert [line.split()[1] for line in lines] == ["hearing", "step-newest2"]
+    assert [line.split()[1] for line in lines] == ["encoder-stem", "step-newest2"]
     np.testing.assert_allclose(moved(step, bundle), moved(None, bundle), atol=1e-3)
 
 
@@ -183,16 +174,12 @@ def test_dropped_network_weights_are_freed() -> None:
 
 
 @pytest.mark.onnx
-def test_a_live_kernel_caches_encoder_activations_where_possible() -> None:
-    bundle = tiny_published_bundle(FrontEnd.WAVE)
-    lines: list[str] = []
-
-    def made(schedule: Schedule) -> Kernel:
-        return build_kernel("onnx", target_of(bundle, schedule, lines.append))
-
-    kernel = made(Schedule(window=64, seed=60, hop=2))
-    assert isinstance(kernel, CachedEncoderKernel)
-    assert kernel.name == "onnx"
-    assert [name for text in lines for name in ("hearing", "window") if name in text]
+def test_separate_graphs_cache_encoder_activations_where_possible() -> None:
+    bundle, lines = waveform_bundle(), list[str]()
+    step = build_step.build_step("onnx", target_of(bundle, log=lines.append))
+    assert isinstance(step, CachedEncoderStep)
+    assert step.name == "onnx"
+    assert [name for text in lines for name in ("encoder-stem", "window") if name in text]
     for schedule in (Schedule(window=64, seed=32, hop=32), bundle.config.file_schedule):
-        assert not isinstance(made(schedule), CachedEncoderKernel)
+        other = build_step.build_step("onnx", target_of(bundle, schedule))
+        assert isinstance(other, StagedStep)
