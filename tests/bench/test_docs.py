@@ -1,7 +1,7 @@
 """The generated pages of docs, and whether they are up to date."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
@@ -94,6 +94,19 @@ def test_former_keys_are_listed() -> None:
 
 def test_nested_tables_are_found_once() -> None:
     assert docs.reachable(Outer) == [Outer, Inner]
+
+
+@pytest.mark.parametrize("root", ["bundle.json", *docs.STAGES])
+def test_every_key_has_a_meaning(root: str) -> None:
+    top = BundleConfig if root == "bundle.json" else docs.settings_of(root)
+    classes = [] if top is None else docs.reachable(top)
+    missing = [
+        f"{cls.__name__}.{item.name}"
+        for cls in classes
+        for item in fields(cls)
+        if item.init and item.name not in docs.meanings(cls)
+    ]
+    assert not missing, "add `name: meaning` lines to the section Attributes: of the class"
 
 
 def test_page_covers_bundle_and_training() -> None:
