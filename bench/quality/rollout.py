@@ -26,6 +26,7 @@ from engine.generate.decoder import PoseDecoder
 from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
+from engine.generate.step import CodeSampler, StagedStep
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model, build_root_model
 from engine.model.part_vae import PartVae
@@ -76,17 +77,17 @@ class Lab:
 
     def runner(self, setting: Setting) -> Runner:
         """The runtime's window loop with a setting."""
+        schedule = Schedule(64, setting.seed, setting.hop, 0)
+        selection = {BodyPart(k): CodeSelection(v) for k, v in setting.choices.items()}
+        sampling = SamplingConfig(setting.temperature, setting.persistence, setting.radius)
+        sampler = CodeSampler(self.parts, selection, sampling)
         return Runner(
-            self.kernel,
-            self.decoder,
-            self.parts,
-            schedule=Schedule(64, setting.seed, setting.hop, 0),
+            StagedStep(self.kernel, sampler, self.decoder, schedule.algorithmic_frames),
+            schedule=schedule,
             clock=CLOCK,
             rest_codes=self.rest,
             silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
             face_width=ARKIT_51.width,
-            choices={BodyPart(k): CodeSelection(v) for k, v in setting.choices.items()},
-            sampling=SamplingConfig(setting.temperature, setting.persistence, setting.radius),
         )
 
     def roll(self, audio: np.ndarray, words: np.ndarray | None, setting: Setting) -> list[Motion]:

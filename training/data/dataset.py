@@ -365,9 +365,15 @@ class GestureWindows:
         return (away.square().sum(0) / count).mean(-1).clamp(min=1e-6)
 
     def draw(
-        self, rows: int, generator: torch.Generator, *, silence: float, wordless: float, true: float
+        self,
+        rows: int,
+        generator: torch.Generator,
+        *,
+        silence: float,
+        word_dropout: float,
+        true: float,
     ) -> Batch:
-        """Windows; `silence`: share in which nobody speaks, `wordless`: share without words,
+        """Windows; `silence`: share in which nobody speaks, `word_dropout`: share without words,
         `true`: share whose motion is the original instead of the decoded one.
         """
         quiet = torch.rand(rows, generator=generator) < silence
@@ -379,7 +385,7 @@ class GestureWindows:
         variant = torch.randint(self._audio.shape[1], (rows,), generator=generator)[:, None]
         source = (torch.rand(rows, generator=generator) >= true).long()[:, None]
         words = self._words[index].clone()
-        words[torch.rand(rows, generator=generator) < wordless] = 0
+        words[torch.rand(rows, generator=generator) < word_dropout] = 0
         return Batch(
             self._audio[index, variant].float(),
             words,

@@ -19,7 +19,14 @@ from training.data.vectors import part_vector
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of clips: `share` of the windows come from it; mirrored doubles it."""
+    """A folder of clips.
+
+    Attributes:
+        folder: its name in DATA.
+        share: relative share of the windows.
+        mirrored: also use each clip mirrored.
+
+    """
 
     folder: str
     share: float = 1.0

@@ -93,19 +93,19 @@ class BatchSampler:
 
     def _heard(self, audio: Tensor, draws: torch.Generator) -> Tensor:
         """Features as other throats and rooms would have them: no two times the same."""
-        if not self.settings.hearing_noise:
+        if not self.settings.feature_noise:
             return audio
         spread = self.windows.audio_spread
-        return spread * disturb(self.settings.hearing_noise, audio / spread, draws)
+        return spread * disturb(self.settings.feature_noise, audio / spread, draws)
 
     def _draw(self, draws: torch.Generator) -> Batch:
         settings = self.settings
         return self.windows.draw(
             settings.batch,
             draws,
-            silence=settings.silence,
-            wordless=settings.wordless,
-            true=settings.true_motion,
+            silence=settings.silent_fraction,
+            word_dropout=settings.word_dropout,
+            true=settings.ground_truth_fraction,
         )
 
     def _task(self, long: Batch, draws: torch.Generator) -> tuple[RolloutTask | tuple[()], int]:
@@ -126,7 +126,7 @@ class BatchSampler:
         hidden, ends = frame_masks(masking, rows, frames, draws)
         mask = hidden[..., None].float().expand(-1, -1, self.windows.width)
         hinted = own = torch.zeros(rows, dtype=torch.bool)
-        if masking.hinted > 0:
+        if masking.hint_share > 0:
             hints = hint_masks(masking, rows, frames, step / settings.steps, draws)
             hinted = hints.rows
             mask = torch.where(hinted[:, None, None], hints.mask, mask)

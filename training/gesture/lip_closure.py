@@ -28,7 +28,7 @@ def closures(face: Tensor) -> Tensor:
     width = part_layout(BodyPart.FACE, ARKIT_51.width).width
     if face.shape[-1] != width:
         raise ConfigError(
-            f"closure_weight needs faces of {width} channels ({ARKIT_51.name}), got "
+            f"lip_closure_weight needs faces of {width} channels ({ARKIT_51.name}), got "
             f"{face.shape[-1]}: set it to 0"
         )
     jaw = face[..., _column("jawOpen")] - face[..., _column("mouthClose")]

@@ -72,12 +72,12 @@ _FACE = list(BodyPart).index(BodyPart.FACE)
 
 
 @torch.no_grad()
-def face_truth(vae: PartVae, lesson: TrainingBatch, closure_weight: float = 0.0) -> FaceTruth:
-    """The decoded face of a lesson; where lips meet an error counts by `closure_weight` more."""
+def face_truth(vae: PartVae, lesson: TrainingBatch, lip_closure_weight: float = 0.0) -> FaceTruth:
+    """Decoded face of a batch; errors where lips meet count by 1 + `lip_closure_weight`."""
     true = vae.decode(lesson.latents[:, :, _FACE])
     weight = lesson.weight * lesson.known[..., _FACE]
-    if closure_weight:
-        weight = weight * (1.0 + closure_weight * closures(true))
+    if lip_closure_weight:
+        weight = weight * (1.0 + lip_closure_weight * closures(true))
     return FaceTruth(true, weight)
 
 
@@ -122,8 +122,8 @@ def face_channels(materials: Sequence[Material]) -> int:
         found.add(vae.decode(torch.zeros(1, 1, vae.code_dim, device=device)).shape[-1])
     if len(found) != 1:
         raise ConfigError(
-            f"lips_weight needs data sets with one kind of face, got {sorted(found)} channels: set "
-            "it to 0"
+            "face_probe_weight needs data sets with one kind of face, got "
+            f"{sorted(found)} channels: set it to 0"
         )
     return int(found.pop())
 
@@ -140,7 +140,7 @@ class GestureLoss(nn.Module):
         super().__init__()
         self.model = model
         self.heads = nn.ModuleList(Heads(each.config) for each in materials[1:])
-        channels = face_channels(materials) if settings.lips_weight else 0
+        channels = face_channels(materials) if settings.face_probe_weight else 0
         self.ear = SpeechAuxHeads(materials[0].config.audio.width, channels)
         self.scales: Tensor  # [K, P]
         scales = torch.stack([each.lessons.windows.latent_scale for each in materials])
@@ -169,19 +169,19 @@ class GestureLoss(nn.Module):
         kind = self.ear.meanings(heard, lesson.since, lesson.kind)
         latent, entropy, right = losses(outputs, lesson, self.scales[source], settings.smoothing)
         total = settings.latent_weight * latent + entropy
-        total = total + settings.ear_weight * ear + settings.kind_weight * kind
+        total = total + settings.stress_weight_aux * ear + settings.gesture_class_weight * kind
         shown = {"latent": latent, "nll": entropy, "ear": ear, "kind": kind}
         if self.model.cue is not None and onsets is not None:
             shown["cue"] = cue_error(self.model.cue.scores(heard, inputs.speaker), onsets)
-            total = total + settings.cue_weight * shown["cue"]
-        if settings.face_weight or settings.lips_weight:
+            total = total + settings.onset_weight * shown["cue"]
+        if settings.face_weight or settings.face_probe_weight:
             vae = self._own[source].face
-            truth = face_truth(vae, lesson, settings.closure_weight)
+            truth = face_truth(vae, lesson, settings.lip_closure_weight)
             shown["face"] = truth.error(vae.decode(outputs.latents[_FACE]))
             total = total + settings.face_weight * shown["face"]
-        if settings.lips_weight:
+        if settings.face_probe_weight:
             shown["lips"] = truth.error(self.ear.faces(heard_face))
-            total = total + settings.lips_weight * shown["lips"]
+            total = total + settings.face_probe_weight * shown["lips"]
         if settings.reconstruct_weight:
             shown["hints"] = self._reconstruct(model, lesson, self.scales[source])
             total = total + settings.reconstruct_weight * shown["hints"]

@@ -8,8 +8,9 @@ published way of training, four frames shown and channels masked, are in
 `training/configs/gesture_published.toml`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,28 +22,52 @@ from training.gesture.hint_masks import HintShape, hidden_channels
 
 @dataclass(frozen=True)
 class MaskingConfig:
-    """suffixes: (share, shortest, longest) hidden ends in frames. short_history: share of windows
-    that show only `shortest` to `longest` frames before the hidden end. noise: largest standard
-    deviation on visible (standardised) channels. drop: share of visible frames hidden, from..to.
-    wrong_codes: (share of windows whose history holds wrong codes, largest share of such codes).
-    hinted: share of windows that show hints instead of hiding their end. joints: the share of them
-    that is hidden, when the training begins and when it ends; it grows evenly. shapes: of hints.
+    """Input masks of the motion channels in training.
+
+    Attributes:
+        hidden_suffixes: (share of windows, shortest, longest) hidden ends, in frames.
+        short_history_share: share of windows with a short visible history.
+        history_min: shortest visible history of those, in frames.
+        history_max: longest visible history of those, in frames.
+        noise: largest standard deviation of noise on visible, standardised channels.
+        frame_dropout: share of visible frames that are hidden, from and to.
+        wrong_codes: share of windows with wrong codes in their history, and largest share of such
+            codes.
+        hint_share: share of windows with hints instead of a hidden end.
+        hint_ratio: share of the hint's cells that are hidden, at the first and the last step.
+        hint_shapes: shapes of the hints.
+
     """
 
-    suffixes: tuple[tuple[float, int, int], ...] = ((0.4, 1, 8), (0.3, 9, 32), (0.3, 33, 60))
-    short_history: float = 0.6
-    shortest: int = 4
-    longest: int = 16
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "suffixes": "hidden_suffixes",
+        "short_history": "short_history_share",
+        "shortest": "history_min",
+        "longest": "history_max",
+        "drop": "frame_dropout",
+        "hinted": "hint_share",
+        "joints": "hint_ratio",
+        "shapes": "hint_shapes",
+    }
+
+    hidden_suffixes: tuple[tuple[float, int, int], ...] = (
+        (0.4, 1, 8),
+        (0.3, 9, 32),
+        (0.3, 33, 60),
+    )
+    short_history_share: float = 0.6
+    history_min: int = 4
+    history_max: int = 16
     noise: float = 0.25
-    drop: tuple[float, float] = (0.0, 0.3)
+    frame_dropout: tuple[float, float] = (0.0, 0.3)
     wrong_codes: tuple[float, float] = (0.0, 0.0)
-    hinted: float = 0.0
-    joints: tuple[float, float] = (0.0, 0.95)
-    shapes: tuple[HintShape, ...] = (HintShape.PIECES,)
+    hint_share: float = 0.0
+    hint_ratio: tuple[float, float] = (0.0, 0.95)
+    hint_shapes: tuple[HintShape, ...] = (HintShape.PIECES,)
 
     def __post_init__(self) -> None:
-        require(bool(self.suffixes), "suffixes", "one or more", self.suffixes)
-        require(bool(self.shapes), "shapes", "one or more", self.shapes)
+        require(bool(self.hidden_suffixes), "hidden_suffixes", "one or more", self.hidden_suffixes)
+        require(bool(self.hint_shapes), "hint_shapes", "one or more", self.hint_shapes)
 
 
 def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
@@ -53,7 +78,7 @@ def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
 
 def suffix_lengths(config: MaskingConfig, rows: int, generator: torch.Generator) -> Tensor:
     """Lengths `[B]` of the hidden ends."""
-    table = torch.tensor(config.suffixes)
+    table = torch.tensor(config.hidden_suffixes)
     kind = torch.multinomial(table[:, 0], rows, replacement=True, generator=generator)
     low, high = table[kind, 1].long(), table[kind, 2].long()
     return torch.minimum(_uniform(low, high, generator), high)
@@ -66,10 +91,12 @@ def frame_masks(
     place = torch.arange(frames)[None]
     first_new = frames - suffix_lengths(config, rows, generator)[:, None]
     ends = place >= first_new
-    shown = torch.randint(config.shortest, config.longest + 1, (rows, 1), generator=generator)
-    short = torch.rand(rows, 1, generator=generator) < config.short_history
+    shown = torch.randint(
+        config.history_min, config.history_max + 1, (rows, 1), generator=generator
+    )
+    short = torch.rand(rows, 1, generator=generator) < config.short_history_share
     before = short & (place < first_new - shown)
-    low, high = config.drop
+    low, high = config.frame_dropout
     rate = low + (high - low) * torch.rand(rows, 1, generator=generator)
     dropped = torch.rand(rows, frames, generator=generator) < rate
     return ends | before | dropped, ends
@@ -86,10 +113,12 @@ def hint_masks(
     config: MaskingConfig, rows: int, frames: int, progress: float, generator: torch.Generator
 ) -> Hints:
     """Pieces hidden at random, more and more as `progress` goes from 0 to 1."""
-    low, high = config.joints
-    hinted = torch.rand(rows, generator=generator) < config.hinted
+    low, high = config.hint_ratio
+    hinted = torch.rand(rows, generator=generator) < config.hint_share
     ratio = low + (high - low) * progress
-    return Hints(hinted, hidden_channels(config.shapes, rows, frames, ratio, generator).float())
+    return Hints(
+        hinted, hidden_channels(config.hint_shapes, rows, frames, ratio, generator).float()
+    )
 
 
 def disturb(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -113,9 +142,9 @@ def schedules(config: MaskingConfig, window: int) -> tuple[Schedule, ...]:
     A hop counts where such an end is hidden; its seed is the longest that short histories show, or
     all there is.
     """
-    longest = config.longest if config.short_history > 0 else window
+    history_max = config.history_max if config.short_history_share > 0 else window
     return tuple(
-        Schedule(window, min(longest, window - hop), hop)
+        Schedule(window, min(history_max, window - hop), hop)
         for hop in LIVE_HOPS
-        if hop < window and any(low <= hop <= high for _, low, high in config.suffixes)
+        if hop < window and any(low <= hop <= high for _, low, high in config.hidden_suffixes)
     )

@@ -28,10 +28,17 @@ from training.gesture.onset import beginnings
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """share: of the windows whose history is the model's own. hops: one of them is drawn for each
-    step. frames: as many are fed back, or the next lower multiple of the hop. seed: frames that the
-    model is shown. temperature, radius, latent: how codes are chosen, see
-    `engine.generate.sampling`.
+    """Histories that the model generates itself in training (scheduled sampling).
+
+    Attributes:
+        share: share of windows with such a history.
+        hops: hop lengths in frames; one is drawn for each step.
+        frames: generated frames that are fed back, rounded down to a multiple of the hop.
+        seed: frames of recorded motion before them.
+        temperature: of the code sampling, see `engine.generate.sampling`.
+        radius: of the mean shift, see `engine.generate.sampling`.
+        latent: parts whose codes are the nearest ones to the predicted latents.
+
     """
 
     share: float = 0.0

@@ -164,7 +164,10 @@ def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) ->
         config=to_mapping(settings) | {"model": to_mapping(config)},
         objective=objective,
         optimizer=torch.optim.AdamW(
-            objective.parameters(), settings.rate, (0.9, 0.98), weight_decay=settings.weight_decay
+            objective.parameters(),
+            settings.learning_rate,
+            (0.9, 0.98),
+            weight_decay=settings.weight_decay,
         ),
         draw=lambda draws, step: draw_lesson(materials, draws, step),
         export=lambda: export(model, objective.heads, materials),
@@ -176,9 +179,14 @@ def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) ->
 def course_of(settings: GestureTraining) -> RunConfig:
     """How long and how fast it learns."""
     return RunConfig(
-        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
-        settings.report_every, settings.minutes,
-    )  # fmt: skip
+        settings.steps,
+        settings.learning_rate,
+        settings.seed,
+        settings.lr_schedule,
+        settings.max_grad_norm,
+        settings.report_every,
+        settings.max_minutes,
+    )
 
 
 def _windows(
@@ -186,7 +194,7 @@ def _windows(
 ) -> GestureWindows:
     """The windows of a data set, in memory or in files of OUT that are found again."""
     length = settings.window + settings.rollout.lead
-    if not settings.mapped:
+    if not settings.memory_map:
         return GestureWindows(takes, parts, length)
     weights = [parts[part].state_dict() for part in BodyPart]
     named = (takes.vocabulary.words, takes.speakers)
@@ -202,16 +210,16 @@ def load_material(
     parts = load_parts(data / wanted.vq)
     with team.leader_first():  # features are computed once and kept
         takes = find_takes(
-            data / wanted.corpus, "train", names.vocabulary, settings.variants, settings.takes,
+            data / wanted.corpus, "train", names.vocabulary, settings.variants, settings.max_takes,
             names.speakers,
         )  # fmt: skip
-        if settings.mapped:  # and so are the rows, which take longer
+        if settings.memory_map:  # and so are the rows, which take longer
             _windows(settings, takes, parts, out / f"rows{wanted.name}")
     windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
     print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
     config = model_config(settings, parts, len(names.vocabulary), len(names.speakers))
     own = own_output(settings, windows, parts, team.device)
-    folder = out / wanted.name if settings.sets else out
+    folder = out / wanted.name if settings.datasets else out
     return Material(config, BatchSampler(settings, windows, parts), own, folder, wanted.share)
 
 
@@ -219,13 +227,13 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None 
     """Train on DATA/corpus with the autoencoders of DATA/vq, or on several such sets."""
     settings, team = from_mapping(GestureTraining, config), team or Distributed()
     torch.set_num_threads(settings.threads)
-    sets = settings.sets or (DataSet("", settings.corpus, settings.vq),)
+    sets = settings.datasets or (DataSet("", settings.corpus, settings.vq),)
     names = read_names([data / each.corpus for each in sets])
     materials = [load_material(settings, each, names, data, out, team) for each in sets]
     learner = gesture_learner(settings, materials)
-    if settings.start_from is not None:
+    if settings.init_from is not None:
         model = learner.objective.get_submodule("model")
-        adopt(data / settings.start_from, model, names, materials[0].lessons.windows.scaling)
+        adopt(data / settings.init_from, model, names, materials[0].lessons.windows.scaling)
     if team.leads:
         known = schedules(settings.masking, settings.window)
         for each in materials:

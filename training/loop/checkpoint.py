@@ -20,7 +20,7 @@ CHECKPOINT = "checkpoint.pt"
 LOG = "losses.jsonl"
 FORMAT = 2
 
-FREE = ("loop", "minutes", "report_every", "threads", "workers")
+FREE = ("loop", "max_minutes", "report_every", "threads", "workers")
 """Settings that may change between a stop and going on: they do not decide what is learned."""
 
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from training.loop.checkpoint import (
     save_checkpoint,
 )
 from training.loop.distributed import Distributed
-from training.loop.lr_schedule import RateSchedule
+from training.loop.lr_schedule import LrSchedule
 from training.loop.progress import Progress
 from training.loop.tensorboard import Board
 
@@ -44,10 +44,15 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """The table [loop] of a stage: how it is computed, not what is learned.
+    """Table [loop] of a stage: settings of the computation that do not change the result.
 
-    compile: by torch.compile; the first steps then take a minute. checkpoint_s: between
-    checkpoints, the most that a killed training loses.
+    Attributes:
+        device: device of PyTorch, such as cpu or cuda; auto: a GPU if there is one.
+        precision: number format of the forward pass.
+        compile: compile by torch.compile; the first steps then take a minute.
+        checkpoint_s: seconds between checkpoints; a killed training loses at most this much.
+        tensorboard: write curves for TensorBoard.
+
     """
 
     device: str = "auto"
@@ -60,17 +65,36 @@ class LoopSettings:
         require(self.checkpoint_s >= 0.0, "checkpoint_s", "0 seconds or more", self.checkpoint_s)
 
 
+RUN_KEYS: Final = {
+    "rate": "learning_rate",
+    "clip_norm": "max_grad_norm",
+    "schedule": "lr_schedule",
+}
+"""Former names of keys that all stages have."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
-    """What decides the curve beside the learner. minutes: stop there, to go on another time."""
+    """Steps, learning rate and reports of one training run.
+
+    Attributes:
+        steps: optimizer steps.
+        learning_rate: before the factor of `lr_schedule`.
+        seed: of all random draws.
+        lr_schedule: factor of the learning rate by step.
+        max_grad_norm: gradients are clipped to this norm.
+        report_every: steps between reports.
+        max_minutes: minutes after which the run stops, to be continued later; None: no limit.
+
+    """
 
     steps: int
-    rate: float
+    learning_rate: float
     seed: int
-    schedule: RateSchedule
-    clip_norm: float = 1.0
+    lr_schedule: LrSchedule
+    max_grad_norm: float = 1.0
     report_every: int = 100
-    minutes: float | None = None
+    max_minutes: float | None = None
 
 
 class LossTerms(NamedTuple):
@@ -156,7 +180,7 @@ class Loop:
         course, optimizer = self.course, self.learner.optimizer
         draws = generator_at(course.seed, self.done)
         batch = self.team.share(self.learner.draw(draws, self.done))
-        rate = course.rate * course.schedule.factor(self.done, course.steps)
+        rate = course.learning_rate * course.lr_schedule.factor(self.done, course.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         # Dropout draws from PyTorch's own generators; members must not drop the same.
@@ -164,7 +188,7 @@ class Loop:
         terms: LossTerms = self._joined(batch, self.done, draws)
         optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, course.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, course.max_grad_norm)
         optimizer.step()
         named = {"loss": terms.total, **terms.shown, "norm": norm}
         numbers = torch.stack([x.detach().float() for x in named.values()])
@@ -225,11 +249,11 @@ class Loop:
         return self._spent_s + time.monotonic() - self._began
 
     def _allowed_s(self) -> float:
-        minutes = self.course.minutes
+        minutes = self.course.max_minutes
         return math.inf if minutes is None else 60.0 * minutes - self._seconds()
 
     def _late(self) -> bool:
-        return self.course.minutes is not None and self.team.any(self._allowed_s() < 0.0)
+        return self.course.max_minutes is not None and self.team.any(self._allowed_s() < 0.0)
 
     def _settle(self) -> None:
         """Fetch the losses of the steps since the last time: a GPU need not wait at each step."""
@@ -243,5 +267,7 @@ class Loop:
                     f"{row['norm']}: lower the rate, or use precision float32. The checkpoint "
                     f"before it is whole: {self._folder / CHECKPOINT}"
                 )
-            rate = self.course.rate * self.course.schedule.factor(step, self.course.steps)
+            rate = self.course.learning_rate * self.course.lr_schedule.factor(
+                step, self.course.steps
+            )
             self._progress.add(step, {**row, "rate": rate})

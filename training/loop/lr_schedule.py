@@ -1,14 +1,16 @@
-"""The learning rate over a training, as data. Knows numbers only."""
+"""Learning-rate schedule as data."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from engine.config.serialize import require
 
 
-class Fall(StrEnum):
-    """How the rate goes down after its rise."""
+class Decay(StrEnum):
+    """Shape of the learning rate after the warm-up."""
 
     COSINE = "cosine"
     LINEAR = "linear"
@@ -16,34 +18,49 @@ class Fall(StrEnum):
 
 
 @dataclass(frozen=True)
-class RateSchedule:
-    """A factor on the rate for each step.
+class LrSchedule:
+    """Factor of the learning rate by step.
 
-    rise: steps in which it goes up linearly. fall: from there to `least`, the factor at the end.
-    drops: (share of the steps, factor) pairs; from that share on the rate is multiplied by the
-    factor, on top of the fall.
+    Attributes:
+        warmup_steps: steps of linear increase.
+        decay: shape of the decrease after the warm-up.
+        min_factor: factor at the last step.
+        milestones: (share of the steps, factor) pairs; each factor applies from its share on, in
+            addition to the decay.
+
     """
 
-    rise: int = 50
-    fall: Fall = Fall.COSINE
-    least: float = 0.01
-    drops: tuple[tuple[float, float], ...] = ()
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "rise": "warmup_steps",
+        "fall": "decay",
+        "least": "min_factor",
+        "drops": "milestones",
+    }
+
+    warmup_steps: int = 50
+    decay: Decay = Decay.COSINE
+    min_factor: float = 0.01
+    milestones: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        require(self.rise >= 0, "rise", "0 steps or more", self.rise)
-        require(0.0 <= self.least <= 1.0, "least", "a factor from 0 to 1", self.least)
-        shares = [share for share, _ in self.drops]
-        require(all(0.0 <= share <= 1.0 for share in shares), "drops", "shares from 0 to 1", shares)
+        require(self.warmup_steps >= 0, "warmup_steps", "0 steps or more", self.warmup_steps)
+        require(
+            0.0 <= self.min_factor <= 1.0, "min_factor", "a factor from 0 to 1", self.min_factor
+        )
+        shares = [share for share, _ in self.milestones]
+        require(
+            all(0.0 <= share <= 1.0 for share in shares), "milestones", "shares from 0 to 1", shares
+        )
 
     def factor(self, step: int, steps: int) -> float:
         """The factor at `step` 0..steps-1 of a training of `steps`; a function of these alone."""
         progress = step / max(1, steps)
-        up = min(1.0, (step + 1) / max(1, self.rise))
+        up = min(1.0, (step + 1) / max(1, self.warmup_steps))
         left = {
-            Fall.COSINE: 0.5 + 0.5 * math.cos(math.pi * progress),
-            Fall.LINEAR: 1.0 - progress,
-            Fall.NONE: 1.0,
-        }[self.fall]
-        down = self.least + (1.0 - self.least) * left
-        dropped = math.prod(factor for share, factor in self.drops if progress >= share)
+            Decay.COSINE: 0.5 + 0.5 * math.cos(math.pi * progress),
+            Decay.LINEAR: 1.0 - progress,
+            Decay.NONE: 1.0,
+        }[self.decay]
+        down = self.min_factor + (1.0 - self.min_factor) * left
+        dropped = math.prod(factor for share, factor in self.milestones if progress >= share)
         return up * down * dropped

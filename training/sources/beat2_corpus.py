@@ -36,9 +36,13 @@ _SOUNDS = (".wav", ".flac", ".ogg")
 class Beat2Settings:
     """Settings of the stage.
 
-    frame_rate: of the takes written, 30 or 15. speakers: numbers with which the names of takes
-    begin; none: all. splits: which of the list's types are taken. split: of every take where there
-    is no list.
+    Attributes:
+        frame_rate: of the takes written, 30 or 15.
+        speakers: numbers with which the names of takes begin; empty: all.
+        splits: types of the list of takes that are read.
+        split: split of every take where there is no list.
+        workers: processes.
+
     """
 
     frame_rate: int = 30

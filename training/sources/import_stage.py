@@ -45,10 +45,19 @@ _REPORT_EVERY = 50
 class ImportSettings:
     """Settings of the stage.
 
-    frame_rate: of what is written, 30 or 15. skeleton: a map's name, a .toml file, or auto. unit:
-    of BVH files, m, cm, mm, in or auto. rest_frame: the frame in which figures are at rest, for
-    files whose zero channels are no pose. split: of takes that nothing says anything of; test and
-    val: patterns of names that are held out. names: patterns of takes to read; none: all.
+    Attributes:
+        kind: format of the recordings.
+        frame_rate: of the takes written, 30 or 15.
+        skeleton: name of a skeleton map, a .toml file, or auto.
+        unit: of BVH files: m, cm, mm, in or auto.
+        rest_frame: frame of the rest pose, for files whose zero channels are no pose.
+        split: split of takes without another.
+        test: name patterns of takes held out for tests.
+        val: name patterns of takes held out for validation.
+        names: name patterns of takes to read; empty: all.
+        exclude: name patterns of takes that are not read.
+        workers: processes.
+
     """
 
     kind: str = "bvh"

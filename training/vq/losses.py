@@ -124,7 +124,18 @@ def limb(part: BodyPart) -> Limb:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each term counts; plain: of all channels as they are."""
+    """Weights of the loss terms.
+
+    Attributes:
+        plain: error of all channels.
+        rotation: angle between rotations.
+        position: error of joint positions.
+        velocity: error of joint velocities.
+        acceleration: error of joint accelerations.
+        plain_change: error of the channels' change per frame.
+        face: additional error of facial coefficients.
+
+    """
 
     plain: float = 1.0
     rotation: float = 1.0

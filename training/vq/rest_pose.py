@@ -59,8 +59,13 @@ def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
 
 @dataclass(frozen=True)
 class RestSettings:
-    """source: folder of clips or takes. idles: the names of those that wait; all where none is
-    named. share: of their frames that count as calm.
+    """Settings of the stage.
+
+    Attributes:
+        source: folder of clips or takes in DATA.
+        idles: names of the clips that show waiting; empty: all clips.
+        share: share of their frames that counts as calm.
+
     """
 
     source: str = "clips"

@@ -6,9 +6,10 @@ stage `vq` and writes OUT/global/{config.json,model.safetensors},
 its checkpoint and its losses.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,16 @@ from engine.motion.channels import Field, Layout, part_layout
 from engine.motion.skeleton import BodyPart
 from training.data.windows import Source, WindowSampler, generator, load_sources
 from training.loop.distributed import Distributed
-from training.loop.loop import Loop, LoopSettings, LossTerms, RunConfig, TrainingTask, autocast
-from training.loop.lr_schedule import RateSchedule
+from training.loop.loop import (
+    RUN_KEYS,
+    Loop,
+    LoopSettings,
+    LossTerms,
+    RunConfig,
+    TrainingTask,
+    autocast,
+)
+from training.loop.lr_schedule import LrSchedule
 from training.module_io import load_config, load_weights, save_module
 from training.vq.losses import FootLoss, changes
 from training.vq.stage import start_from_statistics
@@ -48,7 +57,29 @@ VELOCITY_M_S = 0.05
 
 @dataclass(frozen=True)
 class GlobalTraining:
-    """Settings of the stage."""
+    """Settings of the stage.
+
+    Attributes:
+        sources: folders of clips.
+        width: channels of the network's hidden layers.
+        layers: convolutional layers.
+        causal: convolutions without future frames, as live use needs.
+        steps: optimizer steps.
+        batch: windows per step.
+        window: frames per window.
+        learning_rate: before the factor of `lr_schedule`.
+        fps: frame rate of the clips.
+        foot: weight of the loss on planted feet.
+        seed: of all random draws.
+        threads: threads of PyTorch.
+        report_every: steps between reports.
+        max_grad_norm: gradients are clipped to this norm.
+        lr_schedule: factor of the learning rate by step.
+        loop: settings of the computation.
+
+    """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = RUN_KEYS
 
     sources: tuple[Source, ...]
     width: int = 64
@@ -57,14 +88,14 @@ class GlobalTraining:
     steps: int = 1500
     batch: int = 32
     window: int = 64
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     fps: float = 30.0
     foot: float = 0.5
     seed: int = 1
     threads: int = 1
     report_every: int = 200
-    clip_norm: float = 1.0
-    schedule: RateSchedule = field(default_factory=RateSchedule)
+    max_grad_norm: float = 1.0
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
     loop: LoopSettings = field(default_factory=LoopSettings)
 
 
@@ -160,7 +191,9 @@ def learner(
         name="global",
         config=to_mapping(settings),
         objective=GlobalObjective(network, feet, settings),
-        optimizer=torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=1e-4),
+        optimizer=torch.optim.AdamW(
+            network.parameters(), settings.learning_rate, weight_decay=1e-4
+        ),
         draw=lambda draws, step: sampler.draw(settings.batch, draws),
         export=lambda: save_module(out / "global", own, network),
         networks=(network,),
@@ -172,8 +205,12 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None 
     settings, team = from_mapping(GlobalTraining, config), team or Distributed()
     torch.set_num_threads(settings.threads)
     course = RunConfig(
-        settings.steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        settings.steps,
+        settings.learning_rate,
+        settings.seed,
+        settings.lr_schedule,
+        settings.max_grad_norm,
         settings.report_every,
-    )  # fmt: skip
+    )
     own = learner(settings, prepare(data, out, settings), team, out)
     Loop(own, course, settings.loop, team, out / "global").run()

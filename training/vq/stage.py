@@ -7,10 +7,11 @@ part's checkpoint and losses.
 import math
 import multiprocessing
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,16 @@ from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
 from training.data.windows import Source, WindowSampler, generator, load_sources
 from training.loop.distributed import Distributed
-from training.loop.loop import Loop, LoopSettings, LossTerms, RunConfig, TrainingTask, autocast
-from training.loop.lr_schedule import RateSchedule
+from training.loop.loop import (
+    RUN_KEYS,
+    Loop,
+    LoopSettings,
+    LossTerms,
+    RunConfig,
+    TrainingTask,
+    autocast,
+)
+from training.loop.lr_schedule import LrSchedule
 from training.module_io import save_module
 from training.vq.losses import LossWeights, PartLoss
 from training.vq.quantizer_training import CodeUse, QuantizerTrainer, code_use
@@ -37,9 +46,19 @@ from training.warm_start import kept_part
 
 @dataclass(frozen=True)
 class PartTraining:
-    """The size of one part's network and how long it learns.
+    """Size and training of one part's network.
 
-    quantizer, stages, levels: see `PartVaeConfig`; levels say how many codes there are.
+    Attributes:
+        width: channels of the hidden layers.
+        codes: entries of the codebook.
+        code_dim: width of an entry.
+        layers: convolutional layers of encoder and decoder.
+        steps: optimizer steps.
+        loss: weights of the loss terms.
+        quantizer: kind of quantizer, see `PartVaeConfig`.
+        stages: codebooks of a residual quantizer.
+        levels: levels per channel of a finite scalar quantizer; they determine the number of codes.
+
     """
 
     width: int
@@ -55,12 +74,32 @@ class PartTraining:
 
 @dataclass(frozen=True)
 class VqTraining:
-    """Settings of the stage. warm_up: the share of the steps without quantising.
+    """Settings of the stage.
 
-    workers: parts trained at the same time, each with `threads` threads. bundle: a folder in DATA
-    with a bundle, whose codes and decoders are kept, so that only the encoders are learned, which
-    bundles leave out; sizes are then the bundle's, and its global motion is written too.
+    Attributes:
+        parts: network of each body part.
+        sources: folders of clips.
+        causal: convolutions without future frames, as live use needs.
+        window: frames per window.
+        stretch: successive frames of a window on which positions and angles are compared.
+        batch: windows per step.
+        learning_rate: before the factor of `lr_schedule`.
+        warm_up: share of the steps without quantisation.
+        commitment: weight of the commitment loss.
+        seed: of all random draws.
+        threads: threads of PyTorch per worker.
+        workers: parts trained at the same time.
+        report_every: steps between reports.
+        max_grad_norm: gradients are clipped to this norm.
+        lr_schedule: factor of the learning rate by step.
+        loop: settings of the computation.
+        bundle: folder of a bundle in DATA whose codebooks and decoders are kept; only the encoders,
+            which bundles lack, are trained. Sizes are those of the bundle, and its root motion
+            network is written too.
+
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = RUN_KEYS
 
     parts: dict[BodyPart, PartTraining]
     sources: tuple[Source, ...]
@@ -68,15 +107,15 @@ class VqTraining:
     window: int = 64
     stretch: int = 20
     batch: int = 32
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     warm_up: float = 0.1
     commitment: float = 0.25
     seed: int = 1
     threads: int = 1
     workers: int = 2
     report_every: int = 200
-    clip_norm: float = 1.0
-    schedule: RateSchedule = field(default_factory=RateSchedule)
+    max_grad_norm: float = 1.0
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
     loop: LoopSettings = field(default_factory=LoopSettings)
     bundle: str | None = None
 
@@ -193,7 +232,9 @@ def part_learner(
         name=str(part),
         config=to_mapping(replace(settings, parts={part: own})),
         objective=objective,
-        optimizer=torch.optim.AdamW(trained, settings.rate, (0.9, 0.99), weight_decay=1e-4),
+        optimizer=torch.optim.AdamW(
+            trained, settings.learning_rate, (0.9, 0.99), weight_decay=1e-4
+        ),
         draw=lambda draws, step: sampler.draw(settings.batch, draws),
         export=lambda: save_module(out / part, vae_config, vae),
         networks=(vae.encoder, vae.decoder),
@@ -222,7 +263,7 @@ def train_part(
     learner = part_learner(part, settings, WindowSampler(clips, settings.window), team, out)
     steps = settings.parts[part].steps
     course = RunConfig(
-        steps, settings.rate, settings.seed, settings.schedule, settings.clip_norm,
+        steps, settings.learning_rate, settings.seed, settings.lr_schedule, settings.max_grad_norm,
         settings.report_every,
     )  # fmt: skip
     Loop(learner, course, settings.loop, team, out / part).run()

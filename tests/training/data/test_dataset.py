@@ -51,7 +51,7 @@ def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
 
 def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) -> None:
     generator = torch.Generator().manual_seed(0)
-    batch = windows.draw(200, generator, silence=0.3, wordless=0.5, true=1.0)
+    batch = windows.draw(200, generator, silence=0.3, word_dropout=0.5, true=1.0)
     assert batch.audio.shape == (200, 32, DEFAULT_FEATURES.width)
     quiet = (batch.audio == -1).flatten(1).all(1)
     assert quiet.float().mean() == pytest.approx(0.3, abs=0.1)
@@ -66,7 +66,7 @@ def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) 
 def test_a_corpus_may_lack_silence_but_not_speech(parts: dict[BodyPart, PartVae]) -> None:
     generator = torch.Generator().manual_seed(0)
     spoken = GestureWindows([take(False, 1)], parts, 32)
-    batch = spoken.draw(20, generator, silence=1.0, wordless=0.0, true=1.0)
+    batch = spoken.draw(20, generator, silence=1.0, word_dropout=0.0, true=1.0)
     assert (batch.words == 5).all()
     for takes in ([take(True, 1)], [replace(take(False, 1), silent=True), take(True, 2)]):
         with pytest.raises(ConfigError, match="32 frames"):
@@ -113,7 +113,7 @@ def test_speakers_are_numbered_by_their_share_of_the_takes(tmp_path: Path) -> No
 
 def test_windows_know_who_moves(parts: dict[BodyPart, PartVae]) -> None:
     windows = GestureWindows([replace(take(False, 1), speaker=3)], parts, 32)
-    batch = windows.draw(2, torch.Generator(), silence=0.0, wordless=0.0, true=1.0)
+    batch = windows.draw(2, torch.Generator(), silence=0.0, word_dropout=0.0, true=1.0)
     assert batch.speaker.tolist() == [[3] * 32] * 2
 
 
@@ -162,7 +162,7 @@ def test_a_missing_face_is_known_to_be_missing(parts: dict[BodyPart, PartVae]) -
     assert known.all(0).tolist() == [part is not BodyPart.FACE for part in BodyPart]
     windows = GestureWindows([faceless, take(False, 3)], parts, 32)
     generator = torch.Generator().manual_seed(0)
-    batch = windows.draw(50, generator, silence=0.0, wordless=0.0, true=1.0)
+    batch = windows.draw(50, generator, silence=0.0, word_dropout=0.0, true=1.0)
     assert 0.2 < float(batch.known[..., 0].float().mean()) < 0.8
     assert batch.known[..., 1:].all()
     # Scales are those of what was recorded.
@@ -174,7 +174,7 @@ def test_windows_of_mapped_files_are_the_same(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     takes = [take(False, 1), take(True, 2)]
-    shares = {"silence": 0.3, "wordless": 0.5, "true": 0.5}
+    shares = {"silence": 0.3, "word_dropout": 0.5, "true": 0.5}
     drawn = []
     for folder in (None, tmp_path / "rows", tmp_path / "rows"):
         windows = GestureWindows(takes, parts, 32, folder, "k")

@@ -15,8 +15,12 @@ from training.gesture.masking import MaskingConfig
 from training.gesture.rollout import RolloutConfig
 from training.gesture.settings import GestureTraining
 
-CLEAN = MaskingConfig(suffixes=((1.0, 4, 4),), short_history=0.0, noise=0.0, drop=(0.0, 0.0))
-SETTINGS = GestureTraining(window=32, batch=64, silence=0.0, wordless=0.0, true_motion=0.0)
+CLEAN = MaskingConfig(
+    hidden_suffixes=((1.0, 4, 4),), short_history_share=0.0, noise=0.0, frame_dropout=(0.0, 0.0)
+)
+SETTINGS = GestureTraining(
+    window=32, batch=64, silent_fraction=0.0, word_dropout=0.0, ground_truth_fraction=0.0
+)
 ROLLOUT = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
 
 
@@ -29,7 +33,7 @@ def draw(windows: GestureWindows, parts: dict[BodyPart, PartVae]):  # type: igno
 
 
 def test_windows_with_hints_hide_joints_and_the_others_their_ends(draw) -> None:  # type: ignore[no-untyped-def]
-    hints = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+    hints = MaskingConfig(hint_share=0.5, hint_ratio=(0.2, 0.8))
     settings = replace(SETTINGS, masking=hints)
     shown = draw(settings, settings.steps // 2)
     hinted = shown.hinted > 0
@@ -64,7 +68,7 @@ def test_a_batch_without_a_wrong_history_is_left_alone(draw) -> None:  # type: i
 
 
 def test_hints_are_shown_as_they_were_given(draw) -> None:  # type: ignore[no-untyped-def]
-    rough = MaskingConfig(hinted=0.5, noise=0.5, wrong_codes=(1.0, 1.0))
+    rough = MaskingConfig(hint_share=0.5, noise=0.5, wrong_codes=(1.0, 1.0))
     worn = draw(replace(SETTINGS, masking=rough))
     smooth = draw(replace(SETTINGS, masking=replace(rough, noise=0.0, wrong_codes=(1.0, 0.0))))
     hinted = worn.hinted > 0
@@ -102,7 +106,7 @@ def test_without_rollout_nothing_is_left_to_do(draw) -> None:  # type: ignore[no
 
 def test_the_same_sentence_never_sounds_the_same(draw, windows: GestureWindows) -> None:  # type: ignore[no-untyped-def]
     plain = draw(replace(SETTINGS, masking=CLEAN)).inputs
-    noisy = draw(replace(SETTINGS, masking=CLEAN, hearing_noise=0.5)).inputs
+    noisy = draw(replace(SETTINGS, masking=CLEAN, feature_noise=0.5)).inputs
     assert torch.equal(noisy.words, plain.words)
     away = (noisy.audio - plain.audio) / windows.audio_spread
     assert 0.1 < float(away.std()) < 0.5

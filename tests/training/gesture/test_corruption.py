@@ -27,7 +27,7 @@ def test_exactly_the_visible_frames_change_and_right_codes_change_nothing(
     parts: dict[BodyPart, PartVae], windows: GestureWindows
 ) -> None:
     decoder, context = seed_decoder(parts), seed_context(parts)
-    batch = windows.draw(3, generator(), silence=0.0, wordless=0.0, true=0.0)
+    batch = windows.draw(3, generator(), silence=0.0, word_dropout=0.0, true=0.0)
     codes = batch.codes.transpose(1, 2)
     visible = torch.zeros(3, 32, dtype=torch.bool)
     visible[:, context - 4 : 30] = True

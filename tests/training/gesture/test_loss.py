@@ -36,14 +36,14 @@ from training.gesture.stage import (
     own_output,
 )
 
-SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
-HINTS = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, learning_rate=3e-3, threads=1)
+HINTS = MaskingConfig(hint_share=0.5, hint_ratio=(0.2, 0.8))
 PAPER = replace(
     SETTINGS,
     design=Design.PAPER,
     word_width=8,
     reconstruct_weight=1.0,
-    ear_weight=0.0,
+    stress_weight_aux=0.0,
     masking=HINTS,
 )
 
@@ -128,10 +128,10 @@ def test_a_mouth_that_stays_open_is_judged_harder_where_lips_meet() -> None:
         nothing, even, nothing, nothing, codes, true, nothing, known, nothing, nothing
     )
 
-    def error(frame: int, closure_weight: float) -> float:
+    def error(frame: int, lip_closure_weight: float) -> float:
         made = true[:, :, 0].clone()
         made[:, frame, jaw] += 0.3
-        truth = face_truth(Itself(), lesson, closure_weight)  # type: ignore[arg-type]
+        truth = face_truth(Itself(), lesson, lip_closure_weight)  # type: ignore[arg-type]
         return float(truth.error(made))
 
     assert error(4, 3.0) == pytest.approx(4 * error(4, 0.0), rel=1e-3)
@@ -158,7 +158,7 @@ def material_of(
 def test_the_speech_encoder_learns_to_tell_the_face(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    settings = replace(SETTINGS, lips_weight=5.0)
+    settings = replace(SETTINGS, face_probe_weight=5.0)
     learner = gesture_learner(settings, [material_of(settings, parts, tmp_path)])
     lesson = learner.draw(generator(1), 0)
     objective = learner.objective

@@ -21,7 +21,7 @@ def generator() -> torch.Generator:
 
 
 def test_suffix_lengths_have_the_wanted_shares() -> None:
-    config = MaskingConfig(suffixes=((0.5, 1, 8), (0.3, 9, 32), (0.2, 33, 60)))
+    config = MaskingConfig(hidden_suffixes=((0.5, 1, 8), (0.3, 9, 32), (0.2, 33, 60)))
     lengths = suffix_lengths(config, 8000, generator())
     assert lengths.min() == 1
     assert lengths.max() == 60
@@ -33,7 +33,7 @@ def test_suffix_lengths_have_the_wanted_shares() -> None:
 
 
 def test_the_end_is_always_hidden_and_a_history_shown() -> None:
-    config = MaskingConfig(short_history=0.0, drop=(0.0, 0.0))
+    config = MaskingConfig(short_history_share=0.0, frame_dropout=(0.0, 0.0))
     hidden, ends = frame_masks(config, 64, 64, generator())
     assert torch.equal(hidden, ends)
     assert ends[:, -1].all()
@@ -43,7 +43,11 @@ def test_the_end_is_always_hidden_and_a_history_shown() -> None:
 
 def test_short_histories_show_only_the_frames_before_the_end() -> None:
     config = MaskingConfig(
-        suffixes=((1.0, 4, 4),), short_history=1.0, shortest=3, longest=5, drop=(0.0, 0.0)
+        hidden_suffixes=((1.0, 4, 4),),
+        short_history_share=1.0,
+        history_min=3,
+        history_max=5,
+        frame_dropout=(0.0, 0.0),
     )
     hidden, ends = frame_masks(config, 200, 32, generator())
     shown = (~hidden).sum(1)
@@ -53,7 +57,9 @@ def test_short_histories_show_only_the_frames_before_the_end() -> None:
 
 
 def test_frames_are_dropped_at_the_wanted_rate() -> None:
-    config = MaskingConfig(suffixes=((1.0, 1, 1),), short_history=0.0, drop=(0.3, 0.3))
+    config = MaskingConfig(
+        hidden_suffixes=((1.0, 1, 1),), short_history_share=0.0, frame_dropout=(0.3, 0.3)
+    )
     hidden, ends = frame_masks(config, 100, 64, generator())
     rate = (hidden & ~ends).float().sum() / (~ends).float().sum()
     assert abs(float(rate) - 0.3) < 0.03
@@ -67,7 +73,7 @@ def test_noise_is_bounded_and_can_be_none() -> None:
 
 
 def test_hints_hide_whole_joints_more_and_more() -> None:
-    config = MaskingConfig(hinted=0.3, joints=(0.1, 0.9))
+    config = MaskingConfig(hint_share=0.3, hint_ratio=(0.1, 0.9))
     shares = []
     for progress in (0.0, 0.5, 1.0):
         rows, mask = hint_masks(config, 400, 16, progress, generator())
@@ -81,24 +87,24 @@ def test_hints_hide_whole_joints_more_and_more() -> None:
 
 
 def test_hints_have_the_wanted_shapes() -> None:
-    config = MaskingConfig(hinted=1.0, joints=(0.5, 0.5), shapes=(HintShape.JOINTS,))
+    config = MaskingConfig(hint_share=1.0, hint_ratio=(0.5, 0.5), hint_shapes=(HintShape.JOINTS,))
     hints = hint_masks(config, 8, 32, 0.0, generator())
     assert hints.rows.all()
     assert torch.equal(hints.mask, hints.mask[:, :1].expand_as(hints.mask))
 
 
 def test_schedules_are_those_whose_ends_are_hidden() -> None:
-    live = MaskingConfig(suffixes=((0.5, 1, 2), (0.5, 8, 20)), longest=16)
+    live = MaskingConfig(hidden_suffixes=((0.5, 1, 2), (0.5, 8, 20)), history_max=16)
     assert schedules(live, 24) == (
         Schedule(24, 16, 1),
         Schedule(24, 16, 2),
         Schedule(24, 16, 8),
         Schedule(24, 8, 16),
     )
-    published = MaskingConfig(suffixes=((1.0, 60, 60),), short_history=0.0)
+    published = MaskingConfig(hidden_suffixes=((1.0, 60, 60),), short_history_share=0.0)
     assert schedules(published, 64) == (Schedule(64, 4, 60),)
 
 
 def test_nothing_to_choose_from_is_refused() -> None:
     with pytest.raises(ConfigError, match="shapes must be"):
-        MaskingConfig(shapes=())
+        MaskingConfig(hint_shapes=())

@@ -13,6 +13,7 @@ from engine.errors import ConfigError
 from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
+from engine.generate.step import CodeSampler, StagedStep
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
@@ -57,7 +58,7 @@ def model() -> GestureModel:
 
 def draw(windows: GestureWindows, rows: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    return windows.draw(rows, generator, silence=0.0, wordless=0.0, true=0.0)
+    return windows.draw(rows, generator, silence=0.0, word_dropout=0.0, true=0.0)
 
 
 def rolled(parts, windows, model, batch, hop, noise=None, config=CONFIG):  # type: ignore[no-untyped-def]
@@ -71,17 +72,17 @@ def test_it_feeds_back_what_the_runner_would(
 ) -> None:
     batch = draw(windows)
     motion = rolled(parts, windows, model, batch, hop)
+    schedule = Schedule(WINDOW, SEED, hop)
+    kernel = EagerKernel(folded(model, windows.scaling))
+    selection = {BodyPart.FACE: CodeSelection.NEAREST_LATENT}
+    sampler = CodeSampler(parts, selection, SamplingConfig(0.0))
     runner = Runner(
-        EagerKernel(folded(model, windows.scaling)),
-        seed_decoder(parts),
-        parts,
-        schedule=Schedule(WINDOW, SEED, hop),
+        StagedStep(kernel, sampler, seed_decoder(parts), schedule.algorithmic_frames),
+        schedule=schedule,
         clock=CLOCK,
         rest_codes=torch.zeros(4, dtype=torch.int64),
         silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
         face_width=51,
-        choices={BodyPart.FACE: CodeSelection.NEAREST_LATENT},
-        sampling=SamplingConfig(0.0),
     )
     state = runner.fresh([0, 1])
     first, end = WINDOW - hop, WINDOW + LEAD - hop

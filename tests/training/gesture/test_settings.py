@@ -19,16 +19,16 @@ def test_files_say_what_they_are_for(root: Path) -> None:
     live, streaming = read(root, "gesture.toml"), read(root, "gesture_streaming.toml")
     published, paper = read(root, "gesture_published.toml"), read(root, "gesture_paper.toml")
     # The recipe of the bundle that ships knows nothing of what came later.
-    assert live.rollout.share == live.masking.hinted == live.masking.wrong_codes[0] == 0.0
+    assert live.rollout.share == live.masking.hint_share == live.masking.wrong_codes[0] == 0.0
     assert streaming.rollout.share > 0
     assert streaming.masking.wrong_codes > (0.0, 0.0)
-    assert HintShape.JOINTS in streaming.masking.shapes
-    assert published.masking.shapes == (HintShape.CHANNELS,)
-    assert published.masking.suffixes == ((1.0, 60, 60),)
+    assert HintShape.JOINTS in streaming.masking.hint_shapes
+    assert published.masking.hint_shapes == (HintShape.CHANNELS,)
+    assert published.masking.hidden_suffixes == ((1.0, 60, 60),)
     assert published.rollout.share == published.masking.noise == 0.0
     assert paper.design is Design.PAPER
     # Compared with one another: the same network and the same losses.
-    for name in ("width", "batch", "design", "latent_weight", "ear_weight", "stress_weight"):
+    for name in ("width", "batch", "design", "latent_weight", "stress_weight_aux", "stress_weight"):
         assert getattr(published, name) == getattr(streaming, name), name
 
 
@@ -38,5 +38,5 @@ def test_settings_pass_through_a_mapping(root: Path) -> None:
 
 
 def test_a_shape_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"masking\.shapes\[0\]: expected one of 'joints'"):
-        from_mapping(GestureTraining, {"masking": {"shapes": ["elbows"]}})
+    with pytest.raises(ConfigError, match=r"masking\.hint_shapes\[0\]: expected one of 'joints'"):
+        from_mapping(GestureTraining, {"masking": {"hint_shapes": ["elbows"]}})

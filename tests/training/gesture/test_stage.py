@@ -48,10 +48,10 @@ from training.gesture.stage import (
 from training.loop.checkpoint import read_log
 from training.loop.distributed import Distributed
 from training.loop.loop import Loop
-from training.loop.lr_schedule import RateSchedule
+from training.loop.lr_schedule import LrSchedule
 from training.module_io import load_config, load_weights
 
-SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, rate=3e-3, threads=1)
+SETTINGS = GestureTraining(window=32, width=16, batch=4, steps=30, learning_rate=3e-3, threads=1)
 
 
 def trained(
@@ -77,7 +77,7 @@ def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
     )
     curve = trained(SETTINGS, config, windows, parts, tmp_path / "whole")
     assert curve[-1]["nll"] < curve[0]["nll"]
-    short = replace(SETTINGS, minutes=1e-9)
+    short = replace(SETTINGS, max_minutes=1e-9)
     assert trained(short, config, windows, parts, tmp_path / "parts") == []
     assert trained(SETTINGS, config, windows, parts, tmp_path / "parts") == curve
     assert (tmp_path / "parts" / "model.safetensors").is_file()
@@ -89,13 +89,13 @@ def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVa
         model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)
 
 
-HINTS = MaskingConfig(hinted=0.5, joints=(0.2, 0.8))
+HINTS = MaskingConfig(hint_share=0.5, hint_ratio=(0.2, 0.8))
 PAPER = replace(
     SETTINGS,
     design=Design.PAPER,
     word_width=8,
     reconstruct_weight=1.0,
-    ear_weight=0.0,
+    stress_weight_aux=0.0,
     masking=HINTS,
 )
 
@@ -104,8 +104,10 @@ PAPER = replace(
 def test_the_papers_design_learns_with_hints_and_without(
     path: BodyVariant, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    even = replace(HINTS, joints=(0.5, 0.5))
-    settings = replace(PAPER, body_variant=path, masking=even, schedule=RateSchedule(rise=5))
+    even = replace(HINTS, hint_ratio=(0.5, 0.5))
+    settings = replace(
+        PAPER, body_variant=path, masking=even, lr_schedule=LrSchedule(warmup_steps=5)
+    )
     config = model_config(settings, parts, 10)
     assert (config.body_variant, config.motion.kind) == (path, MotionKind.SPATIAL)
     reports = trained(settings, config, windows, parts, tmp_path)
@@ -158,7 +160,7 @@ def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> No
     tiny = {"window": 32, "width": 16, "word_width": 8, "batch": 3, "steps": 2, "variants": 1}
     out = tmp_path / "gesture"
     out.mkdir()
-    run(config | tiny | {"mapped": name == "paper"}, tmp_path, out)
+    run(config | tiny | {"memory_map": name == "paper"}, tmp_path, out)
     assert (out / "rows" / "rows.json").is_file() == (name == "paper")
     saved = load_config(out, GestureConfig)
     paths = {"paper": BodyVariant.CROSS_ATTENTION}
@@ -200,7 +202,7 @@ def test_members_of_a_team_find_together_what_one_finds_alone(
 ) -> None:
     """With all that is random: it is drawn for the whole batch."""
     rollout = RolloutConfig(share=0.5, hops=(2, 4), frames=8, seed=8)
-    masking = MaskingConfig(hinted=0.4, wrong_codes=(0.5, 0.5), shapes=tuple(HintShape))
+    masking = MaskingConfig(hint_share=0.4, wrong_codes=(0.5, 0.5), hint_shapes=tuple(HintShape))
     settings = replace(SETTINGS, rollout=rollout, batch=8, masking=masking, reconstruct_weight=1.0)
     takes = [take(False, 1), take(True, 2), take(False, 3)]
     windows = GestureWindows(takes, parts, settings.window + rollout.lead)
@@ -249,7 +251,7 @@ def other_parts() -> dict[BodyPart, PartVae]:
 def test_several_data_sets_share_a_network_and_not_its_heads(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    settings = replace(SETTINGS, steps=50, schedule=RateSchedule(rise=5))
+    settings = replace(SETTINGS, steps=50, lr_schedule=LrSchedule(warmup_steps=5))
     materials = []
     for number, (own_parts, seeds) in enumerate(((parts, (1, 3)), (other_parts(), (4, 5)))):
         windows = GestureWindows([take(False, seed) for seed in seeds], own_parts, 32)
@@ -286,14 +288,14 @@ def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
     sets = [{"name": n, "corpus": n, "vq": f"vq_{n}"} for n in ("one", "two")]
     out = tmp_path / "gesture"
     out.mkdir()
-    run({"sets": sets, "window": 32, "width": 16, "batch": 3, "steps": 2, "variants": 1},
+    run({"datasets": sets, "window": 32, "width": 16, "batch": 3, "steps": 2, "variants": 1},
         tmp_path, out)  # fmt: skip
     for name in ("one", "two"):
         assert json.loads((out / name / "vocabulary.json").read_text()) == ["hello", "tree"]
         assert load_config(out / name, GestureConfig).words.vocabulary == 6
         assert (out / name / SCHEDULES).is_file()
     with pytest.raises(ConfigError, match="named, each differently"):
-        run({"sets": [sets[0], sets[0]]}, tmp_path, out)
+        run({"datasets": [sets[0], sets[0]]}, tmp_path, out)
 
 
 def test_a_training_goes_on_from_a_bundle(
@@ -306,8 +308,8 @@ def test_a_training_goes_on_from_a_bundle(
     out.mkdir()
     cue = {"lead_frames": 2, "refractory_frames": 3, "hold_frames": 4}
     settings = {
-        "window": 32, "width": 16, "batch": 3, "steps": 1, "rate": 1e-9, "variants": 1,
-        "onset": cue, "speech_dilations": [1, 2], "start_from": "known",
+        "window": 32, "width": 16, "batch": 3, "steps": 1, "learning_rate": 1e-9, "variants": 1,
+        "onset": cue, "speech_dilations": [1, 2], "init_from": "known",
     }  # fmt: skip
     run(settings, tmp_path, out)
     assert "tensors taken from" in capsys.readouterr().out

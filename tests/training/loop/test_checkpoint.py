@@ -62,7 +62,7 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
 
 
 def test_how_it_is_computed_may_change(tmp_path):
-    free = {"threads": 4, "report_every": 3, "minutes": 5, "loop": {"device": "cuda"}}
+    free = {"threads": 4, "report_every": 3, "max_minutes": 5, "loop": {"device": "cuda"}}
     assert differences(CONFIG, {**CONFIG, **free}) == []
     assert differences(CONFIG, {**CONFIG, "suffixes": [[1, 2], [3, 4]]}) == []
     assert differences({"a": 1}, {"b": None}) == ["a is unset, was 1", "b is None, was unset"]

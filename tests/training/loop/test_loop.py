@@ -23,9 +23,9 @@ from training.loop.loop import (
     seed_of,
     stop_without_parent,
 )
-from training.loop.lr_schedule import RateSchedule
+from training.loop.lr_schedule import LrSchedule
 
-COURSE = RunConfig(12, 0.05, 3, RateSchedule(rise=3), report_every=5)
+COURSE = RunConfig(12, 0.05, 3, LrSchedule(warmup_steps=3), report_every=5)
 SETTINGS = LoopSettings(device="cpu")
 
 
@@ -96,13 +96,13 @@ def test_it_learns_and_says_so(tmp_path, capsys):
 
 
 def test_gradients_are_clipped_after_they_are_known(tmp_path):
-    def moved(clip_norm):
+    def moved(max_grad_norm):
         objective = Objective()
         learner = _learner(objective)
         learner = replace(learner, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
         before = [p.detach().clone() for p in objective.parameters()]
-        course = RunConfig(1, 1.0, 3, RateSchedule(rise=0), clip_norm)
-        Loop(learner, course, SETTINGS, Distributed(), tmp_path / str(clip_norm)).run()
+        course = RunConfig(1, 1.0, 3, LrSchedule(warmup_steps=0), max_grad_norm)
+        Loop(learner, course, SETTINGS, Distributed(), tmp_path / str(max_grad_norm)).run()
         steps = [p.detach() - b for p, b in zip(objective.parameters(), before, strict=True)]
         return float(torch.cat([s.flatten() for s in steps]).norm())
 
@@ -123,7 +123,7 @@ def test_a_finished_training_stays_as_it_is(tmp_path):
 
 def test_minutes_end_it_early_and_leave_the_rest_for_later(tmp_path):
     _train(tmp_path / "whole", Objective())
-    short = replace(COURSE, minutes=0.0)
+    short = replace(COURSE, max_minutes=0.0)
     assert _train(tmp_path / "parts", Objective(), short).done == 0
     _train(tmp_path / "parts", Objective())
     assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")

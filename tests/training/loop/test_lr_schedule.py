@@ -2,11 +2,11 @@ import pytest
 
 from engine.config.serialize import from_mapping
 from engine.errors import ConfigError
-from training.loop.lr_schedule import Fall, RateSchedule
+from training.loop.lr_schedule import Decay, LrSchedule
 
 
 def test_it_rises_then_falls_to_the_least() -> None:
-    schedule = RateSchedule(rise=10, least=0.1)
+    schedule = LrSchedule(warmup_steps=10, min_factor=0.1)
     factors = [schedule.factor(step, 1000) for step in range(1000)]
     assert factors[:10] == sorted(factors[:10])
     assert factors[0] == pytest.approx(0.1, abs=1e-3)
@@ -17,26 +17,28 @@ def test_it_rises_then_falls_to_the_least() -> None:
 
 
 def test_each_way_to_fall() -> None:
-    def halfway(fall: Fall) -> float:
-        return RateSchedule(rise=0, fall=fall, least=0.0).factor(25, 100)
+    def halfway(fall: Decay) -> float:
+        return LrSchedule(warmup_steps=0, decay=fall, min_factor=0.0).factor(25, 100)
 
-    assert halfway(Fall.NONE) == 1.0
-    assert halfway(Fall.LINEAR) == 0.75
-    assert halfway(Fall.COSINE) == pytest.approx(0.853553, abs=1e-6)
+    assert halfway(Decay.NONE) == 1.0
+    assert halfway(Decay.LINEAR) == 0.75
+    assert halfway(Decay.COSINE) == pytest.approx(0.853553, abs=1e-6)
 
 
 def test_drops_multiply_from_their_share_on() -> None:
-    schedule = RateSchedule(rise=0, fall=Fall.NONE, drops=((0.5, 0.1), (0.9, 0.5)))
+    schedule = LrSchedule(warmup_steps=0, decay=Decay.NONE, milestones=((0.5, 0.1), (0.9, 0.5)))
     shown = [schedule.factor(step, 10) for step in (0, 4, 5, 8, 9)]
     assert shown == pytest.approx([1.0, 1.0, 0.1, 0.1, 0.05])
 
 
 def test_it_is_read_from_a_configuration() -> None:
-    table = {"rise": 5, "fall": "none", "drops": [[0.975, 0.1]]}
-    assert from_mapping(RateSchedule, table) == RateSchedule(5, Fall.NONE, 0.01, ((0.975, 0.1),))
+    table = {"warmup_steps": 5, "decay": "none", "milestones": [[0.975, 0.1]]}
+    assert from_mapping(LrSchedule, table) == LrSchedule(5, Decay.NONE, 0.01, ((0.975, 0.1),))
 
 
-@pytest.mark.parametrize("wrong", [{"rise": -1}, {"least": 1.5}, {"drops": ((1.2, 0.1),)}])
+@pytest.mark.parametrize(
+    "wrong", [{"warmup_steps": -1}, {"min_factor": 1.5}, {"milestones": ((1.2, 0.1),)}]
+)
 def test_senseless_numbers_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        RateSchedule(**wrong)
+        LrSchedule(**wrong)

@@ -108,7 +108,7 @@ def _trained(data, out, steps):
     (out / "global" / CHECKPOINT).unlink(missing_ok=True)
     """The loss of a network after so many steps, read back from disk."""
     config = {"sources": [{"folder": "clips"}], "width": 12, "batch": 4, "window": 16}
-    global_motion.run(config | {"steps": steps, "rate": 0.01}, data, out)
+    global_motion.run(config | {"steps": steps, "learning_rate": 0.01}, data, out)
     own = load_config(out / "global", RootModelConfig)
     assert (own.channels, own.out, own.width, own.causal) == (LOWER.width, 3, 12, True)
     module = build_root_model(own)

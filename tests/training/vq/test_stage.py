@@ -119,7 +119,7 @@ def test_training_lowers_the_loss(data, tmp_path):
     clips = load_sources(data, [Source("clips")], BodyPart.UPPER)[0][1]
     sampler = WindowSampler([(1.0, [clips[0][:16]])], 16)
     learner = vq.part_learner(BodyPart.UPPER, settings, sampler, Distributed(), tmp_path)
-    course = RunConfig(80, settings.rate, 1, settings.schedule)
+    course = RunConfig(80, settings.learning_rate, 1, settings.lr_schedule)
     Loop(learner, course, settings.loop, Distributed(), tmp_path).run()
     curve = [row["loss"] for row in read_log(tmp_path)]
     assert curve[-1] < 0.6 * curve[0]
@@ -135,7 +135,7 @@ QUANTIZERS = {
 @pytest.mark.parametrize("kind", QUANTIZERS)
 def test_other_quantizers_learn_too(kind, data, tmp_path):
     own = {"width": 16, "code_dim": 8, "steps": 80, "quantizer": kind} | QUANTIZERS[kind]
-    settings = _settings(80) | {"parts": {"upper": own}, "rate": 3e-3}
+    settings = _settings(80) | {"parts": {"upper": own}, "learning_rate": 3e-3}
     said = vq.train_part(settings, BodyPart.UPPER, data, tmp_path)
     config = load_config(tmp_path / "upper", PartVaeConfig)
     stages = config.stages
