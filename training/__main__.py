@@ -18,16 +18,16 @@ STAGES = {
     "beat2": "training.sources.beat2_corpus",
     "import": "training.sources.import_stage",
     "vq": "training.vq.stage",
-    "global": "training.vq.root_motion",
-    "floors": "training.vq.evaluate",
-    "rest": "training.vq.rest_pose",
+    "root-motion": "training.vq.root_motion",
+    "eval-vq": "training.vq.evaluate",
+    "rest-pose": "training.vq.rest_pose",
     "gesture": "training.gesture.stage",
     "bundle": "training.bundle",
 }
-"""Stage to the module whose `run(config, data, out)` does it; in the order they are run."""
+"""Module with `run(config, data, out)` by stage, in the order of use."""
 
-TRAINED = ("vq", "global", "gesture")
-"""Stages that go through `training.loop.loop`; their `run` takes a team too."""
+TRAINED = ("vq", "root-motion", "gesture")
+"""Stages that use `training.loop.loop`; their `run` also takes a `Distributed`."""
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
     if not options.data.is_dir():
         raise ConfigError(
-            f"expected a folder at --data {options.data}, there is none: see training/README.md "
+            f"expected a folder at --data {options.data}, there is none: see docs/training.md "
             f"for what the stage {options.stage} reads"
         )
 

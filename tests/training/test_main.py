@@ -15,7 +15,7 @@ from training.loop.checkpoint import CHECKPOINT, read_log
 
 def test_stages_are_imported_only_when_they_are_run():
     assert all(isinstance(module, str) for module in command.STAGES.values())
-    for stage in ("retarget", "beat2", "import", "vq", "global", "floors", "rest"):
+    for stage in ("retarget", "beat2", "import", "vq", "root-motion", "eval-vq", "rest-pose"):
         assert importlib.util.find_spec(command.STAGES[stage]) is not None
 
 
@@ -72,7 +72,7 @@ def test_a_missing_data_folder_is_named(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["rest", "--processes", "2"], "the stage rest does not train"),
+        (["rest-pose", "--processes", "2"], "the stage rest-pose does not train"),
         (["vq", "--processes", "0"], "--processes: expected a whole number of at least 1"),
         (["vq", "--address", "auto"], "say how many --workers"),
         (["vq", "--kind", "bvh"], "--kind is for the stage import, not for vq"),

@@ -27,8 +27,8 @@ _LANDING_S = (0.15, 0.22)  # after the onset of the vowel
 _STROKE_S = (0.22, 0.3)
 _WANDERS = 6  # movements of waiting hands, until something is struck
 _QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
-_STILLER = 0.8  # how much less far the waiting hands of somebody all habit wander
-_SLOWER_BACK = 2.2  # by which share more time somebody all habit takes to draw back
+_STILLER = 0.8  # how much less far the waiting hands of somebody all determinism wander
+_SLOWER_BACK = 2.2  # by which share more time somebody all determinism takes to draw back
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class Hands:
     def perform(self, unit: GestureUnit) -> None:
         """Make the strokes of a unit, and let the hands sink if it ends in a silence."""
         sides = self._sides(unit)
-        before = None if self._style.habit > 0.5 else self._gesture
+        before = None if self._style.determinism > 0.5 else self._gesture
         gesture = self._library.choose(unit.kind, sides, before, self._rng)
         helping = self._helping(gesture, unit)
         for number, stress in enumerate(unit.strokes):
             struck = self._struck(gesture, unit, stress, number, helping)
-            landing = stress.time + self._between(*_LANDING_S) - self._style.sooner_s
+            landing = stress.time + self._between(*_LANDING_S) - self._style.stroke_lead_s
             if self.raised:
                 done = self._strike(struck, landing, stress)
             else:
@@ -234,10 +234,10 @@ class Hands:
     def _draw_back(self, struck: FloatArray, gesture: Gesture, stress: Stress) -> None:
         hold = self._between(0.04, 0.15) + (0.08 if not gesture.beats else 0.0)
         start = self.moves[-1].end + hold
-        slower = 1.0 + _SLOWER_BACK * self._style.habit  # so that the strokes stand out
+        slower = 1.0 + _SLOWER_BACK * self._style.determinism  # so that the strokes stand out
         seconds = slower * self._between(0.42, 0.75) / self._style.tempo
         # After a weak stroke they rather drop to the hips and come from there to the next one.
-        dropping = 1.0 - 0.5 * self._style.habit
+        dropping = 1.0 - 0.5 * self._style.determinism
         low = self._rng.random() < dropping * (0.9 - 0.8 * stress.strength)
         share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
         ready = self._ready(struck, 0.0 if low else stress.strength, share)
@@ -247,7 +247,7 @@ class Hands:
     def _linger(self) -> None:
         """Hands that wait sink and wander; the next stroke finds them wherever they are."""
         high = self.goal
-        calm = 1.0 - _STILLER * self._style.habit
+        calm = 1.0 - _STILLER * self._style.determinism
         for number in range(_WANDERS):
             down = number % 2 == 0
             share = self._between(0.75, 1.2) if down else self._between(-0.45, 0.1)
@@ -257,7 +257,7 @@ class Hands:
                 low = poses.towards(low, self.rest, way, side)
                 poses.varied(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
-            slower = (1.0 + self._style.habit) * (2.0 - calm)
+            slower = (1.0 + self._style.determinism) * (2.0 - calm)
             seconds = slower * self._between(0.42, 0.62) / self._style.tempo
             self._go(start, start + seconds, low)
 
@@ -271,7 +271,7 @@ class Hands:
             start = unit.end + patience
             if self.landings:
                 start = max(start, self.landings[-1].time + 0.15)
-            slower = (1.0 + self._style.habit) / self._style.tempo
+            slower = (1.0 + self._style.determinism) / self._style.tempo
             self._go(start, start + slower * self._between(0.75, 1.15), self.rest)
             self.raised = False
 

@@ -73,13 +73,15 @@ def silences(spoken: Sequence[tuple[float, float]], seconds: float) -> list[tupl
     return [gap for gap in gaps if gap[1] - gap[0] >= LONG_SILENCE_S]
 
 
-def head_signs(speech: Speech, rng: np.random.Generator, habit: float = 0.0) -> list[HeadSign]:
-    """What the words ask of the head. habit: see `Style`."""
+def head_signs(
+    speech: Speech, rng: np.random.Generator, determinism: float = 0.0
+) -> list[HeadSign]:
+    """What the words ask of the head. determinism: see `Style`."""
     found = []
     for words in phrases(speech):
         asked = senses([w.text for w in words])
         for word, sense in zip(words, asked, strict=True):
-            if sense is not None and sense.head and rng.random() < 0.5 + 0.5 * habit:
+            if sense is not None and sense.head and rng.random() < 0.5 + 0.5 * determinism:
                 found.append(HeadSign(word.vowel_start, sense.head, float(rng.uniform(0.7, 1.2))))
     return found
 
@@ -114,11 +116,11 @@ def perform(
     rotations = lower.rotations
     quiet = silences(own, speech.duration)
     # Legs and eyes live by chance as ever: what speech asks for comes from arms, trunk and head.
-    used = habitual(rng, style.habit)
+    used = habitual(rng, style.determinism)
     arms = lay_arms([] if style.listens else units, quiet, library, style, frames, used)
     rotations[:, list(JOINTS)] = softened(arms.rotations)
     _stir(rotations, energy, style, used)
-    signs = answers(spoken, rng) if style.listens else head_signs(speech, used, style.habit)
+    signs = answers(spoken, rng) if style.listens else head_signs(speech, used, style.determinism)
     thoughts = [sign.time for sign in signs if sign.kind == "up"]
     gaze = look_around(frames, own, thoughts, style, rng)
     nodded = () if style.listens else stresses

@@ -4,10 +4,10 @@ Reads the clips of stage `retarget` and a file of sentences; writes takes of hal
 format of `training.data.takes` and `corpus.json` last.
 
 Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
-utterances (see `training.speech.utterances`), which speak in recorded_share of the takes; habit:
-how much alike the same words are gestured each time, 0..1 (`training.composer.low_variance_rng`);
-sooner_s: seconds by which strokes land sooner, for networks that are late by as much; amplitude: by
-what factor hands go farther.
+utterances (see `training.speech.utterances`), which speak in recorded_share of the takes;
+determinism: how much alike the same words are gestured each time, 0..1
+(`training.composer.low_variance_rng`); stroke_lead_s: seconds by which strokes land sooner, for
+networks that are late by as much; amplitude: by what factor hands go farther.
 """
 
 import json
@@ -43,7 +43,7 @@ from training.speech.sentences import read_sentences
 from training.speech.speech import RATE, Phone, Speech
 from training.speech.utterances import Recorded, align_all, read_list
 
-MOST_SOONER_S = 0.15
+MAX_STROKE_LEAD_S = 0.15
 MOST_AMPLITUDE = 1.5
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
@@ -59,8 +59,8 @@ class Material:
     sentences: Sequence[str]
     recorded: Sequence[Recorded] = ()
     recorded_share: float = 0.0
-    habit: float = 0.0
-    sooner_s: float = 0.0
+    determinism: float = 0.0
+    stroke_lead_s: float = 0.0
     amplitude: float = 1.0
 
 
@@ -118,7 +118,7 @@ def move_to(
 ) -> Take:
     """Somebody of `style` who says `speech`, or listens to it."""
     stresses = prominent_words(speech, style.stress_s)
-    units = plan_gestures(speech, stresses, habitual(rng, style.habit), style.habit)
+    units = plan_gestures(speech, stresses, habitual(rng, style.determinism), style.determinism)
     done = perform(speech, stresses, units, library, style, rng)
     face = _face(speech, stresses, done, style, rng)
     own = () if style.listens else tuple(stresses)
@@ -222,8 +222,8 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     someone = on_a_day(draw_style(rng), rng)
     style = replace(
         someone,
-        habit=material.habit,
-        sooner_s=material.sooner_s,
+        determinism=material.determinism,
+        stroke_lead_s=material.stroke_lead_s,
         amplitude=material.amplitude * someone.amplitude,
     )
     if index % 16 == 15:
@@ -275,18 +275,25 @@ def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
     return jobs
 
 
+_RENAMED = {"habit": "determinism", "sooner_s": "stroke_lead_s"}
+
+
 def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
-    """recorded_share, habit, sooner_s and amplitude; ConfigError for what is out of range."""
+    """recorded_share, determinism, stroke_lead_s and amplitude; ConfigError for old or bad keys."""
+    for old, new in _RENAMED.items():
+        if old in config:
+            raise ConfigError(f"compose: key {old!r} was renamed; use {new!r}")
     share = float(config.get("recorded_share", 0.3))
-    habit, sooner = float(config.get("habit", 0.0)), float(config.get("sooner_s", 0.0))
-    if not 0.0 <= habit < 1.0:
-        raise ConfigError(f"expected habit of 0 or more and below 1, got {habit}")
-    if not 0.0 <= sooner <= MOST_SOONER_S:
-        raise ConfigError(f"expected sooner_s of 0 to {MOST_SOONER_S}, got {sooner}")
+    determinism = float(config.get("determinism", 0.0))
+    sooner = float(config.get("stroke_lead_s", 0.0))
+    if not 0.0 <= determinism < 1.0:
+        raise ConfigError(f"expected determinism of 0 or more and below 1, got {determinism}")
+    if not 0.0 <= sooner <= MAX_STROKE_LEAD_S:
+        raise ConfigError(f"expected stroke_lead_s of 0 to {MAX_STROKE_LEAD_S}, got {sooner}")
     amplitude = float(config.get("amplitude", 1.0))
     if not 0.0 < amplitude <= MOST_AMPLITUDE:
         raise ConfigError(f"expected amplitude above 0, to {MOST_AMPLITUDE}, got {amplitude}")
-    return share, habit, sooner, amplitude
+    return share, determinism, sooner, amplitude
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:

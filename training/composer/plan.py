@@ -122,29 +122,29 @@ def _index_at(words: Sequence[SpokenWord], time: float) -> int:
     return max(0, int(np.searchsorted([w.end for w in words], time, side="right")))
 
 
-def _surer(likely: float, habit: float) -> float:
-    return likely + (1.0 - likely) * habit
+def _surer(likely: float, determinism: float) -> float:
+    return likely + (1.0 - likely) * determinism
 
 
 def _asked(
     words: Sequence[SpokenWord],
     strokes: Sequence[Stress],
     rng: np.random.Generator,
-    habit: float,
+    determinism: float,
 ) -> list[Sense | None]:
     """For each stress of a phrase what its words ask for; None: just a beat."""
     found = senses([w.text for w in words])
     asked: list[Sense | None] = []
     for stress in strokes:
         sense = sense_at(found, min(_index_at(words, stress.time), len(words) - 1))
-        drawn = sense is not None and rng.random() < _surer(WEIGHTS[sense.kind], habit)
+        drawn = sense is not None and rng.random() < _surer(WEIGHTS[sense.kind], determinism)
         # A second keyword of the same kind goes on with the same gesture.
         asked.append(sense if drawn else None)
     return asked
 
 
 def _grouped(
-    asked: Sequence[Sense | None], rng: np.random.Generator, habit: float
+    asked: Sequence[Sense | None], rng: np.random.Generator, determinism: float
 ) -> list[list[int]]:
     """Stresses by gesture unit: one for a meaning, one to three for beats."""
     groups: list[list[int]] = []
@@ -157,24 +157,24 @@ def _grouped(
         else:
             groups.append([index])
             # A meaning is often driven home by one more beat of the same hands.
-            alone = _surer(0.45 if sense else 0.3, habit)
+            alone = _surer(0.45 if sense else 0.3, determinism)
             room = int(rng.choice([0, 1, 2], p=[alone, *(_MORE * (1.0 - alone))]))
     return groups
 
 
 def plan_gestures(
-    speech: Speech, stresses: Sequence[Stress], rng: np.random.Generator, habit: float = 0.0
+    speech: Speech, stresses: Sequence[Stress], rng: np.random.Generator, determinism: float = 0.0
 ) -> list[GestureUnit]:
-    """Gesture units in order; every stress is in one. habit: see `Style`."""
+    """Gesture units in order; every stress is in one. determinism: see `Style`."""
     units: list[GestureUnit] = []
     spoken = phrases(speech)
     for number, words in enumerate(spoken):
         start, end = words[0].start, words[-1].end
         upcoming = spoken[number + 1][0].start if number + 1 < len(spoken) else speech.duration + 9
         strokes = [s for s in stresses if start <= s.time < end]
-        asked = _asked(words, strokes, rng, habit)
+        asked = _asked(words, strokes, rng, determinism)
         wide = float(np.exp(rng.normal(0.0, 0.1)))
-        groups = _grouped(asked, rng, habit)
+        groups = _grouped(asked, rng, determinism)
         for place, group in enumerate(groups):
             last = place + 1 == len(groups)
             sense = asked[group[0]]

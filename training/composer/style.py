@@ -19,8 +19,8 @@ class Style:
     after which hands go down. steps, shifts: bouts of steps and shifts of weight a minute. roam:
     metres. sway, head, torso: factors. lean: radians forward. away: share of looks that leave the
     listener. brows, smile: factors and mean weight. blinks: a minute. listens: to the speech of
-    somebody else, so it neither gestures nor speaks. habit: how much alike the same words are
-    gestured each time, 0..1 (`training.composer.low_variance_rng`). sooner_s: seconds by which
+    somebody else, so it neither gestures nor speaks. determinism: how much alike the same words are
+    gestured each time, 0..1 (`training.composer.low_variance_rng`). stroke_lead_s: seconds by which
     strokes land sooner after the stressed vowel than one who must hear it first can manage at ease.
     """
 
@@ -43,8 +43,8 @@ class Style:
     smile: float = 0.3
     blinks: float = 16.0
     listens: bool = False
-    habit: float = 0.0
-    sooner_s: float = 0.0
+    determinism: float = 0.0
+    stroke_lead_s: float = 0.0
 
 
 LIVELY = Style("lively", 0.62, smile=0.4)

@@ -373,9 +373,7 @@ class GestureWindows:
         word_dropout: float,
         true: float,
     ) -> Batch:
-        """Windows; `silence`: share in which nobody speaks, `word_dropout`: share without words,
-        `true`: share whose motion is the original instead of the decoded one.
-        """
+        """Windows: shares without speech, without words, and with the recorded motion."""
         quiet = torch.rand(rows, generator=generator) < silence
         spoken = self._starts[torch.randint(len(self._starts), (rows,), generator=generator)]
         # Recorded corpora have no takes in which nobody speaks.

@@ -47,7 +47,7 @@ def test_strokes_peak_on_the_stressed_vowels(seed: int) -> None:
 
 
 def test_strokes_may_land_sooner() -> None:
-    style = replace(LIVELY, sooner_s=0.1)
+    style = replace(LIVELY, stroke_lead_s=0.1)
     early = lay_arms((UNIT,), [], LIBRARY, style, 300, np.random.default_rng(0)).landings
     for before, after in zip(early, laid(0).landings, strict=True):
         assert after.time - before.time == pytest.approx(0.1, abs=1e-6)
@@ -56,11 +56,16 @@ def test_strokes_may_land_sooner() -> None:
 def test_of_people_with_habits_nothing_but_strokes_is_fast() -> None:
     """What draws back or sinks as fast as a stroke looks like one, and is learned as one."""
     fast = []
-    for habit in (0.0, 0.65):
+    for determinism in (0.0, 0.65):
         away = []
         for seed in range(8):
             made = lay_arms(
-                (UNIT,), [], LIBRARY, replace(LIVELY, habit=habit), 300, np.random.default_rng(seed)
+                (UNIT,),
+                [],
+                LIBRARY,
+                replace(LIVELY, determinism=determinism),
+                300,
+                np.random.default_rng(seed),
             )
             strokes = [(landing.begin, landing.time) for landing in made.landings]
             away += [

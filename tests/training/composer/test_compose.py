@@ -110,7 +110,13 @@ def test_clips_must_be_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"habit": 1.0}, {"habit": -0.1}, {"sooner_s": 0.2}, {"amplitude": 0.0}, {"amplitude": 2.0}],
+    [
+        {"determinism": 1.0},
+        {"determinism": -0.1},
+        {"stroke_lead_s": 0.2},
+        {"amplitude": 0.0},
+        {"amplitude": 2.0},
+    ],
 )
 def test_what_is_out_of_range_is_refused_before_any_work(
     tmp_path: Path, wrong: dict[str, float]
@@ -141,9 +147,9 @@ def test_who_has_habits_makes_the_same_of_the_same_words(monkeypatch: pytest.Mon
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
     speech = compose.compose_take(material(), "train", LIVELY, np.random.default_rng(5)).speech
 
-    def apart(habit: float) -> float:
+    def apart(determinism: float) -> float:
         """How far two performances of one speech are apart at the wrists, radians."""
-        style, origin = replace(LIVELY, habit=habit), compose.Origin("v", "train")
+        style, origin = replace(LIVELY, determinism=determinism), compose.Origin("v", "train")
         arms = [
             compose.move_to(
                 speech, small_library(), style, origin, np.random.default_rng(seed)
@@ -153,3 +159,9 @@ def test_who_has_habits_makes_the_same_of_the_same_words(monkeypatch: pytest.Mon
         return float(np.abs(log(multiply(inverse(arms[0]), arms[1]))).mean())
 
     assert apart(0.8) < 0.6 * apart(0.0)
+
+
+@pytest.mark.parametrize(("old", "new"), [("habit", "determinism"), ("sooner_s", "stroke_lead_s")])
+def test_an_old_key_names_the_new_one(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{old}' was renamed; use '{new}'"):
+        compose.run({"sentences": "s.txt", old: 0.1}, tmp_path, tmp_path)

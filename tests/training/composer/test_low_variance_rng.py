@@ -6,8 +6,8 @@ import pytest
 from training.composer.low_variance_rng import habitual
 
 
-def both(habit: float) -> tuple[np.random.Generator, np.random.Generator]:
-    return np.random.default_rng(1), habitual(np.random.default_rng(1), habit)
+def both(determinism: float) -> tuple[np.random.Generator, np.random.Generator]:
+    return np.random.default_rng(1), habitual(np.random.default_rng(1), determinism)
 
 
 def test_no_habit_changes_nothing() -> None:

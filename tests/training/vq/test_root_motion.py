@@ -131,5 +131,5 @@ def test_unknown_settings_are_refused(data, out):
 
 
 def test_the_shipped_settings_fit(root):
-    settings = tomllib.loads((root / "training" / "configs" / "global.toml").read_text())
+    settings = tomllib.loads((root / "training" / "configs" / "root_motion.toml").read_text())
     assert from_mapping(GlobalTraining, settings).causal
