@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.export.export import add_command as add_export_command
 from bench.export.export import export_command
-from bench.perf.capacity import add_command as add_streams_command
-from bench.perf.capacity import streams_command
+from bench.perf.capacity import add_command as add_capacity_command
+from bench.perf.capacity import capacity_command
 from bench.perf.kernels import add_command as add_kernels_command
 from bench.perf.kernels import kernels_command
 from bench.perf.latency import add_command as add_latency_command
@@ -20,8 +20,8 @@ from bench.perf.memory import add_command as add_memory_command
 from bench.perf.memory import memory_command
 from bench.perf.privacy import add_command as add_privacy_command
 from bench.perf.privacy import privacy_command
-from bench.perf.reference import add_command as add_against_command
-from bench.perf.reference import against_command
+from bench.perf.reference import add_command as add_reference_command
+from bench.perf.reference import reference_command
 from bench.perf.soak import add_command as add_soak_command
 from bench.perf.soak import soak_command
 from bench.plots.contact_sheet import add_command as add_sheet_command
@@ -29,14 +29,15 @@ from bench.plots.contact_sheet import sheet_command
 from bench.plots.readme_figures import draw
 from bench.quality.command import add_commands as add_quality_commands
 from bench.quality.command import fgd_command, quality_command
-from bench.quality.corpus_comparison import add_command as add_composed_command
-from bench.quality.corpus_comparison import composed_command
+from bench.quality.corpus_comparison import add_command as add_corpus_command
+from bench.quality.corpus_comparison import corpus_command
 from bench.quality.late_words import late_table, late_words
 from bench.quality.lookahead import edge_report
 from bench.quality.lookahead import table as edge_table
 from bench.quality.parity import add_command as add_parity_command
 from bench.quality.parity import parity_command
 from bench.quality.sync_test import stroke_report
+from bench.record import record
 from bench.starter.command import add_command as add_starter_command
 from bench.starter.command import starter_command
 from bench.starter.speech_set import Part, limited, read_parts, synthetic_parts
@@ -51,12 +52,26 @@ _LATE_UTTERANCES = 8  # of each reader
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    return run_command(_parser(), lambda options: _COMMANDS[options.command](options), argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    return run_command(_parser(), lambda options: _run(options, given), given)
+
+
+def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    def command() -> int:
+        return _COMMANDS[options.command](options)
+
+    if not options.record:
+        return command()
+    arguments = given[list(given).index(options.command) + 1 :]
+    return record(options.command, arguments, command)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-bench", description=__doc__)
     parser.add_argument("--version", action="version", version=version_line())
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures to a file in bench/results"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
     add_privacy_command(commands)
@@ -73,20 +88,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_strokes_command(commands)
     edge = commands.add_parser(
-        "edge", help="what the live edge costs: the newest frames against a known future"
+        "lookahead", help="what the live edge costs: the newest frames against a known future"
     )
     edge.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
     edge.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
-    add_against_command(commands)
+    add_reference_command(commands)
     add_parity_command(commands)
     add_quality_commands(commands)
-    add_composed_command(commands)
+    add_corpus_command(commands)
     add_sheet_command(commands)
     add_kernels_command(commands)
     add_export_command(commands)
-    add_streams_command(commands)
+    add_capacity_command(commands)
     add_starter_command(commands)
     add_memory_command(commands)
     add_soak_command(commands)
@@ -95,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_strokes_command(commands: Any) -> None:
     strokes = commands.add_parser(
-        "strokes", help="gestures against the stresses of held-out synthetic speech"
+        "sync", help="gestures against the stresses of held-out synthetic speech"
     )
     strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
@@ -157,17 +172,17 @@ def _edge(options: argparse.Namespace) -> int:
 _COMMANDS = {
     "latency": latency_command,
     "figures": _figures,
-    "strokes": _strokes,
-    "edge": _edge,
-    "against": against_command,
+    "sync": _strokes,
+    "lookahead": _edge,
+    "reference": reference_command,
     "parity": parity_command,
     "quality": quality_command,
     "fgd": fgd_command,
-    "composed": composed_command,
-    "sheet": sheet_command,
+    "corpus": corpus_command,
+    "contact-sheet": sheet_command,
     "kernels": kernels_command,
     "export": export_command,
-    "streams": streams_command,
+    "capacity": capacity_command,
     "starter": starter_command,
     "memory": memory_command,
     "privacy": privacy_command,

@@ -1,9 +1,10 @@
-"""Generated pages: docs/configuration.md from the dataclasses, docs/modules.md from the modules.
+"""Generated pages: docs/configuration.md, docs/modules.md and docs/benchmarks.md.
 
     python -m bench.docs            # write the files
     python -m bench.docs --check    # exit status 1 if one is out of date
 
-Meanings come from the `Attributes:` sections of the classes' docstrings: lines `name: meaning`.
+Benchmarks come from bench/results (`bench.record`), meanings from the `Attributes:` sections of the
+classes' docstrings: lines `name: meaning`.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+from bench import record
 from engine.bundle.config import BundleConfig
 from engine.system.atomic import write_text
 from training.__main__ import STAGES
@@ -230,7 +232,11 @@ def modules() -> str:
 
 def pages() -> dict[Path, str]:
     """Text of every generated page by its path."""
-    return {DOCS / "configuration.md": configuration(), DOCS / "modules.md": modules()}
+    return {
+        DOCS / "configuration.md": configuration(),
+        DOCS / "modules.md": modules(),
+        DOCS / "benchmarks.md": record.page(),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

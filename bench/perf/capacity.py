@@ -1,4 +1,4 @@
-"""How many avatars one machine moves: `emage-bench streams`.
+"""How many avatars one machine moves: `emage-bench capacity`.
 
 The largest number of speakers at 30 frames a second with p99 <= 100 ms from the last sample of a
 frame's sound to the frame, found by trying. Processes share nothing: each has a pool and its part
@@ -56,7 +56,7 @@ class Setting:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "streams", help="the largest number of streams at 30 frames/s with p99 <= 100 ms"
+        "capacity", help="the largest number of streams at 30 frames/s with p99 <= 100 ms"
     )
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
@@ -82,7 +82,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
 
 
-def streams_command(options: argparse.Namespace) -> int:
+def capacity_command(options: argparse.Namespace) -> int:
     """Print a line a trial, and one line of JSON."""
     setting = setting_of(options, os.cpu_count() or 1)
     say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")

@@ -70,7 +70,7 @@ class LiveStep:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "against", help="our engine and the published program: same weights, same sound, one run"
+        "reference", help="our engine and the published program: same weights, same sound, one run"
     )
     parser.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
     parser.add_argument(
@@ -87,7 +87,7 @@ def add_command(commands: Any) -> None:
     )
 
 
-def against_command(options: argparse.Namespace) -> int:
+def reference_command(options: argparse.Namespace) -> int:
     """Print the tables and one line of JSON."""
     sound = read_speech(options.wav, options.seconds)
     with tempfile.TemporaryDirectory() as scratch:

@@ -123,7 +123,9 @@ def clip_sheet(folder: Path, out: Path, names: Sequence[str], most: int = 24) ->
 
 def add_command(commands: Subparsers) -> None:
     """Add the parser of `sheet` to those of emage-bench."""
-    sheet = commands.add_parser("sheet", help="stroke frames of retargeted motion, as a picture")
+    sheet = commands.add_parser(
+        "contact-sheet", help="stroke frames of retargeted motion, as a picture"
+    )
     sheet.add_argument("data", type=Path, nargs="+", help="BVH files, or a folder of clips (.npz)")
     sheet.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE.png")
     sheet.add_argument("--skeleton", default="auto", help=f"{', '.join(map_names())}, or a .toml")

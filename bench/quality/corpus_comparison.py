@@ -1,4 +1,4 @@
-"""The composed corpus beside a real take: `emage-bench composed`.
+"""The composed corpus beside a real take: `emage-bench corpus`.
 
 Reads takes of the stage compose, a recording with its words, and the spreads of its data set; sets
 the numbers of `bench.quality.motion_statistics` side by side and draws 30 s of both. Takes without
@@ -30,7 +30,7 @@ _STRIP_S = 30
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "composed", help="the composed corpus beside a real take: rates, speeds, holds, spreads"
+        "corpus", help="the composed corpus beside a real take: rates, speeds, holds, spreads"
     )
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")
     parser.add_argument("--take", type=Path, required=True, metavar="FILE", help="real motion")
@@ -44,7 +44,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--strip", type=Path, metavar="PNG", help="draw 30 s of both")
 
 
-def composed_command(options: argparse.Namespace) -> int:
+def corpus_command(options: argparse.Namespace) -> int:
     """Print the table and one line of JSON."""
     real = Sample(read_motion(options.take), tuple(read_words(options.words)))
     composed = read_corpus(options.corpus, options.split, options.speaker, options.limit)

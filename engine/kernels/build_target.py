@@ -76,7 +76,7 @@ class BuildTarget:
 
 def machine() -> str:
     """Processor, GPU and library versions, as one line."""
-    found = [platform.machine(), _processor(), str(os.cpu_count())]
+    found = [platform.machine(), processor(), str(os.cpu_count())]
     if torch.cuda.is_available():
         found.append(torch.cuda.get_device_name())
     for name in _LIBRARIES:
@@ -112,7 +112,8 @@ def _sources() -> list[Path]:
     ]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
         for line in listed.read_text().splitlines():

@@ -55,7 +55,7 @@ def test_the_command_searches_and_reports(
     )
     parser = argparse.ArgumentParser()
     streams.add_command(parser.add_subparsers())
-    assert streams.streams_command(parser.parse_args(["streams", "--hop", "4"])) == 0
+    assert streams.capacity_command(parser.parse_args(["capacity", "--hop", "4"])) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert report["streams"] == 5
     assert report["hop"] == 4
@@ -75,7 +75,7 @@ def test_the_command_searches_and_reports(
 def test_cores_are_shared_out(given: list[str], processes: int, threads: int) -> None:
     parser = argparse.ArgumentParser()
     streams.add_command(parser.add_subparsers())
-    setting = setting_of(parser.parse_args(["streams", *given]), 6)
+    setting = setting_of(parser.parse_args(["capacity", *given]), 6)
     assert (setting.processes, setting.threads) == (processes, threads)
 
 
@@ -84,7 +84,7 @@ def test_no_processes_compute_nothing(given: str) -> None:
     parser = argparse.ArgumentParser()
     streams.add_command(parser.add_subparsers())
     with pytest.raises(ConfigError, match=f"{given} takes a number from 1 on, got 0"):
-        setting_of(parser.parse_args(["streams", given, "0"]), 6)
+        setting_of(parser.parse_args(["capacity", given, "0"]), 6)
 
 
 @pytest.mark.slow

@@ -65,14 +65,14 @@ def test_clips_are_drawn_at_their_stroke(tmp_path):
 def test_the_command_draws_and_prints(tmp_path, capsys):
     path, out = tmp_path / "seg.bvh", tmp_path / "a.png"
     write_bvh(path, bvh_of(disguised(raising(), "seg")))
-    assert main(["sheet", str(path), "--out", str(out), "--strokes", "1"]) == 0
+    assert main(["contact-sheet", str(path), "--out", str(out), "--strokes", "1"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["report"]["seg.bvh"]["skeleton"] == "seg"
     assert out.is_file()
     (tmp_path / "clips").mkdir()
     save_clip(tmp_path / "clips" / "a.npz", raising(), {})
-    assert main(["sheet", str(tmp_path / "clips"), "--out", str(out)]) == 0
-    assert main(["sheet", str(path), "--rest-frame", "999", "--out", str(out)]) == 2
+    assert main(["contact-sheet", str(tmp_path / "clips"), "--out", str(out)]) == 0
+    assert main(["contact-sheet", str(path), "--rest-frame", "999", "--out", str(out)]) == 2
     assert "expected a rest frame of 0 to 89" in capsys.readouterr().err
 
 
@@ -80,7 +80,9 @@ def test_without_matplotlib_the_command_says_what_to_install(tmp_path, capsys, m
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     write_bvh(tmp_path / "seg.bvh", bvh_of(disguised(raising(), "seg")))
     out = tmp_path / "a.png"
-    assert main(["sheet", str(tmp_path / "seg.bvh"), "--out", str(out), "--strokes", "1"]) == 2
+    assert (
+        main(["contact-sheet", str(tmp_path / "seg.bvh"), "--out", str(out), "--strokes", "1"]) == 2
+    )
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: figures need matplotlib, ")
     assert line.endswith("pip install matplotlib")

@@ -57,7 +57,7 @@ def test_the_command_reads_a_corpus_and_draws(
     save_clip(tmp_path / "real.npz", waving(3, 120), {})
     (tmp_path / "real.tsv").write_text("0.2\t3.5\thello\n")
     strip = tmp_path / "strip.png"
-    arguments = ["composed", "--corpus", str(folder), "--take", str(tmp_path / "real.npz")]
+    arguments = ["corpus", "--corpus", str(folder), "--take", str(tmp_path / "real.npz")]
     assert main([*arguments, "--words", str(tmp_path / "real.tsv"), "--strip", str(strip)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(last)["takes"] >= 1

@@ -31,7 +31,7 @@ def test_the_strokes_command_measures_late_words(
 
     monkeypatch.setattr(program, "read_parts", read)
     save_bundle(tiny_bundle(), tmp_path)
-    arguments = ["strokes", "--model", str(tmp_path), "--late", "0.3", "--beat2", "takes"]
+    arguments = ["sync", "--model", str(tmp_path), "--late", "0.3", "--beat2", "takes"]
     assert main([*arguments, "--minutes", "0.05"]) == 0
     *_, last = capsys.readouterr().out.splitlines()
     report = json.loads(last)
@@ -45,6 +45,6 @@ def test_synthetic_voices_speak_where_no_folder_is_given(
 ) -> None:
     monkeypatch.setattr(program, "synthetic_parts", lambda seconds: voices()[:1])
     save_bundle(tiny_bundle(), tmp_path)
-    arguments = ["strokes", "--model", str(tmp_path), "--late", "0.3", "--minutes", "0.025"]
+    arguments = ["sync", "--model", str(tmp_path), "--late", "0.3", "--minutes", "0.025"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["speech_s"] == 1.5

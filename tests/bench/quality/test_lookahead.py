@@ -42,7 +42,7 @@ def test_a_network_that_hears_the_future_misses_it() -> None:
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_bundle(tiny_bundle(), tmp_path / "tiny")
     soundfile.write(tmp_path / "a.wav", np.asarray(SOUND), 16000)
-    command = ["edge", "--model", str(tmp_path / "tiny"), "--wav", str(tmp_path / "a.wav")]
+    command = ["lookahead", "--model", str(tmp_path / "tiny"), "--wav", str(tmp_path / "a.wav")]
     assert main([*command, "--seconds", "3", "--hop", "2", "4"]) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert [row["hop"] for row in report["hops"]] == [2, 4]

@@ -32,7 +32,7 @@ def test_a_report_counts_what_it_heard() -> None:
 def test_the_starter_beats_with_the_speech(capsys) -> None:
     """Strokes nearer to stresses than to those of other speech; calm without sound."""
     assert load_bundle(DEFAULT_BUNDLE).config.name == "starter"
-    assert main(["strokes", "--minutes", "12"]) == 0
+    assert main(["sync", "--minutes", "12"]) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert report["p_value"] < 0.01
     assert report["distance"] < report["shuffled_distance"]
