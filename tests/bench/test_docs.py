@@ -126,4 +126,8 @@ def test_check_compares_and_writes_nothing(
     assert not list(tmp_path.iterdir())
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"benchmarks.md", "configuration.md", "modules.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "benchmarks.md",
+        "configuration.md",
+        "modules.md",
+    }
