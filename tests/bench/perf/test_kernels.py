@@ -10,7 +10,7 @@ from engine.bundle.io import save_bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.window_graph import draw_window
 from engine.model.types import WindowInputs, WindowOutputs
-from tests.exporters.commands.test_kernels import clip
+from tests.engine.stream.test_calibration import clip
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
