@@ -56,8 +56,8 @@ def record(command: str, arguments: Sequence[str], run: Callable[[], int]) -> in
 
     Raises ConfigError if the last line of output is no JSON object, as after `--help`.
     """
-    tee = _Tee(sys.stdout)
-    with contextlib.redirect_stdout(tee):  # type: ignore[type-var]
+    tee: Any = _Tee(sys.stdout)
+    with contextlib.redirect_stdout(tee):
         status = run()
     if status:
         return status
