@@ -37,13 +37,13 @@ _MOST_NOTES: Final = 100
 class EventCounter:
     """Thread-safe counts of `ALL_EVENTS`, and the newest notes in `notes`.
 
-    told: called with every note, in the thread that met it.
+    on_note: called with every note, in the thread that reports it.
     """
 
-    def __init__(self, told: Callable[[str], None] | None = None) -> None:
+    def __init__(self, on_note: Callable[[str], None] | None = None) -> None:
         self._counts: Counter[str] = Counter()
         self._notes: dict[str, None] = {}
-        self._told = told
+        self._on_note = on_note
         self._lock = Lock()
 
     @property
@@ -63,8 +63,8 @@ class EventCounter:
             self._notes[text] = None
             while len(self._notes) > _MOST_NOTES:
                 del self._notes[next(iter(self._notes))]
-        if self._told is not None:
-            self._told(text)
+        if self._on_note is not None:
+            self._on_note(text)
 
     def count(self, event: str, amount: int = 1) -> None:
         """Add `amount` to `event`, which must be one of `ALL_EVENTS`."""

@@ -56,7 +56,7 @@ class Timings:
 
 
 class Stage(StrEnum):
-    """What is done for a hop, in order; features for every piece of sound, send for every frame.
+    """Stages of a hop, in order; features for every audio block, send for every frame.
 
     Of a hop that is computed as one graph, kernel is all of it, choose the drawing of the noise
     alone, and decode does not occur.

@@ -38,7 +38,7 @@ def encode_message(address: str, *arguments: Argument) -> bytes:
 
 
 def encode_bundle(elements: Sequence[bytes]) -> bytes:
-    """A bundle of encoded messages or bundles, to be acted upon immediately."""
+    """A bundle of encoded messages or bundles, with immediate effect."""
     sized = [struct.pack(">i", len(element)) + element for element in elements]
     return BUNDLE_HEADER + b"".join(sized)
 

@@ -246,7 +246,7 @@ class VmcSink:
 
 
 def _connected(address: Address) -> socket.socket:
-    """A UDP socket that hears the receiver's refusals."""
+    """A UDP socket that reports the receiver's refusals."""
     try:
         family, number = look_up(address, socket.SOCK_DGRAM)[0]
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Decoding as a graph: the live hops of a PoseDecoder, made ready by a kernel's backend.
+"""The pose decoder of live hops as one compiled graph.
 
-Convolutions of a few frames are quick work that PyTorch spends most of its time calling; a backend
-runs them as one. Let in by parity, as kernels are. Knows no backend.
+Convolutions of a few frames take less time than PyTorch's calls of them; a backend runs them as one.
+Verified against the eager decoder before use.
 """
 
 from typing import Final

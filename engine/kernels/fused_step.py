@@ -1,8 +1,8 @@
-"""A whole hop as one graph: transformer, choice of codes, look-up, decoders, global motion.
+"""A hop as one graph: transformer, code sampling, codebook look-up, decoders, root motion.
 
-For backends that record what a device is told to do: between the graphs of a piecewise step PyTorch
-launches some hundred small operators one by one. Nothing in it waits for the device, and no shape
-depends on values. Let in by parity, as kernels are. Knows no backend.
+Between separate graphs PyTorch launches some hundred small operators one by one. The fused graph has
+no synchronisation with the device and no shape that depends on values. Verified against the staged
+step before use.
 """
 
 from collections.abc import Callable, Mapping, Sequence

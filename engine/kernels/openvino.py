@@ -49,7 +49,7 @@ class OpenVinoBackend:
             if ready is None:
                 compiled = core.compile_model(self.model(openvino, graph, settings), "CPU", options)
                 kept = settings.write(path, compiled.export_model().getbuffer())
-                # What is mapped needs less memory than what was made.
+                # A mapped graph needs less memory than the compiled one.
                 ready = _kept(openvino, core, path, options) if kept else None
                 ready = ready or _Ready(compiled)
         return _Request(ready, graph)

@@ -48,7 +48,7 @@ def quantized(
             nncf.Dataset(_named(graph, samples)),
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
-            # No model type: with TRANSFORMER, nncf 3.4 leaves nothing of this network's body.
+            # No model type: with TRANSFORMER, nncf 3.4 removes this network's body.
             ignored_scope=nncf.IgnoredScope([*left, *few], validate=False),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 activations_range_estimator_params=ranges

@@ -1,7 +1,6 @@
-"""The gate that every kernel must pass: does it give what the eager one gives?
+"""Parity of a kernel with the eager one, on random inputs.
 
-On inputs drawn anew, and twice: a recorded graph that replays its old buffers passes the first
-time. Knows nothing of how kernels are made.
+At least two inputs: a recorded graph that replays stale buffers passes the first comparison.
 """
 
 from collections.abc import Iterable, Sequence

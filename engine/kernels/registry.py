@@ -60,7 +60,7 @@ def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> 
     """The kernel called `name` for `model`, which has shown here that it matches the eager one.
 
     request: needed by all kernels but eager. Raises KernelError for an unknown kernel, one that
-    cannot run here (MissingBackendError for want of its library), or one that does not match.
+    cannot run here (MissingBackendError if its library is missing), or one that does not match.
     """
     eager = EagerKernel(model, None if request is None else request.shape.newest)
     if name == eager.name:
@@ -96,7 +96,7 @@ def to_compare(real: Sequence[_Input]) -> list[_Input]:
 
 
 def _windows(chosen: Backend, request: Request) -> Sequence[WindowInputs]:
-    """Random ones, every time anew; speech for what is calibrated and holds for speech only."""
+    """Random windows with a new seed; speech for int8, which is calibrated on speech."""
     if chosen.precision is Precision.INT8:
         return to_compare(request.samples())
     generator = torch.Generator()

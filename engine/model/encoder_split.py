@@ -1,9 +1,8 @@
-"""The first blocks of waveform encoders apart from what follows them.
+"""Waveform encoders as stem and tail.
 
-They hold by far the most positions, and each position sees a tenth of a second of sound, so that
-what they made of the sound that two windows share can be used again: see
-`engine.kernels.encoder_cache`. Between them and the rest a window's sound is *entries* `[B, C, P]`,
-one every STRIDE samples.
+The stem has by far the most positions. Each depends on a tenth of a second of samples, so that
+activations of samples in two successive windows can be reused: see `engine.kernels.encoder_cache`.
+Stem and tail exchange *activations* `[B, C, P]`, one per STRIDE samples.
 """
 
 from collections import OrderedDict
@@ -77,8 +76,9 @@ class EncoderTail(nn.Module):
 
 
 def split_encoder(model: GestureModel) -> tuple[EncoderStem, GestureModel] | None:
-    """The first blocks of a lean `model` that hears one channel of samples, and a twin of it whose
-    windows have entries in their place; None for a model that hears anything else.
+    """Stem of a fused `model` with one channel of samples, and the same model on activations.
+
+    None for a model with other inputs.
     """
     speech = model.speech
     if not isinstance(speech, SpeechEncoder):

@@ -35,7 +35,7 @@ class FrameFlag(IntFlag):
 
     NONE = 0
     HELD = 1  # not ready in time: the previous pose was repeated or eased towards idle
-    IDLE = 2  # the voice gate heard no speech
+    IDLE = 2  # the voice gate is closed
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A part is written in a folder of its own beside its place and renamed when it is complete. The
 folder of a writer that was killed is removed by the next writer beside it; that of a running
-writer is locked and stays. Knows nothing of what is written.
+writer is locked and stays.
 """
 
 import os

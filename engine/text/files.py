@@ -1,7 +1,7 @@
 """Words from files and messages: Praat TextGrid (long and short), TSV, JSON.
 
 Pure reading: everything that is wrong raises TranscriptError naming the line. Words come back in
-the order of time. Knows nothing of who uses them.
+the order of time.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Words as JSON lines that arrive in pieces, from a pipe or a growing file.
 
-Pure decoding: whoever reads the pipe feeds the bytes. Knows nothing of threads or files.
+No input or output: the caller reads the pipe and passes the bytes.
 """
 
 from typing import Final
@@ -38,7 +38,7 @@ class JsonLineDecoder:
         return words
 
     def flush(self) -> list[TimedWord]:
-        """The words of a last line without an end; then begin anew."""
+        """Words of a last line without a line end; resets the decoder."""
         line, self._rest = self._rest, b""
         return self._line(line)
 

@@ -1,7 +1,6 @@
 """Words in time: TimedWord, the vocabulary of a model, and a transcript that may be revised.
 
-Words may come late, in any order, be corrected, lie in the future, or never come. Knows nothing of
-files, recognisers or models beyond a word's number.
+Words may arrive late, in any order, be corrected, be in the future, or never arrive.
 """
 
 import math
@@ -97,7 +96,7 @@ class Vocabulary:
 
 
 class Transcript:
-    """What is known of the words so far, kept in order and without overlap."""
+    """The words received so far, in order and without overlap."""
 
     def __init__(self) -> None:
         self._words: list[TimedWord] = []
@@ -113,7 +112,7 @@ class Transcript:
         self.restore(())
 
     def snapshot(self) -> tuple[TimedWord, ...]:
-        """What is known now, independent of what comes later."""
+        """The words received so far, as an immutable copy."""
         return tuple(self._words)
 
     def restore(self, words: tuple[TimedWord, ...]) -> None:

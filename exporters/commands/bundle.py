@@ -87,14 +87,14 @@ def _description(bundle: Bundle) -> list[str]:
     return [
         f"name: {config.name}",
         f"parameters: {_parameters(bundle)}",
-        f"hears: {config.front_end}, {len(config.vocabulary)} words",
+        f"input: {config.front_end}, {len(config.vocabulary)} words",
         f"widths: layers {gesture.width}, audio {gesture.audio.width}, "
         f"motion {gesture.motion.width}",
         f"codebooks: {', '.join(books)}",
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
-        f"laid over it: {_laid(config.postprocess)}",
-        f"upper body and hands steadied: {_steady(config.postprocess.one_euro)}",
+        f"post-processing: {_laid(config.postprocess)}",
+        f"smoothing of upper body and hands: {_steady(config.postprocess.one_euro)}",
         f"schedule: {_schedule(config.schedule)}",
         f"schedule of whole files: {_schedule(config.file_schedule)}",
         f"licence: {config.provenance.licence}",

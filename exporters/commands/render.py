@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(
         prog="emage-render",
         description="Render the motion of sound files. Several files, or a folder of them, go into "
-        "a folder; what is there already is not rendered again.",
+        "a folder; renderings that exist are not repeated.",
     )
     parser.add_argument("input", type=Path, nargs="+", metavar="IN", help="sound files or folders")
     parser.add_argument(

@@ -132,7 +132,7 @@ class _Current:
 
 @contextmanager
 def stoppable() -> Iterator[Stopping]:
-    """What is done inside ends early and without a word where the process is asked to end.
+    """End the block early and without a message on a signal to the process.
 
     Within another `stoppable`, or in another thread than the main one, the outer rules hold.
     """

@@ -22,7 +22,7 @@ Message = PoseFrame | AudioPacket | dict[str, Any] | None
 
 
 class Client(Protocol):
-    """What is needed of `exporters.websocket_client.WebSocketClient`."""
+    """The part of `exporters.websocket_client.WebSocketClient` that the viewer uses."""
 
     format: PoseFormat
 

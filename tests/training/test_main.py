@@ -54,7 +54,7 @@ def test_every_shipped_configuration_is_valid(root):
         assert from_mapping(VqTraining, command.read_config(path)).parts
     for path in sorted((root / "training" / "configs").rglob("gesture*.toml")):
         assert from_mapping(GestureTraining, command.read_config(path)).steps
-    for path in sorted((root / "training" / "configs").rglob("global*.toml")):
+    for path in sorted((root / "training" / "configs").rglob("root_motion*.toml")):
         assert from_mapping(GlobalTraining, command.read_config(path)).sources
     for path in sorted((root / "training" / "configs").rglob("bundle*.toml")):
         assert from_mapping(BundleSettings, command.read_config(path)).name

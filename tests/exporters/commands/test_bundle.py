@@ -120,11 +120,11 @@ def test_show(layout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(layout)]) == 0
     said = capsys.readouterr().out
     assert "name: random" in said
-    assert "hears: wave" in said
-    assert "laid over it: nothing" in said
+    assert "input: wave" in said
+    assert "post-processing: nothing" in said
     assert "upper body and hands steadied: no" in said
     assert "window 24, seed 4, hop 20" in said
     assert main(["show"]) == 0
     said = capsys.readouterr().out
     assert "licence: Apache-2.0" in said
-    assert "laid over it: 17 blinks a minute, glances, " in said
+    assert "post-processing: 17 blinks a minute, glances, " in said
