@@ -1,7 +1,7 @@
 """A hop as one graph: transformer, code sampling, codebook look-up, decoders, root motion.
 
-Between separate graphs PyTorch launches some hundred small operators one by one. The fused graph has
-no synchronisation with the device and no shape that depends on values. Verified against the staged
+Between separate graphs PyTorch launches some hundred small operators one by one. The fused graph
+never waits for the device, and no shape depends on values. Verified against the staged
 step before use.
 """
 

@@ -122,7 +122,7 @@ def test_show(layout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "name: random" in said
     assert "input: wave" in said
     assert "post-processing: nothing" in said
-    assert "upper body and hands steadied: no" in said
+    assert "smoothing of upper body and hands: no" in said
     assert "window 24, seed 4, hop 20" in said
     assert main(["show"]) == 0
     said = capsys.readouterr().out
