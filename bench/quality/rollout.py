@@ -23,7 +23,7 @@ from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, RootModelConfig
 from engine.generate.decoder import PoseDecoder
-from engine.generate.runner import Runner
+from engine.generate.runner import Runner, WindowSpec
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.generate.step import CodeSampler, StagedStep
@@ -78,16 +78,14 @@ class Lab:
     def runner(self, setting: Setting) -> Runner:
         """The runtime's window loop with a setting."""
         schedule = Schedule(64, setting.seed, setting.hop, 0)
+        silence = FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence
         selection = {BodyPart(k): CodeSelection(v) for k, v in setting.choices.items()}
         sampling = SamplingConfig(setting.temperature, setting.persistence, setting.radius)
         sampler = CodeSampler(self.parts, selection, sampling)
         return Runner(
             StagedStep(self.kernel, sampler, self.decoder, schedule.algorithmic_frames),
-            schedule=schedule,
-            clock=CLOCK,
-            rest_codes=self.rest,
-            silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
-            face_width=ARKIT_51.width,
+            WindowSpec(schedule, CLOCK, silence, ARKIT_51.width),
+            self.rest,
         )
 
     def roll(self, audio: np.ndarray, words: np.ndarray | None, setting: Setting) -> list[Motion]:

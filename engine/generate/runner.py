@@ -5,6 +5,7 @@ clock on the wall: it takes entries of a front end and word indices of whole win
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -51,30 +52,49 @@ class Place(NamedTuple):
     picked: int
 
 
+@dataclass(frozen=True)
+class WindowSpec:
+    """Windows of one model and schedule.
+
+    Attributes:
+        schedule: hops and windows.
+        clock: frames and samples.
+        silence: `[F]`, entry of the front end in silence.
+        face_width: coefficients of a face.
+        span: entries of the front end in a window of so many frames.
+        recenter_time_s: time constant of root recentering, seconds; 0 disables it.
+        seed_from_identity: the first seed is identity rotations at the origin.
+        seed_root: how root channels are fed back.
+
+    """
+
+    schedule: Schedule
+    clock: FrameClock
+    silence: np.ndarray
+    face_width: int
+    span: Callable[[int], int] = int
+    recenter_time_s: float = 0.0
+    seed_from_identity: bool = False
+    seed_root: SeedRoot = SeedRoot.VELOCITY
+
+    @property
+    def recenter_share(self) -> float:
+        """Share of the distance from the origin that a frame removes."""
+        if self.recenter_time_s <= 0:
+            return 0.0
+        return 1.0 / (self.recenter_time_s * self.clock.frame_rate)
+
+
 class Runner:
     """Steps B streams by one hop. All memory is in the StreamState that is passed in.
 
-    step: computes the networks; must be a `StagedStep` for a schedule of whole files. span: entries
-    of the front end in a window of so many frames; one a frame unless given. still_seeds,
-    seed_motion: see `engine.bundle.io.BundleConfig`. Computes on the device of rest_codes, where
-    the networks must be. Raises ConfigError for a schedule of whole files with a sampling
-    temperature or with another step.
+    step: computes the networks; must be a `StagedStep` for a schedule of whole files. rest_codes
+    `[P]`: codes of the rest pose, on the device of the networks. Raises ConfigError for a schedule
+    of whole files with a sampling temperature or with another step.
     """
 
-    def __init__(
-        self,
-        step: HopStep,
-        *,
-        schedule: Schedule,
-        clock: FrameClock,
-        rest_codes: Tensor,
-        silence: np.ndarray,
-        face_width: int,
-        recenter_time_s: float = 0.0,
-        span: Callable[[int], int] = int,
-        seed_from_identity: bool = False,
-        seed_root: SeedRoot = SeedRoot.VELOCITY,
-    ) -> None:
+    def __init__(self, step: HopStep, spec: WindowSpec, rest_codes: Tensor) -> None:
+        schedule = spec.schedule
         if schedule.files is not None and step.sampler.samples:
             temperature = step.sampler.sampling.temperature
             raise ConfigError(
@@ -90,15 +110,10 @@ class Runner:
         self.watch: Watch = no_timer
         self._step = step
         self._decoder = step.decoder
-        self._clock = clock
+        self._spec, self._clock = spec, spec.clock
         self._rest, self._device = rest_codes, rest_codes.device
-        self._silence = torch.from_numpy(silence)
-        self._face_width = face_width
-        self._homing = 1.0 / (recenter_time_s * clock.frame_rate) if recenter_time_s > 0 else 0.0
-        self._half_life = SEAM_HALF_LIFE_S * clock.frame_rate
-        self._span = span
-        self._still_seeds = seed_from_identity
-        self._seed_motion = seed_root
+        self._silence = torch.from_numpy(spec.silence)
+        self._half_life = SEAM_HALF_LIFE_S * spec.clock.frame_rate
 
     def _place(self, state: StreamState, frames: int) -> Place:
         """The next window's places; `frames` is less than the window at the end of a file."""
@@ -129,11 +144,11 @@ class Runner:
         rows, window = len(seeds), self.schedule.window
         state = StreamState(
             frame=np.zeros(rows, np.int64),
-            audio=no_history(rows, self._span(window), self._silence.shape[0], self._device),
+            audio=no_history(rows, self._spec.span(window), self._silence.shape[0], self._device),
             motion=no_history(rows, window, MOTION.width, self._device),
             codes=self._rest[None, :, None].repeat(rows, 1, self._decoder.context + 1),
             ground=np.zeros((rows, 2)),
-            emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._face_width),
+            emitted=empty_emitted(rows, len(SMPLX_55.joint_names), self._spec.face_width),
             noise=[self.noise(seed) for seed in seeds],
             encoder=EncoderState.empty(rows),
         )
@@ -162,7 +177,7 @@ class Runner:
         state.encoder.clear()
         state.codes[:] = self._rest[None, :, None]
         state.motion[:] = self._decoder.decode(state.codes, 1).motion
-        if self._still_seeds:
+        if self._spec.seed_from_identity:
             fields = MOTION.unpack(state.motion)
             fields["rot6d"][:] = torch.tensor(REST_SIXD).repeat(len(SMPLX_55.joint_names))
             fields["translation"][:] = 0.0
@@ -212,7 +227,7 @@ class Runner:
         state.frame += self.schedule.hop
 
     def _as_seed(self, decoded: Decoded, start: Tensor) -> Tensor:
-        if self._seed_motion is SeedRoot.POSITION:
+        if self._spec.seed_root is SeedRoot.POSITION:
             return placed_motion(decoded, start, self._clock.frame_rate)
         return decoded.motion
 
@@ -282,7 +297,7 @@ class Runner:
         mask = torch.ones(rows, frames, MOTION.width, device=self._device)
         motion[:, place.seed] = state.motion[:, -self.schedule.seed :]
         mask[:, place.seed] = 0.0
-        audio = state.audio[:, state.audio.shape[1] - self._span(frames) :]
+        audio = state.audio[:, state.audio.shape[1] - self._spec.span(frames) :]
         return WindowInputs(motion, mask, audio, words.to(self._device), speaker.to(self._device))
 
     def _noises(self, state: StreamState) -> Tensor:
@@ -340,7 +355,7 @@ class Runner:
         """Positions `[T, B, 2]` in the plane from `start [B, 2]` on, by velocities in m/s."""
         places = []
         for step in velocity.astype(np.float64):
-            start = start * (1.0 - self._homing) + step / self._clock.frame_rate
+            start = start * (1.0 - self._spec.recenter_share) + step / self._clock.frame_rate
             places.append(start)
         return np.stack(places)
 
@@ -361,7 +376,7 @@ class Runner:
         state.ground[:] = ground[:, -1]
         first = state.frame.copy()
         state.frame += count
-        basis = np.clip(face, 0.0, 1.0) if self._face_width <= 52 else face
+        basis = np.clip(face, 0.0, 1.0) if self._spec.face_width <= 52 else face
         return [
             PoseChunk(
                 first=int(first[row]),

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.audio.front_end import FrontEndStream
 from engine.bundle.io import Bundle
 from engine.events import EventCounter
-from engine.generate.runner import Runner
+from engine.generate.runner import Runner, WindowSpec
 from engine.generate.schedule import FileRules, Schedule
 from engine.generate.state import StreamState
 from engine.generate.step import HopStep
@@ -33,18 +33,17 @@ def build_runner(
 ) -> Runner:
     """The window loop of a bundle; step: `staged_step` unless given."""
     config = bundle.config
-    return Runner(
-        step or staged_step(bundle, schedule),
-        schedule=schedule,
-        clock=config.clock,
-        rest_codes=bundle.rest_codes,
-        silence=front.silence,
-        face_width=config.pose_format.face.width,
+    spec = WindowSpec(
+        schedule,
+        config.clock,
+        front.silence,
+        config.pose_format.face.width,
+        front.span,
         recenter_time_s=config.recenter_time_s,
-        span=front.span,
         seed_from_identity=config.seed_from_identity,
         seed_root=config.seed_root,
     )
+    return Runner(step or staged_step(bundle, schedule), spec, bundle.rest_codes)
 
 
 def step_name(step: HopStep | None) -> str:

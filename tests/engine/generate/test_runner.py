@@ -13,7 +13,7 @@ from engine.bundle.io import Bundle, new_bundle
 from engine.config.model import QuantizerKind
 from engine.errors import ShapeError
 from engine.generate.decoder import Decoded, Decoder, PoseDecoder
-from engine.generate.runner import SEAM_HALF_LIFE_S, Runner
+from engine.generate.runner import SEAM_HALF_LIFE_S, Runner, WindowSpec
 from engine.generate.schedule import OFFLINE, Schedule
 from engine.generate.state import StreamState
 from engine.kernels.eager import EagerKernel
@@ -83,11 +83,8 @@ class Rig:
             staged_step(
                 self.bundle, self.schedule, kernel=self.kernel, decoder=decoder or self.decoder
             ),
-            schedule=self.schedule,
-            clock=config.clock,
-            rest_codes=self.bundle.rest_codes,
-            silence=self.features.silence,
-            face_width=51,
+            WindowSpec(self.schedule, config.clock, self.features.silence, 51),
+            self.bundle.rest_codes,
         )
 
     def sound(self, frames: int, rows: int = 1, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.presets import live_config
 from engine.errors import ConfigError
-from engine.generate.runner import Runner
+from engine.generate.runner import Runner, WindowSpec
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.generate.step import CodeSampler, StagedStep
@@ -78,11 +78,8 @@ def test_it_feeds_back_what_the_runner_would(
     sampler = CodeSampler(parts, selection, SamplingConfig(0.0))
     runner = Runner(
         StagedStep(kernel, sampler, seed_decoder(parts), schedule.algorithmic_frames),
-        schedule=schedule,
-        clock=CLOCK,
-        rest_codes=torch.zeros(4, dtype=torch.int64),
-        silence=FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence,
-        face_width=51,
+        WindowSpec(schedule, CLOCK, FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence, 51),
+        torch.zeros(4, dtype=torch.int64),
     )
     state = runner.fresh([0, 1])
     first, end = WINDOW - hop, WINDOW + LEAD - hop
