@@ -46,7 +46,7 @@ class CudaGraphBackend:
 
 def _record(compute: Compute) -> tuple[Tensors, Callable[[], object]]:
     """A CUDA graph of `compute`."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     # fp32 is fp32: by itself cuDNN would round the factors of its products to 10 bits.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

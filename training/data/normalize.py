@@ -70,5 +70,5 @@ def _fold(layer: nn.Module, mean: Tensor, deviation: Tensor) -> None:
     """Build scales of the first channels into a linear layer; the others may be a mask."""
     assert isinstance(layer, nn.Linear)
     weight = layer.weight[:, : len(mean)] / deviation
-    layer.bias -= weight @ mean
+    layer.bias.sub_(weight @ mean)
     layer.weight[:, : len(mean)] = weight

@@ -6,7 +6,7 @@ Knows lessons and outputs; nothing of files, corpora and the loop.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -151,12 +151,13 @@ class GestureLoss(nn.Module):
 
     def network(self, source: int) -> nn.Module:
         """The model with the heads of a data set."""
-        return Headed(self.model, self.heads[source - 1]) if source else self.model
+        return Headed(self.model, cast(Heads, self.heads[source - 1])) if source else self.model
 
     def forward(self, lesson: TrainingBatch, step: int, draws: torch.Generator) -> LossTerms:
         """Terms for a lesson; those shown are not yet weighted."""
         settings, inputs = self._settings, lesson.inputs
-        source = int(lesson.source[0]) if len(lesson.source) else 0
+        sources = lesson.source
+        source = int(sources[0]) if isinstance(sources, Tensor) and len(sources) else 0
         model = self.network(source)
         if lesson.task:
             made = self._own[source].into(model, inputs.motion, lesson.task)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ from training.data.memmap import key_of
 from training.data.normalize import Scaling, folded
 from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
-from training.gesture.dataset_heads import whole
+from training.gesture.dataset_heads import Heads, whole
 from training.gesture.loss import GestureLoss, Material
 from training.gesture.lsuv_init import initialize_unit_variance
 from training.gesture.masking import schedules
@@ -100,20 +100,24 @@ def model_config(
         raise ConfigError(f"expected one size of codebook for all parts, got {sorted(sizes)}")
     codes, code_dim = sizes.pop()
     width = settings.width
-    sizes_of = {"codes": codes, "code_dim": code_dim, "word_width": settings.word_width}
+    sizes_of: dict[str, Any] = {
+        "codes": codes,
+        "code_dim": code_dim,
+        "word_width": settings.word_width,
+    }
     if settings.design is Design.LIVE:
         config = live_config(
             DEFAULT_FEATURES.width, words, speakers, width, **sizes_of,
             speech_dilations=settings.speech_dilations, onset=settings.onset,
         )  # fmt: skip
     else:
-        halves = {"audio_width": width // 2, "motion_width": width // 2}
         config = paper_config(
             words,
             body_variant=settings.body_variant,
             width=width,
             speakers=speakers,
-            **halves,
+            audio_width=width // 2,
+            motion_width=width // 2,
             **sizes_of,
         )
     return replace(config, dropout=settings.dropout)
@@ -144,7 +148,7 @@ def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int
 def export(model: GestureModel, heads: nn.ModuleList, materials: Sequence[Material]) -> None:
     """Write a network for each data set, to be shown motion as it is."""
     for source, each in enumerate(materials):
-        own = whole(model, heads[source - 1], each.config) if source else model
+        own = whole(model, cast(Heads, heads[source - 1]), each.config) if source else model
         save_module(each.folder, each.config, folded(own, each.lessons.windows.scaling))
 
 

@@ -5,7 +5,7 @@ gradients as in the paper (eq. 4); the scalar quantiser has none. Knows nothing 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class QuantizerTrainer(nn.Module):
         """Set all codebooks upon latents `[N, D]`, by k-means."""
         left = latents
         for trainer, book in zip(self.trainers, self._books, strict=True):
-            trainer.start(left, draws)
+            cast(CodebookTrainer, trainer).start(left, draws)
             left = left - book.lookup(book.nearest(left))
 
     @torch.no_grad()
@@ -51,7 +51,7 @@ class QuantizerTrainer(nn.Module):
         for trainer, book in zip(self.trainers, self._books, strict=True):
             vectors = book.lookup(book.nearest(left))
             if self._averages:
-                restarted += trainer.step(left, draws, restart=restart)
+                restarted += cast(CodebookTrainer, trainer).step(left, draws, restart=restart)
             left = left - vectors
         return restarted
 

@@ -16,7 +16,7 @@ from engine.motion.pose import Motion, PoseChunk
 from engine.motion.skeleton import SMPLX_55
 from training.data.clips import save_clip
 from training.data.windows import load_folder
-from training.sources.retarget import stand
+from training.sources.leg_ik import stand
 
 DEFAULT_IDLES = ("ChrRachel_Idle02", "ChrConnor_IdleStand01", "ChrGarza_IdleStand01")
 """Idles that stand on both legs with hanging arms."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -138,6 +138,8 @@ def start_from_statistics(
     first = next(m for m in encoder.modules() if isinstance(m, TemporalConv))
     last = [m for m in decoder.modules() if isinstance(m, TemporalConv)][-1]
     first.weight.div_(seen.std(0).clip(least)[None, :, None])
+    assert first.bias is not None
+    assert last.bias is not None
     first.bias.sub_((first.weight * seen.mean(0)[None, :, None]).sum((1, 2)))
     spread = wanted.std(0).clip(least)
     last.weight.mul_(spread[:, None, None])
@@ -166,7 +168,7 @@ class PartObjective(nn.Module):
         self._config, self._team = config, team
         self._learns_codes = config.bundle is None
         if not self._learns_codes:
-            vae.quantizer.requires_grad_(False)
+            cast(nn.Module, vae.quantizer).requires_grad_(False)
         at_once = self.quantizer.rounds_at_once or not self._learns_codes
         self._start = 0 if at_once else int(config.warm_up * steps)
         # Restarts end early enough for new codes to settle.
@@ -239,7 +241,7 @@ def part_learner(
         export=lambda: save_module(out / part, vae_config, vae),
         networks=(vae.encoder, vae.decoder),
         # Not in the warm-up, and of a bundle's the way in alone.
-        partial=any(p.requires_grad for p in vae.quantizer.parameters()),
+        partial=any(p.requires_grad for p in cast(nn.Module, vae.quantizer).parameters()),
     )
 
 
