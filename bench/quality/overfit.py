@@ -79,7 +79,7 @@ def overfit_report(bundle: Bundle, vq: Path, take: TakeFile) -> OverfitReport:
     return OverfitReport(
         frames=frames,
         reconstruction_cm=round(reconstruction_cm(bundle, vq, take.motion), 3),
-        wrist_speed_r=round(float(np.corrcoef(*speeds)[0, 1]), 4),
+        wrist_speed_r=round(float(np.corrcoef(speeds[0], speeds[1])[0, 1]), 4),
         wrist_speed_true=round(float(speeds[0].mean()), 3),
         wrist_speed_made=round(float(speeds[1].mean()), 3),
     )

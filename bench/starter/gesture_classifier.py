@@ -134,5 +134,5 @@ def _fit(x: torch.Tensor, labels: torch.Tensor, count: int) -> Floats:
         torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return np.asarray(weights.detach().numpy(), np.float64)
