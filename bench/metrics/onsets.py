@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.beats import CUT_FRAMES
-from engine.audio.source import RATE, WavSource
+from engine.audio import SAMPLE_RATE
+from engine.audio.source import WavSource
 from engine.clock import FrameClock
 from engine.errors import ConfigError
 
@@ -18,7 +19,7 @@ _HOP = 512
 
 def take_sound(path: Path) -> NDArray[np.float32]:
     """A sound file as mono samples at 16 kHz; AudioError where it cannot be read."""
-    return np.concatenate([block.samples for block in WavSource(path, block=RATE).blocks()])
+    return np.concatenate([block.samples for block in WavSource(path, block=SAMPLE_RATE).blocks()])
 
 
 def onset_times(sound: NDArray[np.float32], frames: int, clock: FrameClock) -> NDArray[np.float64]:

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.session.clock import SessionClock
 from engine.session.live import LiveSession
 from engine.text.words import TimedWord
 
-RATE: Final = 16000
 _BLOCK: Final = 160
 _WORDS: Final = ("i", "you", "never", "big", "maybe", "hello", "unheardof")
 
@@ -27,7 +27,7 @@ class StallingSource:
     In the seconds of `host`. After a stall it goes on where it stopped. stalls: how many so far.
     """
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     paced = False
     delay_s = 0.0
 
@@ -50,7 +50,7 @@ class StallingSource:
         """10 ms at a time, until closed."""
         at = 0
         while not self._closed.is_set():
-            if self._rng.random() < _BLOCK / RATE / self._every_s:
+            if self._rng.random() < _BLOCK / SAMPLE_RATE / self._every_s:
                 self.stalls += 1
                 self._host.wait(self._closed, float(self._rng.uniform(0.02, self._longest_s)))
             where = np.arange(at, at + _BLOCK) % len(self._sound)

@@ -18,13 +18,13 @@ import numpy as np
 
 from bench.perf.live_process import LiveProcess
 from bench.perf.virtual_mic import reaction_report
+from engine.audio import SAMPLE_RATE
 from engine.bundle.io import DEMO_SOUND
 from engine.clock import FrameClock
 from engine.timing import percentiles
 from exporters.commands.common import say
 
 _BLOCK = 160
-RATE = 16000
 _OWN = ("audio_to_pose_ms", "compute_ms", "jitter_ms", "stages_ms", "rtf", "terms", "events")
 
 
@@ -124,7 +124,7 @@ def measure(samples: np.ndarray, arguments: Sequence[str]) -> OutsideRun:
     with LiveProcess(["--stdin", *arguments], piped=True) as live:
         written = write_in_time(live.sound, samples)
         ended = live.finish()
-    clock = FrameClock(RATE, 30)
+    clock = FrameClock(SAMPLE_RATE, 30)
     latency = [
         (at - written[min(clock.first_sample(f.index + 1), len(samples)) - 1]) * 1000
         for at, f in live.received
@@ -147,7 +147,7 @@ def write_in_time(pipe: IO[bytes], samples: np.ndarray) -> np.ndarray:
     origin = time.monotonic()
     for start in range(0, len(pcm), _BLOCK):
         end = min(start + _BLOCK, len(pcm))
-        wait_s = origin + end / RATE - time.monotonic()
+        wait_s = origin + end / SAMPLE_RATE - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
         times[start:end] = time.monotonic()
@@ -160,4 +160,4 @@ def read_speech(path: Path, seconds: float) -> np.ndarray:
     from engine.audio.source import WavSource
 
     sound = np.concatenate([block.samples for block in WavSource(path).blocks()])
-    return np.resize(sound, int(seconds * RATE))
+    return np.resize(sound, int(seconds * SAMPLE_RATE))

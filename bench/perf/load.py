@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.bundle.io import Bundle
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
@@ -20,7 +21,6 @@ from engine.stream.pool import StreamPool
 from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.timing import percentiles
 
-RATE = 16000
 BUDGET_S = 0.1
 """A frame computed later than this after its last sample counts as missed."""
 _PACKET = 160
@@ -143,7 +143,7 @@ class StreamLoad:
 
     def _hear(self, now: float) -> None:
         """Give every stream the packets that have come by now."""
-        due = ((now - self._begins_s) * RATE).astype(np.int64) // _PACKET * _PACKET
+        due = ((now - self._begins_s) * SAMPLE_RATE).astype(np.int64) // _PACKET * _PACKET
         for slot in np.flatnonzero(due > self._fed):
             first, end = self._fed[slot], due[slot]
             where = np.arange(first, end) + self._places[slot]
@@ -177,7 +177,7 @@ class StreamLoad:
 
     def _heard_s(self, slot: int, frame: int) -> float:
         """When the sound of `frame` was complete."""
-        return float(self._begins_s[slot]) + self._clock.first_sample(frame + 1) / RATE
+        return float(self._begins_s[slot]) + self._clock.first_sample(frame + 1) / SAMPLE_RATE
 
     def _note(self, chunks: dict[int, PoseChunk], now: float) -> None:
         self._run.batches[len(chunks)] += 1

@@ -23,6 +23,7 @@ from torch import Tensor
 from bench.export.random_checkpoints import write_random_audio_layout
 from bench.perf.kernels import as_live, in_turn
 from bench.perf.latency import read_speech
+from engine.audio import SAMPLE_RATE
 from engine.bundle.io import DEMO_SOUND, Bundle
 from engine.errors import ConfigError
 from engine.generate.sampling import CodeSelection
@@ -38,7 +39,6 @@ from engine.stream.stream import GestureStream
 from exporters.commands.common import load_for_use, say
 from exporters.commands.options import whole
 
-_RATE = 16000
 _PUBLISHED = "published"
 
 
@@ -220,7 +220,7 @@ def compare(
     window = _in_turn(lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats)
     audio = _batch_of_one(samples)
     file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
-    seconds = len(samples) / _RATE
+    seconds = len(samples) / SAMPLE_RATE
     return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
 
 
@@ -231,16 +231,16 @@ def first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, T
     """
     schedule = bundle.config.file_schedule
     frames, needed = schedule.window, bundle.config.clock.time_s(schedule.window)
-    if len(samples) < needed * _RATE:
+    if len(samples) < needed * SAMPLE_RATE:
         raise ConfigError(
-            f"a window is {needed:.2f} s of sound, got {len(samples) / _RATE:.2f} s; ask for more "
-            "--seconds, or for a longer --wav"
+            f"a window is {needed:.2f} s of sound, got {len(samples) / SAMPLE_RATE:.2f} s; "
+            "give more --seconds or a longer --wav"
         )
     motion = torch.zeros(1, frames, MOTION.width)
     MOTION.unpack(motion)["rot6d"][:] = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(55)
     mask = torch.ones_like(motion)
     mask[:, : schedule.seed] = 0.0
-    cut = _batch_of_one(samples)[:, : frames * (_RATE // bundle.config.clock.frame_rate)]
+    cut = _batch_of_one(samples)[:, : frames * (SAMPLE_RATE // bundle.config.clock.frame_rate)]
     return cut, motion, mask
 
 

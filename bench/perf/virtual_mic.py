@@ -18,12 +18,12 @@ import numpy as np
 
 from bench.perf.live_process import LiveProcess
 from bench.perf.sound_card import VirtualSoundCard
+from engine.audio import SAMPLE_RATE
 from engine.audio.player import Player
 from engine.motion.pose import PoseFrame
 from engine.motion.skeleton import SMPLX_55
 from engine.timing import percentiles
 
-RATE: Final = 16000
 _SYLLABLE_S: Final = 0.2
 _FIRST_S: Final = 1.0
 _AHEAD_S: Final = 0.5  # sound lies ready for the loudspeaker so long before it is played
@@ -35,7 +35,7 @@ _FORMANTS_HZ: Final = ((730, 90), (1090, 110), (2440, 170))  # an open vowel, an
 
 def syllable(pitch_hz: float = 130.0) -> np.ndarray:
     """A vowel that begins within 3 ms and falls silent after 200 ms, float32 `[S]`."""
-    t = np.arange(int(_SYLLABLE_S * RATE)) / RATE
+    t = np.arange(int(_SYLLABLE_S * SAMPLE_RATE)) / SAMPLE_RATE
     sound = np.zeros(len(t))
     for harmonic in np.arange(pitch_hz, 4000, pitch_hz):
         level = sum(1 / (1 + ((harmonic - f) / w) ** 2) for f, w in _FORMANTS_HZ)
@@ -47,14 +47,14 @@ def syllable(pitch_hz: float = 130.0) -> np.ndarray:
 def syllables(seconds: float, seed: int = 0) -> tuple[np.ndarray, list[int]]:
     """Sound `[S]` with pauses of 0.6 to 1 s, and the first samples of its syllables."""
     rng = np.random.default_rng(seed)
-    sound = np.zeros(int(seconds * RATE), np.float32)
+    sound = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
     onsets = []
-    at = int(_FIRST_S * RATE)
-    while at + int((_SYLLABLE_S + _REACTION_S) * RATE) < len(sound):
+    at = int(_FIRST_S * SAMPLE_RATE)
+    while at + int((_SYLLABLE_S + _REACTION_S) * SAMPLE_RATE) < len(sound):
         voice = syllable(float(rng.uniform(110, 200)))
         sound[at : at + len(voice)] = voice
         onsets.append(at)
-        at += len(voice) + int(rng.uniform(0.6, 1.0) * RATE)
+        at += len(voice) + int(rng.uniform(0.6, 1.0) * SAMPLE_RATE)
     return sound, onsets
 
 
@@ -111,7 +111,7 @@ def _play_and_watch(
         live.stop()
         ended = live.finish()
         coefficients = live.client.format.face.coefficients
-    heard_s = [begin_s + onset / RATE + offset_ms / 1000 for onset in onsets]
+    heard_s = [begin_s + onset / SAMPLE_RATE + offset_ms / 1000 for onset in onsets]
     jaws = [jaw(frame, coefficients) for _, frame in live.received]
     took = reactions(heard_s, [at for at, _ in live.received], jaws)
     limit = _REACTION_S * 1000
@@ -128,10 +128,10 @@ def _play_and_watch(
 def _play(sound: np.ndarray) -> tuple[float, float]:
     """Play it all; when its first sample was due, and how many milliseconds later it sounded."""
     begin_s = time.monotonic() + _AHEAD_S
-    player = Player(lambda sample: begin_s + sample / RATE, lambda: 0.0)
+    player = Player(lambda sample: begin_s + sample / SAMPLE_RATE, lambda: 0.0)
     given = 0
-    while (played_s := time.monotonic() - begin_s) < len(sound) / RATE:
-        end = min(len(sound), int((played_s + 2 * _AHEAD_S) * RATE))
+    while (played_s := time.monotonic() - begin_s) < len(sound) / SAMPLE_RATE:
+        end = min(len(sound), int((played_s + 2 * _AHEAD_S) * SAMPLE_RATE))
         if end > given:
             player.take(given, sound[given:end])
             given = end

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.perf.latency import RATE
 from bench.plots.avatar_film import Speech, avatar_film
 from bench.plots.figures import contact_sheet, strips, wrists_over_speech
 from bench.quality.motion_files import read_motion
 from bench.starter.renderings import composed, cut
 from bench.starter.speech_set import Part
+from engine.audio import SAMPLE_RATE
 from engine.audio.source import WavSource
 from engine.bundle.io import Bundle
 from engine.motion.pose import Motion, concatenate
@@ -53,7 +53,7 @@ def draw(
     fps = motion.format.clock.frame_rate
     frames = np.linspace(fps, len(motion) - 1, _POSES).astype(int)
     contact_sheet(out / "contact_sheet.png", [(f"{f / fps:.1f} s", motion, int(f)) for f in frames])
-    wrists_over_speech(out / "wrist_over_waveform.png", motion, samples, RATE)
+    wrists_over_speech(out / "wrist_over_waveform.png", motion, samples, SAMPLE_RATE)
     rows = [("network", motion), ("shuffled sound", render(bundle, shuffled(samples)))]
     if clips is not None:
         rows.insert(0, ("composer", _composer(clips, samples, words or [])))
@@ -68,13 +68,13 @@ def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[Timed
     clock = motion.format.clock
     last = min(len(motion), clock.frame_at_time(_FILM_S))
     avatar_film(
-        path, cut(motion, 0, last), Speech(samples[: clock.first_sample(last)], RATE, words)
+        path, cut(motion, 0, last), Speech(samples[: clock.first_sample(last)], SAMPLE_RATE, words)
     )
 
 
 def shuffled(samples: np.ndarray, seed: int = 0) -> np.ndarray:
     """Permute half-second pieces of the sound; a shorter rest stays at the end."""
-    size = int(_SHUFFLED_S * RATE)
+    size = int(_SHUFFLED_S * SAMPLE_RATE)
     whole = len(samples) // size * size
     order = np.random.default_rng(seed).permutation(whole // size)
     pieces = samples[:whole].reshape(-1, size)[order]

@@ -23,6 +23,7 @@ from bench.export.random_checkpoints import (
 )
 from bench.perf.reference import Published
 from bench.quality.published_text import PublishedText, text_program
+from engine.audio import SAMPLE_RATE
 from engine.audio.front_end import build_front, sliding_maximum
 from engine.audio.onsets import HOP, OnsetPicker
 from engine.bundle.checkpoints.load import load_model
@@ -37,7 +38,6 @@ from exporters.commands.common import say
 
 ALLOWED: Final = 1e-3
 """Radians, metres and coefficients."""
-_RATE: Final = 16000
 _MOST_S: Final = 12.0
 _AUDIO: Final = (
     Sizes(hidden=32, audio_f=16, motion_f=16, codebook=24, speakers=3),
@@ -162,7 +162,7 @@ def lengths(random: np.random.Generator, count: int, fewest: int) -> list[int]:
     found = []
     for number in range(count):
         most = fewest + 3 if number == count - 1 else int(_MOST_S * 30)
-        end = int(random.integers(fewest + 1, most)) * _RATE
+        end = int(random.integers(fewest + 1, most)) * SAMPLE_RATE
         rest = int(random.integers(0, 533)) if number % 4 > 1 else 0
         found.append(end // 30 if number % 4 == 1 else -(-end // 30) + rest)
     return found

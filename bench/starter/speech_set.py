@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.quality.motion_files import sound_files, word_files
 from bench.quality.sync_test import held_out_speech
+from engine.audio import SAMPLE_RATE
 from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.text.files import read_phones, read_words
@@ -19,10 +20,10 @@ from engine.text.words import TimedWord, normalise
 from training.composer.plan import Stress, prominent_words
 from training.speech.phones import SHAPES, VOWELS
 from training.speech.scripts import joined
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.utterances import align_all, read_list, read_sound
 
-_WHOLE = RATE // 10
+_WHOLE = SAMPLE_RATE // 10
 """Parts are whole tenths of a second long, so that they begin with a frame at 30 a second."""
 _GAP_S = 0.04  # shorter silences between phones are the closures of stops
 
@@ -122,7 +123,7 @@ def speech_of(
             times = (word.start_s, word.end_s, vowel.start_s, vowel.end_s)
             spoken.append(SpokenWord(text, *times))
     known = [Phone(_plain(p), p.start_s, p.end_s) for p in phones if _plain(p) in SHAPES]
-    return Speech(samples, tuple(with_pauses(known, len(samples) / RATE)), tuple(spoken))
+    return Speech(samples, tuple(with_pauses(known, len(samples) / SAMPLE_RATE)), tuple(spoken))
 
 
 def _plain(phone: TimedWord) -> str:
@@ -164,8 +165,8 @@ def limited(parts: Sequence[Part], seconds: float) -> list[Part]:
 
 def until(part: Part, seconds: float) -> Part:
     """The first `seconds` of a part, in whole tenths; words and phones that are cut off are out."""
-    samples = part.speech.samples[: int(seconds * RATE) // _WHOLE * _WHOLE]
-    end = len(samples) / RATE
+    samples = part.speech.samples[: int(seconds * SAMPLE_RATE) // _WHOLE * _WHOLE]
+    end = len(samples) / SAMPLE_RATE
     words = tuple(w for w in part.speech.words if w.end <= end)
     phones = tuple(p for p in part.speech.phones if p.end <= end)
     return replace(part, speech=Speech(samples, phones, words))

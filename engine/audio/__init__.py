@@ -1,1 +1,6 @@
-"""Sound in: sources, resampling, the voice gate and the causal features."""
+"""Audio input: sources, resampling, the voice gate and the causal features."""
+
+from typing import Final
+
+SAMPLE_RATE: Final = 16000
+"""Sample rate of all audio inside the project, hertz."""

@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.device import opened, portaudio
 from engine.errors import AudioDeviceError
 from engine.timing import Timings
 
-RATE: Final = 16000
-_KEPT: Final = 10 * RATE
-_RATES: Final = (RATE, 48000, 44100, 96000, 32000)
-_SLACK: Final = RATE // 50  # 20 ms out of step is heard: jump there, and not before
+_KEPT: Final = 10 * SAMPLE_RATE
+_RATES: Final = (SAMPLE_RATE, 48000, 44100, 96000, 32000)
+_SLACK: Final = SAMPLE_RATE // 50  # 20 ms out of step is heard: jump there, and not before
 
 
 class Player:
@@ -34,7 +34,7 @@ class Player:
         self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
         self._end = 0
         self._position: float | None = None
-        self._rate = RATE  # of the loudspeaker
+        self._rate = SAMPLE_RATE  # of the loudspeaker
         self._lock = Lock()
         self._offsets = Timings()
         self._stream = self._open()
@@ -85,8 +85,8 @@ class Player:
             if self._position is None or abs(wanted - self._position) > _SLACK:
                 self._position = wanted
             start = self._position
-            self._offsets.add((start - wanted) * -1000 / RATE)
-            step = RATE / self._rate
+            self._offsets.add((start - wanted) * -1000 / SAMPLE_RATE)
+            step = SAMPLE_RATE / self._rate
             at = np.asarray(start + np.arange(frames + 1) * step, np.float64)
             out[:] = self._between(at[:-1])[:, None]
             self._position = float(at[-1])
@@ -105,5 +105,5 @@ class Player:
         """The sample whose pose is shown at `sounding_s`."""
         origin_s = self._heard_s(0)
         if origin_s != origin_s:  # the stream has not begun
-            return -RATE
-        return int((sounding_s - origin_s - self._delay_s()) * RATE)
+            return -SAMPLE_RATE
+        return int((sounding_s - origin_s - self._delay_s()) * SAMPLE_RATE)

@@ -13,20 +13,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.audio.resample import Resampler
 from engine.errors import ConfigError
 from engine.events import EventCounter
 
-RATE: Final = 16000
 _BLOCK: Final = 160
-_MOST_WAITING: Final = 600 * RATE  # ten minutes of speech
+_MOST_WAITING: Final = 600 * SAMPLE_RATE  # ten minutes of speech
 
 
 class QueueSource:
     """An AudioSource fed by `push`; thread-safe."""
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     paced = False
     delay_s = 0.0
 
@@ -39,7 +39,7 @@ class QueueSource:
         self._given = 0
         self._utterance: int | None = None
         self._resampler: Resampler | None = None
-        self._rate = RATE
+        self._rate = SAMPLE_RATE
 
     @property
     def waiting(self) -> int:
@@ -47,7 +47,7 @@ class QueueSource:
         with self._lock:
             return self._count
 
-    def push(self, samples: ArrayLike, rate: int = RATE) -> None:
+    def push(self, samples: ArrayLike, rate: int = SAMPLE_RATE) -> None:
         """Add sound `[S]` at `rate` Hz; ConfigError when ten minutes already wait."""
         with self._lock:
             sound = self._at_our_rate(np.asarray(samples), rate)
@@ -77,7 +77,7 @@ class QueueSource:
         """Stream time of the current utterance's first sample, or of the next one's."""
         with self._lock:
             start = self._given + self._count if self._utterance is None else self._utterance
-            return start / RATE
+            return start / SAMPLE_RATE
 
     def blocks(self) -> Iterator[PcmBlock]:
         """10 ms at a time, sound or silence, until closed."""
@@ -90,7 +90,7 @@ class QueueSource:
 
     def _at_our_rate(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         if self._resampler is None or rate != self._rate:
-            self._resampler = Resampler(rate, RATE, events=self._events)
+            self._resampler = Resampler(rate, SAMPLE_RATE, events=self._events)
             self._rate = rate
         return self._resampler.feed(samples)
 

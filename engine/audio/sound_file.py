@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.audio.headers import repair
 from engine.audio.mix import Downmix
@@ -26,7 +27,6 @@ from engine.audio.resample import LEAST_RATE, MOST_RATE, Quality, Resampler
 from engine.errors import AudioError
 from engine.events import EventCounter
 
-RATE: Final = 16000
 _READ_FRAMES: Final = 8192
 _UNKNOWN_FRAMES: Final = 1 << 60  # soundfile gives a number beyond this for a FLAC from a pipe
 _UNCOUNTED: Final = 512  # frames by which a header may differ from what is decoded
@@ -42,7 +42,7 @@ class WavSource:
     sound is damaged, after all that lies before.
     """
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     paced = False
     delay_s = 0.0
 
@@ -206,7 +206,7 @@ class WavSource:
         with self._decoder(source) as sound:
             rate = sound.samplerate
             mix = Downmix(rate, sound.channels, self._events)
-            resampler = Resampler(rate, RATE, quality=Quality.FILE, events=self._events)
+            resampler = Resampler(rate, SAMPLE_RATE, quality=Quality.FILE, events=self._events)
             while not self._closed and not fault:
                 piece, fault = _read(sound)
                 if not len(piece):

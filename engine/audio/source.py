@@ -16,13 +16,13 @@ from typing import Any, BinaryIO, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.audio.device import InputDevice as InputDevice
 from engine.audio.device import find_device, give_up, opened, portaudio, rescan
 from engine.audio.device import list_devices as list_devices
 from engine.audio.mix import Downmix
 from engine.audio.resample import Resampler
-from engine.audio.sound_file import RATE as RATE
 from engine.audio.sound_file import WavSource as WavSource
 from engine.errors import AudioDeviceError, AudioError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
@@ -78,7 +78,7 @@ class StdinSource:
     and a clock at once (Windows), `close` takes effect with the next bytes.
     """
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     paced = False
 
     def __init__(self, stream: BinaryIO | None, rate: int, events: EventCounter) -> None:
@@ -92,7 +92,7 @@ class StdinSource:
         if terminal:
             raise AudioError(f"standard input is a terminal; {_WANTED}")
         self._stream = stream  # keeps the descriptor open
-        self._resampler = Resampler(rate, RATE, events=events)
+        self._resampler = Resampler(rate, SAMPLE_RATE, events=events)
         self._events = events
         self._closed = Event()
 
@@ -169,7 +169,7 @@ class MicSource:
     noted, and reopened every second until `close`. No silence is put in the place of what was lost.
     """
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     paced = True
 
     def __init__(self, device: int | str | None, events: EventCounter) -> None:
@@ -238,7 +238,7 @@ class MicSource:
 
     def _opened_at(self, rate: int, channels: int) -> Any:
         self._rate, self._channels = rate, channels
-        self._resampler = Resampler(rate, RATE, events=self._events)
+        self._resampler = Resampler(rate, SAMPLE_RATE, events=self._events)
         self._mix = Downmix(rate, channels, self._events)
         return self._sound.InputStream(
             samplerate=rate,

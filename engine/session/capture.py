@@ -14,11 +14,12 @@ from typing import Final
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.audio.source import AudioSource
 from engine.clock import FrameClock
 from engine.session.clock import SessionClock, SessionTime
-from engine.session.media_clock import RATE, MediaClock
+from engine.session.media_clock import MediaClock
 
 _PIECE: Final = 160  # samples handed on at a time: 10 ms
 _FRAMES: Final = FrameClock()
@@ -92,7 +93,7 @@ class CaptureThread:
         full.
         """
         now = self._host.now()
-        length_s = len(block.samples) / RATE
+        length_s = len(block.samples) / SAMPLE_RATE
         if not math.isnan(block.captured_at) and length_s > _FULL_S:
             return self._begin_full(block, more, now)
         self._pace.begin(now if math.isnan(block.captured_at) else block.captured_at - length_s)
@@ -106,8 +107,10 @@ class CaptureThread:
             if following is None:
                 break
             waiting.append(self._in_session_time(following))
-        total_s = sum(len(b.samples) for b in waiting) / RATE
-        later_s = sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / RATE
+        total_s = sum(len(b.samples) for b in waiting) / SAMPLE_RATE
+        later_s = (
+            sum(len(b.samples) for b in waiting if b.captured_at > now + _PROBE_S / 2) / SAMPLE_RATE
+        )
         live = 0 < later_s < 2 * _PROBE_S
         self._pace.begin(self._host.now() - (total_s if live else 0.0))
         return waiting
@@ -130,7 +133,7 @@ class CaptureThread:
         if not 0 <= block.captured_at - self._host.resumed_s < _STALE_S:
             self._live = self._source.paced or early_s < _LIVE_S
             return block
-        stale = int((early_s - _EARLY_S) * RATE) if self._live else 0
+        stale = int((early_s - _EARLY_S) * SAMPLE_RATE) if self._live else 0
         return replace(block, samples=block.samples[stale:]) if stale > 0 else block
 
     def _deliver(self, block: PcmBlock) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
@@ -26,7 +27,7 @@ from engine.motion.pose import PoseChunk, PoseFormat, PoseFrame, PoseSink
 from engine.session.cadence import Cadence, Outlet
 from engine.session.capture import CaptureThread
 from engine.session.clock import SessionClock, SessionTime
-from engine.session.media_clock import RATE, MediaClock
+from engine.session.media_clock import MediaClock
 from engine.session.playout import FrameInterpolator
 from engine.session.playout_delay import PlayoutDelay, first_delay, hop_cost
 from engine.session.receivers import Receivers
@@ -72,7 +73,7 @@ class LiveSession:
         self._fps = clock.frame_rate
         self._stream, self._source = stream, source
         self._events, self._realtime = events, realtime
-        self._most = None if duration_s is None else int(duration_s * RATE)
+        self._most = None if duration_s is None else int(duration_s * SAMPLE_RATE)
         self._hooks = hooks or SessionHooks()
         self._receivers = Receivers(sinks, events, failed=self.fail)
         self._inbox: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
@@ -389,7 +390,7 @@ class LiveSession:
         playout_ms = self.delay_s * 1000 - latency.algorithmic_ms if self._realtime else 0.0
         return replace(
             self._figures.summary(
-                self._bundle_name, self._pace.received / RATE, self.output.frame_rate
+                self._bundle_name, self._pace.received / SAMPLE_RATE, self.output.frame_rate
             ),
             hop_frames=latency.hop_frames,
             lookahead_ms=round(latency.lookahead_ms, 3),

@@ -8,7 +8,8 @@ already waiting when we came counts as heard just now if the sender then goes on
 import math
 from typing import Final
 
-RATE: Final = 16000
+from engine.audio import SAMPLE_RATE
+
 _FOLLOW: Final = 0.005  # of the difference, a block: two seconds at 10 ms a block
 _JUMP_S: Final = 0.05  # a larger difference is a gap, not drift
 PATIENCE_S: Final = 0.15  # sound later than this is taken for lost and silence stands in for it
@@ -49,7 +50,7 @@ class MediaClock:
 
     def heard_s(self, sample: int) -> float:
         """When the sound before `sample` was complete."""
-        return self.origin_s + sample / RATE
+        return self.origin_s + sample / SAMPLE_RATE
 
     def take(self, count: int, captured_at: float) -> None:
         """`count` more samples came, the last heard at `captured_at` (NaN: exactly when due)."""
@@ -62,4 +63,4 @@ class MediaClock:
     def missing(self, now_s: float) -> int:
         """Samples that should have come by now and are overdue, 0 while there is still hope."""
         overdue_s = now_s - self.heard_s(self.received)
-        return int(overdue_s * RATE) if overdue_s > PATIENCE_S else 0
+        return int(overdue_s * SAMPLE_RATE) if overdue_s > PATIENCE_S else 0

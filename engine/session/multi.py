@@ -15,11 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import as_gesture_error
 from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.motion.pose import PoseChunk
 from engine.session.clock import SessionClock
-from engine.session.media_clock import RATE, MediaClock
+from engine.session.media_clock import MediaClock
 from engine.stream.pool import StreamPool
 from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.text.words import TimedWord
@@ -170,7 +171,7 @@ class PoolSession:
 
     def _hear(self, guest: StreamHandle, samples: NDArray[np.float32], heard_s: float) -> None:
         if not guest._pace.started:
-            guest._pace.begin(heard_s - len(samples) / RATE)
+            guest._pace.begin(heard_s - len(samples) / SAMPLE_RATE)
         self._pool.feed_audio(guest.slot, samples)
         guest._pace.take(len(samples), heard_s)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.audio import SAMPLE_RATE
 from engine.config.model import PartVaeConfig, RootModelConfig
 from engine.model.builders import build_part_vae, build_root_model
 from engine.model.part_vae import PartVae
@@ -18,7 +19,7 @@ from training.composer.compose import Take, save_take
 from training.composer.plan import Stress
 from training.data.clips import write_json
 from training.module_io import save_module
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 CODES, CODE_DIM = 24, 8
 _MOVING = ("left_shoulder", "right_elbow", "spine2", "left_knee", "left_index1", "pelvis", "jaw")
@@ -63,7 +64,7 @@ def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
 
 def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
     """Somebody says `hello` from 0.5 to 1.0 s and `tree` to 1.4 s in pure tones; seed 0: nobody."""
-    at = np.arange(round(seconds * RATE)) / RATE
+    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     loud = (at >= 0.5) & (at < 1.4) & (seed > 0)
     samples = (0.3 * loud * np.sin(2 * np.pi * (100 + 50 * seed) * at)).astype(np.float32)
     words = (

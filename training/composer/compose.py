@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.motion.pose import FloatArray, Motion, PoseChunk, PoseFormat
@@ -40,7 +41,7 @@ from training.data.takes import TakeFile, write_take
 from training.speech.phones import FUNCTION_WORDS
 from training.speech.scripts import recorded, synthetic
 from training.speech.sentences import read_sentences
-from training.speech.speech import RATE, Phone, Speech
+from training.speech.speech import Phone, Speech
 from training.speech.utterances import Recorded, align_all, read_list
 
 MAX_STROKE_LEAD_S = 0.15
@@ -95,7 +96,7 @@ def silent_take(
     material: Material, split: str, seconds: float, style: Style, rng: np.random.Generator
 ) -> Take:
     """Nobody speaks: idle."""
-    count = round(seconds * RATE)
+    count = round(seconds * SAMPLE_RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
     library = material.libraries[split]
     return move_to(speech, library, style, Origin("silence", split), rng)
@@ -170,7 +171,7 @@ def save_take(path: Path, take: Take) -> None:
         take.face.astype(np.float32),
     )
     record = TakeFile(
-        motion=Motion(PoseFormat(clock=FrameClock(RATE, FPS)), poses),
+        motion=Motion(PoseFormat(clock=FrameClock(SAMPLE_RATE, FPS)), poses),
         sound=take.speech.samples,
         words=tuple(TimedWord(w.text, w.start, w.end) for w in take.speech.words if w.text.strip()),
         stressed_times=np.array([s.time for s in stresses], np.float32),
@@ -316,7 +317,7 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     write_json(out / "vocabulary.json", vocabulary(entries))
     for entry in entries:
         del entry["words"]
-    table = {"fps": FPS, "sample_rate": RATE, "kinds": list(KINDS), "takes": entries}
+    table = {"fps": FPS, "sample_rate": SAMPLE_RATE, "kinds": list(KINDS), "takes": entries}
     write_json(out / "corpus.json", table)
 
 

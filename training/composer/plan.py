@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from training.composer.discourse import STRONG, WEIGHTS, Sense, sense_at, senses
 from training.speech.phones import FUNCTION_WORDS
-from training.speech.speech import RATE, Speech, SpokenWord
+from training.speech.speech import Speech, SpokenWord
 
 PAUSE_S = 0.25  # a silence this long ends a phrase
 _SPACING_S = 0.5  # no two strokes nearer than this
@@ -50,23 +51,27 @@ class GestureUnit:
 
 def level_of(speech: Speech, start: float, end: float) -> float:
     """Loudness of a stretch of speech (s), dB of full scale."""
-    sound = np.asarray(speech.samples[int(start * RATE) : int(end * RATE)], np.float64)
+    sound = np.asarray(
+        speech.samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)], np.float64
+    )
     return float(10 * np.log10(np.mean(np.square(sound)) + 1e-8)) if len(sound) else -80.0
 
 
 def _vowel_sound(speech: Speech, word: SpokenWord) -> tuple[float, float, float]:
     """Level in dB, log2 of the pitch in Hz and seconds of the word's stressed vowel."""
-    first = int(word.vowel_start * RATE)
-    last = min(max(int(word.vowel_end * RATE), first + RATE // 25), first + RATE // 5)
+    first = int(word.vowel_start * SAMPLE_RATE)
+    last = min(
+        max(int(word.vowel_end * SAMPLE_RATE), first + SAMPLE_RATE // 25), first + SAMPLE_RATE // 5
+    )
     sound = np.asarray(speech.samples[first:last], np.float64)
     if len(sound) < 320:
         return -80.0, 7.0, 0.0
-    level = level_of(speech, first / RATE, last / RATE)
+    level = level_of(speech, first / SAMPLE_RATE, last / SAMPLE_RATE)
     size = 2048
     spectrum = np.fft.rfft((sound - sound.mean())[: size // 2], size)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[RATE // 400 : RATE // 70]
-    period = RATE // 400 + int(correlation.argmax())
-    return level, float(np.log2(RATE / period)), word.vowel_end - word.vowel_start
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[SAMPLE_RATE // 400 : SAMPLE_RATE // 70]
+    period = SAMPLE_RATE // 400 + int(correlation.argmax())
+    return level, float(np.log2(SAMPLE_RATE / period)), word.vowel_end - word.vowel_start
 
 
 def _standard(x: np.ndarray, floor: float) -> np.ndarray:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.motion.pose import FloatArray
-from training.speech.speech import RATE, resample
+from training.speech.speech import resample
 
 _TAPS = 512
 _FRAME_S, _SEARCH_S = 0.04, 0.009
@@ -18,7 +19,7 @@ _FLOOR = 1e-4
 
 def level(samples: FloatArray) -> float:
     """Root mean square of the loud half of a sound's 20 ms frames; tiny for silence."""
-    size = RATE // 50
+    size = SAMPLE_RATE // 50
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     if not len(frames):
         return _FLOOR
@@ -44,7 +45,7 @@ def filter_of(hertz: np.ndarray, decibels: np.ndarray) -> np.ndarray:
     Minimum phase by the cepstrum: nothing sounds before it was said.
     """
     size = 4 * _TAPS
-    grid = np.fft.rfftfreq(size, 1 / RATE)
+    grid = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     gain = np.interp(grid, hertz, decibels) / 20 * np.log(10)
     cepstrum = np.fft.irfft(gain)
     cepstrum[1 : size // 2] *= 2
@@ -74,10 +75,10 @@ def in_room(
 
     The direct sound keeps its time and comes first.
     """
-    count = int(decay_s * RATE)
-    time = np.arange(count) / RATE
+    count = int(decay_s * SAMPLE_RATE)
+    time = np.arange(count) / SAMPLE_RATE
     tail = rng.standard_normal(count) * 10 ** (-3 * time / decay_s)
-    tail[: int(rng.uniform(0.002, 0.012) * RATE)] = 0  # the nearest wall
+    tail[: int(rng.uniform(0.002, 0.012) * SAMPLE_RATE)] = 0  # the nearest wall
     # Walls take more of the high frequencies.
     tail = np.convolve(tail, [0.5, 0.35, 0.15])[:count]
     tail *= np.sqrt(wet / max(1e-12, float(np.square(tail).sum())))
@@ -88,7 +89,7 @@ def in_room(
 def noise(count: int, slope: float, rng: np.random.Generator) -> FloatArray:
     """Noise `[count]` of unit level whose spectrum falls by `slope` dB an octave."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(count, 1 / RATE), 40) / 1000)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 40) / 1000)
     shaped = np.fft.irfft(spectrum * 10 ** (-slope * octaves / 20), count)
     return (shaped / max(float(shaped.std()), 1e-9)).astype(np.float32)
 
@@ -101,11 +102,11 @@ def noisy(samples: FloatArray, decibels: float, rng: np.random.Generator) -> Flo
     loud = max(level(samples), 0.05)
     sound = noise(len(samples), float(rng.uniform(0, 6)), rng)
     if rng.random() < 0.25:
-        time = np.arange(len(samples)) / RATE
+        time = np.arange(len(samples)) / SAMPLE_RATE
         mains = rng.choice([50.0, 60.0])
         hum = sum(np.sin(2 * np.pi * mains * k * time + rng.uniform(0, 6)) / k for k in (1, 2, 3))
         sound = 0.6 * sound + 0.8 * hum
-    knots = 2 + len(samples) // RATE
+    knots = 2 + len(samples) // SAMPLE_RATE
     slow = np.interp(
         np.arange(len(samples)), np.linspace(0, len(samples), knots), rng.normal(0, 2.5, knots)
     )
@@ -122,10 +123,10 @@ def saturated(samples: FloatArray, drive: float) -> FloatArray:
 
 def stretched(samples: FloatArray, count: int) -> FloatArray:
     """`samples` made `count` long without changing their pitch (overlap-add of similar pieces)."""
-    if len(samples) < 3 * int(_FRAME_S * RATE):
+    if len(samples) < 3 * int(_FRAME_S * SAMPLE_RATE):
         return resample(samples, count)
-    frame = int(_FRAME_S * RATE)
-    hop, search = frame // 2, int(_SEARCH_S * RATE)
+    frame = int(_FRAME_S * SAMPLE_RATE)
+    hop, search = frame // 2, int(_SEARCH_S * SAMPLE_RATE)
     window = np.hanning(frame + 1)[:frame]
     padded = np.pad(samples.astype(np.float64), (frame, 2 * frame + search))
     made = np.zeros(count + 3 * frame)

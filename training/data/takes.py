@@ -20,8 +20,6 @@ from engine.motion.pose import FloatArray, Motion, PoseFormat
 from engine.text.words import TimedWord
 from training.data.clips import clip_arrays, load_clip, read_format, write_arrays
 
-RATE = 16000
-
 
 class Missing(StrEnum):
     """What a data set may lack; the take then holds zeros or nothing, and is not to learn it."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.source import WavSource
 from engine.errors import ConfigError, GestureError
 from engine.motion.pose import FloatArray, Motion
@@ -21,7 +22,7 @@ from training.composer.plan import Stress, prominent_words
 from training.data.clips import write_json
 from training.data.parallel import in_order
 from training.data.running_stats import Totals, nothing, totals_of, write_totals
-from training.data.takes import RATE, Missing, TakeFile, write_take
+from training.data.takes import Missing, TakeFile, write_take
 from training.sources.resample import shortened
 from training.speech.phones import VOWELS
 from training.speech.speech import Phone, Speech, SpokenWord
@@ -83,9 +84,9 @@ def take_of(found: Recorded) -> Loaded:
         sound = np.zeros(clock.first_sample(len(motion)), np.float32)
         missing.append(Missing.SOUND)
     else:
-        blocks = WavSource(found.sound, block=RATE).blocks()
+        blocks = WavSource(found.sound, block=SAMPLE_RATE).blocks()
         sound = np.concatenate([block.samples for block in blocks])
-    longer_s = len(motion) / clock.frame_rate - len(sound) / RATE
+    longer_s = len(motion) / clock.frame_rate - len(sound) / SAMPLE_RATE
     problems = []
     if abs(longer_s) > _APART_S:
         problems.append(Problem(found.name, f"the motion is {longer_s:+.1f} s longer than sound"))
@@ -95,7 +96,7 @@ def take_of(found: Recorded) -> Loaded:
     take = TakeFile(
         motion=motion,
         sound=sound,
-        words=tuple(word for word in found.words if word.end_s * RATE <= len(sound)),
+        words=tuple(word for word in found.words if word.end_s * SAMPLE_RATE <= len(sound)),
         stressed_times=np.array([s.time for s in stresses], np.float32),
         stressed_strengths=np.array([s.strength for s in stresses], np.float32),
         voice=found.voice,
@@ -110,7 +111,7 @@ def stresses_of(
 ) -> list[Stress]:
     """The words that stand out, as the composer finds them; none without phones."""
     spoken = tuple(_spoken(words, phones))
-    inside = tuple(word for word in spoken if word.vowel_end * RATE <= len(sound))
+    inside = tuple(word for word in spoken if word.vowel_end * SAMPLE_RATE <= len(sound))
     return prominent_words(Speech(sound, _named(phones), inside)) if inside else []
 
 
@@ -200,4 +201,6 @@ def write_corpus(
     splits = {s: sum(e["split"] == s for e in entries) for s in {e["split"] for e in entries}}
     print(f"{len(entries)} takes {splits}, {minutes:.1f} min, {len(problems)} problems")
     told = [{"name": p.name, "text": p.text} for p in problems]
-    write_json(out / "corpus.json", {**facts, "sample_rate": RATE, "takes": kept, "problems": told})
+    write_json(
+        out / "corpus.json", {**facts, "sample_rate": SAMPLE_RATE, "takes": kept, "problems": told}
+    )

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import TranscriptError
 from engine.motion.pose import FloatArray
 from training.speech import flite
 from training.speech.phones import VOWELS
 from training.speech.pocketsphinx_decoder import load_decoder
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 _FRAME_S = 0.01
 _BEAMS = {"beam": 1e-80, "wbeam": 1e-60, "pbeam": 1e-80}
@@ -65,7 +66,7 @@ class Aligner:
             if self._decoder.lookup_word(word) is None:
                 self._decoder.add_word(word, _spelled(word), True)
         # Without a silence at the end its last phone is lost.
-        padded = np.concatenate([samples, np.zeros(int(_TAIL_S * RATE), np.float32)])
+        padded = np.concatenate([samples, np.zeros(int(_TAIL_S * SAMPLE_RATE), np.float32)])
         raw = np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()
         found = self._times(words, raw)
         said = [word for word in found if not word.silent]
@@ -88,7 +89,7 @@ class Aligner:
         found = self._found(len(words)) if fits else []
         if not found:
             raise TranscriptError(
-                f"the text does not fit the recording of {len(raw) / 2 / RATE:.1f} s: "
+                f"the text does not fit the recording of {len(raw) / 2 / SAMPLE_RATE:.1f} s: "
                 f"{' '.join(words)[:60]!r}"
             )
         return found
@@ -154,7 +155,7 @@ def _speech(
         vowel = vowels[min(stressed_vowel(word), len(vowels) - 1)]
         spoken.append(SpokenWord(word, own[0].start, own[-1].end, vowel.start, vowel.end))
         phones += own
-    return Speech(samples, tuple(_filled(phones, len(samples) / RATE)), tuple(spoken))
+    return Speech(samples, tuple(_filled(phones, len(samples) / SAMPLE_RATE)), tuple(spoken))
 
 
 def _filled(phones: list[Phone], seconds: float) -> list[Phone]:

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError
 from engine.motion.pose import FloatArray
 from training.speech.phones import ESPEAK_PHONES, VOWELS
-from training.speech.speech import RATE, Phone, Speech, SpokenWord, resample
+from training.speech.speech import Phone, Speech, SpokenWord, resample
 
 _CHILD = Path(__file__).with_name("espeak_worker.py")
 _TIMEOUT_S = 20.0
@@ -94,12 +95,12 @@ def speak(text: str, name: str, tempo: float) -> Speech:
     except ConfigError:
         _speaker.cache_clear()
         raise
-    samples = resample(native, round(len(native) * RATE / answer["rate"]))
+    samples = resample(native, round(len(native) * SAMPLE_RATE / answer["rate"]))
     return _assemble(samples, plain, answer)
 
 
 def _assemble(samples: FloatArray, text: str, answer: dict[str, Any]) -> Speech:
-    end = len(samples) / RATE
+    end = len(samples) / SAMPLE_RATE
     sounds = [
         (kind, position, max(0.0, sample / answer["rate"] - _EVENT_LATE_S), name)
         for kind, position, sample, name in answer["events"]

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError
 from engine.motion.pose import FloatArray
 from training.speech.phones import VOWELS
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 
 def _library(name: str) -> Any:
@@ -93,7 +94,7 @@ class _Flite:
             rate, rows = int(wave.rate), self._segments(utterance)
         finally:
             self._lib.delete_utterance(utterance)
-        if rate != RATE:
+        if rate != SAMPLE_RATE:
             raise ConfigError(f"expected a 16 kHz voice, got {name} at {rate} Hz")
         return _from_segments(samples.astype(np.float32), rows)
 

@@ -6,9 +6,8 @@ What is decoded with it is not known here.
 
 from typing import Any
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError
-
-RATE = 16000
 
 
 def load_decoder(**settings: Any) -> Any:
@@ -19,4 +18,4 @@ def load_decoder(**settings: Any) -> Any:
         raise ConfigError(
             f"pocketsphinx is missing ({error}): pip install 'emage-live[text]'"
         ) from error
-    return pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL", **settings)
+    return pocketsphinx.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **settings)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.motion.pose import FloatArray
 from training.speech.sentences import draw_text
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice, synthesize
 from training.speech.utterances import Recorded, draw_utterances
 
@@ -26,7 +27,7 @@ TRAIN_VOICES = {
 TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7": 1}
 """Voices and how often each speaks; flite:awb and espeak:en-us+m7 are not heard in training."""
 
-_FRAME = RATE // 50
+_FRAME = SAMPLE_RATE // 50
 _QUIET = 0.1  # share of a recording's frames that are taken for its background
 
 
@@ -61,15 +62,15 @@ def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
     at = 0.0
     level = float(rng.uniform(-24, -17))
     for said in pieces:
-        gap = round(pause(rng) * RATE)
+        gap = round(pause(rng) * SAMPLE_RATE)
         sound = _louder(said.samples, level + rng.uniform(-2, 2))
         hiss = background(sound)
         sounds += [(hiss * rng.standard_normal(gap)).astype(np.float32), sound]
-        moved = said.shifted(at + gap / RATE)
-        phones += [Phone("pau", at, at + gap / RATE), *moved.phones]
+        moved = said.shifted(at + gap / SAMPLE_RATE)
+        phones += [Phone("pau", at, at + gap / SAMPLE_RATE), *moved.phones]
         words += moved.words
-        at += (gap + len(said.samples)) / RATE
-    tail = round(rng.uniform(1.0, 3.0) * RATE)
+        at += (gap + len(said.samples)) / SAMPLE_RATE
+    tail = round(rng.uniform(1.0, 3.0) * SAMPLE_RATE)
     sounds.append((hiss * rng.standard_normal(tail)).astype(np.float32))
     samples = np.clip(np.concatenate(sounds), -0.99, 0.99).astype(np.float32)
     return Speech(samples, tuple(phones), tuple(words))

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.motion.pose import FloatArray
-
-RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Speech:
     @property
     def duration(self) -> float:
         """Seconds."""
-        return len(self.samples) / RATE
+        return len(self.samples) / SAMPLE_RATE
 
     def shifted(self, offset: float) -> "Speech":
         """The same samples with all times moved by `offset` seconds."""

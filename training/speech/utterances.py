@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.source import WavSource
 from engine.errors import ConfigError, GestureError
 from engine.motion.pose import FloatArray
 from training.speech.align import Aligner
-from training.speech.speech import RATE, Speech
+from training.speech.speech import Speech
 
 _SOUNDS = (".flac", ".wav", ".ogg")
 _COLUMNS = ("set", "utterance", "split", "text")
@@ -62,7 +63,7 @@ def read_list(folder: Path) -> list[Utterance]:
 def read_sound(path: Path) -> FloatArray:
     """Samples `[S]` at 16 kHz, its ends faded."""
     samples = np.concatenate([block.samples for block in WavSource(path).blocks()])
-    edge = min(int(_EDGE_S * RATE), len(samples) // 2)
+    edge = min(int(_EDGE_S * SAMPLE_RATE), len(samples) // 2)
     fade = np.linspace(0, 1, edge, dtype=np.float32)
     samples = samples.astype(np.float32)
     samples[:edge] *= fade

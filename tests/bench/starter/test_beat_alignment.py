@@ -7,11 +7,12 @@ from bench.starter import beat_alignment as module
 from bench.starter.beat_alignment import beat_numbers, rhythm, stroke_numbers, turns
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
+from engine.audio import SAMPLE_RATE
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
 from engine.motion.skeleton import SMPLX_55
 from tests.support.audio import sine
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 FPS = 30
 
@@ -25,11 +26,11 @@ def turning(angle: np.ndarray, stresses: list[float]) -> Scene:
     zeros = [np.zeros((len(angle), width), np.float32) for width in (3, 4, 51)]
     motion = Motion(PoseFormat(), PoseChunk(0, rotations, *zeros))
     words = tuple(SpokenWord("tree", t - 0.1, t + 0.9, t, t + 0.1, True) for t in stresses)
-    samples = np.zeros(len(angle) * RATE // FPS, np.float32)
+    samples = np.zeros(len(angle) * SAMPLE_RATE // FPS, np.float32)
     for at in stresses:  # louder than what lies between
-        first = int(at * RATE)
-        samples[first : first + RATE // 10] = sine(150, 0.1, RATE)
-    phones = (Phone("pau", 0, len(samples) / RATE),)
+        first = int(at * SAMPLE_RATE)
+        samples[first : first + SAMPLE_RATE // 10] = sine(150, 0.1, SAMPLE_RATE)
+    phones = (Phone("pau", 0, len(samples) / SAMPLE_RATE),)
     return Scene(Part("x", Speech(samples, phones, words)), motion)
 
 

@@ -6,10 +6,11 @@ import pytest
 from bench.starter.idle_response import idle_numbers, longest_freeze
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
+from engine.audio import SAMPLE_RATE
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
 from engine.motion.skeleton import SMPLX_55
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 FPS, SECONDS = 30, 16.0
 SPOKEN = ((2.0, 5.0), (10.0, 12.0))
@@ -30,7 +31,7 @@ def scene(moves: list[tuple[float, float]], breath: float = 0.02) -> Scene:
         for start, end in SPOKEN
         for at in np.arange(start, end, 0.5)
     )
-    samples = np.zeros(round(SECONDS * RATE), np.float32)
+    samples = np.zeros(round(SECONDS * SAMPLE_RATE), np.float32)
     speech = Speech(samples, (Phone("pau", 0.0, SECONDS),), words)
     return Scene(Part("x", speech), Motion(PoseFormat(), PoseChunk(0, rotations, *zeros)))
 

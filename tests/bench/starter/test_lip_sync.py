@@ -8,11 +8,12 @@ import pytest
 from bench.starter.lip_sync import jaw, mouth_numbers, opening, true_jaw
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
+from engine.audio import SAMPLE_RATE
 from engine.motion.face_basis import FLAME_100
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
 from engine.motion.skeleton import SMPLX_55
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 SECONDS, FPS = 6.0, 30
 SPOKEN = (0.5, 2.5), (4.0, 5.0)
@@ -34,7 +35,7 @@ def part() -> Part:
         words.append(SpokenWord("map", start, end, start + 0.1, start + 0.3))
         at = end
     phones.append(Phone("pau", at, SECONDS))
-    samples = np.full(round(SECONDS * RATE), 0.1, np.float32)
+    samples = np.full(round(SECONDS * SAMPLE_RATE), 0.1, np.float32)
     return Part("x", Speech(samples, tuple(phones), tuple(words)))
 
 

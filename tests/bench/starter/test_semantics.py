@@ -16,9 +16,10 @@ from bench.starter.semantics import (
     serves,
 )
 from bench.starter.speech_set import Part
+from engine.audio import SAMPLE_RATE
 from engine.motion.rotation import identity
 from tests.support.training_fixtures import waving
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 CLASSES = (frozenset[str](), frozenset({"negative"}), frozenset({"list", "beat_mid"}))
 
@@ -63,7 +64,7 @@ def test_the_window_after_a_content_word_is_judged() -> None:
         SpokenWord(text, at, at + 0.3, at, at + 0.1)
         for text, at in (("nothing", 0.2), ("the", 0.6), ("tree", 1.0))
     )
-    speech = Speech(np.zeros(3 * RATE, np.float32), (Phone("pau", 0, 3),), words)
+    speech = Speech(np.zeros(3 * SAMPLE_RATE, np.float32), (Phone("pau", 0, 3),), words)
     from bench.starter.gesture_classifier import features, windows
 
     width = windows(features(motion.poses.rotations), np.array([0])).shape[1]

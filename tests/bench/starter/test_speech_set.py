@@ -7,11 +7,12 @@ import pytest
 
 from bench.starter import speech_set as talks
 from bench.starter.speech_set import Part, limited, read_parts, speech_of, until, with_pauses
+from engine.audio import SAMPLE_RATE
 from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.text.words import TimedWord
 from tests.support.training_fixtures import tone_take
-from training.speech.speech import RATE, Phone, Speech
+from training.speech.speech import Phone, Speech
 from training.speech.utterances import Recorded
 
 
@@ -24,7 +25,7 @@ def test_a_recording_gets_stressed_vowels_and_pauses() -> None:
             ("spn", 1.0, 1.2),
         )
     ]  # fmt: skip
-    speech = speech_of(np.zeros(2 * RATE, np.float32), words, phones)
+    speech = speech_of(np.zeros(2 * SAMPLE_RATE, np.float32), words, phones)
     (word,) = speech.words
     assert (word.text, word.vowel_start, word.vowel_end) == ("hello", 0.8, 1.0)
     assert [p.name for p in speech.phones] == ["pau", "hh", "ah", "l", "ow", "pau"]
@@ -69,7 +70,7 @@ def test_test_readers_are_joined_and_those_without_text_come_last(
     assert (told.name, told.told, untold.told) == ("a", True, False)
     assert len(told.words) == 2
     assert not untold.words
-    assert all(len(p.speech.samples) % (RATE // 10) == 0 for p in (told, untold))
+    assert all(len(p.speech.samples) % (SAMPLE_RATE // 10) == 0 for p in (told, untold))
 
 
 def test_nobody_to_hear_is_an_error() -> None:
@@ -80,7 +81,7 @@ def test_nobody_to_hear_is_an_error() -> None:
 def test_stresses_are_the_composers() -> None:
     part = Part("x", tone_take("test", 1).speech)
     assert {stress.word for stress in part.stresses} <= {"hello", "tree"}
-    assert Part("x", Speech(np.zeros(RATE, np.float32), (), ())).stresses == []
+    assert Part("x", Speech(np.zeros(SAMPLE_RATE, np.float32), (), ())).stresses == []
 
 
 def test_synthetic_voices_are_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from engine.audio import SAMPLE_RATE
 from engine.audio.block import PcmBlock
 from engine.errors import AudioError
 from engine.session.capture import CaptureThread
 from engine.session.clock import SessionClock, SessionTime
-from engine.session.media_clock import RATE, MediaClock
+from engine.session.media_clock import MediaClock
 
 
 class Given:
@@ -155,4 +156,4 @@ def test_sound_that_gathered_in_a_pause_is_stale_where_it_comes_in_real_time(
     )
     reader._run()
     assert reader.error is None
-    assert sum(taken) - RATE == pytest.approx(kept, abs=161 if paced else 481)
+    assert sum(taken) - SAMPLE_RATE == pytest.approx(kept, abs=161 if paced else 481)

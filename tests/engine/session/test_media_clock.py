@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from engine.session.media_clock import PATIENCE_S, RATE, MediaClock, margin_s
+from engine.audio import SAMPLE_RATE
+from engine.session.media_clock import PATIENCE_S, MediaClock, margin_s
 
 BLOCK = 160
 
@@ -14,7 +15,7 @@ def test_not_started_until_the_first_sound() -> None:
     assert math.isnan(pace.heard_s(0))
     pace.begin(5.0)
     assert pace.started
-    assert pace.heard_s(RATE) == 6.0
+    assert pace.heard_s(SAMPLE_RATE) == 6.0
 
 
 @pytest.mark.parametrize("stamped", [True, False])
@@ -69,17 +70,17 @@ def test_a_gap_is_taken_at_once() -> None:
 def test_sound_is_missing_only_after_patience() -> None:
     pace = MediaClock(stamped=False)
     pace.begin(1.0)
-    pace.take(RATE, math.nan)
+    pace.take(SAMPLE_RATE, math.nan)
     assert pace.missing(1.5) == 0
     assert pace.missing(2.0 + PATIENCE_S - 0.001) == 0
-    assert pace.missing(2.5) == RATE // 2
+    assert pace.missing(2.5) == SAMPLE_RATE // 2
 
 
 def test_silence_that_stood_in_is_not_missed_again() -> None:
     pace = MediaClock(stamped=False)
     pace.begin(0.0)
     pace.take(pace.missing(1.0), math.nan)
-    assert pace.received == RATE
+    assert pace.received == SAMPLE_RATE
     assert pace.missing(1.0) == 0
 
 

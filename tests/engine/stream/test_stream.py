@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bench.quality.lookahead import Recording
+from engine.audio import SAMPLE_RATE
 from engine.config.model import FrontEnd
 from engine.errors import ConfigError, ShapeError
 from engine.generate.sampling import SamplingConfig
@@ -21,8 +22,6 @@ from engine.text.words import TimedWord
 from tests.support import laws
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
-
-RATE = 16000
 
 
 def table(chunks: list[PoseChunk]) -> np.ndarray:
@@ -82,7 +81,7 @@ def test_live_equals_file() -> None:
         chunks += live.drain()
     chunks += live.flush()
     np.testing.assert_array_equal(table(chunks), whole)
-    assert len(whole) == len(samples) * 30 // RATE
+    assert len(whole) == len(samples) * 30 // SAMPLE_RATE
 
 
 @pytest.mark.parametrize("lookahead", [0, 2])
@@ -141,7 +140,7 @@ def test_late_words_leave_the_newest_frames_the_threshold_without_words() -> Non
     stream = GestureStream(bundle, step=staged_step(bundle, kernel=recording))
     samples, said = babble(2.0), [TimedWord("hello", 0.2 * n, 0.2 * n + 0.1) for n in range(8)]
     for start in range(0, len(samples), 1600):
-        known_s = (start + 1600) / RATE - 0.3
+        known_s = (start + 1600) / SAMPLE_RATE - 0.3
         stream.feed_words([word for word in said if known_s - 0.1 < word.end_s <= known_s])
         stream.feed_audio(samples[start : start + 1600])
         stream.drain()
@@ -171,12 +170,12 @@ def test_poses_are_rotations() -> None:
 
 def test_silence_is_flagged_and_shown_as_silence() -> None:
     stream = GestureStream(tiny_bundle())
-    noise = np.random.default_rng(0).normal(0, 1e-3, RATE).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE).astype(np.float32)
     stream.feed_audio(noise)
     flags = concatenate(stream.drain()).flags
     assert all(flag & FrameFlag.IDLE for flag in flags)
     quiet = GestureStream(tiny_bundle())
-    quiet.feed_audio(np.zeros(RATE, np.float32))
+    quiet.feed_audio(np.zeros(SAMPLE_RATE, np.float32))
     stream.reset()
     stream.feed_audio(noise)
     np.testing.assert_array_equal(table(stream.drain()), table(quiet.drain()))
@@ -194,12 +193,12 @@ def test_translation_integrates_each_emitted_frame_once() -> None:
 
 def test_cancel_settles_within_300_ms_and_goes_on() -> None:
     stream = GestureStream(tiny_bundle())
-    stream.feed_audio(np.zeros(RATE, np.float32))
+    stream.feed_audio(np.zeros(SAMPLE_RATE, np.float32))
     stream.drain()
     stream.feed_audio(babble(2.0))
     before = concatenate(stream.drain())
     stream.cancel()
-    stream.feed_audio(np.zeros(RATE, np.float32))
+    stream.feed_audio(np.zeros(SAMPLE_RATE, np.float32))
     after = concatenate(stream.drain())
     assert after.first == before.first + len(before)
     jump = np.linalg.norm(after.rotations[0] - before.rotations[-1])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.quality.sync import wrist_speed
+from engine.audio import SAMPLE_RATE
 from engine.motion.rotation import angle, forward_kinematics
 from engine.motion.skeleton import SMPLX_55
 from tests.support.figures import small_library
@@ -19,7 +20,7 @@ from training.composer.assemble import (
 from training.composer.minimum_jerk import FPS
 from training.composer.plan import plan_gestures, prominent_words
 from training.composer.style import LISTENER, LIVELY, Style
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 LIBRARY = small_library()
 
@@ -31,10 +32,12 @@ def speech() -> Speech:
         SpokenWord(t, 1 + 0.4 * i, 1.35 + 0.4 * i, 1 + 0.4 * i, 1.25 + 0.4 * i)
         for i, t in enumerate(texts)
     )
-    tone = np.sin(2 * np.pi * 120 * np.arange(10 * RATE) / RATE)
-    loud = np.zeros(10 * RATE)
+    tone = np.sin(2 * np.pi * 120 * np.arange(10 * SAMPLE_RATE) / SAMPLE_RATE)
+    loud = np.zeros(10 * SAMPLE_RATE)
     for word in words:
-        loud[int(word.start * RATE) : int(word.vowel_end * RATE)] = 0.05 + 0.05 * len(word.text)
+        loud[int(word.start * SAMPLE_RATE) : int(word.vowel_end * SAMPLE_RATE)] = 0.05 + 0.05 * len(
+            word.text
+        )
     return Speech((tone * loud).astype(np.float32), (Phone("pau", 0.0, 10.0),), words)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.rotation import inverse, log, multiply
@@ -17,7 +18,7 @@ from training.composer.face import JAW_RADIANS
 from training.composer.style import LISTENER, LIVELY
 from training.data.clips import load_clip
 from training.speech import scripts as talk
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice
 from training.speech.utterances import Recorded
 
@@ -29,7 +30,7 @@ TEXTS = [
 
 def fake_synthesize(text: str, voice: Voice) -> Speech:
     words = text.lower().strip(".").split()
-    time = np.arange(int(0.4 * len(words) * RATE)) / RATE
+    time = np.arange(int(0.4 * len(words) * SAMPLE_RATE)) / SAMPLE_RATE
     samples = (0.3 * np.sin(2 * np.pi * 150 * time)).astype(np.float32)
     phones = tuple(Phone("aa", 0.4 * i, 0.4 * i + 0.4) for i in range(len(words)))
     spoken = tuple(

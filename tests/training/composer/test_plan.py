@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from engine.audio import SAMPLE_RATE
 from training.composer.plan import Stress, phrases, plan_gestures, prominent_words
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 
 TEXT = [
     "the",
@@ -25,12 +26,12 @@ TEXT = [
 
 def speech(pause_after: int | None = None) -> Speech:
     """A word each 0.4 s whose vowel is a tone; capitals are loud."""
-    count = RATE * 9
+    count = SAMPLE_RATE * 9
     samples = np.zeros(count, np.float32)
     words, at = [], 0.5
     for index, text in enumerate(TEXT):
-        first, last = int(at * RATE), int((at + 0.25) * RATE)
-        tone = np.sin(2 * np.pi * 120 * np.arange(last - first) / RATE)
+        first, last = int(at * SAMPLE_RATE), int((at + 0.25) * SAMPLE_RATE)
+        tone = np.sin(2 * np.pi * 120 * np.arange(last - first) / SAMPLE_RATE)
         samples[first:last] = tone * (0.5 if text.isupper() else 0.05)
         words.append(SpokenWord(text.lower(), at, at + 0.35, at, at + 0.25))
         at += 1.5 if index == pause_after else 0.4
@@ -47,7 +48,7 @@ def test_loud_content_words_stand_out_and_keep_their_distance() -> None:
 
 
 def test_no_content_word_no_stress() -> None:
-    quiet = Speech(np.zeros(RATE, np.float32), (), (SpokenWord("the", 0.1, 0.2, 0.1, 0.2),))
+    quiet = Speech(np.zeros(SAMPLE_RATE, np.float32), (), (SpokenWord("the", 0.1, 0.2, 0.1, 0.2),))
     assert prominent_words(quiet) == []
 
 

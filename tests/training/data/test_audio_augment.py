@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.audio import SAMPLE_RATE
 from training.data import audio_augment as acoustics
 from training.data.audio_augment import (
     Wear,
@@ -19,9 +20,8 @@ from training.data.audio_augment import (
     stretched,
     worn,
 )
-from training.speech.speech import RATE
 
-TIME = np.arange(2 * RATE) / RATE
+TIME = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
 
 
 def bursts(hertz: float = 200.0) -> np.ndarray:
@@ -31,14 +31,16 @@ def bursts(hertz: float = 200.0) -> np.ndarray:
 
 
 def onset(samples: np.ndarray, after: float) -> float:
-    first = int(after * RATE)
-    envelope = np.abs(samples[first : first + RATE // 2])
-    return after + float(np.argmax(envelope > 0.3 * envelope.max())) / RATE
+    first = int(after * SAMPLE_RATE)
+    envelope = np.abs(samples[first : first + SAMPLE_RATE // 2])
+    return after + float(np.argmax(envelope > 0.3 * envelope.max())) / SAMPLE_RATE
 
 
 def pitch(samples: np.ndarray) -> float:
-    piece = samples[int(0.55 * RATE) : int(0.75 * RATE)]
-    return float(np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * RATE / len(piece))
+    piece = samples[int(0.55 * SAMPLE_RATE) : int(0.75 * SAMPLE_RATE)]
+    return float(
+        np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * SAMPLE_RATE / len(piece)
+    )
 
 
 def test_gain_and_level() -> None:
@@ -49,7 +51,7 @@ def test_gain_and_level() -> None:
 def test_a_filter_has_its_gains_and_no_forerun() -> None:
     response = filter_of(np.array([0, 1000, 2000, 8000]), np.array([0.0, 0.0, -20.0, -20.0]))
     spectrum = 20 * np.log10(np.abs(np.fft.rfft(response, 4096)))
-    at = [round(f * 4096 / RATE) for f in (500, 3000)]
+    at = [round(f * 4096 / SAMPLE_RATE) for f in (500, 3000)]
     assert spectrum[at] == pytest.approx([0.0, -20.0], abs=1.0)
     assert np.abs(response[:40]).max() > 10 * np.abs(response[100:]).max()
 
@@ -66,8 +68,8 @@ def test_a_telephone_keeps_the_middle() -> None:
 
 def test_rooms_echo_after_the_sound_and_never_before() -> None:
     made = in_room(bursts(), 0.5, 0.4, np.random.default_rng(0))
-    assert np.abs(made[: int(0.5 * RATE)]).max() < 1e-4
-    gap = slice(int(0.85 * RATE), int(1.1 * RATE))
+    assert np.abs(made[: int(0.5 * SAMPLE_RATE)]).max() < 1e-4
+    gap = slice(int(0.85 * SAMPLE_RATE), int(1.1 * SAMPLE_RATE))
     assert np.abs(made[gap]).max() > 0.01 > np.abs(bursts()[gap]).max()
     assert onset(made, 0.4) == pytest.approx(0.5, abs=0.01)
 
@@ -77,7 +79,7 @@ def test_noise_is_so_much_quieter_than_the_speech() -> None:
     made = noisy(bursts(), 20.0, rng)
     hiss = (made - bursts()).std()
     assert 20 * np.log10(level(bursts()) / hiss) == pytest.approx(20, abs=4)
-    pink = noise(RATE, 3.0, rng)
+    pink = noise(SAMPLE_RATE, 3.0, rng)
     assert pink.std() == pytest.approx(1.0, abs=0.01)
     halves = np.abs(np.fft.rfft(pink))
     assert halves[200:1000].mean() > 1.5 * halves[4000:].mean()
@@ -90,10 +92,10 @@ def test_overdrive_rounds_peaks_at_the_same_level() -> None:
 
 
 def test_stretching_keeps_the_pitch() -> None:
-    made = stretched(bursts(), int(2.4 * RATE))
-    assert len(made) == int(2.4 * RATE)
-    piece = made[int(0.65 * RATE) : int(0.9 * RATE)]
-    peak = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * RATE / len(piece)
+    made = stretched(bursts(), int(2.4 * SAMPLE_RATE))
+    assert len(made) == int(2.4 * SAMPLE_RATE)
+    piece = made[int(0.65 * SAMPLE_RATE) : int(0.9 * SAMPLE_RATE)]
+    peak = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))).argmax() * SAMPLE_RATE / len(piece)
     assert peak == pytest.approx(200, abs=5)
     assert len(stretched(np.zeros(100, np.float32), 120)) == 120
 
@@ -127,7 +129,7 @@ def test_worn_sound_keeps_time_and_bounds_and_follows_its_seed() -> None:
 
 def test_silence_becomes_a_quiet_room() -> None:
     for seed in range(8):
-        made = worn(np.zeros(RATE, np.float32), np.random.default_rng(seed))
+        made = worn(np.zeros(SAMPLE_RATE, np.float32), np.random.default_rng(seed))
         assert np.isfinite(made).all()
         assert level(made) < 0.2
     assert acoustics.WEAR.noise_chance < 1

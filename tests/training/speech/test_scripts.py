@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from engine.audio import SAMPLE_RATE
 from training.speech import scripts as talk
 from training.speech.scripts import background, joined, pause, recorded, synthetic
-from training.speech.speech import RATE, Phone, Speech, SpokenWord
+from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice
 from training.speech.utterances import Recorded
 
 
 def piece(seconds: float = 2.0, level: float = 0.2, hiss: float = 0.0) -> Speech:
-    time = np.arange(int(seconds * RATE)) / RATE
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tone = level * np.sin(2 * np.pi * 150 * time) * (time > 0.3)
     noise = hiss * np.random.default_rng(0).standard_normal(len(time))
     word = SpokenWord("word", 0.3, seconds, 0.4, 0.6)
@@ -26,11 +27,15 @@ def test_pieces_are_joined_with_pauses_in_time() -> None:
     for a, b in zip(made.phones[:-1], made.phones[1:], strict=True):
         assert a.end == pytest.approx(b.start, abs=1e-3)
     levels = [
-        np.sqrt(np.mean(made.samples[int((w.start + 0.1) * RATE) : int(w.end * RATE)] ** 2))
+        np.sqrt(
+            np.mean(
+                made.samples[int((w.start + 0.1) * SAMPLE_RATE) : int(w.end * SAMPLE_RATE)] ** 2
+            )
+        )
         for w in made.words
     ]
     assert levels[0] / levels[1] == pytest.approx(1.0, abs=0.4)
-    silent = made.samples[: int(made.phones[0].end * RATE) - 10]
+    silent = made.samples[: int(made.phones[0].end * SAMPLE_RATE) - 10]
     assert not silent.any()
 
 
@@ -38,7 +43,7 @@ def test_pauses_sound_as_the_recording_does() -> None:
     noisy = piece(hiss=0.003)
     assert background(noisy.samples) == pytest.approx(0.003, rel=0.2)
     made = joined([noisy], np.random.default_rng(0))
-    gap = made.samples[: int(made.phones[0].end * RATE)]
+    gap = made.samples[: int(made.phones[0].end * SAMPLE_RATE)]
     assert 0.0005 < gap.std() < 0.02
 
 

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from training.speech.speech import RATE, Phone, Speech, SpokenWord, resample
+from engine.audio import SAMPLE_RATE
+from training.speech.speech import Phone, Speech, SpokenWord, resample
 
 
 def test_resampling_moves_a_tone_and_keeps_its_loudness() -> None:
-    tone = np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE).astype(np.float32)
-    made = resample(tone, RATE // 2)
-    assert len(made) == RATE // 2
-    peak = np.abs(np.fft.rfft(made)).argmax() * RATE / len(made)
+    tone = np.sin(2 * np.pi * 200 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    made = resample(tone, SAMPLE_RATE // 2)
+    assert len(made) == SAMPLE_RATE // 2
+    peak = np.abs(np.fft.rfft(made)).argmax() * SAMPLE_RATE / len(made)
     assert peak == pytest.approx(400, abs=3)
     assert np.sqrt((made**2).mean()) == pytest.approx(np.sqrt(0.5), rel=0.01)
 

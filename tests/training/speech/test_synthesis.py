@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError
 from training.speech.phones import SHAPES, VOWELS
 from training.speech.speech import Phone, Speech
 from training.speech.synthesis import Voice, synthesize
 
-RATE = 16000
 TEXT = "I don't know, however you did something important."
 VOICES = ("flite:slt", "flite:kal16", "espeak:en-us+f3")
 
@@ -33,7 +33,7 @@ def test_phones_and_words_lie_where_they_sound(name: str) -> None:
 
 
 def _level(said: Speech, phone: Phone) -> float:
-    middle = int((phone.start + phone.end) / 2 * RATE)
+    middle = int((phone.start + phone.end) / 2 * SAMPLE_RATE)
     sound = said.samples[max(0, middle - 160) : middle + 160]
     return float(10 * np.log10(np.mean(np.square(sound)) + 1e-9)) if len(sound) else -90.0
 

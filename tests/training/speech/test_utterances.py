@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import soundfile
 
+from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError, TranscriptError
 from training.speech import utterances
-from training.speech.speech import RATE, Speech
+from training.speech.speech import Speech
 from training.speech.utterances import Recorded, align_all, draw_utterances, read_list, read_sound
 
 
 def write(folder: Path, rows: list[str], header: str = "set\tutterance\tsplit\ttext") -> Path:
     (folder / "ann").mkdir(parents=True, exist_ok=True)
     (folder / "split.tsv").write_text("\n".join([header, *rows]) + "\n")
-    tone = 0.5 * np.ones(RATE, np.float32)
+    tone = 0.5 * np.ones(SAMPLE_RATE, np.float32)
     for name in ("one", "two"):
-        soundfile.write(folder / "ann" / f"{name}.flac", tone, RATE)
+        soundfile.write(folder / "ann" / f"{name}.flac", tone, SAMPLE_RATE)
     return folder
 
 
@@ -36,9 +37,9 @@ def test_a_folder_without_a_list_or_column_is_told_so(tmp_path: Path) -> None:
 
 def test_ends_of_recordings_are_faded(tmp_path: Path) -> None:
     sound = read_sound(write(tmp_path, []) / "ann" / "one.flac")
-    assert len(sound) == RATE
+    assert len(sound) == SAMPLE_RATE
     assert abs(sound[0]) < 0.01 > abs(sound[-1])
-    assert sound[RATE // 2] == pytest.approx(0.5, abs=1e-3)
+    assert sound[SAMPLE_RATE // 2] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_what_does_not_fit_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +59,7 @@ def test_what_does_not_fit_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_drawing_keeps_to_reader_and_split() -> None:
     def said(reader: str, split: str, mark: float) -> Recorded:
-        return Recorded(reader, split, Speech(np.full(4 * RATE, mark, np.float32), (), ()))
+        return Recorded(reader, split, Speech(np.full(4 * SAMPLE_RATE, mark, np.float32), (), ()))
 
     items = [said("ann", "train", 1), said("ann", "test", 2), said("bob", "train", 3)]
     items += [said("ann", "train", 1)] * 5
