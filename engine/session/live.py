@@ -1,9 +1,8 @@
-"""LiveSession: a GestureStream in real time. The loop that computes, and the other threads' start.
+"""LiveSession: a GestureStream in real time.
 
-Three threads: a SourceReader's, the caller's, which computes, and one that hands frames to the
-receivers at a steady cadence. A frame leaves `delay_s` after its audio was heard, whatever the
-computing did. An exception in any of them ends the session. Knows receivers only as PoseSinks, and
-nothing of sockets or files.
+Three threads: the capture thread, the caller's, which computes, and one that sends frames at a steady
+cadence. A frame is sent `delay_s` after its audio was captured. An exception in any thread ends the
+session.
 """
 
 import gc
@@ -45,12 +44,11 @@ _SESSION: Final = "the live session"
 class LiveSession:
     """Runs `source` through `stream` into `sinks` until the sound ends, `duration_s`, or `stop`.
 
-    realtime False: as fast as it goes, with the same poses. output_rate: frames a second handed to
-    the sinks. host: whose seconds it lives in. Raises nothing for faults of real time: they are
-    counted in `events`. What a source, sink, hook or the model raises, in whichever thread, ends
-    the session: the sinks get all frames of the sound that came before and are closed, then `run`
-    raises a GestureError. Sound that ends before it is enough for any pose is such an error where
-    it is not in real time.
+    realtime: False computes as fast as possible, with the same poses. output_rate: frames per
+    second sent to the sinks. host: clock of the session. Faults of real time are counted in
+    `events`. An exception in a source, sink, hook or the model, in any thread, ends the session:
+    the sinks get all frames of the earlier audio and are closed, then `run` raises a GestureError.
+    So does a source without enough audio for one pose, if not in real time.
     """
 
     def __init__(
