@@ -1,6 +1,6 @@
 """LiveSession: a GestureStream in real time.
 
-Three threads: the capture thread, the caller's, which computes, and one that sends frames at a steady
+Three threads: capture, computation (the caller's), and one that sends frames at a steady
 cadence. A frame is sent `delay_s` after its audio was captured. An exception in any thread ends the
 session.
 """
