@@ -41,6 +41,7 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 
 @pytest.mark.root
 @pytest.mark.linux
+@pytest.mark.mounts
 def test_ipv4_is_taken_where_ipv6_comes_first(tmp_path: Path, root: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("::1 twofold\n127.0.0.1 twofold\n")

@@ -105,6 +105,11 @@ def _python_headers() -> bool:
     return Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
+def _has_locales() -> bool:
+    """Debian ships the program with libc and the sources in a package of their own."""
+    return Path("/usr/share/i18n/locales/de_DE").is_file()
+
+
 def _has_gpu() -> bool:
     import torch
 
@@ -169,10 +174,17 @@ CAPABILITIES: dict[str, Capability] = {
     "gpu": Capability("a CUDA device", check=_has_gpu),
     "librosa": Capability("librosa", libraries=("librosa",)),
     "linux": Capability("Linux with /proc", check=Path("/proc/self/task").is_dir),
-    "localedef": Capability("localedef (locales)", programs=("localedef",)),
+    "localedef": Capability(
+        "localedef and the sources of locales (locales)",
+        programs=("localedef",),
+        check=_has_locales,
+    ),
     "make": Capability("GNU make", programs=("make",)),
     "matplotlib": Capability("matplotlib", libraries=("matplotlib",)),
     "mkdocs": Capability("MkDocs (the extra docs)", libraries=("mkdocs", "material")),
+    "mounts": Capability(
+        "mount namespaces", programs=("unshare",), check=lambda: _runs("unshare", "-m", "true")
+    ),
     "nncf": Capability("nncf and OpenVINO", libraries=("nncf", "openvino")),
     "no_gpu": Capability("a machine without a CUDA device", check=lambda: not _has_gpu()),
     "onnx": Capability("onnx and onnxruntime", libraries=("onnx", "onnxruntime")),

@@ -152,10 +152,11 @@ def command():
     except BaseException as error:
         raise ImportError("something was interrupted") from error
 """
+# A handler must not print: the signal may arrive within the print of `ready`.
 HANGING_ON = """
-import signal
+import os, signal
 def command():
-    signal.signal(signal.SIGUSR1, lambda *_: print("still here", flush=True))
+    signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"still here\\n"))
     print("ready", flush=True)
     time.sleep(600)
 """
