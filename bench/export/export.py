@@ -19,7 +19,7 @@ from bench.export.page import description, page
 from bench.export.tensorrt_converters import audit
 from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError, KernelError
-from engine.generate.decoder import OVERLAP
+from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
 from engine.kernels.compiled_decoder import DecodeNetwork
@@ -38,7 +38,7 @@ from exporters.commands.options import whole
 OPSET: Final = 15
 """The newest that every release of Unity's Sentis reads; others read newer ones too."""
 TOLERANCE: Final = 1e-3
-_DECODED: Final = ("rotations", "face", "contacts", "travel", "motion")
+_DECODED: Final = ("rotations", "face", "contacts", "root_motion", "motion")
 
 
 class StepNetwork(nn.Module):
@@ -111,7 +111,7 @@ def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[Graph, Graph]:
     window = Graph("window", step, flat.example, flat.inputs, ("codes", *flat.outputs))
     decoder, newest = pose_decoder(bundle), schedule.algorithmic_frames
     codes = torch.zeros(1, len(BodyPart), decoder.context + 1 + newest, dtype=torch.int64)
-    network = DecodeNetwork(decoder, OVERLAP + newest).eval()
+    network = DecodeNetwork(decoder, SEAM_FRAMES + newest).eval()
     return window, Graph("decode", network, (codes,), ("codes",), _DECODED)
 
 

@@ -84,15 +84,15 @@ class FeatureExtractor:
         """Nothing waits but a frame that is not complete."""
         return np.zeros((0, self.width), np.float32)
 
-    def end(self, frame: int) -> int:
+    def frame_start(self, frame: int) -> int:
         """Feature vectors before frame `frame`."""
         return frame
 
-    def cut(self, frame: int) -> int:
+    def window_end(self, frame: int) -> int:
         """The same: a window ends where its last frame does."""
         return frame
 
-    def span(self, frames: int) -> int:
+    def window_length(self, frames: int) -> int:
         """Feature vectors in a window of `frames` frames."""
         return frames
 

@@ -48,17 +48,17 @@ class FrontEndStream(Protocol):
         """The sound is over: the entries that waited for more."""
         ...
 
-    def end(self, frame: int) -> int:
+    def frame_start(self, frame: int) -> int:
         """Entries before frame `frame` begins."""
         ...
 
-    def cut(self, frame: int) -> int:
+    def window_end(self, frame: int) -> int:
         """Entries before the end of a window that ends before frame `frame`: `end`, or a few less
         that wait for the next window.
         """
         ...
 
-    def span(self, frames: int) -> int:
+    def window_length(self, frames: int) -> int:
         """Entries in a window of `frames` frames, the same wherever it lies."""
         ...
 
@@ -75,7 +75,7 @@ class FrontEndStream(Protocol):
         ...
 
 
-def build_front(
+def build_front_end(
     kind: FrontEnd,
     features: FeatureConfig,
     clock: FrameClock,
@@ -104,16 +104,16 @@ class SampleGrid:
         self._step = step
         self._whole = clock.sample_rate // clock.frame_rate
 
-    def end(self, frame: int) -> int:
+    def frame_start(self, frame: int) -> int:
         """Samples before frame `frame` begins."""
         return frame * self._whole if self._truncated else self._clock.first_sample(frame)
 
-    def cut(self, frame: int) -> int:
+    def window_end(self, frame: int) -> int:
         """Samples before a window ends that ends before frame `frame`."""
-        end = self.end(frame)
+        end = self.frame_start(frame)
         return end if self._truncated else end // self._step * self._step
 
-    def span(self, frames: int) -> int:
+    def window_length(self, frames: int) -> int:
         """Samples in a window of `frames` frames."""
         return frames * self._whole
 
@@ -126,7 +126,8 @@ class WaveFrontEnd:
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(1, np.float32)
-        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
+        self.frame_start, self.window_end = grid.frame_start, grid.window_end
+        self.window_length = grid.window_length
         self._events = events
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
@@ -161,7 +162,8 @@ class AmplitudeOnsetFrontEnd:
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(2, np.float32)
-        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
+        self.frame_start, self.window_end = grid.frame_start, grid.window_end
+        self.window_length = grid.window_length
         self._events = events
         self._picker = OnsetPicker()
         self.reset()

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from engine.generate.decoder import OVERLAP, Decoded, Decoder, PoseDecoder
+from engine.generate.decoder import SEAM_FRAMES, Decoded, Decoder, PoseDecoder
 from engine.generate.schedule import Schedule
 from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
 from engine.kernels.parity import ParityError, relative_error
@@ -60,7 +60,7 @@ def graph_decoder(
     Raises what the backend raises, and ParityError for a graph that decodes otherwise.
     """
     newest = schedule.algorithmic_frames
-    last = OVERLAP + newest
+    last = SEAM_FRAMES + newest
     shape = (rows, len(BodyPart), decoder.context + 1 + newest)
     generator = torch.Generator()
     generator.seed()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from engine.audio.front_end import FrontEndStream, build_front
+from engine.audio.front_end import FrontEndStream, build_front_end
 from engine.bundle.io import Bundle
 from engine.generate.decoder import Decoder, PoseDecoder
 from engine.generate.schedule import Schedule
@@ -72,7 +72,7 @@ def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowSha
     return WindowShape(
         rows=rows,
         frames=schedule.window,
-        entries=front.span(schedule.window),
+        entries=front.window_length(schedule.window),
         channels=front.width,
         motion=MOTION.width,
         words=0 if words is None else words.vocabulary,
@@ -83,9 +83,9 @@ def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowSha
 
 def window_ends(bundle: Bundle) -> Callable[[int], int]:
     """Maps a frame to the end, in entries of the front end, of the live window before it."""
-    return _front_end(bundle).cut
+    return _front_end(bundle).window_end
 
 
 def _front_end(bundle: Bundle) -> FrontEndStream:
     config = bundle.config
-    return build_front(config.front_end, config.features, config.clock)
+    return build_front_end(config.front_end, config.features, config.clock)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ShapeError
-from engine.generate.decoder import OVERLAP, Decoded, PoseDecoder
+from engine.generate.decoder import SEAM_FRAMES, Decoded, PoseDecoder
 from engine.generate.sampling import gumbel
 from engine.generate.state import EncoderState
 from engine.generate.step import CodeSampler, HopStep, NoiseSource, StagedStep, StepOutput
@@ -98,7 +98,7 @@ class StepNetwork(nn.Module):
         outputs = window_outputs(self.window(motion, mask, audio, words, speaker))
         codes = self.chooser(outputs, noise, self.newest)
         joined = torch.cat((history, codes), 2)
-        decoded = self.decoder.decoded(joined, OVERLAP + self.newest)
+        decoded = self.decoder.decoded(joined, SEAM_FRAMES + self.newest)
         return (codes, torch.cat(outputs.latents, -1), *decoded)
 
     def pieces(self) -> StagedStep:
@@ -222,7 +222,7 @@ def _compared(network: StepNetwork, run: Run, inputs: HopInputs) -> _Apart:
         return _Apart(float("inf"), 0.0, float("inf"))
     pairs = zip(*(torch.split(x.latents, widths, -1) for x in (expected, got)), strict=True)
     joined = torch.cat((inputs.history, got.codes), 2)
-    poses = decoder.decode(joined, OVERLAP + network.newest)
+    poses = decoder.decode(joined, SEAM_FRAMES + network.newest)
     return _Apart(
         max(relative_error(a, b) for a, b in pairs),
         (got.codes == expected.codes).double().mean().item(),

@@ -153,7 +153,7 @@ class LiveSession:
 
     def run(self) -> Summary:
         """Run to the end and close the sinks; GestureError where something failed."""
-        self._stream.watch(self._figures.stages.watch)
+        self._stream.set_timer(self._figures.stages.watch)
         self._attempt(self._run_live if self._realtime else self._run_flat_out)
         self._stopped.set()
         self._attempt(self._source.close)

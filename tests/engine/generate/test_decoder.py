@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from engine.config.model import RootModelConfig
-from engine.generate.decoder import REST_SIXD, Decoded, PoseDecoder, placed_motion
+from engine.generate.decoder import REST_SIXD, Decoded, PoseDecoder, world_space_seed
 from engine.model.builders import build_root_model
 from engine.model.root_motion import local_motion
 from engine.motion.channels import MOTION
@@ -53,7 +53,7 @@ def test_the_declared_context_and_edge_are_exactly_what_a_frame_sees(causal: boo
     codes = random_codes(frames, 1) % 23
     codes[..., at] = 23
     decoded = pose.decode(codes, frames)
-    spoilt = decoded.travel[0].isnan().any(-1).nonzero().flatten().tolist()
+    spoilt = decoded.root_motion[0].isnan().any(-1).nonzero().flatten().tolist()
     assert spoilt == list(range(at - pose.edge, at + pose.context + 1))
     assert (pose.edge == 0) == causal
     elsewhere = decoded.rotations[0].isnan().flatten(1).any(-1).nonzero().flatten().tolist()
@@ -91,7 +91,7 @@ def test_the_seed_fed_back_is_the_pose_and_the_lower_bodys_own_channels() -> Non
     fields = MOTION.unpack(decoded.motion)
     torch.testing.assert_close(fields["rot6d"], to_sixd(decoded.rotations).flatten(-2))
     torch.testing.assert_close(fields["contact"].clamp(0, 1), decoded.contacts)
-    assert not torch.allclose(fields["translation"], decoded.travel)
+    assert not torch.allclose(fields["translation"], decoded.root_motion)
 
 
 def test_eyes_look_ahead_and_every_other_joint_moves() -> None:
@@ -106,17 +106,17 @@ def test_zeroed_fields_do_not_reach_the_global_motion() -> None:
     codes = random_codes(30)
     shown = decoder(zeroed=()).decode(codes, NEW)
     hidden = decoder(zeroed=("translation",)).decode(codes, NEW)
-    assert not torch.allclose(shown.travel, hidden.travel)
+    assert not torch.allclose(shown.root_motion, hidden.root_motion)
     torch.testing.assert_close(shown.rotations, hidden.rotations)
     everything = decoder(zeroed=("rot6d", "translation", "contact"))
-    a, b = (everything.decode(random_codes(60, seed=s), NEW).travel for s in (1, 2))
+    a, b = (everything.decode(random_codes(60, seed=s), NEW).root_motion for s in (1, 2))
     torch.testing.assert_close(a, b)
 
 
 def test_placed_motion_has_a_jaw_at_rest_and_a_place() -> None:
     decoded = decoder().decode(random_codes(12), 12)
     start = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
-    placed = MOTION.unpack(placed_motion(decoded, start, 30))
+    placed = MOTION.unpack(world_space_seed(decoded, start, 30))
     raw = MOTION.unpack(decoded.motion)
     jaw = SMPLX_55.joint_names.index("jaw")
     joints = placed["rot6d"].reshape(2, 12, 55, 6)
@@ -128,7 +128,7 @@ def test_placed_motion_has_a_jaw_at_rest_and_a_place() -> None:
     where = placed["translation"]
     torch.testing.assert_close(where[:, 0, 0::2], start)
     own = raw["translation"]  # the lower decoder's, which the global motion network does not see
-    assert not torch.allclose(own, decoded.travel, atol=1e-2)
+    assert not torch.allclose(own, decoded.root_motion, atol=1e-2)
     torch.testing.assert_close(where[:, 5, 0::2] - where[:, 4, 0::2], own[:, 4, 0::2] / 30)
     torch.testing.assert_close(where[..., 1], own[..., 1])
     torch.testing.assert_close(placed["contact"], raw["contact"])
@@ -162,12 +162,12 @@ def test_global_motion_of_the_whole_body(causal: bool) -> None:
     codes = random_codes(frames, 1) % 23
     plain = pose.decode(codes, frames)
     moved = walk(local_motion(plain.rotations, plain.contacts))
-    torch.testing.assert_close(plain.travel, moved, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(plain.root_motion, moved, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
-        pose.decode(codes, 3).travel, plain.travel[:, -3:], atol=1e-5, rtol=0
+        pose.decode(codes, 3).root_motion, plain.root_motion[:, -3:], atol=1e-5, rtol=0
     )
     codes[:, 1, at] = 23  # of the upper body alone
-    spoilt = pose.decode(codes, frames).travel[0].isnan().any(-1).nonzero().flatten().tolist()
+    spoilt = pose.decode(codes, frames).root_motion[0].isnan().any(-1).nonzero().flatten().tolist()
     assert spoilt
     assert min(spoilt) >= at - pose.edge
     assert max(spoilt) <= at + pose.context

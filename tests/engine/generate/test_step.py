@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ShapeError
-from engine.generate.decoder import OVERLAP
+from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel
 from engine.generate.state import EncoderState
 from engine.generate.step import CodeSampler, StagedStep
@@ -72,7 +72,7 @@ def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
     history = torch.randint(0, 24, (1, 4, decoder.context + 1))
     codes, decoded = step(window(), history, lambda: None, watch, EncoderState.empty(1))
     assert seen == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
-    expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
+    expected = decoder.decode(torch.cat((history, codes), 2), SEAM_FRAMES + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
     assert torch.equal(step.codes(window(), lambda: None, no_timer, 2), codes)
 

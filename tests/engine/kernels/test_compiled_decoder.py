@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.generate.decoder import OVERLAP, Decoded
+from engine.generate.decoder import SEAM_FRAMES, Decoded
 from engine.generate.schedule import Schedule
 from engine.kernels.compiled_decoder import GraphDecoder, graph_decoder
 from engine.kernels.from_bundle import pose_decoder, staged_step
@@ -73,7 +73,7 @@ def test_stretches_of_other_lengths_are_decoded_as_ever() -> None:
         got = ready.decode(codes(frames, rows), last)
         assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
     assert plain.calls == before
-    ready.decode(codes(decoder.context + 1 + SCHEDULE.hop), OVERLAP + SCHEDULE.hop)
+    ready.decode(codes(decoder.context + 1 + SCHEDULE.hop), SEAM_FRAMES + SCHEDULE.hop)
     assert plain.calls == before + 1
 
 
@@ -113,7 +113,7 @@ class Stale(Plain):
 def test_what_was_kept_of_another_decoder_is_made_anew(tmp_path: Path) -> None:
     decoder, settings = pose_decoder(tiny_bundle()), Settings(folder=tmp_path)
     newest = SCHEDULE.algorithmic_frames
-    name = f"decode-last{OVERLAP + newest}_1x4x{decoder.context + 1 + newest}_old"
+    name = f"decode-last{SEAM_FRAMES + newest}_1x4x{decoder.context + 1 + newest}_old"
     (tmp_path / name).touch()
     ready = graph_decoder(decoder, Stale(), settings, SCHEDULE)
     shown = codes(decoder.context + 1 + newest)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.audio.front_end import WAVE_STEP, build_front
+from engine.audio.front_end import WAVE_STEP, build_front_end
 from engine.clock import FrameClock
 from engine.config.features import FeatureConfig
 from engine.config.model import FrontEnd
@@ -37,7 +37,7 @@ HOP = 2
 
 def cut(frame: int) -> int:
     """Where a live front end cuts windows."""
-    return build_front(FrontEnd.WAVE, FeatureConfig(), CLOCK).cut(frame)
+    return build_front_end(FrontEnd.WAVE, FeatureConfig(), CLOCK).window_end(frame)
 
 
 OFFSETS = hop_offsets(HOP, cut)

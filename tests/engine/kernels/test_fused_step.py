@@ -288,7 +288,7 @@ def test_stages_are_those_that_can_be_told_apart() -> None:
     ticks = iter(range(1000))
     timings = StageTimings(lambda: float(next(ticks)))
     stream = GestureStream(tiny_bundle(), schedule=SCHEDULE, step=step_of(tiny_bundle(), Plain()))
-    stream.watch(timings.watch)
+    stream.set_timer(timings.watch)
     stream.feed_audio(babble(0.5))
     stream.drain()
     found = timings.summary()

@@ -1,6 +1,6 @@
 import numpy as np
 
-from engine.generate.runner import SEAM_HALF_LIFE_S
+from engine.generate.emit import SEAM_HALF_LIFE_S
 from engine.motion import inertialize as smoothing
 from engine.motion.rotation import angle, exp, identity, multiply
 

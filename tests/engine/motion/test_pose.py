@@ -66,6 +66,16 @@ def test_a_gap_or_overlap_is_refused(second: int) -> None:
         concatenate([])
 
 
+def test_before_cuts_a_chunk() -> None:
+    whole = chunk(4, 3)
+    assert whole.before(4) is None
+    cut = whole.before(6)
+    assert cut is not None
+    assert (cut.first, len(cut)) == (4, 2)
+    np.testing.assert_array_equal(cut.translation, whole.translation[:2])
+    assert len(whole.before(99) or ()) == 3
+
+
 def test_a_clip_in_the_rest_pose_stands_at_its_translation() -> None:
     positions = Motion(PoseFormat(), chunk(0, 2)).world_positions()
     assert positions.shape == (2, 55, 3)

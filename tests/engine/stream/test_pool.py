@@ -309,7 +309,7 @@ def test_nothing_is_computed_but_where_the_networks_lie(
         rotations, *others = (torch.ones(tensor.shape) for tensor in decoded[:-1])
         return Decoded(rotations, *others, decoded.motion)
 
-    monkeypatch.setattr(runner, "on_host", shown)
+    monkeypatch.setattr(runner, "to_cpu", shown)
     bundle = dataclasses.replace(bundle, rest_codes=bundle.rest_codes.to("meta"))
     pool = StreamPool(bundle, 2)
     for _ in range(2):

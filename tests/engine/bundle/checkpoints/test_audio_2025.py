@@ -345,9 +345,9 @@ def test_the_reference_decoding(published: Bundle, reference: dict[str, Tensor])
     assert close(decoded.motion, reference["decode_all_motion4inference"])
     turned = exp(reference["decode_motion_axis_angle"].reshape(1, frames, -1, 3))
     assert float(angle(decoded.rotations, turned).max()) < CLOSE
-    steps = decoded.travel[:, :-1, 0::2].cumsum(1) / 30
+    steps = decoded.root_motion[:, :-1, 0::2].cumsum(1) / 30
     ground = torch.cat((torch.zeros(1, 1, 2), steps), 1) + torch.tensor([0.1, -0.2])
-    place = torch.cat((ground[..., :1], decoded.travel[..., 1:2], ground[..., 1:]), -1)
+    place = torch.cat((ground[..., :1], decoded.root_motion[..., 1:2], ground[..., 1:]), -1)
     assert close(place, reference["decode_trans"])
 
 
