@@ -78,7 +78,8 @@ CLOCK_FILES: dict[str, set[str]] = {
     "engine/session/clock.py": {"threading.Event", "threading.Lock", "time"},
     "engine/session/cadence.py": {"threading.Event", "threading.Lock", "threading.Thread"},
     "engine/session/capture.py": {"threading.Event", "threading.Thread"},
-    "engine/session/live.py": CLOCKS,
+    "engine/session/base.py": {"queue", "threading.Event"},
+    "engine/session/live.py": {"queue"},
     "engine/session/multi.py": {"queue", "threading.Event", "threading.Lock", "threading.Thread"},
     "exporters/websocket.py": CLOCKS,
 }

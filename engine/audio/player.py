@@ -25,12 +25,12 @@ _SLACK: Final = SAMPLE_RATE // 50  # 20 ms out of step is heard: jump there, and
 class Player:
     """Plays samples handed to `take` on the default loudspeaker.
 
-    heard_s: gives the monotonic time at which a sample was recorded. delay_s: gives the seconds
+    captured_s: gives the monotonic time at which a sample was recorded. delay_s: gives the seconds
     from then until its pose is shown. Raises AudioDeviceError where there is no loudspeaker.
     """
 
-    def __init__(self, heard_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
-        self._heard_s, self._delay_s = heard_s, delay_s
+    def __init__(self, captured_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
+        self._captured_s, self._delay_s = captured_s, delay_s
         self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
         self._end = 0
         self._position: float | None = None
@@ -103,7 +103,7 @@ class Player:
 
     def _wanted(self, sounding_s: float) -> int:
         """The sample whose pose is shown at `sounding_s`."""
-        origin_s = self._heard_s(0)
+        origin_s = self._captured_s(0)
         if origin_s != origin_s:  # the stream has not begun
             return -SAMPLE_RATE
         return int((sounding_s - origin_s - self._delay_s()) * SAMPLE_RATE)

@@ -16,12 +16,14 @@ from engine.bundle.io import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule
-from engine.session.live import LiveSession, SessionHooks
+from engine.session.base import SessionOptions
+from engine.session.receivers import SessionHooks
+from engine.session.render import RenderSession
+from engine.session.telemetry import Summary
 from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
 from engine.system.atomic import atomic, write_text
 from engine.system.version import version_line
-from engine.timing import Summary
 from exporters.commands.common import (
     EXIT_ERROR,
     add_kernel_option,
@@ -217,15 +219,9 @@ class _Renderer:
         events = told_events()
         source = WavSource(job.sound, events=events)
         sink = NpzSink(part, events=events)
-        session = LiveSession(
-            self._stream(events),
-            source,
-            [sink],
-            events=events,
-            bundle_name=self._bundle.config.name,
-            realtime=False,
-            hooks=SessionHooks(taps=[lambda *_: check_stopped()]),
-        )
+        hooks = SessionHooks(taps=[lambda *_: check_stopped()])
+        stream, wanted = self._stream(events), SessionOptions(hooks=hooks)
+        session = RenderSession(stream, source, [sink], wanted)
         with ExitStack() as stack:
             if job.words is not None:
                 words = WordSource(job.words, session.push_words, events)

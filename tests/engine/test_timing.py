@@ -1,9 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
-from engine.timing import Figures, Stage, StageTimings, Summary, Timings, no_timer, percentiles
+from engine.timing import Stage, StageTimings, Timings, no_timer, percentiles
 
 
 def test_percentiles_of_known_values() -> None:
@@ -55,43 +53,3 @@ def test_stages_are_timed_by_the_clock_that_is_brought() -> None:
     assert emit["max"] == 5.0
     with no_timer(Stage.SEND):
         assert next(times, None) is None
-
-
-def test_the_summary_has_the_keys_that_others_script_against() -> None:
-    summary = Summary(
-        "first", hop_wait_ms=33.333, playout_ms=20.0, compute_ms=percentiles([1.0, 2.0, 3.0])
-    )
-    written = json.loads(json.dumps(summary.as_json()))
-    assert {
-        *("frames", "audio_s", "rtf", "hop_frames", "lookahead_ms", "fps_out"),
-        *("audio_to_pose_ms", "compute_ms", "terms", "late_frames", "events", "bundle"),
-    } <= set(written)
-    assert written["terms"] == {
-        "lookahead_ms": 0.0,
-        "hop_wait_ms": 33.333,
-        "compute_ms": 2.0,
-        "playout_ms": 20.0,
-    }
-
-
-def test_the_summary_of_a_session_without_a_frame_is_still_json() -> None:
-    written = json.loads(json.dumps(Summary("first").as_json(), allow_nan=False))
-    assert written["audio_to_pose_ms"] is None
-    assert written["terms"]["compute_ms"] is None
-
-
-def test_figures_of_a_session() -> None:
-    times = iter([10.0, 11.0, 12.0])
-    figures = Figures(lambda: next(times))
-    figures.computed(0.5, hop=True)
-    figures.computed(0.25, hop=False)
-    for heard_s in (9.9, 10.8, 11.9):
-        figures.frames += 1
-        figures.due(0.001)
-        figures.handed_over(heard_s)
-    assert figures.stats()["audio_to_pose_ms"]["max"] == 200.0
-    summary = figures.summary("tiny", 1.5, 30)
-    assert (summary.frames, summary.fps_out, summary.rtf) == (3, 1.0, 0.5)
-    assert summary.compute_ms == {"p50": 500.0, "p95": 500.0, "p99": 500.0, "max": 500.0}
-    assert summary.jitter_ms["max"] == 1.0
-    assert Figures(lambda: 0.0).summary("tiny", 0.0, 30).fps_out == 30.0

@@ -14,7 +14,7 @@ from engine.session.cadence import Cadence, Outlet
 from engine.session.clock import SessionClock, SessionTime
 from engine.session.media_clock import MediaClock
 from engine.session.playout_delay import PlayoutDelay
-from engine.timing import Figures
+from engine.session.telemetry import Telemetry
 
 ZEROS = np.zeros(60, np.float32)
 REST = PoseFrame(0, 0, identity(55), ZEROS[:3], ZEROS[:4], ZEROS[:51])
@@ -43,20 +43,19 @@ class Room:
         self.host, self.events, self.stopped = Passing(), EventCounter(), threading.Event()
         self.sent: list[tuple[int, float, bool]] = []
         self.failures: list[BaseException] = []
-        self.pace, time = MediaClock(stamped=False), SessionTime(self.host)
-        self.pace.begin(self.host.at)
-        self.figures = Figures(time.now)
-        self.cadence = Cadence(
-            REST,
+        self.media_clock, time = MediaClock(stamped=False), SessionTime(self.host)
+        self.media_clock.begin(self.host.at)
+        self.telemetry = Telemetry(time.now)
+        outlet = Outlet(
             FrameClock(),
-            self.pace,
-            Outlet(send=self.send, failed=self.failures.append, known=lambda: known),
-            delay=PlayoutDelay(0.0, DELAY_S, DELAY_S),
-            stopped=self.stopped,
-            host=time,
-            events=self.events,
-            figures=self.figures,
+            self.events,
+            self.stopped,
+            send=self.send,
+            failed=self.failures.append,
+            total=lambda: known,
         )
+        delay = PlayoutDelay(0.0, DELAY_S, DELAY_S)
+        self.cadence = Cadence(REST, self.media_clock, delay, outlet, time, self.telemetry)
 
     def send(self, frame: PoseFrame) -> None:
         self.sent.append((frame.index, self.host.at, bool(frame.flags & FrameFlag.HELD)))
@@ -85,7 +84,7 @@ def test_a_frame_that_is_not_there_is_held_and_counted() -> None:
     room.put(0, 2)
     room.run()
     assert [(index, held) for index, _, held in room.sent] == [(0, False), (1, True), (2, False)]
-    assert room.events.snapshot()[LATE_FRAME] == room.figures.late == 1
+    assert room.events.snapshot()[LATE_FRAME] == room.telemetry.late == 1
 
 
 def test_after_a_receiver_that_blocked_it_goes_on_from_now() -> None:
@@ -104,7 +103,7 @@ def test_after_a_stop_the_rest_leaves_at_once() -> None:
     room.run()
     assert room.sent == []
     room.cadence.end(3)
-    room.cadence.hand_out_rest()
+    room.cadence.send_rest()
     assert [index for index, _, _ in room.sent] == [0, 1, 2]
     assert room.host.at == 50.0
 
@@ -116,6 +115,6 @@ def test_an_exception_of_any_kind_is_told(error: BaseException) -> None:
     def broken(_frame: PoseFrame) -> None:
         raise error
 
-    room.cadence._outlet = Outlet(send=broken, failed=room.failures.append, known=lambda: 2)
+    room.cadence._outlet = replace(room.cadence._outlet, send=broken)
     room.run()
     assert room.failures == [error]

@@ -1,4 +1,4 @@
-"""SourceReader: sound of files is handed on when due; the first sample's time is fixed."""
+"""CaptureThread: audio of files is passed on when due; the first sample's time is fixed."""
 
 import math
 import threading
@@ -14,6 +14,7 @@ from engine.errors import AudioError
 from engine.session.capture import CaptureThread
 from engine.session.clock import SessionClock, SessionTime
 from engine.session.media_clock import MediaClock
+from engine.session.messages import AudioIn, Message
 
 
 class Given:
@@ -34,18 +35,19 @@ class Given:
 
 
 def read(source: Given) -> tuple[CaptureThread, MediaClock, list[tuple[int, float]]]:
-    pace, ended = MediaClock(stamped=source.paced), threading.Event()
+    clock, ended = MediaClock(stamped=source.paced), threading.Event()
     taken: list[tuple[int, float]] = []
-    reader = CaptureThread(
-        source,
-        pace,
-        threading.Event(),
-        take=lambda samples, _: taken.append((len(samples), time.monotonic())),
-        ended=ended.set,
-    )
-    reader.start()
+
+    def put(message: Message) -> None:
+        if isinstance(message, AudioIn):
+            taken.append((len(message.samples), time.monotonic()))
+        else:
+            ended.set()
+
+    thread = CaptureThread(source, clock, threading.Event(), put)
+    thread.start()
     assert ended.wait(10)
-    return reader, pace, taken
+    return thread, clock, taken
 
 
 def silence(samples: int, captured_at: float = math.nan) -> PcmBlock:
@@ -58,7 +60,7 @@ def test_a_file_is_handed_on_no_sooner_than_heard() -> None:
     heard = 0
     for count, at in taken:
         heard += count
-        assert at >= pace.heard_s(heard) - 1e-6
+        assert at >= pace.captured_s(heard) - 1e-6
 
 
 def test_a_pipe_that_was_full_and_goes_on_at_once_is_a_file() -> None:
@@ -145,15 +147,10 @@ def test_sound_that_gathered_in_a_pause_is_stale_where_it_comes_in_real_time(
     host = Told()
     time = SessionTime(host)
     time.watch()
-    taken: list[int] = []
-    reader = CaptureThread(
-        Stopped(host, later, early_s, paced),
-        MediaClock(stamped=paced),
-        threading.Event(),
-        take=lambda samples, _: taken.append(len(samples)),
-        ended=lambda: None,
-        host=time,
-    )
-    reader._run()
-    assert reader.error is None
-    assert sum(taken) - SAMPLE_RATE == pytest.approx(kept, abs=161 if paced else 481)
+    messages: list[Message] = []
+    source, clock = Stopped(host, later, early_s, paced), MediaClock(stamped=paced)
+    thread = CaptureThread(source, clock, threading.Event(), messages.append, time)
+    thread._run()
+    assert thread.error is None
+    taken = sum(len(each.samples) for each in messages if isinstance(each, AudioIn))
+    assert taken - SAMPLE_RATE == pytest.approx(kept, abs=161 if paced else 481)

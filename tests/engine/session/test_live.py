@@ -16,8 +16,11 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import staged_step
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.pose import FrameFlag, PoseFormat, PoseFrame
+from engine.session.base import Session, SessionOptions
 from engine.session.clock import SessionClock
-from engine.session.live import LiveSession, SessionHooks
+from engine.session.live import LiveSession
+from engine.session.receivers import SessionHooks
+from engine.session.render import RenderSession, render
 from engine.stream.stream import GestureStream
 from engine.text.words import TimedWord
 from engine.timing import Stage
@@ -81,14 +84,13 @@ class SlowKernel(EagerKernel):
 
 
 def session_of(
-    source, *, kernel=None, sinks=(), **options
-) -> tuple[LiveSession, Recorder, EventCounter]:
+    source, *, kernel=None, sinks=(), realtime=True, **options
+) -> tuple[Session, Recorder, EventCounter]:
     recorder, events = Recorder(), EventCounter()
     step = None if kernel is None else staged_step(BUNDLE, kernel=kernel)
     stream = GestureStream(BUNDLE, step=step, events=events)
-    session = LiveSession(
-        stream, source, [*sinks, recorder], events=events, bundle_name="tiny", **options
-    )
+    kind = LiveSession if realtime else RenderSession
+    session = kind(stream, source, [*sinks, recorder], SessionOptions(**options))
     return session, recorder, events
 
 
@@ -113,6 +115,16 @@ def test_real_time_gives_the_frames_of_full_speed() -> None:
         np.testing.assert_array_equal(numbers(quick.frames)[:first], numbers(slow.frames)[:first])
     assert events.snapshot()["late_frame"] == summary.late_frames
     assert slow.closed >= 1
+
+
+def test_render_gives_the_frames_of_full_speed() -> None:
+    samples = babble(1.0)
+    session, expected, _ = session_of(Listed(samples), realtime=False)
+    session.run()
+    recorder = Recorder()
+    summary = render(GestureStream(BUNDLE), Listed(samples, 7001), [recorder])
+    np.testing.assert_array_equal(numbers(recorder.frames), numbers(expected.frames))
+    assert (summary.frames, recorder.closed) == (30, 1)
 
 
 def test_what_the_source_holds_back_is_waited_for() -> None:
@@ -225,18 +237,11 @@ def test_a_session_may_live_faster() -> None:
     host = SessionClock(8.0)
     stream = GestureStream(BUNDLE)
     recorder = Recorder()
-    session = LiveSession(
-        stream,
-        Listed(babble(2.0)),
-        [recorder],
-        events=EventCounter(),
-        bundle_name="tiny",
-        host=host,
-    )
+    session = LiveSession(stream, Listed(babble(2.0)), [recorder], SessionOptions(clock=host))
     begin = host.now()
     session.run()
     assert [f.index for f in recorder.frames] == list(range(60))
-    assert begin < session.heard_s(0) < session.heard_s(32000) < host.now()
+    assert begin < session.captured_s(0) < session.captured_s(32000) < host.now()
 
 
 @pytest.mark.parametrize("block", [1, 160, 4000])
@@ -416,9 +421,7 @@ def test_after_a_stop_every_frame_of_the_sound_that_was_heard_is_there(realtime:
     assert 20 < complete < 600
 
 
-def stopping_at(
-    index: int, session: LiveSession, recorder: Recorder
-) -> Callable[[PoseFrame], None]:
+def stopping_at(index: int, session: Session, recorder: Recorder) -> Callable[[PoseFrame], None]:
     def send(frame: PoseFrame) -> None:
         recorder.frames.append(frame)
         if frame.index == index:
@@ -441,7 +444,7 @@ class Jumping(SessionClock):
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 600.0])
 def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> None:
     host = Jumping()
-    session, recorder, events = session_of(Listed(babble(2.0)), host=host)
+    session, recorder, events = session_of(Listed(babble(2.0)), clock=host)
 
     def send(frame: PoseFrame) -> None:
         recorder.frames.append(frame)
@@ -456,4 +459,4 @@ def test_after_a_pause_the_stream_goes_on_from_where_it_was(seconds: float) -> N
     assert counts["pause"] >= 1
     assert counts["underrun"] == counts["overrun"] == 0
     assert any(note.startswith("the process was stopped for ") for note in events.notes)
-    assert session.heard_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)
+    assert session.captured_s(0) == pytest.approx(host.now() - 2.0, abs=1.0)

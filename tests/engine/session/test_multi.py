@@ -1,4 +1,4 @@
-"""Many guests in real time, in one thread: each gets its frames, faults are counted."""
+"""Many streams in real time, in one thread: each gets its frames, faults are counted."""
 
 from collections import defaultdict
 from threading import Event
@@ -42,33 +42,29 @@ class Room:
         self.chunks: dict[int, list[PoseChunk]] = defaultdict(list)
 
     def join(self, seed: int = 0) -> StreamHandle:
-        return self.session.join(lambda chunk: self.chunks[seed].append(chunk), seed=seed)
+        return self.session.open(lambda chunk: self.chunks[seed].append(chunk), seed=seed)
 
     def turn(self, seconds: float = 0.0) -> None:
         self.host.at += seconds
-        while True:
-            self.session._take_in()
-            busy = self.session._advance()
-            self.session._see_off()
-            if not busy:
-                return
+        while self.session.advance():
+            pass
 
 
-def test_guests_move_as_if_alone_in_a_thread_of_the_session() -> None:
+def test_streams_move_as_if_alone_in_a_thread_of_the_session() -> None:
     """Sound comes faster than it is heard; nothing is late then."""
     session = PoolSession(StreamPool(BUNDLE, 3), events=(events := EventCounter()))
     session.start()
     chunks: dict[int, list[PoseChunk]] = defaultdict(list)
-    guests = []
+    streams = []
     for seed in range(3):
-        guest = session.join(chunks[seed].append, seed=seed)
-        session.feed_words(guest, [TimedWord("never", 0.2, 0.5)])
+        stream = session.open(chunks[seed].append, seed=seed)
+        session.feed_words(stream, [TimedWord("never", 0.2, 0.5)])
         sound = babble(1.0 + 0.3 * seed, seed=seed)
         for start in range(0, len(sound), 1000):
-            session.feed_audio(guest, sound[start : start + 1000])
-        session.finish(guest)
-        guests.append(guest)
-    assert all(guest.over.wait(PATIENCE_S) for guest in guests)
+            session.feed_audio(stream, sound[start : start + 1000])
+        session.finish(stream)
+        streams.append(stream)
+    assert all(stream.over.wait(PATIENCE_S) for stream in streams)
     session.stop()
     for seed in range(3):
         stream = GestureStream(BUNDLE, seed=seed)
@@ -82,15 +78,15 @@ def test_guests_move_as_if_alone_in_a_thread_of_the_session() -> None:
 
 def test_what_is_too_late_is_held_and_counted() -> None:
     room = Room()
-    guest = room.join()
-    room.session.feed_audio(guest, babble(0.5))
+    stream = room.join()
+    room.session.feed_audio(stream, babble(0.5))
     room.turn(0.14)
     flags = concatenate(room.chunks[0]).flags
     held = sum(bool(flag & FrameFlag.HELD) for flag in flags)
     assert len(flags) == 14
     # All were heard by 0 s and due 0.1 s later.
-    assert held == guest.held == room.events.snapshot()[LATE_FRAME] == 14
-    room.session.feed_audio(guest, babble(0.5))
+    assert held == stream.held == room.events.snapshot()[LATE_FRAME] == 14
+    room.session.feed_audio(stream, babble(0.5))
     room.turn()
     assert not room.chunks[0][-1].flags[-1] & FrameFlag.HELD
 
@@ -111,14 +107,14 @@ def test_silence_stands_in_for_sound_that_stays_away() -> None:
     assert never_began.held == 0
 
 
-def test_a_guest_who_left_gets_nothing_more_and_makes_room() -> None:
+def test_a_stream_who_left_gets_nothing_more_and_makes_room() -> None:
     room = Room(capacity=1)
     first = room.join(1)
     room.session.feed_audio(first, babble(0.2))
     with pytest.raises(ConfigError, match="all 1 streams of the pool are in use"):
         room.join(2)
-    room.session.leave(first)
-    room.session.leave(first)
+    room.session.close(first)
+    room.session.close(first)
     second = room.join(3)
     room.session.cancel(first)  # by now another's slot: not that one's business
     room.session.feed_audio(second, babble(0.2))
@@ -129,19 +125,19 @@ def test_a_guest_who_left_gets_nothing_more_and_makes_room() -> None:
     assert second.over.is_set()
     assert not first.over.is_set()
     with pytest.raises(ConfigError, match="unknown speaker 'eve'"):
-        room.session.join(Event().set, speaker="eve")  # type: ignore[arg-type]
+        room.session.open(Event().set, speaker="eve")  # type: ignore[arg-type]
 
 
-def test_a_guest_that_fails_leaves_the_others_alone() -> None:
+def test_a_stream_that_fails_leaves_the_others_alone() -> None:
     room = Room()
 
     def broken(_chunk: PoseChunk) -> None:
         raise ValueError("the socket is gone")
 
-    healthy, failing = room.join(0), room.session.join(broken)
+    healthy, failing = room.join(0), room.session.open(broken)
     wrong = room.join(2)
-    for guest in (healthy, failing):
-        room.session.feed_audio(guest, babble(0.5))
+    for stream in (healthy, failing):
+        room.session.feed_audio(stream, babble(0.5))
     room.session.feed_audio(wrong, np.zeros((2, 160), np.float32))
     room.session.finish(healthy)
     room.turn()
@@ -164,10 +160,10 @@ def test_a_pool_that_fails_ends_every_wait_and_is_told() -> None:
 
     pool.step = pool.skip = broken  # type: ignore[method-assign, assignment]
     session.start()
-    guest = session.join(lambda _chunk: None)
-    session.feed_audio(guest, babble(0.5))
-    assert guest.over.wait(PATIENCE_S)
-    assert isinstance(guest.error, MemoryError)
-    for call in (session.stop, lambda: session.feed_audio(guest, babble(0.1))):
+    stream = session.open(lambda _chunk: None)
+    session.feed_audio(stream, babble(0.5))
+    assert stream.over.wait(PATIENCE_S)
+    assert isinstance(stream.error, MemoryError)
+    for call in (session.stop, lambda: session.feed_audio(stream, babble(0.1))):
         with pytest.raises(SessionError, match="MemoryError"):
             call()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.session.media_clock import margin_s
+from engine.session.media_clock import playout_margin_s
 from engine.session.playout_delay import PlayoutDelay, first_delay, needed_s
 from engine.stream.input import Latency
 
@@ -70,4 +70,4 @@ def test_the_first_delay_is_the_cost_and_its_reserve() -> None:
 
 def test_a_hop_slower_than_itself_is_waited_for_no_longer_than_itself() -> None:
     delay = first_delay(Latency(1, 0.0, 0.0), 30, cost_s=5.0, outside_s=0.0)
-    assert delay.total_s == pytest.approx(1 / 30 + margin_s(1 / 30))
+    assert delay.total_s == pytest.approx(1 / 30 + playout_margin_s(1 / 30))

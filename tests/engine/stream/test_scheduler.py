@@ -13,50 +13,50 @@ def taught(a: float, b: float, most: int = 64, slack_s: float = math.inf) -> Dea
     """A batcher that knows batches to take a + b n seconds."""
     batcher = DeadlineScheduler(most, slack_s=slack_s)
     for count in (1, 2, 4, 8, 16) * 40:
-        batcher.cost.learn(count, a + b * count)
+        batcher.cost.update(count, a + b * count)
     return batcher
 
 
-def job(slot: int, due_s: float) -> Job:
-    return Job(slot, due_s, due_s + 0.033)
+def job(slot: int, deadline_s: float) -> Job:
+    return Job(slot, deadline_s, deadline_s + 0.033)
 
 
 def test_cost_is_learned_as_a_line() -> None:
     cost = taught(0.010, 0.002).cost
     for count in (1, 10, 100):
-        assert cost.of(count) == pytest.approx(0.010 + 0.002 * count, rel=0.02)
-    assert cost.of(0) == 0.0
+        assert cost.predict(count) == pytest.approx(0.010 + 0.002 * count, rel=0.02)
+    assert cost.predict(0) == 0.0
 
 
 def test_cost_of_sizes_never_seen_is_assumed_to_be_the_worst() -> None:
     cost = BatchCost()
-    assert cost.of(5) == 0.0
+    assert cost.predict(5) == 0.0
     for _ in range(50):
-        cost.learn(4, 0.020)
-    assert cost.of(4) == pytest.approx(0.020)
-    assert cost.of(8) == pytest.approx(0.040)
-    assert cost.of(1) == pytest.approx(0.020)
+        cost.update(4, 0.020)
+    assert cost.predict(4) == pytest.approx(0.020)
+    assert cost.predict(8) == pytest.approx(0.040)
+    assert cost.predict(1) == pytest.approx(0.020)
 
 
 def test_cost_keeps_a_reserve_where_batches_vary() -> None:
     rng = np.random.default_rng(0)
     cost = BatchCost()
     for _ in range(400):
-        cost.learn(4, 0.020 + rng.uniform(-0.005, 0.005))
-    assert 0.0235 < cost.of(4) < 0.0265
+        cost.update(4, 0.020 + rng.uniform(-0.005, 0.005))
+    assert 0.0235 < cost.predict(4) < 0.0265
 
 
 def test_cost_follows_a_machine_that_becomes_slow() -> None:
     cost = taught(0.010, 0.002).cost
     for count in (1, 2, 4, 8, 16) * 60:
-        cost.learn(count, 0.030 + 0.002 * count)
-    assert cost.of(4) == pytest.approx(0.038, rel=0.1)
+        cost.update(count, 0.030 + 0.002 * count)
+    assert cost.predict(4) == pytest.approx(0.038, rel=0.1)
 
 
 def test_all_go_together_where_there_is_time() -> None:
     plan = taught(0.010, 0.001).plan([job(s, 1.05 + s / 1000) for s in range(8)], 8, 1.0)
     assert plan.compute == tuple(range(8))
-    assert plan.hold == ()
+    assert plan.drop == ()
 
 
 def test_the_urgent_go_first_where_all_together_would_be_late() -> None:
@@ -87,13 +87,13 @@ def test_a_hop_whose_every_frame_is_late_is_held() -> None:
     """And nothing else is done before the host has asked again: its next hop may wait already."""
     batcher = taught(0.01, 0.001)
     plan = batcher.plan([Job(0, 0.9, 0.95), Job(1, 0.9, 1.1)], 2, 1.0)
-    assert (plan.hold, plan.compute, plan.until_s) == ((0,), (), 1.0)
+    assert (plan.drop, plan.compute, plan.until_s) == ((0,), (), 1.0)
     assert batcher.plan([Job(0, 0.96, 1.02), Job(1, 0.9, 1.1)], 2, 1.0).compute == (0, 1)
 
 
 def test_nothing_to_do_waits_for_ever() -> None:
     plan = taught(0.01, 0.001).plan([], 5, 1.0)
-    assert (plan.compute, plan.hold, plan.until_s) == ((), (), math.inf)
+    assert (plan.compute, plan.drop, plan.until_s) == ((), (), math.inf)
 
 
 def test_with_slack_a_hop_waits_for_company() -> None:
@@ -110,7 +110,7 @@ def test_who_was_held_more_comes_first() -> None:
     batcher = taught(0.01, 0.001, most=1)
     jobs = [job(1, 1.02), job(0, 1.03)]
     assert batcher.plan(jobs, 2, 1.0).compute == (1,), "the more urgent one"
-    assert batcher.plan([Job(0, 0.9, 0.95)], 2, 1.0).hold == (0,)
+    assert batcher.plan([Job(0, 0.9, 0.95)], 2, 1.0).drop == (0,)
     assert batcher.plan(jobs, 2, 1.0).compute == (0,)
     for _ in range(100):
         batcher.plan([job(0, 2.0)], 2, 1.0)
@@ -138,21 +138,21 @@ class Day:
         now, nexts = 0.0, [0] * len(self.offsets)
         while now < seconds:
             jobs = [self._job(s, nexts[s], budget_s) for s in range(len(nexts))]
-            ready = [j for j in jobs if j.lost_s - budget_s <= now]
+            ready = [j for j in jobs if j.drop_deadline_s - budget_s <= now]
             plan = self.batcher.plan(ready, len(nexts), now)
-            for slot in plan.hold + plan.compute:
+            for slot in plan.drop + plan.compute:
                 nexts[slot] += 1
-            self.held.update(plan.hold)
+            self.held.update(plan.drop)
             self.done.update(plan.compute)
             if not plan.compute:
-                now += 0.0 if plan.hold else 0.001
+                now += 0.0 if plan.drop else 0.001
                 continue
             took = self.a + self.b * len(plan.compute)
-            self.batcher.cost.learn(len(plan.compute), took)
+            self.batcher.cost.update(len(plan.compute), took)
             now += took
             self.batches.append(len(plan.compute))
-            self.late += sum(now > jobs[slot].due_s for slot in plan.compute)
-            self.lost += sum(now > jobs[slot].lost_s for slot in plan.compute)
+            self.late += sum(now > jobs[slot].deadline_s for slot in plan.compute)
+            self.lost += sum(now > jobs[slot].drop_deadline_s for slot in plan.compute)
 
     def _job(self, slot: int, hop: int, budget_s: float) -> Job:
         heard = self.offsets[slot] + np.array([hop * self.hop + 1, (hop + 1) * self.hop]) / 30
