@@ -22,13 +22,13 @@ from engine.errors import ConfigError, KernelError
 from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
-from engine.kernels.compiled_decoder import DecodeNetwork
+from engine.kernels.compiled_decoder import DecoderModule
 from engine.kernels.from_bundle import pose_decoder, window_shape
-from engine.kernels.graph import Graph, Tensors
+from engine.kernels.graph import GraphSpec, Tensors
 from engine.kernels.onnx import open_onnx, write_onnx
 from engine.kernels.parity import relative_error
-from engine.kernels.window_graph import FlatWindow, draw_window, window_graph
-from engine.model.fuse import lean
+from engine.kernels.window_graph import WindowModule, draw_window, window_graph
+from engine.model.fuse import fuse_for_inference
 from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import BodyPart
 from engine.system.atomic import atomic, write_text
@@ -44,7 +44,7 @@ _DECODED: Final = ("rotations", "face", "contacts", "root_motion", "motion")
 class StepNetwork(nn.Module):
     """A window in; latents, scores and the likeliest codes `[B, P, n]` of its newest frames out."""
 
-    def __init__(self, window: FlatWindow, bundle: Bundle) -> None:
+    def __init__(self, window: WindowModule, bundle: Bundle) -> None:
         super().__init__()
         self.window = window
         self._vaes = [bundle.parts[part] for part in BodyPart]
@@ -102,21 +102,21 @@ def export_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[Graph, Graph]:
+def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[GraphSpec, GraphSpec]:
     """The transformer with the choice of codes, and the decoders with the global motion."""
     shape = window_shape(bundle, schedule)
-    flat = window_graph(lean(bundle.gesture), shape)
-    assert isinstance(flat.module, FlatWindow)
+    flat = window_graph(fuse_for_inference(bundle.gesture), shape)
+    assert isinstance(flat.module, WindowModule)
     step = StepNetwork(flat.module, bundle).eval()
-    window = Graph("window", step, flat.example, flat.inputs, ("codes", *flat.outputs))
+    window = GraphSpec("window", step, flat.example, flat.inputs, ("codes", *flat.outputs))
     decoder, newest = pose_decoder(bundle), schedule.algorithmic_frames
     codes = torch.zeros(1, len(BodyPart), decoder.context + 1 + newest, dtype=torch.int64)
-    network = DecodeNetwork(decoder, SEAM_FRAMES + newest).eval()
-    return window, Graph("decode", network, (codes,), ("codes",), _DECODED)
+    network = DecoderModule(decoder, SEAM_FRAMES + newest).eval()
+    return window, GraphSpec("decode", network, (codes,), ("codes",), _DECODED)
 
 
 def export(
-    bundle: Bundle, schedule: Schedule, graphs: Sequence[Graph], folder: Path, opset: int
+    bundle: Bundle, schedule: Schedule, graphs: Sequence[GraphSpec], folder: Path, opset: int
 ) -> dict[str, float]:
     """Write the files into `folder`; how far each is from PyTorch in onnxruntime, at worst.
 
@@ -137,7 +137,7 @@ def export(
     return errors
 
 
-def check(bundle: Bundle, schedule: Schedule, graph: Graph, path: Path) -> float:
+def check(bundle: Bundle, schedule: Schedule, graph: GraphSpec, path: Path) -> float:
     """The worst relative error of the file over two random inputs; KernelError if too large."""
     run = open_onnx(path, graph, threads=1)
     generator = torch.Generator().manual_seed(11)
@@ -165,7 +165,9 @@ def output_error(name: str, expected: Tensor, got: Tensor) -> float:
     return relative_error(expected, got)
 
 
-def draw(bundle: Bundle, schedule: Schedule, graph: Graph, generator: torch.Generator) -> Tensors:
+def draw(
+    bundle: Bundle, schedule: Schedule, graph: GraphSpec, generator: torch.Generator
+) -> Tensors:
     """Random inputs of a graph of `step_graphs`."""
     if graph.name == "window":
         return tuple(draw_window(window_shape(bundle, schedule), generator))

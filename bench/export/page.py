@@ -6,7 +6,7 @@ from typing import Any, Final
 from engine.bundle.io import Bundle
 from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.schedule import Schedule
-from engine.kernels.graph import Graph
+from engine.kernels.graph import GraphSpec
 from engine.motion.channels import MOTION
 from engine.motion.skeleton import SMPLX_55, BodyPart
 
@@ -30,7 +30,7 @@ _MEANINGS: Final = {
 def description(
     bundle: Bundle,
     schedule: Schedule,
-    graphs: Sequence[Graph],
+    graphs: Sequence[GraphSpec],
     opset: int,
     errors: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def description(
     }
 
 
-def _ports(graph: Graph) -> dict[str, Any]:
+def _ports(graph: GraphSpec) -> dict[str, Any]:
     found = graph.module(*graph.example)
     inputs = zip(graph.inputs, graph.example, strict=True)
     outputs = zip(graph.outputs, found, strict=True)

@@ -29,13 +29,13 @@ from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.parity import Parity, measure, relative_error
-from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
+from engine.kernels.registry import BACKEND_NAMES, KernelSpec, make_kernel
 from engine.kernels.window_graph import draw_window
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
 from engine.stream.build_step import build_step
-from engine.stream.calibration import batch_windows, kernel_request, record_windows
+from engine.stream.calibration import batch_windows, kernel_spec, record_windows
 from engine.stream.stream import GestureStream
 from engine.system.cache import cache_folder
 from engine.system.threads import computes_outside
@@ -113,9 +113,9 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     """One row a kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     target = BuildTarget(bundle, schedule, cache_folder(), say)
-    request, clip = kernel_request(target, rows=options.rows), (options.wav, DEMO_WORDS)
+    request, clip = kernel_spec(target, rows=options.rows), (options.wav, DEMO_WORDS)
     real = batch_windows(record_windows(target, _WINDOWS, clip), options.rows)
-    eager = EagerKernel(lean(bundle.gesture), schedule.newest)
+    eager = EagerKernel(fuse_for_inference(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
     rows = {eager.name: Row(eager.name)}
     for name in options.kernel:
@@ -135,14 +135,14 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
 def _made(
     name: str,
     target: BuildTarget,
-    request: Request,
+    request: KernelSpec,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
 ) -> Row:
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
-        kernel = make_kernel(name, lean(target.bundle.gesture), request)
+        kernel = make_kernel(name, fuse_for_inference(target.bundle.gesture), request)
     except KernelError as error:
         return Row(name, reason=str(error))
     made_s = time.perf_counter() - begin

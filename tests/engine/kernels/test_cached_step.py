@@ -11,7 +11,7 @@ from engine.errors import ShapeError
 from engine.generate.state import EncoderState
 from engine.generate.step import HopStep
 from engine.kernels.cached_step import CachedEncoderStep
-from engine.kernels.from_bundle import step_network
+from engine.kernels.from_bundle import fused_module
 from engine.kernels.fused_step import HopInputs
 from engine.kernels.parity import relative_error
 from engine.motion.pose import PoseChunk, concatenate
@@ -37,7 +37,7 @@ def bundle() -> Bundle:
 def live_hops(bundle: Bundle, count: int) -> list[HopInputs]:
     """Hops of one stream of sound."""
     _, shape = small()
-    network, generator = step_network(bundle, bundle.config.schedule), torch.Generator()
+    network, generator = fused_module(bundle, bundle.config.schedule), torch.Generator()
     generator.manual_seed(1)
     return [
         network.draw(shape, generator)._replace(window=window)
@@ -63,7 +63,7 @@ def test_cached_hops_equal_uncached_ones(
     name: str, error: float, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, hops = built(name, bundle), live_hops(bundle, 4)
-    plain = step_network(bundle, bundle.config.schedule).eval().pieces()
+    plain = fused_module(bundle, bundle.config.schedule).eval().staged()
     hits, encoder = cache_hits(monkeypatch), EncoderState.empty(1)
     for number, (window, history, noise) in enumerate(hops):
         encoder.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))

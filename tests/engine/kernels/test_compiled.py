@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.errors import MissingBackendError
 from engine.kernels import compiled
 from engine.kernels.compiled import CompileBackend
-from engine.kernels.graph import Graph, Settings
+from engine.kernels.graph import BuildOptions, GraphSpec
 from engine.model.conv import TemporalConv
 from engine.motion.channels import part_layout
 from engine.motion.skeleton import BodyPart
@@ -32,10 +32,10 @@ class Convolving(nn.Module):
         return fields["contact"], self.layout.pack(fields)
 
 
-def convolving() -> Graph:
+def convolving() -> GraphSpec:
     example = (torch.ones(1, 4, 6), torch.arange(6)[None])
     module = Convolving().eval().requires_grad_(False)
-    return Graph("convolving", module, example, ("x", "words"), ("contact", "all"))
+    return GraphSpec("convolving", module, example, ("x", "words"), ("contact", "all"))
 
 
 @pytest.mark.compiler
@@ -44,7 +44,7 @@ def convolving() -> Graph:
 @pytest.mark.timeout(600)
 def test_live_inputs_are_not_compiled_for_again() -> None:
     graph = convolving()
-    run = CompileBackend().prepare(graph, Settings())
+    run = CompileBackend().prepare(graph, BuildOptions())
     # Of one row, words that are expanded have a stride of 0; a stream has no mode but inference.
     live = (torch.linspace(-1, 1, 24).reshape(1, 4, 6), torch.arange(6).as_strided((1, 6), (0, 1)))
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -61,12 +61,12 @@ def test_live_inputs_are_not_compiled_for_again() -> None:
 @pytest.mark.timeout(600)
 def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(tmp_path: Path) -> None:
     graph, told = small_graph(), list[str]()
-    settings = Settings(folder=tmp_path, say=told.append)
+    options = BuildOptions(folder=tmp_path, log=told.append)
 
     def check() -> None:
         torch._dynamo.reset()
         compiled._workplace.cache_clear()  # as in another process
-        run = CompileBackend().prepare(graph, settings)
+        run = CompileBackend().prepare(graph, options)
         torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
     check()
@@ -85,10 +85,10 @@ def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(tmp_path: Path)
 
 _BARE = """
 from engine.kernels.compiled import CompileBackend
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from tests.support.graphs import small_graph
 try:
-    CompileBackend().prepare(small_graph(), Settings())
+    CompileBackend().prepare(small_graph(), BuildOptions())
 except Exception as error:
     raise SystemExit(str(error))
 """
@@ -119,6 +119,6 @@ class Untraceable(nn.Module):
 def test_another_reason_is_not_blamed_on_the_compiler() -> None:
     graph = replace(small_graph(), module=Untraceable())
     with pytest.raises(MissingBackendError, match="cannot compile sums here: ") as caught:
-        CompileBackend().prepare(graph, Settings())
+        CompileBackend().prepare(graph, BuildOptions())
     assert "needs a C++ compiler" not in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from engine.generate.decoder import SEAM_FRAMES, Decoded
 from engine.generate.schedule import Schedule
-from engine.kernels.compiled_decoder import GraphDecoder, graph_decoder
+from engine.kernels.compiled_decoder import CompiledDecoder, compile_decoder
 from engine.kernels.from_bundle import pose_decoder, staged_step
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.kernels.parity import ParityError
 from engine.kernels.registry import backend
 from engine.motion.pose import concatenate
@@ -33,7 +33,7 @@ class Plain:
         self.calls = 0
         self._change = change
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         def run(tensors: Tensors) -> Tensors:
             self.calls += 1
             with torch.no_grad():
@@ -49,7 +49,7 @@ def codes(frames: int, rows: int = 1) -> Tensor:
 @pytest.mark.parametrize("causal", [True, False])
 def test_a_stream_that_decodes_by_a_graph_moves_the_same(causal: bool) -> None:
     bundle, plain = tiny_bundle(causal=causal, temperature=0.0), Plain()
-    ready = graph_decoder(pose_decoder(bundle), plain, Settings(), SCHEDULE)
+    ready = compile_decoder(pose_decoder(bundle), plain, BuildOptions(), SCHEDULE)
     before = plain.calls
     chunks = []
     for decoder in (None, ready):
@@ -65,7 +65,7 @@ def test_a_stream_that_decodes_by_a_graph_moves_the_same(causal: bool) -> None:
 
 def test_stretches_of_other_lengths_are_decoded_as_ever() -> None:
     decoder, plain = pose_decoder(tiny_bundle()), Plain()
-    ready: GraphDecoder = graph_decoder(decoder, plain, Settings(), SCHEDULE)
+    ready: CompiledDecoder = compile_decoder(decoder, plain, BuildOptions(), SCHEDULE)
     before = plain.calls
     kept = decoder.context + 1
     for frames, rows, last in ((30, 1, 30), (kept + 2, 2, 4), (kept, 1, 2)):
@@ -78,23 +78,25 @@ def test_stretches_of_other_lengths_are_decoded_as_ever() -> None:
 
 
 def test_a_graph_that_decodes_otherwise_is_refused() -> None:
-    with pytest.raises(ParityError, match=r"decoding as a graph is 0\.0\d+ off the decoder"):
-        graph_decoder(pose_decoder(tiny_bundle()), Plain(lambda x: x * 1.01), Settings(), SCHEDULE)
+    with pytest.raises(ParityError, match=r"the pose decoder of .* same codes 0\.0\d+ apart"):
+        compile_decoder(
+            pose_decoder(tiny_bundle()), Plain(lambda x: x * 1.01), BuildOptions(), SCHEDULE
+        )
 
 
 def test_a_rotation_may_come_as_its_negative() -> None:
     def negated(tensor: Tensor) -> Tensor:
         return -tensor if tensor.shape[-1] == 4 and tensor.dim() == 4 else tensor
 
-    ready = graph_decoder(pose_decoder(tiny_bundle()), Plain(negated), Settings(), SCHEDULE)
-    assert isinstance(ready, GraphDecoder)
+    ready = compile_decoder(pose_decoder(tiny_bundle()), Plain(negated), BuildOptions(), SCHEDULE)
+    assert isinstance(ready, CompiledDecoder)
 
 
 @pytest.mark.openvino
 def test_openvino_decodes_the_same(tmp_path: Path) -> None:
     decoder = pose_decoder(tiny_bundle(causal=False))
-    settings = Settings(folder=tmp_path)
-    ready = graph_decoder(decoder, backend("openvino"), settings, SCHEDULE)
+    options = BuildOptions(folder=tmp_path)
+    ready = compile_decoder(decoder, backend("openvino"), options, SCHEDULE)
     shown = codes(decoder.context + 1 + SCHEDULE.hop)
     expected, got = decoder.decode(shown, 4), ready.decode(shown, 4)
     for name, a, b in zip(Decoded._fields, expected, got, strict=True):
@@ -104,18 +106,18 @@ def test_openvino_decodes_the_same(tmp_path: Path) -> None:
 class Stale(Plain):
     """A backend that takes what it finds in its folder, right or wrong."""
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        kept = settings.kept(graph, "old")
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        kept = options.cache_path(graph, "old")
         wrong = kept is not None and kept.exists()
-        return Plain((lambda x: x + 1.0) if wrong else (lambda x: x)).prepare(graph, settings)
+        return Plain((lambda x: x + 1.0) if wrong else (lambda x: x)).prepare(graph, options)
 
 
 def test_what_was_kept_of_another_decoder_is_made_anew(tmp_path: Path) -> None:
-    decoder, settings = pose_decoder(tiny_bundle()), Settings(folder=tmp_path)
+    decoder, options = pose_decoder(tiny_bundle()), BuildOptions(folder=tmp_path)
     newest = SCHEDULE.algorithmic_frames
     name = f"decode-last{SEAM_FRAMES + newest}_1x4x{decoder.context + 1 + newest}_old"
     (tmp_path / name).touch()
-    ready = graph_decoder(decoder, Stale(), settings, SCHEDULE)
+    ready = compile_decoder(decoder, Stale(), options, SCHEDULE)
     shown = codes(decoder.context + 1 + newest)
     torch.testing.assert_close(ready.decode(shown, 4).face, decoder.decode(shown, 4).face)
     assert not (tmp_path / name).exists()

@@ -20,10 +20,10 @@ from engine.kernels.encoder_cache import (
 )
 from engine.kernels.graph import Tensors
 from engine.kernels.parity import relative_error
-from engine.kernels.registry import Request, make_kernel
+from engine.kernels.registry import KernelSpec, make_kernel
 from engine.kernels.window_graph import WindowShape, draw_window
 from engine.model.encoder_split import STRIDE, EncoderStem, split_encoder, stem_length
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
@@ -50,7 +50,7 @@ def planned() -> CachePlan:
 
 
 def stem() -> EncoderStem:
-    split = split_encoder(lean(shaken("audio")))
+    split = split_encoder(fuse_for_inference(shaken("audio")))
     assert split is not None
     return split[0]
 
@@ -229,11 +229,11 @@ def live_windows(shape: WindowShape, hops: int) -> list[WindowInputs]:
 )
 def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
     model, shape = small()
-    model = lean(model)
-    request = Request(shape, samples=lambda: live_windows(shape, 8), fixed=True)
-    split = split_for_cache(name, model, request, OFFSETS)
+    model = fuse_for_inference(model)
+    spec = KernelSpec(shape, samples=lambda: live_windows(shape, 8), fixed=True)
+    split = split_for_cache(name, model, spec, OFFSETS)
     assert split is not None
-    tail = make_kernel(name, split.tail, split.request)
+    tail = make_kernel(name, split.tail, split.spec)
     state = EncoderState.empty(1)
 
     def kernel(window: WindowInputs) -> WindowOutputs:
@@ -249,5 +249,11 @@ def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
 
 def test_models_without_waveform_encoders_are_not_split() -> None:
     model, shape = small()
-    assert split_for_cache("onnx", lean(model), Request(shape), hop_offsets(32, cut)) is None
-    assert split_for_cache("onnx", lean(shaken("live")), Request(shape), OFFSETS) is None
+    assert (
+        split_for_cache("onnx", fuse_for_inference(model), KernelSpec(shape), hop_offsets(32, cut))
+        is None
+    )
+    assert (
+        split_for_cache("onnx", fuse_for_inference(shaken("live")), KernelSpec(shape), OFFSETS)
+        is None
+    )

@@ -7,9 +7,9 @@ from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.generate.step import StagedStep
 from engine.kernels.from_bundle import (
+    fused_module,
     pose_decoder,
     staged_step,
-    step_network,
     window_ends,
     window_shape,
 )
@@ -34,7 +34,7 @@ def test_given_decoder_is_the_one_of_the_step() -> None:
     bundle = tiny_bundle()
     decoder = pose_decoder(bundle)
     assert staged_step(bundle, decoder=decoder).decoder is decoder
-    assert step_network(bundle, bundle.config.schedule).newest == bundle.config.schedule.hop
+    assert fused_module(bundle, bundle.config.schedule).newest == bundle.config.schedule.hop
 
 
 def test_waveform_windows_end_on_the_grid_of_the_encoder() -> None:

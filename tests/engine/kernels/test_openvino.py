@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import BuildOptions, Precision
 from engine.kernels.openvino import OpenVinoBackend
 from engine.kernels.parity import relative_error
 from engine.system import cache
@@ -24,13 +24,13 @@ def test_names_tell_the_precision() -> None:
 def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
     with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[cpu\]'"):
-        OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())
+        OpenVinoBackend(Precision.FP32).prepare(small_graph(), BuildOptions())
 
 
 @pytest.mark.openvino
 def test_results_follow_the_inputs_and_are_not_written_again() -> None:
     graph = small_graph()
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, BuildOptions())
     first = run(graph.example)
     kept = first[0].clone()
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
@@ -44,11 +44,11 @@ def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(
     tmp_path: Path, precision: Precision
 ) -> None:
     graph, told = small_graph(), list[str]()
-    settings = Settings(folder=tmp_path / "deep", say=told.append)
+    options = BuildOptions(folder=tmp_path / "deep", log=told.append)
     backend = OpenVinoBackend(precision)
 
     def check() -> None:
-        run = backend.prepare(graph, settings)
+        run = backend.prepare(graph, options)
         for got, expected in zip(run(other_inputs()), graph.module(*other_inputs()), strict=True):
             assert relative_error(expected, got) < 0.01
 
@@ -67,28 +67,28 @@ def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(
         check()
         assert len(told) == made
     assert cache.read(kept) is not None
-    assert settings.forget(graph)
+    assert options.clear_cache(graph)
     assert not list((tmp_path / "deep").iterdir())
 
 
 @pytest.mark.openvino
 def test_a_whole_file_that_openvino_refuses_is_made_again(tmp_path: Path) -> None:
-    graph, settings = small_graph(), Settings(folder=tmp_path)
+    graph, options = small_graph(), BuildOptions(folder=tmp_path)
     backend = OpenVinoBackend(Precision.FP32)
-    backend.prepare(graph, settings)
+    backend.prepare(graph, options)
     (kept,) = tmp_path.iterdir()
     cache.write(kept, b"x" * 5000, print)
-    run = backend.prepare(graph, settings)
+    run = backend.prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 @pytest.mark.openvino
 def test_a_graph_runs_on_when_another_process_writes_its_file(tmp_path: Path) -> None:
     """As two first starts at once do: what is mapped must not change."""
-    graph, settings = small_graph(), Settings(folder=tmp_path)
+    graph, options = small_graph(), BuildOptions(folder=tmp_path)
     backend = OpenVinoBackend(Precision.FP32)
-    backend.prepare(graph, settings)
-    run = backend.prepare(graph, settings)
+    backend.prepare(graph, options)
+    run = backend.prepare(graph, options)
     (kept,) = tmp_path.iterdir()
     cache.write(kept, b"short", print)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
@@ -100,23 +100,23 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path: Path, place: s
     folder = tmp_path / "file" / "deep" if place else None
     if place:
         (tmp_path / "file").write_text(place)
-    graph, settings = small_graph(), Settings(folder=folder)
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, settings)
+    graph, options = small_graph(), BuildOptions(folder=folder)
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 _COMMA = """
 import locale, sys, torch
 from pathlib import Path
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.openvino import OpenVinoBackend
 from tests.support.graphs import other_inputs, small_graph
 
 name = locale.setlocale(locale.LC_NUMERIC, "comma")
 assert locale.str(0.5) == "0,5"
-graph, settings = small_graph(), Settings(folder=Path(sys.argv[1]))
+graph, options = small_graph(), BuildOptions(folder=Path(sys.argv[1]))
 for _ in range(2):
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, settings)
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 assert locale.setlocale(locale.LC_NUMERIC) == name
 """
@@ -151,35 +151,35 @@ class Broken(nn.Module):
 def test_what_cannot_be_converted_is_a_kernels_error() -> None:
     graph = dataclasses.replace(small_graph(), module=Broken())
     with pytest.raises(KernelError, match="OpenVINO cannot convert sums: "):
-        OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
+        OpenVinoBackend(Precision.FP32).prepare(graph, BuildOptions())
 
 
 @pytest.mark.openvino
 def test_int8_wants_real_inputs() -> None:
     with pytest.raises(KernelError, match="calibrate"):
-        OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())
+        OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), BuildOptions())
 
 
 @pytest.mark.slow
 @pytest.mark.nncf
 def test_int8_is_near(tmp_path: Path) -> None:
     graph = tiny_graph(samples=6)
-    settings = Settings(folder=tmp_path)
-    run = OpenVinoBackend(Precision.INT8).prepare(graph, settings)
+    options = BuildOptions(folder=tmp_path)
+    run = OpenVinoBackend(Precision.INT8).prepare(graph, options)
     (sample, *_) = graph.samples()
     for got, expected in zip(run(sample), graph.module(*sample), strict=True):
         assert 0 < relative_error(expected, got) < 0.1
-    model = OpenVinoBackend(Precision.INT8).model(__import__("openvino"), graph, settings)
+    model = OpenVinoBackend(Precision.INT8).model(__import__("openvino"), graph, options)
     assert "FakeQuantize" in [op.get_type_name() for op in model.get_ops()]
 
 
 _FREED_IN_A_THREAD = """
 import gc, os, signal, threading
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.openvino import OpenVinoBackend
 from tests.support.graphs import small_graph
 signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
-runs = [OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())]
+runs = [OpenVinoBackend(Precision.FP32).prepare(small_graph(), BuildOptions())]
 def free():
     runs.clear()
     gc.collect()

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine.kernels.graph import Graph, Precision, Settings
+from engine.kernels.graph import BuildOptions, GraphSpec, Precision
 from engine.kernels.openvino import OpenVinoBackend
-from engine.kernels.openvino_int8 import delicate
+from engine.kernels.openvino_int8 import ignored_ops
 from engine.kernels.parity import relative_error
 
 
@@ -36,7 +36,7 @@ class Model:
 
 
 def test_8_bits_are_for_the_linear_maps_of_robust_modules() -> None:
-    found = delicate(Model(), (r"cross_attention", r"feed_forward", r"blocks"))
+    found = ignored_ops(Model(), (r"cross_attention", r"feed_forward", r"blocks"))
     assert len(found) == 6
     assert not any("aten::linear/MatMul_1" in name or "Convolution" in name for name in found)
 
@@ -46,12 +46,12 @@ class Attending(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.robust, self.self_attn, self.out = (nn.Linear(16, n) for n in (16, 32, 16))
+        self.tolerant, self.self_attn, self.out = (nn.Linear(16, n) for n in (16, 32, 16))
         self.convolve = nn.Conv1d(16, 16, 3, 2, 1)
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor]:
         frames = self.convolve(frames.transpose(1, 2)).transpose(1, 2)
-        queries, keys = self.self_attn(self.robust(frames)).chunk(2, -1)
+        queries, keys = self.self_attn(self.tolerant(frames)).chunk(2, -1)
         return (self.out((queries @ keys.transpose(1, 2)).softmax(-1) @ frames),)
 
 
@@ -64,19 +64,19 @@ def test_what_does_not_bear_8_bits_may_multiply_in_bfloat16(tmp_path: Path) -> N
     torch.manual_seed(0)
     samples = [(torch.randn(1, 16, 16),) for _ in range(6)]
     module = Attending().eval()
-    graph = Graph(
-        "attending", module, samples[0], ("frames",), ("seen",), lambda: samples, ("robust",)
+    graph = GraphSpec(
+        "attending", module, samples[0], ("frames",), ("seen",), lambda: samples, ("tolerant",)
     )
-    settings, backend = Settings(folder=tmp_path), OpenVinoBackend(Precision.INT8)
-    (plain,) = backend.prepare(graph, settings)(samples[0])
-    settings.forget(graph)
-    rounded = dataclasses.replace(graph, rounded=("_attn", "robust", "convolve"))
-    (got,) = backend.prepare(rounded, settings)(samples[0])
+    options, backend = BuildOptions(folder=tmp_path), OpenVinoBackend(Precision.INT8)
+    (plain,) = backend.prepare(graph, options)(samples[0])
+    options.clear_cache(graph)
+    mixed = dataclasses.replace(graph, bf16_layers=("_attn", "tolerant", "convolve"))
+    (got,) = backend.prepare(mixed, options)(samples[0])
     with torch.no_grad():
         (expected,) = module(*samples[0])
     assert 0 < relative_error(plain, got) < 0.02
     assert relative_error(expected, got) < 0.1
-    model = backend.model(openvino, rounded, settings)
+    model = backend.model(openvino, mixed, options)
     converted = [
         op
         for op in model.get_ops()
@@ -90,10 +90,10 @@ class Few(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.robust, self.few, self.also, self.many = (nn.Linear(64, 64) for _ in range(4))
+        self.tolerant, self.few, self.also, self.many = (nn.Linear(64, 64) for _ in range(4))
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        seen = self.robust(frames)
+        seen = self.tolerant(frames)
         last = seen[:, -2:].tanh()
         return self.few(last), self.also(last), self.many(seen)
 
@@ -107,20 +107,20 @@ def test_what_few_rows_ask_reads_weights_of_8_bits(tmp_path: Path) -> None:
     mixed = torch.randn(8, 64)  # inputs are related, as those of networks are
     samples = [(torch.randn(1, 8, 8) @ mixed,) for _ in range(24)]
     names = ("frames",), ("few", "also", "many")
-    robust = ("robust", "few")  # what few ask is light where it could be whole, too
-    graph = Graph("few", Few().eval(), samples[0], *names, lambda: samples, robust, ("also",))
-    settings, backend = Settings(folder=tmp_path), OpenVinoBackend(Precision.INT8)
+    tolerant = ("tolerant", "few")  # what few ask is light where it could be whole, too
+    graph = GraphSpec("few", Few().eval(), samples[0], *names, lambda: samples, tolerant, ("also",))
+    options, backend = BuildOptions(folder=tmp_path), OpenVinoBackend(Precision.INT8)
     (frames,) = unseen = (torch.randn(1, 8, 8) @ mixed,)
-    got = backend.prepare(graph, settings)(unseen)
+    got = backend.prepare(graph, options)(unseen)
     light = [
         op
-        for op in backend.model(openvino, graph, settings).get_ops()
+        for op in backend.model(openvino, graph, options).get_ops()
         if op.get_type_name() == "Constant" and op.get_element_type() == openvino.Type.i8
     ]
     assert len(light) == 3, "the robust one, and two that few ask"
-    settings.forget(graph)
-    bare = dataclasses.replace(graph, robust=("robust",), rounded=())
-    plain = backend.prepare(bare, settings)(unseen)
+    options.clear_cache(graph)
+    bare = dataclasses.replace(graph, int8_layers=("tolerant",), bf16_layers=())
+    plain = backend.prepare(bare, options)(unseen)
     torch.testing.assert_close(got[2], plain[2])
     for light, whole in zip(got[:2], plain[:2], strict=True):
         assert 0 < relative_error(whole, light) < 0.004

@@ -8,8 +8,8 @@ import torch
 
 from engine.errors import KernelError
 from engine.kernels import registry
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
+from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, KernelSpec, backend, make_kernel
 from engine.model.types import WindowInputs
 from tests.support.graphs import SHAPE, kept_error, tiny_graph
 from tests.support.tiny_bundle import tiny_bundle
@@ -40,8 +40,8 @@ class Kept:
     name = "kept"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        error = kept_error(graph, settings)
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        error = kept_error(graph, options)
 
         def run(tensors: Tensors) -> Tensors:
             return tuple(x + error for x in graph.module(*tensors))
@@ -53,11 +53,11 @@ def test_what_was_kept_and_does_not_match_any_more_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "backend", lambda name: Kept())
-    settings = Settings(folder=tmp_path)
-    path = settings.kept(tiny_graph(), "error")
+    options = BuildOptions(folder=tmp_path)
+    path = options.cache_path(tiny_graph(), "error")
     assert path is not None
     path.write_text("1000.0")
-    kernel = make_kernel("kept", tiny_bundle().gesture, Request(SHAPE, settings))
+    kernel = make_kernel("kept", tiny_bundle().gesture, KernelSpec(SHAPE, options))
     assert path.read_text() == "0.0"
     assert kernel(WindowInputs(*tiny_graph().example)).logits[0].shape == (1, 2, 24)
 
@@ -66,7 +66,7 @@ class Wrong:
     name = "wrong"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         def run(tensors: Tensors) -> Tensors:
             return tuple(x * 1.01 for x in graph.module(*tensors))
 
@@ -78,7 +78,7 @@ def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
 ) -> None:
     monkeypatch.setattr(registry, "backend", lambda name: Wrong())
     with pytest.raises(KernelError, match=r"kernel wrong does not match .* 0.01 apart"):
-        make_kernel("wrong", tiny_bundle().gesture, Request(SHAPE))
+        make_kernel("wrong", tiny_bundle().gesture, KernelSpec(SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
 )
 def test_kernels_for_the_cpu_match(name: str) -> None:
     model = tiny_bundle().gesture
-    kernel = make_kernel(name, model, Request(SHAPE))
+    kernel = make_kernel(name, model, KernelSpec(SHAPE))
     example = WindowInputs(*tiny_graph().example)
-    expected = make_kernel("eager", model, Request(SHAPE))(example)
+    expected = make_kernel("eager", model, KernelSpec(SHAPE))(example)
     torch.testing.assert_close(kernel(example), expected, atol=1e-3, rtol=1e-3)
 
 
@@ -102,7 +102,7 @@ class Calibrated:
     name = "calibrated"
     precision = Precision.INT8
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         assert [float(sample[0].max()) for sample in graph.samples()] == [0.0, 2.0, 3.0]
 
         def run(tensors: Tensors) -> Tensors:
@@ -118,20 +118,20 @@ def test_8_bits_are_calibrated_and_compared_on_other_speech(
     monkeypatch.setattr(registry, "backend", lambda name: Calibrated())
     example = WindowInputs(*tiny_graph().example)
     speech = [example._replace(motion=torch.full_like(example.motion, i)) for i in range(4)]
-    request = Request(SHAPE, samples=lambda: speech)
-    assert make_kernel("calibrated", tiny_bundle().gesture, request).name == "calibrated"
+    spec = KernelSpec(SHAPE, samples=lambda: speech)
+    assert make_kernel("calibrated", tiny_bundle().gesture, spec).name == "calibrated"
 
 
 _NAMED = """
 import sys
 from pathlib import Path
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from engine.kernels.registry import backend
 from tests.support.graphs import small_graph
 
 folder = Path(sys.argv[1])
 for _ in range(2):
-    backend(sys.argv[2]).prepare(small_graph(), Settings(folder=folder))
+    backend(sys.argv[2]).prepare(small_graph(), BuildOptions(folder=folder))
 assert len(list(folder.iterdir())) == 1
 """
 

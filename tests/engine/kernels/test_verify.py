@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.kernels.graph import Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.kernels.parity import ParityError
-from engine.kernels.verify import admitted, recalled, remember
+from engine.kernels.verify import build_verified, load_reference, save_reference
 from engine.system import cache
 from tests.support.graphs import small_graph
 
@@ -17,18 +17,21 @@ INPUTS = [GRAPH.example, tuple(2 * x for x in GRAPH.example)]
 
 
 class Shelf:
-    """Keeps a number that what it makes is off by; counts comparisons and calls."""
+    """A backend that keeps the error of its graphs in a file; counts comparisons and calls."""
+
+    precision = Precision.FP32
 
     def __init__(self, folder: Path, machine: str = "this one", threads: int = 1) -> None:
-        self.settings = Settings(threads, folder, machine=machine)
-        kept = self.settings.kept(GRAPH, "fp32.xml")
+        self.options = BuildOptions(threads, folder, machine=machine)
+        kept = self.options.cache_path(GRAPH, "fp32.xml")
         assert kept is not None
         self.path = kept
+        self.name = "openvino"
         self.compared = self.called = 0
 
-    def prepare(self, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         error = 0.0
-        if settings.folder is not None:
+        if options.folder is not None:
             if not self.path.is_file():
                 self.path.write_text("0")
             error = float(self.path.read_text())
@@ -39,7 +42,7 @@ class Shelf:
 
         return run
 
-    def compare(self, run: Run) -> Sequence[Tensors]:
+    def compare(self, run: Executable) -> Sequence[Tensors]:
         self.compared += 1
         for each in INPUTS:
             for got, expected in zip(run(each), GRAPH.module(*each), strict=True):
@@ -47,19 +50,19 @@ class Shelf:
                     raise ParityError("off")
         return INPUTS
 
-    def admitted(self, backend: str = "openvino") -> Run:
-        return admitted(self.prepare, self.compare, GRAPH, self.settings, backend)
+    def build(self) -> Executable:
+        return build_verified(self, GRAPH, self.options, self.compare)
 
 
 def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
     first, second = Shelf(tmp_path), Shelf(tmp_path)
-    first.admitted()
-    run = second.admitted()
+    first.build()
+    run = second.build()
     assert (first.compared, second.compared) == (1, 0)
     assert second.called == 2
     for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
         torch.testing.assert_close(got, expected)
-    assert first.settings.files(GRAPH) == [first.path]
+    assert first.options.cached_files(GRAPH) == [first.path]
 
 
 @pytest.mark.parametrize(
@@ -69,59 +72,60 @@ def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
 def test_another_machine_thread_or_backend_compares(
     tmp_path: Path, other: dict[str, object], backend: str
 ) -> None:
-    Shelf(tmp_path).admitted()
+    Shelf(tmp_path).build()
     shelf = Shelf(tmp_path, **other)  # type: ignore[arg-type]
-    shelf.admitted(backend)
+    shelf.name = backend
+    shelf.build()
     assert shelf.compared == 1
 
 
 def test_another_file_is_compared_and_made_anew_where_it_does_not_match(tmp_path: Path) -> None:
-    Shelf(tmp_path).admitted()
+    Shelf(tmp_path).build()
     shelf = Shelf(tmp_path)
     shelf.path.write_text("0.01")  # near enough, and yet another file
-    shelf.admitted()
+    shelf.build()
     assert shelf.compared == 1
     shelf.path.write_text("100")
-    shelf.admitted()
+    shelf.build()
     assert shelf.compared == 3
     assert shelf.path.read_text() == "0"
 
 
 def test_a_graph_that_gives_something_else_than_it_gave_is_compared(tmp_path: Path) -> None:
     """The files are the same; the library computes otherwise."""
-    Shelf(tmp_path).admitted()
+    Shelf(tmp_path).build()
     shelf = Shelf(tmp_path)
-    run = shelf.prepare(shelf.settings)
+    run = shelf.prepare(GRAPH, shelf.options)
     calls = [(each, tuple(x + 1 for x in run(each))) for each in INPUTS]
-    remember(GRAPH, shelf.settings, "openvino", calls)
-    shelf.admitted()
+    save_reference(GRAPH, shelf.options, "openvino", calls)
+    shelf.build()
     assert shelf.compared == 1
     again = Shelf(tmp_path)
-    again.admitted()
+    again.build()
     assert again.compared == 0
 
 
 def test_one_that_never_matches_is_refused_and_nothing_is_remembered(tmp_path: Path) -> None:
     class Wrong(Shelf):
-        def prepare(self, settings: Settings) -> Run:
-            super().prepare(settings)
+        def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+            super().prepare(graph, options)
             return lambda tensors: tuple(x + 1 for x in GRAPH.module(*tensors))
 
     with pytest.raises(ParityError):
-        Wrong(tmp_path).admitted()
-    assert not list(tmp_path.glob("*.proof.*"))
+        Wrong(tmp_path).build()
+    assert not list(tmp_path.glob("*.reference.*"))
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\xff" * 40, b"\x08" + b"\0" * 7 + b"{}      "])
 def test_a_damaged_memory_is_none(tmp_path: Path, damaged: bytes) -> None:
     shelf = Shelf(tmp_path)
-    shelf.admitted()
-    (proof,) = tmp_path.glob("*.proof.safetensors")
-    proof.write_bytes(damaged)
-    assert recalled(GRAPH, shelf.settings, "openvino") == []
-    shelf.admitted()
+    shelf.build()
+    (reference,) = tmp_path.glob("*.reference.safetensors")
+    reference.write_bytes(damaged)
+    assert load_reference(GRAPH, shelf.options, "openvino") == []
+    shelf.build()
     assert shelf.compared == 2
-    assert len(recalled(GRAPH, shelf.settings, "openvino")) == 2
+    assert len(load_reference(GRAPH, shelf.options, "openvino")) == 2
 
 
 def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
@@ -131,7 +135,7 @@ def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
     shelf = Shelf(tmp_path)
     shelf.path.write_text("100")
     monkeypatch.setattr(cache, "delete", lambda path: False)
-    run = shelf.admitted()
+    run = shelf.build()
     for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
         torch.testing.assert_close(got, expected)
     assert shelf.path.read_text() == "100"
@@ -139,16 +143,16 @@ def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
 
 def test_what_is_kept_and_remembered_is_forgotten_together(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
-    shelf.admitted()
+    shelf.build()
     assert len(list(tmp_path.iterdir())) == 2
-    assert shelf.settings.forget(GRAPH)
+    assert shelf.options.clear_cache(GRAPH)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_machine_a_folder_or_a_kept_file_nothing_is_remembered(tmp_path: Path) -> None:
     calls = [(GRAPH.example, GRAPH.module(*GRAPH.example))]
-    for settings in (Settings(1, tmp_path), Settings(machine="this one")):
-        remember(GRAPH, settings, "openvino", calls)
-        assert recalled(GRAPH, settings, "openvino") == []
-    remember(GRAPH, Settings(1, tmp_path, machine="this one"), "compile", calls)
+    for options in (BuildOptions(1, tmp_path), BuildOptions(machine="this one")):
+        save_reference(GRAPH, options, "openvino", calls)
+        assert load_reference(GRAPH, options, "openvino") == []
+    save_reference(GRAPH, BuildOptions(1, tmp_path, machine="this one"), "compile", calls)
     assert not list(tmp_path.iterdir())

@@ -7,8 +7,8 @@ from engine.config.model import FrontEnd
 from engine.errors import ShapeError
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Tensors
-from engine.kernels.window_graph import OUTPUTS, GraphKernel, draw_window, window_graph
-from engine.model.fuse import lean
+from engine.kernels.window_graph import OUTPUTS, CompiledKernel, draw_window, window_graph
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import WindowInputs
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
@@ -30,13 +30,13 @@ def test_graphs_that_give_other_frames_have_other_names() -> None:
 
 
 def test_what_the_face_finds_of_speech_at_last_does_not_bear_8_bits() -> None:
-    model = lean(tiny_published_bundle(FrontEnd.WAVE).gesture)
+    model = fuse_for_inference(tiny_published_bundle(FrontEnd.WAVE).gesture)
     graph = window_graph(model, SHAPE)
     names = [f"__module.{name}/" for name, _ in graph.module.named_modules(remove_duplicate=False)]
 
     def bearing(end: str) -> tuple[list[str], list[str]]:
         ends = [name for name in names if ".face." in name and name.endswith(end)]
-        return [n for n in ends if any(re.search(p, n) for p in graph.robust)], ends
+        return [n for n in ends if any(re.search(p, n) for p in graph.int8_layers)], ends
 
     heard, every = bearing("cross_attn.key_value/")
     assert heard == every[:-1]
@@ -62,10 +62,10 @@ def test_windows_of_another_length_go_to_the_other_kernel() -> None:
     def run(tensors: Tensors) -> Tensors:
         return tuple(torch.zeros(1) for _ in OUTPUTS)
 
-    kernel = GraphKernel("zeros", run, graph, EagerKernel(model))
+    kernel = CompiledKernel("zeros", run, graph, EagerKernel(model))
     assert kernel(WindowInputs(*graph.example)).logits[3].shape == (1,)
     motion, mask, audio, words, speaker = graph.example
     short = WindowInputs(motion[:, :8], mask[:, :8], audio[:, :8], words[:, :8], speaker)
     assert kernel(short).logits[0].shape == (1, 8, 24)
     with pytest.raises(ShapeError, match="kernel zeros was made for inputs of"):
-        GraphKernel("zeros", run, graph, None)(short)
+        CompiledKernel("zeros", run, graph, None)(short)

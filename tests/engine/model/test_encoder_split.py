@@ -5,7 +5,7 @@ import torch
 
 from engine.model.builders import build_gesture_model
 from engine.model.encoder_split import STRIDE, receptive_field, split_encoder, stem_length
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from tests.engine.model.test_fuse import farthest, shaken
 from tests.engine.model.test_gesture import CONFIGS, window
 
@@ -19,7 +19,7 @@ def test_entries_lie_on_a_grid_of_thirty_samples() -> None:
 
 @pytest.mark.parametrize("newest", [None, 2])
 def test_both_parts_together_are_the_whole(newest: int | None) -> None:
-    network, inputs = lean(shaken(WAVES)), window(CONFIGS[WAVES], 16)
+    network, inputs = fuse_for_inference(shaken(WAVES)), window(CONFIGS[WAVES], 16)
     inputs = inputs._replace(audio=inputs.audio[..., None])
     split = split_encoder(network)
     assert split is not None
@@ -34,7 +34,7 @@ def test_both_parts_together_are_the_whole(newest: int | None) -> None:
 
 
 def test_an_entry_sees_no_sample_but_those_it_says() -> None:
-    split = split_encoder(lean(shaken(WAVES)))
+    split = split_encoder(fuse_for_inference(shaken(WAVES)))
     assert split is not None
     first, _ = split
     begin, end = receptive_field()
@@ -53,6 +53,9 @@ def test_an_entry_sees_no_sample_but_those_it_says() -> None:
 
 
 def test_only_models_that_hear_samples_are_parted() -> None:
-    heard = {name: split_encoder(lean(build_gesture_model(CONFIGS[name]))) for name in CONFIGS}
+    heard = {
+        name: split_encoder(fuse_for_inference(build_gesture_model(CONFIGS[name])))
+        for name in CONFIGS
+    }
     assert heard[WAVES] is not None
     assert any(split is None for split in heard.values())

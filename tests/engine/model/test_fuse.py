@@ -7,7 +7,7 @@ from torch import nn
 from engine.model import fuse as lean_module
 from engine.model.audio_encoder import WaveBlock
 from engine.model.builders import build_gesture_model
-from engine.model.fuse import FusedAttention, FusedWaveBlock, lean
+from engine.model.fuse import FusedAttention, FusedWaveBlock, fuse_for_inference
 from engine.model.gesture import GestureModel
 from engine.model.layers import Attention
 from engine.model.types import WindowOutputs
@@ -47,7 +47,10 @@ def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_design_is_the_same_lean(name: str, newest: int | None, frames: int) -> None:
     network, inputs = shaken(name), window(CONFIGS[name], frames)
     with torch.inference_mode():
-        expected, got = network(inputs, newest=newest), lean(network)(inputs, newest=newest)
+        expected, got = (
+            network(inputs, newest=newest),
+            fuse_for_inference(network)(inputs, newest=newest),
+        )
     assert farthest(expected, got) < 1e-5 * max(float(x.abs().max()) for x in expected.logits)
 
 
@@ -56,7 +59,7 @@ def test_the_model_itself_stays_as_it_was(name: str) -> None:
     network, inputs = shaken(name), window(CONFIGS[name])
     with torch.inference_mode():
         names, before = set(network.state_dict()), network(inputs)
-        twin = lean(network)
+        twin = fuse_for_inference(network)
         assert set(network.state_dict()) == names
         assert farthest(network(inputs), before) == 0.0
     shared = {p.data_ptr() for p in network.parameters()} & {
@@ -71,7 +74,7 @@ def test_a_face_begins_where_its_speaker_does(layers: int) -> None:
     config = dataclasses.replace(CONFIGS["audio"], face_layers=layers)
     torch.manual_seed(0)
     network, inputs = build_gesture_model(config).eval(), window(config, PERIOD, batch=3)
-    twin = lean(network)
+    twin = fuse_for_inference(network)
     with torch.inference_mode():
         expected = network(inputs).latents[0]
         torch.testing.assert_close(twin(inputs).latents[0], expected, atol=1e-5, rtol=1e-5)

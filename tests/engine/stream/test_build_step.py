@@ -17,7 +17,7 @@ from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import staged_step
 from engine.kernels.fused_step import CompiledStep
-from engine.kernels.graph import Graph, Precision, Run, Settings
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import concatenate
 from engine.stream import build_step
@@ -38,7 +38,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Refusing(Plain):
     """Makes the graph of a window, and refuses all that is larger."""
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, settings: BuildOptions) -> Executable:
         if graph.name.startswith("step"):
             raise KernelError("cudagraph cannot record step: not permitted")
         return super().prepare(graph, settings)

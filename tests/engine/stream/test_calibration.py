@@ -16,7 +16,7 @@ from engine.stream import calibration
 from engine.stream.calibration import (
     batch_hops,
     batch_windows,
-    kernel_request,
+    kernel_spec,
     record_hops,
     record_windows,
 )
@@ -44,7 +44,7 @@ def test_shapes_are_those_of_the_stream(tmp_path: Path) -> None:
         shape = window_shape(bundle, schedule)
         window = record_windows(target_of(bundle), 2, clip(tmp_path))[0]
         assert window.motion.shape == (1, shape.frames, shape.motion)
-        assert window.audio.shape == (1, shape.entries, shape.channels)
+        assert window.audio.shape == (1, shape.audio_steps, shape.channels)
         assert window.words.shape == (1, shape.frames)
 
 
@@ -57,9 +57,9 @@ def test_real_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
 
 def test_requests_are_for_so_many_rows() -> None:
     bundle = tiny_bundle()
-    request = kernel_request(target_of(bundle), rows=3)
+    request = kernel_spec(target_of(bundle), rows=3)
     assert request.shape.rows == 3
-    assert request.settings.folder == target_of(bundle).folder
+    assert request.options.folder == target_of(bundle).folder
 
 
 def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(calibration, "record_windows", lambda *_: recorded)
 
     def samples() -> list[WindowInputs]:
-        return list(kernel_request(target_of(bundle, log=lines.append)).samples())
+        return list(kernel_spec(target_of(bundle, log=lines.append)).samples())
 
     for _ in range(2):
         found = samples()
@@ -89,8 +89,8 @@ def test_speech_that_cannot_be_kept_is_recorded_once_a_start(
     recorded = record_windows(target_of(bundle), 3, clip(tmp_path))
     monkeypatch.setattr(calibration, "record_windows", lambda *_: recorded)
     target = BuildTarget(bundle, bundle.config.schedule, None, lines.append)
-    request = kernel_request(target)
-    assert request.settings.folder is None
+    request = kernel_spec(target)
+    assert request.options.folder is None
     assert len(request.samples()) == len(request.samples()) == 3
     assert lines.count("recording windows of speech ...") == 1
 
@@ -109,7 +109,7 @@ def test_recording_windows_leaves_the_threads_as_they_are(tmp_path: Path) -> Non
         torch.set_num_threads(3)
         record_windows(target_of(bundle), 1, clip(tmp_path))
         assert torch.get_num_threads() == 3
-        assert kernel_request(target_of(bundle)).settings.threads == 3
+        assert kernel_spec(target_of(bundle)).settings.threads == 3
     finally:
         torch.set_num_threads(before)
 

@@ -11,14 +11,14 @@ from engine.system.privacy import compile_in, stay_private
 
 _EACH = """
 import torch
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.registry import backend
 from tests.support.graphs import other_inputs, small_graph, tiny_graph
 
 for name in {names}:
     graph = tiny_graph(samples=2) if "int8" in name else small_graph()
     inputs = graph.example if "int8" in name else other_inputs()
-    backend(name).prepare(graph, Settings())(inputs)
+    backend(name).prepare(graph, BuildOptions())(inputs)
 """
 
 

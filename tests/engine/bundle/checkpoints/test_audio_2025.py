@@ -23,7 +23,7 @@ from engine.errors import BundleError
 from engine.generate.decoder import PoseDecoder
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_audio_schedule
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION, joint_channels, part_layout
 from engine.motion.pose import HandReference
@@ -83,7 +83,10 @@ def test_a_window_matches_the_reference(layout: Path, frames: int) -> None:
     assert min(float(x.std(1).mean()) for x in latents) > 0.02  # not degenerate
     assert max(errors(outputs, latents, scores)) < CLOSE
     with torch.inference_mode():
-        assert max(errors(lean(load_model(layout).gesture)(inputs), latents, scores)) < CLOSE
+        assert (
+            max(errors(fuse_for_inference(load_model(layout).gesture)(inputs), latents, scores))
+            < CLOSE
+        )
 
 
 def test_the_body_attends_to_one_more_step_of_audio(layout: Path) -> None:
@@ -280,7 +283,7 @@ def window_errors(
         speaker=reference["speaker_id"][:, 0],
     )
     with torch.inference_mode():
-        outputs = (lean(bundle.gesture) if fused else bundle.gesture)(inputs)
+        outputs = (fuse_for_inference(bundle.gesture) if fused else bundle.gesture)(inputs)
     return errors(outputs, *(expected(reference, kind) for kind in ("rec", "cls")))
 
 
