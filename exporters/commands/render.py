@@ -30,16 +30,16 @@ from exporters.commands.common import (
     add_model_options,
     add_seed_option,
     complain,
-    load_for_use,
-    named_schedule,
+    load_bundle_for_cli,
+    parse_speaker,
+    reporting_events,
     say,
-    speaker_of,
-    told_events,
+    schedule_by_name,
 )
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
 from exporters.commands.stopping import check_stopped
-from exporters.commands.terminal import told
+from exporters.commands.terminal import error_line
 from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 
@@ -98,14 +98,14 @@ def _render(options: argparse.Namespace) -> int:
         raise ConfigError(f"several files need a folder to go to, got {options.out}")
     if options.out.suffix == ".npz":
         job = _Job(options.input[0], options.out, options.words)
-        say(_line(job, _Renderer(options, load_for_use(options.model)).render(job)))
+        say(_line(job, _Renderer(options, load_bundle_for_cli(options.model)).render(job)))
         return 0
     return _render_folder(options)
 
 
 def _render_folder(options: argparse.Namespace) -> int:
     jobs = _jobs(options)
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     _agree(options, bundle, jobs)
     todo = [job for job in jobs if options.overwrite or not job.done]
     if len(todo) < len(jobs):
@@ -130,7 +130,7 @@ def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
         except Exception as error:  # of any kind: libraries that decode sound raise their own
             failed.append(job)
             line = "failed"
-            text = told(error)
+            text = error_line(error)
             named = text if job.sound.name in text else f"{job.sound}: {text}"
             complain(f"error: {named}")
         left_s = (time.monotonic() - began) / number * (len(todo) - number)
@@ -216,7 +216,7 @@ class _Renderer:
             ) from error
 
     def _write(self, job: _Job, part: Path) -> Summary:
-        events = told_events()
+        events = reporting_events()
         source = WavSource(job.sound, events=events)
         sink = NpzSink(part, events=events)
         hooks = SessionHooks(taps=[lambda *_: check_stopped()])
@@ -245,7 +245,7 @@ class _Renderer:
             self._bundle,
             step=self._step,
             schedule=self._schedule,
-            speaker=speaker_of(self._options.speaker, self._bundle),
+            speaker=parse_speaker(self._options.speaker, self._bundle),
             seed=self._options.seed,
             events=events,
         )
@@ -253,7 +253,7 @@ class _Renderer:
 
 def schedule_of(options: argparse.Namespace, bundle: Bundle) -> Schedule:
     """The windows for whole files, or live hops; ConfigError for a hop of whole files."""
-    schedule = named_schedule(options.schedule, bundle)
+    schedule = schedule_by_name(options.schedule, bundle)
     if options.hop is None:
         return schedule
     if options.schedule == "offline":
