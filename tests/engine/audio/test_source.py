@@ -339,7 +339,7 @@ def test_unread_blocks_push_out_the_oldest(sound_card: VirtualSoundCard) -> None
     quiet = np.zeros((441, 1), np.float32)
     times = type("Times", (), {"inputBufferAdcTime": 0.0, "currentTime": 0.0})
     for _ in range(503):
-        source._heard(quiet, 441, times, None)
+        source._received(quiet, 441, times, None)
     source.close()
     assert events.snapshot()[OVERRUN] == 3
 

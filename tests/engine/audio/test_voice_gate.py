@@ -73,7 +73,7 @@ def test_a_click_does_not_open(loud_gate: VoiceGate) -> None:
 def test_a_long_sound_costs_no_more_than_its_length(loud_gate: VoiceGate) -> None:
     loud_gate.feed(np.zeros(16000 * 30, np.float32))
     assert len(loud_gate._opened) <= 1
-    assert len(loud_gate._heard) <= gate_module._PERIOD + gate_module._WARM_UP
+    assert len(loud_gate._received) <= gate_module._PERIOD + gate_module._WARM_UP
 
 
 def test_every_frame_has_a_decision_at_high_frame_rates(monkeypatch: pytest.MonkeyPatch) -> None:
