@@ -187,7 +187,7 @@ class FakePortAudio:
 
 
 def record(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch, seconds: float) -> np.ndarray:
-    """What a microphone gives first_block that much has come."""
+    """At least `seconds` of samples from a microphone."""
     monkeypatch.setitem(sys.modules, "sounddevice", portaudio)
     source = MicSource(None, EventCounter())
     found: list[np.ndarray] = []
@@ -252,8 +252,8 @@ def test_a_microphone_records_what_is_played(sound_card: VirtualSoundCard, tmp_p
         player.wait()
         source.close()
     assert list(blocks) == []
-    spectrum = np.abs(np.fft.rfft(recorded[:8000] * np.hanning(8000)))
-    frequency = spectrum.argmax() * 16000 / 8000
+    spectrum = np.abs(np.fft.rfft(recorded[:8000] * np.hanning(len(recorded[:8000]))))
+    frequency = spectrum.argmax() * 16000 / len(recorded[:8000])
     assert frequency == pytest.approx(440, abs=4)
     assert np.abs(recorded).max() == pytest.approx(0.5, abs=0.05)
     assert set(events.snapshot().values()) == {0}

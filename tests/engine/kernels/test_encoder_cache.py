@@ -27,7 +27,7 @@ from engine.model.fuse import lean
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
-from tests.engine.model.test_fuse import shaken
+from tests.engine.model.test_fuse import with_trained_statistics
 from tests.support.tiny_bundle import tiny_published_bundle
 
 CLOCK = FrameClock()
@@ -50,7 +50,7 @@ def planned() -> CachePlan:
 
 
 def stem() -> EncoderStem:
-    split = split_encoder(lean(shaken("audio")))
+    split = split_encoder(lean(with_trained_statistics("audio")))
     assert split is not None
     return split[0]
 
@@ -250,4 +250,7 @@ def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
 def test_models_without_waveform_encoders_are_not_split() -> None:
     model, shape = small()
     assert split_for_cache("onnx", lean(model), Request(shape), hop_offsets(32, cut)) is None
-    assert split_for_cache("onnx", lean(shaken("live")), Request(shape), OFFSETS) is None
+    assert (
+        split_for_cache("onnx", lean(with_trained_statistics("live")), Request(shape), OFFSETS)
+        is None
+    )

@@ -29,7 +29,7 @@ from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from engine.timing import Stage, StageTimings, no_timer
 from tests.support.audio import babble
-from tests.support.graphs import SHAPE, kept_error
+from tests.support.graphs import SHAPE, cached_error
 from tests.support.tape import Tape, record
 from tests.support.tiny_bundle import tiny_bundle
 
@@ -331,7 +331,7 @@ class Keeping(Plain):
     """Keeps a file, and is off by what stands in it."""
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
-        error = kept_error(graph, settings)
+        error = cached_error(graph, settings)
         self._change = lambda _, tensor: tensor + error if tensor.is_floating_point() else tensor
         return super().prepare(graph, settings)
 

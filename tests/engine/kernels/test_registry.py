@@ -11,7 +11,7 @@ from engine.kernels import registry
 from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
 from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
 from engine.model.types import WindowInputs
-from tests.support.graphs import SHAPE, kept_error, tiny_graph
+from tests.support.graphs import SHAPE, cached_error, tiny_graph
 from tests.support.tiny_bundle import tiny_bundle
 
 
@@ -41,7 +41,7 @@ class Kept:
     precision = Precision.FP32
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
-        error = kept_error(graph, settings)
+        error = cached_error(graph, settings)
 
         def run(tensors: Tensors) -> Tensors:
             return tuple(x + error for x in graph.module(*tensors))

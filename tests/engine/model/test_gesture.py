@@ -61,7 +61,7 @@ def model(name: str) -> GestureModel:
 
 
 def same(a: WindowOutputs, b: WindowOutputs) -> list[bool]:
-    """For each part, whether latents and logits agree."""
+    """Whether latents and logits agree, for each part."""
     return [
         bool(torch.allclose(a.latents[i], b.latents[i], atol=1e-6))
         and bool(torch.allclose(a.logits[i], b.logits[i], atol=1e-6))
@@ -78,7 +78,7 @@ def test_each_design_outputs_latents_and_scores_of_each_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("newest", [1, 5, FRAMES, FRAMES + 4])
-def test_newest_frames_equal_the_last_of_all_frames(name: str, newest: int) -> None:
+def test_newest_frames_equal_the_last_frames_of_a_full_pass(name: str, newest: int) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     whole, part = network(inputs), network(inputs, newest=newest)
     for all_frames, some in zip(
@@ -184,7 +184,7 @@ def test_a_part_is_refined_by_the_two_others() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("paper")])
 def test_the_papers_face_uses_the_refined_hint(name: str) -> None:
-    """Equation 10: one h and one p_t for the face and the body."""
+    """Equation 10: face and body share h and p_t."""
     network, inputs = model(name), window(CONFIGS[name])
     place = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
     shown = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
