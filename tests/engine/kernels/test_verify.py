@@ -1,4 +1,4 @@
-"""Graphs that matched before give what they gave; all others are compared."""
+"""Verified graphs are checked against stored reference outputs, all others against the model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ GRAPH = small_graph()
 INPUTS = [GRAPH.example, tuple(2 * x for x in GRAPH.example)]
 
 
-class Shelf:
-    """Keeps a number that what it makes is off by; counts comparisons and calls."""
+class ErrorBackend:
+    """Adds a cached number to the outputs; counts parity checks and calls."""
 
     def __init__(self, folder: Path, machine: str = "this one", threads: int = 1) -> None:
         self.settings = Settings(threads, folder, machine=machine)
-        kept = self.settings.kept(GRAPH, "fp32.xml")
-        assert kept is not None
-        self.path = kept
+        path = self.settings.kept(GRAPH, "fp32.xml")
+        assert path is not None
+        self.path = path
         self.compared = self.called = 0
 
     def prepare(self, settings: Settings) -> Run:
@@ -42,8 +42,8 @@ class Shelf:
     def compare(self, run: Run) -> Sequence[Tensors]:
         self.compared += 1
         for each in INPUTS:
-            for got, expected in zip(run(each), GRAPH.module(*each), strict=True):
-                if not torch.allclose(got, expected, atol=0.1):
+            for actual, expected in zip(run(each), GRAPH.module(*each), strict=True):
+                if not torch.allclose(actual, expected, atol=0.1):
                     raise ParityError("off")
         return INPUTS
 
@@ -51,101 +51,101 @@ class Shelf:
         return admitted(self.prepare, self.compare, GRAPH, self.settings, backend)
 
 
-def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
-    first, second = Shelf(tmp_path), Shelf(tmp_path)
+def test_a_verified_graph_is_not_compared_again(tmp_path: Path) -> None:
+    first, second = ErrorBackend(tmp_path), ErrorBackend(tmp_path)
     first.admitted()
     run = second.admitted()
     assert (first.compared, second.compared) == (1, 0)
     assert second.called == 2
-    for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
-        torch.testing.assert_close(got, expected)
+    for actual, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
+        torch.testing.assert_close(actual, expected)
     assert first.settings.files(GRAPH) == [first.path]
 
 
 @pytest.mark.parametrize(
-    ("other", "backend"),
+    ("other", "name"),
     [({"machine": "another"}, "openvino"), ({"threads": 2}, "openvino"), ({}, "openvino-bf16")],
 )
-def test_another_machine_thread_or_backend_compares(
-    tmp_path: Path, other: dict[str, object], backend: str
+def test_another_machine_thread_count_or_backend_is_compared(
+    tmp_path: Path, other: dict[str, object], name: str
 ) -> None:
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path, **other)  # type: ignore[arg-type]
-    shelf.admitted(backend)
-    assert shelf.compared == 1
+    ErrorBackend(tmp_path).admitted()
+    backend = ErrorBackend(tmp_path, **other)  # type: ignore[arg-type]
+    backend.admitted(name)
+    assert backend.compared == 1
 
 
-def test_another_file_is_compared_and_made_anew_where_it_does_not_match(tmp_path: Path) -> None:
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path)
-    shelf.path.write_text("0.01")  # near enough, and yet another file
-    shelf.admitted()
-    assert shelf.compared == 1
-    shelf.path.write_text("100")
-    shelf.admitted()
-    assert shelf.compared == 3
-    assert shelf.path.read_text() == "0"
+def test_a_changed_file_is_compared_and_rebuilt_on_a_mismatch(tmp_path: Path) -> None:
+    ErrorBackend(tmp_path).admitted()
+    backend = ErrorBackend(tmp_path)
+    backend.path.write_text("0.01")  # within tolerance, but another file
+    backend.admitted()
+    assert backend.compared == 1
+    backend.path.write_text("100")
+    backend.admitted()
+    assert backend.compared == 3
+    assert backend.path.read_text() == "0"
 
 
-def test_a_graph_that_gives_something_else_than_it_gave_is_compared(tmp_path: Path) -> None:
-    """The files are the same; the library computes otherwise."""
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path)
-    run = shelf.prepare(shelf.settings)
+def test_a_graph_with_other_outputs_than_before_is_compared(tmp_path: Path) -> None:
+    """The files are unchanged, but the library computes other values."""
+    ErrorBackend(tmp_path).admitted()
+    backend = ErrorBackend(tmp_path)
+    run = backend.prepare(backend.settings)
     calls = [(each, tuple(x + 1 for x in run(each))) for each in INPUTS]
-    remember(GRAPH, shelf.settings, "openvino", calls)
-    shelf.admitted()
-    assert shelf.compared == 1
-    again = Shelf(tmp_path)
-    again.admitted()
-    assert again.compared == 0
+    remember(GRAPH, backend.settings, "openvino", calls)
+    backend.admitted()
+    assert backend.compared == 1
+    second = ErrorBackend(tmp_path)
+    second.admitted()
+    assert second.compared == 0
 
 
-def test_one_that_never_matches_is_refused_and_nothing_is_remembered(tmp_path: Path) -> None:
-    class Wrong(Shelf):
+def test_a_graph_that_never_matches_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    class NeverMatches(ErrorBackend):
         def prepare(self, settings: Settings) -> Run:
             super().prepare(settings)
             return lambda tensors: tuple(x + 1 for x in GRAPH.module(*tensors))
 
     with pytest.raises(ParityError):
-        Wrong(tmp_path).admitted()
+        NeverMatches(tmp_path).admitted()
     assert not list(tmp_path.glob("*.proof.*"))
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\xff" * 40, b"\x08" + b"\0" * 7 + b"{}      "])
-def test_a_damaged_memory_is_none(tmp_path: Path, damaged: bytes) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.admitted()
+def test_damaged_reference_outputs_are_ignored(tmp_path: Path, damaged: bytes) -> None:
+    backend = ErrorBackend(tmp_path)
+    backend.admitted()
     (proof,) = tmp_path.glob("*.proof.safetensors")
     proof.write_bytes(damaged)
-    assert recalled(GRAPH, shelf.settings, "openvino") == []
-    shelf.admitted()
-    assert shelf.compared == 2
-    assert len(recalled(GRAPH, shelf.settings, "openvino")) == 2
+    assert recalled(GRAPH, backend.settings, "openvino") == []
+    backend.admitted()
+    assert backend.compared == 2
+    assert len(recalled(GRAPH, backend.settings, "openvino")) == 2
 
 
-def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
+def test_an_undeletable_wrong_file_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a read-only folder, which root alone could not be shown by permissions."""
-    shelf = Shelf(tmp_path)
-    shelf.path.write_text("100")
+    """As in a read-only folder; permissions do not stop root, who may run the tests."""
+    backend = ErrorBackend(tmp_path)
+    backend.path.write_text("100")
     monkeypatch.setattr(cache, "delete", lambda path: False)
-    run = shelf.admitted()
-    for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
-        torch.testing.assert_close(got, expected)
-    assert shelf.path.read_text() == "100"
+    run = backend.admitted()
+    for actual, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
+        torch.testing.assert_close(actual, expected)
+    assert backend.path.read_text() == "100"
 
 
-def test_what_is_kept_and_remembered_is_forgotten_together(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.admitted()
+def test_cached_graphs_and_reference_outputs_are_deleted_together(tmp_path: Path) -> None:
+    backend = ErrorBackend(tmp_path)
+    backend.admitted()
     assert len(list(tmp_path.iterdir())) == 2
-    assert shelf.settings.forget(GRAPH)
+    assert backend.settings.forget(GRAPH)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_machine_a_folder_or_a_kept_file_nothing_is_remembered(tmp_path: Path) -> None:
+def test_reference_outputs_need_a_machine_a_folder_and_a_cached_file(tmp_path: Path) -> None:
     calls = [(GRAPH.example, GRAPH.module(*GRAPH.example))]
     for settings in (Settings(1, tmp_path), Settings(machine="this one")):
         remember(GRAPH, settings, "openvino", calls)

@@ -24,7 +24,7 @@ from engine.stream import build_step
 from engine.stream.build_step import drop_network_weights
 from engine.stream.select_step import step_for
 from engine.stream.stream import GestureStream
-from tests.engine.kernels.test_fused_step import Plain, Taped
+from tests.engine.kernels.test_fused_step import CapturingBackend, CountingBackend
 from tests.support.audio import babble
 from tests.support.build_targets import target_of, waveform_bundle
 from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
@@ -35,7 +35,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-class Refusing(Plain):
+class Refusing(CountingBackend):
     """Makes the graph of a window, and refuses all that is larger."""
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
@@ -44,7 +44,9 @@ class Refusing(Plain):
         return super().prepare(graph, settings)
 
 
-def ready(monkeypatch: pytest.MonkeyPatch, backend: Plain | Taped) -> tuple[HopStep, list[str]]:
+def ready(
+    monkeypatch: pytest.MonkeyPatch, backend: CountingBackend | CapturingBackend
+) -> tuple[HopStep, list[str]]:
     """What `--kernel cudagraph` gives where its backend is another one."""
     backend.name = "cudagraph"
     for name in ("engine.kernels.registry", build_step.__name__):
@@ -61,7 +63,7 @@ def moved(step: HopStep | None, bundle: Bundle | None = None) -> np.ndarray:
 
 
 def test_a_recording_kernel_computes_fused_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, lines = ready(monkeypatch, Taped())
+    step, lines = ready(monkeypatch, CapturingBackend())
     assert isinstance(step, CompiledStep)
     assert step.name == "cudagraph"
     spare = drop_network_weights(step, tiny_bundle())
@@ -87,7 +89,7 @@ def test_a_mismatch_is_reported_with_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     step, lines = ready(
-        monkeypatch, Plain(lambda i, x: (x + 1) % 24 if x.dtype == torch.int64 else x)
+        monkeypatch, CountingBackend(lambda i, x: (x + 1) % 24 if x.dtype == torch.int64 else x)
     )
     assert isinstance(step, StagedStep)
     assert "codes 0.0% equal" in lines[0]
@@ -135,7 +137,7 @@ def test_whole_hops_in_8_bits_are_calibrated_on_speech() -> None:
 
 
 def test_half_precision_is_verified_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, lines = ready(monkeypatch, Taped(Precision.FP16))
+    step, lines = ready(monkeypatch, CapturingBackend(Precision.FP16))
     assert isinstance(step, CompiledStep)
     assert lines == []
 
