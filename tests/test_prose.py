@@ -1,4 +1,4 @@
-"""Words that sources and documentation do not use: metaphors, archaisms, personification.
+"""Banned words in sources and documentation: metaphors, archaisms, personification.
 
 The rules are in CONTRIBUTING.md, the terms to use in docs/glossary.md.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Rooms whose texts follow the rules; a room joins the list when it is rewritten.
+# Folders that follow the rules; a folder is added when it is rewritten.
 FOLDERS = (
     *("engine/bundle", "engine/config", "engine/postprocess", "docs"),
     *("engine/motion", "engine/system", "engine/text"),
@@ -24,7 +24,7 @@ SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/te
 
 WORDS = {"anew", "upon", "ear", "ears", "hear", "hears", "heard", "hearing", "worn"}
 PHRASES = ("come by", "laid over", "let in", "for want of", "knows nothing", "nothing of")
-# A word that is right in some places: a figure's head has ears, people hear.
+# Words allowed in some folders: a figure's head has ears, people hear.
 ALLOWED = {
     "ear": ("exporters/viewer/", "tests/exporters/viewer/"),
     "ears": ("exporters/viewer/", "tests/exporters/viewer/"),

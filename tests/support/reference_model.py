@@ -1,6 +1,6 @@
-"""Independent implementation of the published networks, for tests.
+"""Independent implementation of the published networks.
 
-It uses torch's functions and the published names, and no module of the engine. Tensors are
+Uses torch functions and the published tensor names, and no module of the engine. Tensors are
 `[B, T, ...]`; weights are the tensors of a checkpoint by name.
 """
 
@@ -22,7 +22,7 @@ PADDINGS = (1600, 0, 7, 0, 7, 0)
 
 
 def write_pointer(path: Path) -> None:
-    """Write a Git LFS pointer, as a clone without Git LFS has in place of a large file."""
+    """Write a Git LFS pointer, which replaces a large file in a clone without Git LFS."""
     path.write_text(
         "version https://git-lfs.github.com/spec/v1\n"
         "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
@@ -147,7 +147,7 @@ def audio_window(
     face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", memory))
     x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + speakers["body"]
     x = layer(w, "motion_self_encoder.layers.0", x) + speakers["body"] + place
-    # The reference implementation intends to crop these, but crops the face's a second time.
+    # not cropped: the reference implementation crops the face's features twice by mistake
     memory = encode_audio(w, "audio_encoder_body", audio, frames, crop=False)
     memory = linear(w, "audio_body_motion_proj", memory)
     x = x + stack(w, "audio_motion_cross_attn", 8, x, memory)

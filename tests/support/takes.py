@@ -1,4 +1,4 @@
-"""Tiny encoded takes and part autoencoders, for tests of the gesture training."""
+"""Tiny encoded takes and part autoencoders for tests of gesture training."""
 
 import numpy as np
 import pytest
