@@ -98,13 +98,13 @@ def test_only_a_changed_project_is_reinstalled(tmp_path: Path) -> None:
 
 def test_clean_removes_only_generated_files(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    kept = [f"{name}/kept.py" for name in ("engine", "exporters", "training", "bench", "tests")]
+    sources = [f"{name}/kept.py" for name in ("engine", "exporters", "training", "bench", "tests")]
     generated = [".venv/bin/python", "build/x", "dist/x", "emage_live.egg-info/x", ".mypy_cache/x"]
     generated += ["engine/audio/__pycache__/x.pyc", "tests/__pycache__/x.pyc"]
-    for name in kept + generated:
+    for name in sources + generated:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     for _ in range(2):
         assert make("clean", cwd=tmp_path).returncode == 0
         left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
-        assert left == {"Makefile", *kept}
+        assert left == {"Makefile", *sources}

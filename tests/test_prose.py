@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = (
     *("engine/bundle", "engine/config", "engine/postprocess", "docs"),
     *("engine/motion", "engine/system", "engine/text"),
-    *("tests/engine/bundle", "tests/engine/config", "tests/engine/postprocess"),
+    *("tests/engine/bundle", "tests/engine/config", "tests/engine/generate"),
+    *("tests/engine/kernels", "tests/engine/model", "tests/engine/motion"),
+    *("tests/engine/postprocess", "tests/engine/system", "tests/engine/text", "tests/support"),
 )
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}
@@ -40,8 +42,8 @@ _FORMER_KEY = re.compile(r'"\w+": "[\w.]+"')  # in renamed_keys
 def files(folder: str) -> list[Path]:
     """Sources and pages of a folder; of the root itself those beside the folders."""
     paths = (ROOT / folder).glob("*" if folder == "." else "**/*")
-    kept = (p for p in paths if p.suffix in (".py", ".md", ".toml") and p.is_file())
-    return sorted(p for p in kept if p.relative_to(ROOT).as_posix() not in SKIPPED)
+    selected = (p for p in paths if p.suffix in (".py", ".md", ".toml") and p.is_file())
+    return sorted(p for p in selected if p.relative_to(ROOT).as_posix() not in SKIPPED)
 
 
 def allowed(word: str, path: str) -> bool:

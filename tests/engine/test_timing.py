@@ -29,9 +29,9 @@ def test_long_series_are_thinned_evenly() -> None:
     values = np.random.default_rng(0).permutation(20_000).astype(float)
     for value in values:
         timings.add(value)
-    kept = timings._values[: timings._kept].tolist()
-    assert 40 <= len(kept) < 100
-    indices = [int(np.flatnonzero(values == v)[0]) for v in kept]
+    thinned = timings._values[: timings._kept].tolist()
+    assert 40 <= len(thinned) < 100
+    indices = [int(np.flatnonzero(values == v)[0]) for v in thinned]
     assert len(set(np.diff(indices))) == 1
     summary = timings.summary()
     assert summary is not None

@@ -29,8 +29,8 @@ def faces(chunks: list[PoseChunk]) -> np.ndarray:
 
 def upper_bodies(chunks: list[PoseChunk]) -> np.ndarray:
     """Rotations `[T, 19, 4]` of the joints above the hips, without hands."""
-    made = (chunk.rotations[:, 3:22] for chunk in chunks)
-    return np.concatenate([np.zeros((0, 19, 4), np.float32), *made])
+    rotations = (chunk.rotations[:, 3:22] for chunk in chunks)
+    return np.concatenate([np.zeros((0, 19, 4), np.float32), *rotations])
 
 
 def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -> PoseChunk:

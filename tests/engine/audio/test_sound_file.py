@@ -137,9 +137,9 @@ def read_with_notes(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 def patch_bytes(path: Path, patches: dict[bytes, list[tuple[int, bytes]]]) -> None:
     """Overwrite bytes of a file; keys are marks, values offsets from the mark and new bytes."""
     data = bytearray(path.read_bytes())
-    for mark, places in patches.items():
+    for mark, edits in patches.items():
         at = data.index(mark)
-        for offset, new in places:
+        for offset, new in edits:
             data[at + offset : at + offset + len(new)] = new
     path.write_bytes(bytes(data))
 

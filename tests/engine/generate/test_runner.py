@@ -133,10 +133,10 @@ def test_the_model_receives_the_seed_and_masked_new_frames(schedule: Schedule) -
 def test_the_newest_audio_is_at_the_end_of_the_window() -> None:
     rig = Rig(schedule=Schedule(24, 16, 3, 2))
     rig.run(rig.runner.fresh([0]), 2)
-    shown = rig.kernel.shown[-1].audio[0]
-    np.testing.assert_array_equal(shown[-3:], rig.sound(3, seed=1)[0])
-    np.testing.assert_array_equal(shown[-8:-3], rig.sound(5, seed=0)[0])
-    np.testing.assert_array_equal(shown[:-8], np.tile(rig.features.silence, (16, 1)))
+    window_input = rig.kernel.shown[-1].audio[0]
+    np.testing.assert_array_equal(window_input[-3:], rig.sound(3, seed=1)[0])
+    np.testing.assert_array_equal(window_input[-8:-3], rig.sound(5, seed=0)[0])
+    np.testing.assert_array_equal(window_input[:-8], np.tile(rig.features.silence, (16, 1)))
 
 
 def test_causal_decoders_need_no_seam_smoothing() -> None:
@@ -323,6 +323,8 @@ def test_residual_codes_start_with_the_class_and_quantise_the_latent() -> None:
     assert torch.equal(codes, vae.codes_from_classes(first, out.latents[at][:, new:]))
     assert any(bool(other.any()) for other in others)
     assert int(codes.max()) > vae.classes
-    shown = rig.decoder.raw[-1].rotations[:, -rig.schedule.hop :, list(PART_JOINTS[BodyPart.UPPER])]
+    decoded = rig.decoder.raw[-1].rotations[
+        :, -rig.schedule.hop :, list(PART_JOINTS[BodyPart.UPPER])
+    ]
     sixd = vae.decode_codes(state.codes[:, at])[:, -rig.schedule.hop :]
-    torch.testing.assert_close(shown, from_sixd(sixd.unflatten(-1, (-1, 6))))
+    torch.testing.assert_close(decoded, from_sixd(sixd.unflatten(-1, (-1, 6))))

@@ -56,9 +56,9 @@ def test_the_smallest_sufficient_batch_size_is_used(rows: int, used: int) -> Non
     kernels = {size: FixedBatchKernel(size) for size in (4, 1, 2)}
     outputs = BucketedKernel(kernels)(window(rows))
     expected = EagerKernel(tiny_bundle().gesture)(window(rows))
-    given, wanted = ((*made.latents, *made.logits) for made in (outputs, expected))
-    for ours, theirs in zip(given, wanted, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    actual, expected_outputs = ((*made.latents, *made.logits) for made in (outputs, expected))
+    for x, y in zip(actual, expected_outputs, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-5, rtol=1e-5)
     assert {size for size, kernel in kernels.items() if kernel.calls} == {used}
 
 

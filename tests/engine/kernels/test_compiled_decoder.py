@@ -109,9 +109,9 @@ class OffsetIfCached(CountingBackend):
     """A backend that adds 1 to the outputs if its cache file exists."""
 
     def prepare(self, graph: Graph, settings: Settings) -> Run:
-        kept = settings.kept(graph, "old")
-        wrong = kept is not None and kept.exists()
-        return CountingBackend((lambda x: x + 1.0) if wrong else (lambda x: x)).prepare(
+        path = settings.kept(graph, "old")
+        cached = path is not None and path.exists()
+        return CountingBackend((lambda x: x + 1.0) if cached else (lambda x: x)).prepare(
             graph, settings
         )
 

@@ -97,11 +97,11 @@ def test_a_running_graph_survives_replacement_of_its_file(tmp_path: Path) -> Non
 
 
 @pytest.mark.openvino
-@pytest.mark.parametrize("place", ["a file in place of the folder", None])
-def test_graphs_run_without_a_writable_cache(tmp_path: Path, place: str | None) -> None:
-    folder = tmp_path / "file" / "deep" if place else None
-    if place:
-        (tmp_path / "file").write_text(place)
+@pytest.mark.parametrize("blocker", ["a file in place of the folder", None])
+def test_graphs_run_without_a_writable_cache(tmp_path: Path, blocker: str | None) -> None:
+    folder = tmp_path / "file" / "deep" if blocker else None
+    if blocker:
+        (tmp_path / "file").write_text(blocker)
     graph, settings = small_graph(), Settings(folder=folder)
     run = OpenVinoBackend(Precision.FP32).prepare(graph, settings)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))

@@ -93,9 +93,9 @@ class FewQueries(nn.Module):
         self.robust, self.few, self.also, self.many = (nn.Linear(64, 64) for _ in range(4))
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        seen = self.robust(frames)
-        last = seen[:, -2:].tanh()
-        return self.few(last), self.also(last), self.many(seen)
+        features = self.robust(frames)
+        last = features[:, -2:].tanh()
+        return self.few(last), self.also(last), self.many(features)
 
 
 @pytest.mark.nncf
@@ -124,8 +124,8 @@ def test_small_batch_layers_use_weight_only_int8(tmp_path: Path) -> None:
     bare = dataclasses.replace(graph, robust=("robust",), rounded=())
     plain = backend.prepare(bare, settings)(unseen)
     torch.testing.assert_close(actual[2], plain[2])
-    for light, whole in zip(actual[:2], plain[:2], strict=True):
-        assert 0 < relative_error(whole, light) < 0.004
+    for quantised, full in zip(actual[:2], plain[:2], strict=True):
+        assert 0 < relative_error(full, quantised) < 0.004
     with torch.no_grad():
         expected = graph.module(frames)
     assert max(relative_error(a, b) for a, b in zip(expected, actual, strict=True)) < 0.02

@@ -17,11 +17,11 @@ from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 def test_the_graph_equals_the_model() -> None:
     model = tiny_bundle().gesture
     graph = window_graph(model, SHAPE)
-    found = graph.module(*graph.example)
+    outputs = graph.module(*graph.example)
     expected = EagerKernel(model, newest=2)(WindowInputs(*graph.example))
-    assert len(found) == len(graph.outputs) == len(OUTPUTS)
-    for got, wanted in zip(found, (*expected.latents, *expected.logits), strict=True):
-        torch.testing.assert_close(got, wanted)
+    assert len(outputs) == len(graph.outputs) == len(OUTPUTS)
+    for actual, expected_output in zip(outputs, (*expected.latents, *expected.logits), strict=True):
+        torch.testing.assert_close(actual, expected_output)
 
 
 def test_the_name_contains_the_number_of_output_frames() -> None:

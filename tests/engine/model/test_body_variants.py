@@ -29,8 +29,8 @@ def body_inputs() -> tuple[Tensor, ...]:
     """Audio, gesture hint, refined hint, position and speaker embeddings."""
     torch.manual_seed(1)
     audio = torch.randn(2, FRAMES, SPEECH)
-    shown, refined = torch.randn(2, FRAMES, WIDTH), torch.randn(2, FRAMES, WIDTH)
-    return audio, shown, refined, torch.randn(1, FRAMES, WIDTH), torch.randn(2, 1, WIDTH)
+    hint, refined = torch.randn(2, FRAMES, WIDTH), torch.randn(2, FRAMES, WIDTH)
+    return audio, hint, refined, torch.randn(1, FRAMES, WIDTH), torch.randn(2, 1, WIDTH)
 
 
 def decode_parts(body: nn.Module, features: Tensor) -> list[Tensor]:
@@ -39,36 +39,36 @@ def decode_parts(body: nn.Module, features: Tensor) -> list[Tensor]:
 
 def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
     body = network(BodyVariant.CROSS_ATTENTION).body
-    audio, shown, h, position, speaker = body_inputs()
-    place = position + speaker
-    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
-    for speech, memory in ((audio, merged), (None, h + place)):
-        expected = decode_parts(body, body.path.decoder(shown + place, memory))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
+    audio, hint, h, position, speaker = body_inputs()
+    embedding = position + speaker
+    merged = body.path.fusion.decoder(h + embedding, body.path.fusion.project(audio))
+    for speech, memory in ((audio, merged), (None, h + embedding)):
+        expected = decode_parts(body, body.path.decoder(hint + embedding, memory))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
 
 
-def test_the_self_attention_path_does_not_use_the_shown_gesture() -> None:
+def test_the_self_attention_path_does_not_use_the_gesture_hint() -> None:
     body = network(BodyVariant.SELF_ATTENTION).body
-    audio, shown, h, position, speaker = body_inputs()
-    place = position + speaker
-    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
-    for speech, features in ((audio, merged), (None, h + place)):
+    audio, hint, h, position, speaker = body_inputs()
+    embedding = position + speaker
+    merged = body.path.fusion.decoder(h + embedding, body.path.fusion.project(audio))
+    for speech, features in ((audio, merged), (None, h + embedding)):
         expected = decode_parts(body, body.path.decoder(features))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
-        repeated = body(BodyInputs(speech, shown + 1.0, h, position, speaker))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
+        repeated = body(BodyInputs(speech, hint + 1.0, h, position, speaker))
         assert all(torch.equal(a, b) for a, b in zip(expected, repeated, strict=True))
 
 
 def test_straightforward_fusion_queries_by_position_and_uses_no_refined_hint() -> None:
     body = network(BodyVariant.FUSION).body
-    audio, shown, h, position, speaker = body_inputs()
+    audio, hint, h, position, speaker = body_inputs()
     query = (position + speaker).expand(2, FRAMES, WIDTH)
     for speech in (audio, None):
         used = torch.zeros_like(audio) if speech is None else speech
-        memory = body.path.project(torch.cat((used, shown), -1))
+        memory = body.path.project(torch.cat((used, hint), -1))
         expected = decode_parts(body, body.path.decoder(query, memory))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
-        repeated = body(BodyInputs(speech, shown, h + 1.0, position, speaker))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
+        repeated = body(BodyInputs(speech, hint, h + 1.0, position, speaker))
         assert all(torch.equal(a, b) for a, b in zip(expected, repeated, strict=True))
 
 

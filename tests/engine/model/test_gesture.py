@@ -157,12 +157,12 @@ def test_the_published_designs_fuse_audio_differently() -> None:
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
     audio_features = torch.randn(1, 5, 8)
     for body in (audio, text):
-        place = position + speaker
+        embedding = position + speaker
         attended = torch.randn(1, 5, 16)
         with_speaker = body.speaker_in_query
-        query = attended + place if with_speaker else attended + position
-        found = body.cross_attention(query, body.project_audio(audio_features))
-        expected = found + (query if with_speaker else attended)
+        query = attended + embedding if with_speaker else attended + position
+        attended_audio = body.cross_attention(query, body.project_audio(audio_features))
+        expected = attended_audio + (query if with_speaker else attended)
         torch.testing.assert_close(body.fuse(audio_features, attended, position, speaker), expected)
         alone = query if with_speaker else attended
         assert torch.equal(body.fuse(None, attended, position, speaker), alone)
@@ -186,12 +186,12 @@ def test_a_part_is_refined_by_the_two_others() -> None:
 def test_the_papers_face_uses_the_refined_hint(name: str) -> None:
     """Equation 10: face and body share h and p_t."""
     network, inputs = model(name), window(CONFIGS[name])
-    place = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
-    shown = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
-    h = network.body.self_attention(shown + place)
+    embedding = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
+    projected_hint = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
+    h = network.body.self_attention(projected_hint + embedding)
     speech, _ = network.speech(inputs.audio, inputs.words)
     memory = network.face.project(torch.cat((speech, h), -1))
-    expected = network.face.out(network.face.decoder(place, memory))
+    expected = network.face.out(network.face.decoder(embedding, memory))
     torch.testing.assert_close(network(inputs).latents[0], expected)
 
 
