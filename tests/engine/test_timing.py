@@ -10,7 +10,7 @@ def test_percentiles_of_known_values() -> None:
     assert percentiles([]) is None
 
 
-def test_timings_before_the_first_value() -> None:
+def test_empty_timings_have_no_summary() -> None:
     assert Timings().summary() is None
     assert Timings().recent(5) == []
 
@@ -22,23 +22,23 @@ def test_recent_values_are_the_newest() -> None:
     assert timings.recent(3) == [7.0, 8.0, 9.0]
 
 
-def test_hours_are_thinned_evenly() -> None:
+def test_long_series_are_thinned_evenly() -> None:
     timings = Timings(most=100)
     values = np.random.default_rng(0).permutation(20_000).astype(float)
     for value in values:
         timings.add(value)
-    kept = timings._values[: timings._kept].tolist()
-    assert 40 <= len(kept) < 100
-    places = [int(np.flatnonzero(values == v)[0]) for v in kept]
-    assert len(set(np.diff(places))) == 1
+    thinned = timings._values[: timings._kept].tolist()
+    assert 40 <= len(thinned) < 100
+    indices = [int(np.flatnonzero(values == v)[0]) for v in thinned]
+    assert len(set(np.diff(indices))) == 1
     summary = timings.summary()
     assert summary is not None
     assert summary["p50"] == pytest.approx(10_000, rel=0.3)
-    assert summary["max"] == 19_999.0, "the largest is never thinned away"
+    assert summary["max"] == 19_999.0, "the maximum is never thinned out"
     assert timings.recent(3) == values[-3:].tolist()
 
 
-def test_stages_are_timed_by_the_clock_that_is_brought() -> None:
+def test_stages_are_timed_by_the_given_clock() -> None:
     times = iter([1.0, 1.002, 5.0, 5.001, 7.0, 7.005])
     stages = StageTimings(lambda: next(times))
     for stage in (Stage.KERNEL, Stage.KERNEL, Stage.EMIT):

@@ -1,4 +1,4 @@
-"""A small graph without memory and a tiny gesture model's, for the tests of backends."""
+"""A small stateless graph and the graph of a tiny gesture model, for backend tests."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ SHAPE = WindowShape(
 )
 
 
-class Sums(nn.Module):
+class LinearWithSum(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -27,7 +27,7 @@ class Sums(nn.Module):
 
 def small_graph() -> GraphSpec:
     example = (torch.ones(2, 4), torch.tensor([1, 2]))
-    module = Sums().eval().requires_grad_(False)
+    module = LinearWithSum().eval().requires_grad_(False)
     return GraphSpec("sums", module, example, ("x", "index"), ("y", "sum"))
 
 
@@ -42,8 +42,8 @@ def tiny_graph(samples: int = 0) -> GraphSpec:
     return dataclasses.replace(graph, samples=lambda: windows)
 
 
-def kept_error(graph: GraphSpec, settings: BuildOptions) -> float:
-    """What stands in the one file that is kept of a graph; 0, written down, where there is none."""
+def cached_error(graph: GraphSpec, settings: BuildOptions) -> float:
+    """The number in the graph's cache file `error`; a missing file is written with 0."""
     path = settings.cache_path(graph, "error")
     assert path is not None
     if not path.is_file():

@@ -23,17 +23,17 @@ def front(kind: FrontEnd, truncated: bool = False):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_laws(kind: FrontEnd) -> None:
+def test_the_streaming_laws(kind: FrontEnd) -> None:
     sound = babble(0.8)
     entries = split_law(front(kind), sound)
     assert entries.shape[1] == front(kind).width == len(front(kind).silence)
     snapshot_law(front(kind), sound, (0, 533, 7000))
-    if kind is not FrontEnd.WAVE:  # it has no past
+    if kind is not FrontEnd.WAVE:  # stateless
         reset_law(front(kind), sound)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_the_end_nothing_is_missing(kind: FrontEnd) -> None:
+def test_finish_supplies_the_remaining_rows(kind: FrontEnd) -> None:
     sound = babble(1.0)
     piece = front(kind)
     given = len(piece.feed(sound))
@@ -42,7 +42,7 @@ def test_after_the_end_nothing_is_missing(kind: FrontEnd) -> None:
     assert given + len(piece.finish()) >= piece.frame_start(30)
 
 
-def test_frames_lie_where_the_clock_says_or_are_truncated() -> None:
+def test_frame_ends_follow_the_clock_or_are_truncated() -> None:
     grid, cut = SampleGrid(CLOCK, truncated=False), SampleGrid(CLOCK, truncated=True)
     assert [grid.frame_start(f) for f in (0, 1, 3, 30)] == [0, 533, 1600, 16000]
     assert [cut.frame_start(f) for f in (0, 1, 3, 30)] == [0, 533, 1599, 15990]
@@ -72,7 +72,7 @@ def test_amplitude_is_the_largest_of_the_next_samples() -> None:
     assert set(np.unique(entries[:, 1])) == {0.0, 1.0}
 
 
-def test_a_sound_shorter_than_the_span_keeps_its_amplitude() -> None:
+def test_audio_shorter_than_the_span_keeps_its_amplitude() -> None:
     piece = front(FrontEnd.RHYTHM)
     assert len(piece.feed(np.full(100, -0.5, np.float32))) == 0
     assert (piece.finish()[:, 0] == 0.5).all()
@@ -84,7 +84,7 @@ def test_sliding_maximum() -> None:
     np.testing.assert_array_equal(sliding_maximum(values, 1), values)
 
 
-def test_the_queue_gives_in_order_and_can_be_silenced() -> None:
+def test_the_queue_is_fifo_and_can_be_silenced() -> None:
     queue = FeatureQueue(2)
     rows = np.arange(10, dtype=np.float32).reshape(5, 2)
     queue.push(rows[:2])

@@ -4,7 +4,7 @@ from engine.kernels.graph import BuildOptions
 from tests.support.graphs import small_graph
 
 
-def test_files_are_named_by_shapes_and_marks(tmp_path: Path) -> None:
+def test_file_names_contain_shapes_and_marks(tmp_path: Path) -> None:
     graph = small_graph()
     assert graph.signature == "2x4-2"
     path = BuildOptions(folder=tmp_path).cache_path(graph, "fp32", "v1")
@@ -12,7 +12,7 @@ def test_files_are_named_by_shapes_and_marks(tmp_path: Path) -> None:
     assert BuildOptions().cache_path(graph) is None
 
 
-def test_what_was_kept_of_a_graph_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+def test_forget_deletes_only_files_of_the_graph(tmp_path: Path) -> None:
     options, graph = BuildOptions(folder=tmp_path), small_graph()
     assert not options.clear_cache(graph)
     assert not BuildOptions().clear_cache(graph)

@@ -21,8 +21,8 @@ from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
 
-class Replayed:
-    """What a graph does whose inputs were never copied in: always the first answer."""
+class StaleKernel:
+    """Returns the first output for every input, like a graph with stale buffers."""
 
     name = "replayed"
 
@@ -40,21 +40,21 @@ def windows(count: int) -> list[WindowInputs]:
     return [draw_window(SHAPE, generator) for _ in range(count)]
 
 
-def test_the_eager_kernel_matches_itself() -> None:
+def test_the_eager_kernel_passes_parity_with_itself() -> None:
     eager = EagerKernel(tiny_bundle().gesture, 2)
     found = measure(eager, eager, windows(2))
     assert found == Parity()
     require("kernel eager", found, Precision.FP32)
 
 
-def test_stale_buffers_are_found_by_the_second_window() -> None:
+def test_stale_outputs_fail_parity_on_the_second_window() -> None:
     eager = EagerKernel(tiny_bundle().gesture, 2)
-    assert measure(Replayed(eager), eager, windows(1)).error == 0.0
+    assert measure(StaleKernel(eager), eager, windows(1)).error == 0.0
     with pytest.raises(KernelError, match=r"kernel replayed does not match .* apart .*%"):
-        require("kernel replayed", measure(Replayed(eager), eager, windows(2)), Precision.BF16)
+        require("kernel replayed", measure(StaleKernel(eager), eager, windows(2)), Precision.BF16)
 
 
-def test_figures_are_those_computed_by_hand() -> None:
+def test_errors_equal_hand_computed_values() -> None:
     expected = WindowOutputs((torch.tensor([3.0, 4.0]),), (torch.tensor([[0.0, 1.0], [1.0, 0.0]]),))
     got = WindowOutputs((torch.tensor([3.0, 4.5]),), (torch.tensor([[0.0, 1.0], [0.9, 1.0]]),))
     found = measure(lambda _: got, lambda _: expected, windows(1))  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ def test_groups_have_bounds_of_their_own() -> None:
     assert worst([Parity(0.1, 0.5), Parity(0.2, 1.0, 0.3)]) == Parity(0.2, 0.75, 0.3)
 
 
-def test_no_number_and_another_shape_are_infinitely_wrong() -> None:
+def test_nan_and_other_shapes_have_infinite_error() -> None:
     one = torch.ones(2)
     assert relative_error(one, torch.tensor([1.0, float("nan")])) == float("inf")
     assert relative_error(one, torch.ones(3)) == float("inf")

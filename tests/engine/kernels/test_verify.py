@@ -16,7 +16,7 @@ GRAPH = small_graph()
 INPUTS = [GRAPH.example, tuple(2 * x for x in GRAPH.example)]
 
 
-class Shelf:
+class ErrorBackend:
     """A backend that keeps the error of its graphs in a file; counts comparisons and calls."""
 
     precision = Precision.FP32
@@ -54,8 +54,8 @@ class Shelf:
         return build_verified(self, GRAPH, self.options, self.compare)
 
 
-def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
-    first, second = Shelf(tmp_path), Shelf(tmp_path)
+def test_a_verified_graph_is_not_compared_again(tmp_path: Path) -> None:
+    first, second = ErrorBackend(tmp_path), ErrorBackend(tmp_path)
     first.build()
     run = second.build()
     assert (first.compared, second.compared) == (1, 0)
@@ -69,19 +69,19 @@ def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
     ("other", "backend"),
     [({"machine": "another"}, "openvino"), ({"threads": 2}, "openvino"), ({}, "openvino-bf16")],
 )
-def test_another_machine_thread_or_backend_compares(
+def test_another_machine_thread_count_or_backend_is_compared(
     tmp_path: Path, other: dict[str, object], backend: str
 ) -> None:
-    Shelf(tmp_path).build()
-    shelf = Shelf(tmp_path, **other)  # type: ignore[arg-type]
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path, **other)  # type: ignore[arg-type]
     shelf.name = backend
     shelf.build()
     assert shelf.compared == 1
 
 
-def test_another_file_is_compared_and_made_anew_where_it_does_not_match(tmp_path: Path) -> None:
-    Shelf(tmp_path).build()
-    shelf = Shelf(tmp_path)
+def test_a_changed_file_is_compared_and_rebuilt_on_a_mismatch(tmp_path: Path) -> None:
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path)
     shelf.path.write_text("0.01")  # near enough, and yet another file
     shelf.build()
     assert shelf.compared == 1
@@ -91,22 +91,22 @@ def test_another_file_is_compared_and_made_anew_where_it_does_not_match(tmp_path
     assert shelf.path.read_text() == "0"
 
 
-def test_a_graph_that_gives_something_else_than_it_gave_is_compared(tmp_path: Path) -> None:
+def test_a_graph_with_other_outputs_than_before_is_compared(tmp_path: Path) -> None:
     """The files are the same; the library computes otherwise."""
-    Shelf(tmp_path).build()
-    shelf = Shelf(tmp_path)
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path)
     run = shelf.prepare(GRAPH, shelf.options)
     calls = [(each, tuple(x + 1 for x in run(each))) for each in INPUTS]
     save_reference(GRAPH, shelf.options, "openvino", calls)
     shelf.build()
     assert shelf.compared == 1
-    again = Shelf(tmp_path)
+    again = ErrorBackend(tmp_path)
     again.build()
     assert again.compared == 0
 
 
-def test_one_that_never_matches_is_refused_and_nothing_is_remembered(tmp_path: Path) -> None:
-    class Wrong(Shelf):
+def test_a_graph_that_never_matches_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    class Wrong(ErrorBackend):
         def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
             super().prepare(graph, options)
             return lambda tensors: tuple(x + 1 for x in GRAPH.module(*tensors))
@@ -117,8 +117,8 @@ def test_one_that_never_matches_is_refused_and_nothing_is_remembered(tmp_path: P
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\xff" * 40, b"\x08" + b"\0" * 7 + b"{}      "])
-def test_a_damaged_memory_is_none(tmp_path: Path, damaged: bytes) -> None:
-    shelf = Shelf(tmp_path)
+def test_damaged_reference_outputs_are_ignored(tmp_path: Path, damaged: bytes) -> None:
+    shelf = ErrorBackend(tmp_path)
     shelf.build()
     (reference,) = tmp_path.glob("*.reference.safetensors")
     reference.write_bytes(damaged)
@@ -128,11 +128,11 @@ def test_a_damaged_memory_is_none(tmp_path: Path, damaged: bytes) -> None:
     assert len(load_reference(GRAPH, shelf.options, "openvino")) == 2
 
 
-def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
+def test_an_undeletable_wrong_file_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a read-only folder, which root alone could not be shown by permissions."""
-    shelf = Shelf(tmp_path)
+    shelf = ErrorBackend(tmp_path)
     shelf.path.write_text("100")
     monkeypatch.setattr(cache, "delete", lambda path: False)
     run = shelf.build()
@@ -141,15 +141,15 @@ def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
     assert shelf.path.read_text() == "100"
 
 
-def test_what_is_kept_and_remembered_is_forgotten_together(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+def test_cached_graphs_and_reference_outputs_are_deleted_together(tmp_path: Path) -> None:
+    shelf = ErrorBackend(tmp_path)
     shelf.build()
     assert len(list(tmp_path.iterdir())) == 2
     assert shelf.options.clear_cache(GRAPH)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_machine_a_folder_or_a_kept_file_nothing_is_remembered(tmp_path: Path) -> None:
+def test_reference_outputs_need_a_machine_a_folder_and_a_cached_file(tmp_path: Path) -> None:
     calls = [(GRAPH.example, GRAPH.module(*GRAPH.example))]
     for options in (BuildOptions(1, tmp_path), BuildOptions(machine="this one")):
         save_reference(GRAPH, options, "openvino", calls)

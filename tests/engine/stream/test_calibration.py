@@ -1,4 +1,4 @@
-"""Recorded windows and hops, kept files and batches."""
+"""Recording of windows and hops for calibration, its cached files, and batching."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def clip(folder: Path) -> tuple[Path, Path]:
     return sound, words
 
 
-def test_shapes_are_those_of_the_stream(tmp_path: Path) -> None:
+def test_recorded_windows_have_the_shapes_of_the_stream(tmp_path: Path) -> None:
     for bundle in (tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)):
         schedule = bundle.config.schedule
         shape = window_shape(bundle, schedule)
@@ -48,14 +48,14 @@ def test_shapes_are_those_of_the_stream(tmp_path: Path) -> None:
         assert window.words.shape == (1, shape.frames)
 
 
-def test_real_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
+def test_recorded_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
     bundle = tiny_bundle()
     windows = record_windows(target_of(bundle), 4, clip(tmp_path))
     assert len(windows) == 4
     assert len({float(window.audio.sum()) for window in windows}) == 4
 
 
-def test_requests_are_for_so_many_rows() -> None:
+def test_requests_have_the_given_batch_size() -> None:
     bundle = tiny_bundle()
     request = kernel_spec(target_of(bundle), rows=3)
     assert request.shape.rows == 3
@@ -82,7 +82,7 @@ def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert len(lines) == 2
 
 
-def test_speech_that_cannot_be_kept_is_recorded_once_a_start(
+def test_without_a_cache_speech_is_recorded_once_per_request(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bundle, lines = tiny_bundle(), list[str]()
@@ -103,7 +103,7 @@ def test_batched_windows_have_different_rows() -> None:
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
-def test_recording_windows_leaves_the_threads_as_they_are(tmp_path: Path) -> None:
+def test_recording_restores_the_thread_count(tmp_path: Path) -> None:
     bundle, before = tiny_bundle(), torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -130,5 +130,5 @@ def test_batched_hops_have_different_rows(temperature: float) -> None:
     hops = record_hops(target_of(bundle), 3)
     batches = batch_hops(hops, 2)
     assert len(batches) == 3
-    for ours, first, second in zip(batches[2].flat, hops[2].flat, hops[0].flat, strict=True):
-        assert torch.equal(ours, torch.cat((first, second)))
+    for batched, first, second in zip(batches[2].flat, hops[2].flat, hops[0].flat, strict=True):
+        assert torch.equal(batched, torch.cat((first, second)))
