@@ -100,7 +100,7 @@ def test_fused_attention_equals_attention_for_few_and_many_queries(
         x, memory = torch.randn(3, queries, 16), torch.randn(3, 40, narrow or 16)
         expected = attention(x, memory if widen is None else widen(memory))
         torch.testing.assert_close(fused(x, memory), expected, atol=1e-5, rtol=1e-5)
-    assert fused._few(queries, 40) is few
+    assert fused._query_side_is_cheaper(queries, 40) is few
 
 
 @pytest.mark.parametrize(("width", "queries", "calls"), [(256, 2, 0), (256, 80, 1), (16, 2, 1)])
