@@ -14,7 +14,7 @@ from engine.bundle.io import CONFIG_FILE, Bundle, load_bundle
 from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary
-from training.data.normalize import Scaling, unfolded
+from training.data.normalize import Scaling, unfold
 
 _WORDS = "table.weight"  # of any table of words
 _SPEAKERS = ("face_speaker.weight", "body_speaker.weight", "cue.speakers.weight")
@@ -42,7 +42,7 @@ def known_weights(
     speakers by the numbers that they have there. Words that the bundle lacks begin as unknown ones.
     """
     bundle = load_bundle(folder)
-    weights = unfolded(bundle.gesture, scaling).state_dict()
+    weights = unfold(bundle.gesture, scaling).state_dict()
     words = Vocabulary(bundle.config.vocabulary)
     # The first four numbers are no words and the same everywhere.
     rows = [*range(4), *(words.id_of(word) for word in vocabulary.words)]

@@ -6,7 +6,7 @@ import torch
 from engine.config.presets import live_config, paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
-from training.data.normalize import folded, scaling_of, unfolded
+from training.data.normalize import fold, scaling_of, unfold
 
 
 def test_standardised_motion_has_mean_zero_and_deviation_one() -> None:
@@ -37,7 +37,7 @@ def test_folding_changes_nothing(name: str) -> None:
     words = torch.zeros(2, 12, dtype=torch.int64)
     speaker = torch.zeros(2, dtype=torch.int64)
     learning = model(WindowInputs(scaling.apply(motion), mask, audio, words, speaker))
-    shipped = folded(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
+    shipped = fold(model, scaling)(WindowInputs(motion, mask, audio, words, speaker))
     for a, b in zip(learning.logits, shipped.logits, strict=True):
         assert torch.allclose(a, b, atol=1e-4)
     plain = model(WindowInputs(motion, mask, audio, words, speaker))
@@ -49,6 +49,6 @@ def test_unfolding_undoes_folding(name: str) -> None:
     torch.manual_seed(0)
     model = build_gesture_model(CONFIGS[name]).eval()
     scaling = scaling_of(0.3 * torch.randn(50, 337) + torch.rand(337))
-    again = unfolded(folded(model, scaling), scaling).state_dict()
+    again = unfold(fold(model, scaling), scaling).state_dict()
     for weight, value in model.state_dict().items():
         torch.testing.assert_close(again[weight], value, atol=1e-5, rtol=1e-4)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from training.data.parallel import WORTH_PROCESSES, in_order
+from training.data.parallel import MIN_JOBS, in_order
 
 
 def test_a_few_jobs_are_done_here():
@@ -13,8 +13,8 @@ def test_a_few_jobs_are_done_here():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_keep_the_order_of_the_jobs(workers):
-    jobs = [-job for job in range(WORTH_PROCESSES + 3)]
-    assert list(in_order(abs, jobs, workers)) == list(range(WORTH_PROCESSES + 3))
+    jobs = [-job for job in range(MIN_JOBS + 3)]
+    assert list(in_order(abs, jobs, workers)) == list(range(MIN_JOBS + 3))
 
 
 def test_an_error_comes_through():

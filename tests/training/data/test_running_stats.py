@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.motion.skeleton import SMPLX_55
 from tests.support.training_fixtures import waving
-from training.data.running_stats import FILE, nothing, totals_of, write_totals
+from training.data.running_stats import FILE, no_totals, totals_of, write_totals
 from training.data.vectors import motion_vector
 from training.sources.resample import shortened
 
@@ -23,7 +23,7 @@ def test_means_and_spreads_of_a_motion() -> None:
 
 def test_takes_are_added() -> None:
     motions = [waving(seed, 20 + seed) for seed in (1, 2, 3)]
-    whole = sum((totals_of(motion) for motion in motions), nothing()).numbers()
+    whole = sum((totals_of(motion) for motion in motions), no_totals()).numbers()
     vectors = np.concatenate([motion_vector(motion) for motion in motions])
     np.testing.assert_allclose(whole["mean"], vectors.mean(0), atol=1e-5)
     np.testing.assert_allclose(whole["std"], vectors.std(0), atol=1e-4)
@@ -41,7 +41,7 @@ def test_speeds_are_in_metres_a_second() -> None:
 def test_a_single_frame_and_none_at_all_are_no_trouble(tmp_path: Path) -> None:
     one = totals_of(shortened(waving(1, 5), 1)).numbers()
     assert not any(one["joint_speed"])
-    write_totals(tmp_path, nothing())
+    write_totals(tmp_path, no_totals())
     told = json.loads((tmp_path / FILE).read_text())
     assert told["frames"] == 0
     assert not any(told["std"])

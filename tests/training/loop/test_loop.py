@@ -19,13 +19,13 @@ from training.loop.loop import (
     RunConfig,
     TrainingTask,
     autocast,
+    exit_without_parent,
     generator_at,
     seed_of,
-    stop_without_parent,
 )
 from training.loop.lr_schedule import LrSchedule
 
-COURSE = RunConfig(12, 0.05, 3, LrSchedule(warmup_steps=3), report_every=5)
+RUN = RunConfig(12, 0.05, 3, LrSchedule(warmup_steps=3), report_every=5)
 SETTINGS = LoopSettings(device="cpu")
 
 
@@ -51,7 +51,7 @@ class Objective(nn.Module):
         return LossTerms(error, {"error": error})
 
 
-def _learner(objective, config=None, scale=1.0):
+def _task(objective, config=None, scale=1.0):
     return TrainingTask(
         "tiny",
         config or {"rate": 0.05},
@@ -63,8 +63,8 @@ def _learner(objective, config=None, scale=1.0):
     )
 
 
-def _train(folder, objective, course=COURSE, settings=SETTINGS, **learner):
-    loop = Loop(_learner(objective, **learner), course, settings, Distributed(), folder)
+def _train(folder, objective, run_config=RUN, settings=SETTINGS, **task):
+    loop = Loop(_task(objective, **task), run_config, settings, Distributed(), folder)
     loop.run()
     return loop
 
@@ -87,7 +87,7 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_was_not(tmp_path):
 
 
 def test_it_learns_and_says_so(tmp_path, capsys):
-    _train(tmp_path, Objective(), replace(COURSE, steps=60, report_every=20))
+    _train(tmp_path, Objective(), replace(RUN, steps=60, report_every=20))
     rows = read_log(tmp_path)
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert rows[0]["rate"] == pytest.approx(0.05 / 3, rel=1e-3)
@@ -98,11 +98,11 @@ def test_it_learns_and_says_so(tmp_path, capsys):
 def test_gradients_are_clipped_after_they_are_known(tmp_path):
     def moved(max_grad_norm):
         objective = Objective()
-        learner = _learner(objective)
-        learner = replace(learner, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
+        task = _task(objective)
+        task = replace(task, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
         before = [p.detach().clone() for p in objective.parameters()]
-        course = RunConfig(1, 1.0, 3, LrSchedule(warmup_steps=0), max_grad_norm)
-        Loop(learner, course, SETTINGS, Distributed(), tmp_path / str(max_grad_norm)).run()
+        run_config = RunConfig(1, 1.0, 3, LrSchedule(warmup_steps=0), max_grad_norm)
+        Loop(task, run_config, SETTINGS, Distributed(), tmp_path / str(max_grad_norm)).run()
         steps = [p.detach() - b for p, b in zip(objective.parameters(), before, strict=True)]
         return float(torch.cat([s.flatten() for s in steps]).norm())
 
@@ -123,7 +123,7 @@ def test_a_finished_training_stays_as_it_is(tmp_path):
 
 def test_minutes_end_it_early_and_leave_the_rest_for_later(tmp_path):
     _train(tmp_path / "whole", Objective())
-    short = replace(COURSE, max_minutes=0.0)
+    short = replace(RUN, max_minutes=0.0)
     assert _train(tmp_path / "parts", Objective(), short).done == 0
     _train(tmp_path / "parts", Objective())
     assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
@@ -136,7 +136,7 @@ def test_another_configuration_does_not_go_on(tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_it_before_the_checkpoint(tmp_path):
-    _train(tmp_path, Objective(), replace(COURSE, steps=6))
+    _train(tmp_path, Objective(), replace(RUN, steps=6))
     with pytest.raises(ConfigError, match=r"tiny: at step 6 the loss is (nan|inf).*lower the rate"):
         _train(tmp_path, Objective(), scale=1e30)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
@@ -182,11 +182,11 @@ def test_an_orphan_ends_itself(monkeypatch):
     codes = []
     monkeypatch.setattr(loop_module.os, "_exit", codes.append)
     monkeypatch.setattr(loop_module.multiprocessing, "parent_process", lambda: None)
-    stop_without_parent()
+    exit_without_parent()
     parent = Parent()
     monkeypatch.setattr(loop_module.multiprocessing, "parent_process", lambda: parent)
-    stop_without_parent()
+    exit_without_parent()
     assert codes == []
     parent.alive = False
-    stop_without_parent()
+    exit_without_parent()
     assert codes == [1]

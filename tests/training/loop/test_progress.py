@@ -10,7 +10,7 @@ def test_a_line_has_the_means_of_the_steps_since_the_last(tmp_path, capsys):
     progress.add(3, {"loss": 3.0, "late": 5.0})
     progress.show(4)
     progress.add(4, {"loss": 7.0})
-    progress.show(5, most_s=0.0)
+    progress.show(5, max_s=0.0)
     progress.close()
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("upper 4/10 loss 2 late 5 | ")

@@ -17,9 +17,9 @@ from training.vq.evaluate import (
     decode,
     encode,
     load_decoder,
-    load_parts,
     relative,
 )
+from training.vq.stage import load_parts
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_the_codebooks_begin_where_the_latents_are(kind: str, latents: torch.Ten
     before = error(model, latents)
     trainer.start(latents, draws())
     assert error(model, latents) < 0.1 * before
-    assert not trainer.rounds_at_once
+    assert not trainer.needs_no_start
 
 
 def test_a_second_codebook_learns_what_the_first_left_over(latents: torch.Tensor) -> None:
@@ -96,7 +96,7 @@ def test_averaged_codebooks_get_no_gradient_and_levels_need_no_terms() -> None:
     torch.testing.assert_close(terms["commitment"], expected)
     free = QuantizerTrainer(vae("fsq").quantizer, QuantizerKind.FSQ)
     assert free.terms(latents, model.nearest(latents), 1.0) == {}
-    assert free.rounds_at_once
+    assert free.needs_no_start
     assert free.step(latents.flatten(0, 1), draws()) == 0
 
 

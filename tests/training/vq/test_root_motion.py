@@ -18,7 +18,7 @@ from training.vq.losses import FootLoss
 from training.vq.root_motion import (
     LOWER,
     SAMPLE,
-    GlobalTraining,
+    RootMotionTraining,
     hide_translation,
     loss,
     prepare,
@@ -94,7 +94,7 @@ def test_trembling_costs_even_where_the_mean_is_right():
 
 
 def test_decoded_and_recorded_legs_are_both_shown(data, out):
-    settings = GlobalTraining((Source("clips", mirrored=False),), window=30)
+    settings = RootMotionTraining((Source("clips", mirrored=False),), window=30)
     windows = prepare(data, out, settings).draw(60, generator(1))
     clip = tensor_of(BodyPart.LOWER, waving(1, 30))
     parts = save_parts(out)
@@ -132,4 +132,4 @@ def test_unknown_settings_are_refused(data, out):
 
 def test_the_shipped_settings_fit(root):
     settings = tomllib.loads((root / "training" / "configs" / "root_motion.toml").read_text())
-    assert from_mapping(GlobalTraining, settings).causal
+    assert from_mapping(RootMotionTraining, settings).causal

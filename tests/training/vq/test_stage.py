@@ -108,8 +108,8 @@ def test_faces_of_any_width_are_learned():
     assert vq.face_width(BodyPart.FACE, 57) == 51
     settings = vq.VqTraining({BodyPart.FACE: vq.PartTraining(8, codes=8, code_dim=4)}, ())
     sampler = WindowSampler([(1.0, [torch.randn(40, 106)])], 32)
-    learner = vq.part_learner(BodyPart.FACE, settings, sampler, Distributed(), Path("nowhere"))
-    terms = learner.objective(torch.randn(2, 32, 106), 0, generator(1))
+    task = vq.part_task(BodyPart.FACE, settings, sampler, Distributed(), Path("nowhere"))
+    terms = task.objective(torch.randn(2, 32, 106), 0, generator(1))
     assert {"face", "plain"} <= terms.shown.keys()
 
 
@@ -118,9 +118,9 @@ def test_training_lowers_the_loss(data, tmp_path):
     settings = vq.VqTraining({BodyPart.UPPER: own}, (), stretch=8, batch=8)
     clips = load_sources(data, [Source("clips")], BodyPart.UPPER)[0][1]
     sampler = WindowSampler([(1.0, [clips[0][:16]])], 16)
-    learner = vq.part_learner(BodyPart.UPPER, settings, sampler, Distributed(), tmp_path)
-    course = RunConfig(80, settings.learning_rate, 1, settings.lr_schedule)
-    Loop(learner, course, settings.loop, Distributed(), tmp_path).run()
+    task = vq.part_task(BodyPart.UPPER, settings, sampler, Distributed(), tmp_path)
+    run_config = RunConfig(80, settings.learning_rate, 1, settings.lr_schedule)
+    Loop(task, run_config, settings.loop, Distributed(), tmp_path).run()
     curve = [row["loss"] for row in read_log(tmp_path)]
     assert curve[-1] < 0.6 * curve[0]
 
