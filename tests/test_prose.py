@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = (
     *("engine/bundle", "engine/config", "engine/postprocess", "docs"),
     *("engine/motion", "engine/system", "engine/text"),
+    *("training/data", "training/gesture", "training/loop", "training/vq"),
     *("tests/engine/bundle", "tests/engine/config", "tests/engine/postprocess"),
+    *("tests/training/data", "tests/training/gesture", "tests/training/loop", "tests/training/vq"),
 )
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}

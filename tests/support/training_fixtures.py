@@ -1,4 +1,4 @@
-"""Tiny material for the tests of training: waving figures and autoencoders that learned nothing."""
+"""Fixtures of the training tests: small motions and untrained autoencoders."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ _MOVING = ("left_shoulder", "right_elbow", "spine2", "left_knee", "left_index1",
 
 
 def waving(seed: int, frames: int = 40) -> Motion:
-    """A figure that waves and walks a little; every seed waves in another way."""
+    """Random waving motion with root motion."""
     random = np.random.default_rng(seed)
     seconds = np.arange(frames) / 30
     rotations = rot.identity(frames, 55)
@@ -43,13 +43,13 @@ def waving(seed: int, frames: int = 40) -> Motion:
 
 
 def part_config(part: BodyPart, codes: int = CODES) -> PartVaeConfig:
-    """The smallest autoencoder of a part that has everything."""
+    """Configuration of a tiny autoencoder of a part."""
     channels = part_layout(part, ARKIT_51.width).width
     return PartVaeConfig(channels, 12, CODE_DIM, codes, layers=2, causal=True)
 
 
 def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
-    """Random autoencoders and global motion, written as the stages vq and global do."""
+    """Write random autoencoders and a root network, as the stages vq and root-motion do."""
     torch.manual_seed(0)
     parts = {}
     for part in BodyPart:
@@ -63,7 +63,7 @@ def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
 
 
 def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
-    """Somebody says `hello` from 0.5 to 1.0 s and `tree` to 1.4 s in pure tones; seed 0: nobody."""
+    """Take with `hello` (0.5 to 1.0 s) and `tree` (to 1.4 s) as pure tones; seed 0: silence."""
     at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     loud = (at >= 0.5) & (at < 1.4) & (seed > 0)
     samples = (0.3 * loud * np.sin(2 * np.pi * (100 + 50 * seed) * at)).astype(np.float32)
@@ -81,7 +81,7 @@ def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
 
 
 def save_corpus(folder: Path) -> None:
-    """Two takes for training, one of them silent, and one for the test."""
+    """Write two training takes, one of them silent, and one test take."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, seed in (("train_000", 1), ("train_001", 0), ("test_000", 2)):
         save_take(folder / f"{name}.npz", tone_take(name.split("_")[0], seed))

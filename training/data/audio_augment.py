@@ -117,8 +117,8 @@ def add_noise(samples: FloatArray, decibels: float, rng: np.random.Generator) ->
 def overdrive(samples: FloatArray, drive: float) -> FloatArray:
     """Soft-clip the peaks, as an overdriven microphone does, at the same level."""
     peak = max(float(np.abs(samples).max()), _FLOOR)
-    made = np.tanh(samples / peak * drive) / np.tanh(drive) * peak
-    return np.asarray(made * (level(samples) / level(made)), np.float32)
+    result = np.tanh(samples / peak * drive) / np.tanh(drive) * peak
+    return np.asarray(result * (level(samples) / level(result)), np.float32)
 
 
 def time_stretch(samples: FloatArray, count: int) -> FloatArray:
@@ -129,21 +129,21 @@ def time_stretch(samples: FloatArray, count: int) -> FloatArray:
     hop, search = frame // 2, int(_SEARCH_S * SAMPLE_RATE)
     window = np.hanning(frame + 1)[:frame]
     padded = np.pad(samples.astype(np.float64), (frame, 2 * frame + search))
-    made = np.zeros(count + 3 * frame)
+    result = np.zeros(count + 3 * frame)
     weight = np.full(count + 3 * frame, 1e-6)
-    wanted = padded[frame : 2 * frame]
+    target = padded[frame : 2 * frame]
     for at in range(0, count + frame, hop):
         middle = frame + round((at - hop) / count * len(samples))
         first = max(0, min(middle - search, len(padded) - frame - 2 * search))
         region = padded[first : first + frame + 2 * search]
-        fit = np.correlate(region[::2], wanted[::2], mode="valid")
+        fit = np.correlate(region[::2], target[::2], mode="valid")
         best = first + 2 * int(fit.argmax())
-        made[at : at + frame] += window * padded[best : best + frame]
+        result[at : at + frame] += window * padded[best : best + frame]
         weight[at : at + frame] += window
-        wanted = padded[best + hop : best + hop + frame]
-        if len(wanted) < frame:
+        target = padded[best + hop : best + hop + frame]
+        if len(target) < frame:
             break
-    return (made / weight)[hop : hop + count].astype(np.float32)
+    return (result / weight)[hop : hop + count].astype(np.float32)
 
 
 def shift_voice(samples: FloatArray, factor: float) -> FloatArray:
@@ -191,23 +191,23 @@ def augment(
     samples: FloatArray, rng: np.random.Generator, config: AudioAugment = DEFAULT
 ) -> FloatArray:
     """`samples` `[S]` with another voice, room, microphone, noise and level; timing is kept."""
-    made = np.asarray(samples, np.float32)
-    silent = not np.abs(made).max(initial=0.0) > _FLOOR
+    result = np.asarray(samples, np.float32)
+    silent = not np.abs(result).max(initial=0.0) > _FLOOR
     if not silent and rng.random() < config.voice_chance:
-        made = shift_voice(
-            made, float(np.exp(rng.uniform(-config.voice_shift, config.voice_shift)))
+        result = shift_voice(
+            result, float(np.exp(rng.uniform(-config.voice_shift, config.voice_shift)))
         )
     if rng.random() < config.reverb_chance:
         decay_s, wet = float(rng.uniform(*config.decay_s)), float(rng.uniform(*config.wet))
-        made = add_reverb(made, decay_s, wet, rng)
+        result = add_reverb(result, decay_s, wet, rng)
     if rng.random() < config.overdrive_chance:
-        made = overdrive(made, float(rng.uniform(1.0, 4.0)))
+        result = overdrive(result, float(rng.uniform(1.0, 4.0)))
     if rng.random() < config.noise_chance:
-        made = add_noise(made, float(rng.uniform(*config.noise_db)), rng)
-    made = color_response(made, config.response_db, rng)
+        result = add_noise(result, float(rng.uniform(*config.noise_db)), rng)
+    result = color_response(result, config.response_db, rng)
     if rng.random() < config.band_chance:
-        made = band_pass(made, float(rng.uniform(80, 300)), float(rng.uniform(3300, 7000)))
-    present = level(made) if not silent else 0.05
-    wanted = float(rng.uniform(*config.level_dbfs))
-    made = apply_gain(made, np.clip(wanted - 20 * np.log10(present), -60, 40))
-    return np.clip(made, -1, 1).astype(np.float32)
+        result = band_pass(result, float(rng.uniform(80, 300)), float(rng.uniform(3300, 7000)))
+    present = level(result) if not silent else 0.05
+    target = float(rng.uniform(*config.level_dbfs))
+    result = apply_gain(result, np.clip(target - 20 * np.log10(present), -60, 40))
+    return np.clip(result, -1, 1).astype(np.float32)

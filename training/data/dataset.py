@@ -270,8 +270,8 @@ _SILENT, _SPOKEN = "silent", "spoken"
 def _window_starts(rows: Rows, window: int, label: str) -> Tensor:
     """First rows of all windows within takes of one label."""
     starts, offset = [torch.zeros(0, dtype=torch.int64)], 0
-    for length, own in zip(rows.lengths, rows.labels, strict=True):
-        if own == label:
+    for length, own_label in zip(rows.lengths, rows.labels, strict=True):
+        if own_label == label:
             starts.append(torch.arange(offset, max(offset, offset + length - window)))
         offset += length
     return torch.cat(starts)
@@ -291,8 +291,8 @@ class GestureWindows:
         folder: Path | None = None,
         key: str = "",
     ) -> None:
-        made = ((_SILENT if t.silent else _SPOKEN, take_rows(t, parts)) for t in takes)
-        rows = concatenate_rows(made) if folder is None else map_rows(made, folder, key)
+        labelled = ((_SILENT if t.silent else _SPOKEN, take_rows(t, parts)) for t in takes)
+        rows = concatenate_rows(labelled) if folder is None else map_rows(labelled, folder, key)
         self._rows = rows.arrays
         self._window = window
         self._starts, self._silent = (
@@ -326,8 +326,8 @@ class GestureWindows:
         """Variance `[P]` of each part's latents, to weight their errors equally."""
         sample, valid = self._sample("latents").float(), self._sample("valid_parts")[..., None]
         count = valid.sum(0).clamp(min=1)
-        away = (sample - (sample * valid).sum(0) / count) * valid
-        return (away.square().sum(0) / count).mean(-1).clamp(min=1e-6)
+        deviation = (sample - (sample * valid).sum(0) / count) * valid
+        return (deviation.square().sum(0) / count).mean(-1).clamp(min=1e-6)
 
     def draw(
         self,

@@ -57,14 +57,14 @@ def key_of(paths: Sequence[Path], weights: Iterable[Mapping[str, Tensor]], *sett
 
 def concatenate_rows(takes: Iterable[tuple[str, Arrays]]) -> Rows:
     """Concatenate the takes, each given as (label, arrays `[T, ...]` by name), in memory."""
-    kept: dict[str, list[np.ndarray]] = {}
+    columns: dict[str, list[np.ndarray]] = {}
     lengths, labels = [], []
     for label, arrays in takes:
         lengths.append(_length(arrays))
         labels.append(label)
         for name, array in arrays.items():
-            kept.setdefault(name, []).append(array)
-    joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in kept.items()}
+            columns.setdefault(name, []).append(array)
+    joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()}
     return Rows(joined, tuple(lengths), tuple(labels))
 
 
@@ -82,23 +82,23 @@ def map_rows(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> Row
     """
     found = _open(folder, key)
     if found is None:
-        made = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(made, ignore_errors=True)
-        _write(takes, made, key)
-        found = _keep(made, folder, key)
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        _write(takes, temporary, key)
+        found = _publish(temporary, folder, key)
     return found
 
 
-def _keep(made: Path, folder: Path, key: str) -> Rows:
+def _publish(temporary: Path, folder: Path, key: str) -> Rows:
     found = _open(folder, key)
     if found is not None:  # another process was faster
-        shutil.rmtree(made)
+        shutil.rmtree(temporary)
         return found
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(made, folder)
-    kept = _open(folder, key)
-    assert kept is not None
-    return kept
+    os.replace(temporary, folder)
+    rows = _open(folder, key)
+    assert rows is not None
+    return rows
 
 
 def _write(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> None:

@@ -50,8 +50,8 @@ class SpeechAuxHeads(nn.Module):
         """Predict face vectors `[B, T, C]`; ValueError without a face head."""
         if self.face is None:
             raise ValueError("SpeechAuxHeads was built with face=0: it has no face head")
-        made: Tensor = self.face(features)
-        return made
+        vectors: Tensor = self.face(features)
+        return vectors
 
 
 def _within(span: tuple[int, int], since: Tensor, until: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ def wrong_codes(codes: Tensor, rate: Tensor, generator: torch.Generator) -> Tens
     replaced = torch.rand(rows, parts, frames, generator=generator) < rate[:, None, None]
     other = torch.randint(rows * frames, (rows, parts, frames), generator=generator)
     pool = codes.transpose(0, 1).flatten(1)  # [P, B * T]
-    found = pool.gather(1, other.to(codes.device).transpose(0, 1).flatten(1))
-    found = found.unflatten(1, (rows, frames)).transpose(0, 1)
-    return torch.where(replaced.to(codes.device), found, codes)
+    drawn = pool.gather(1, other.to(codes.device).transpose(0, 1).flatten(1))
+    drawn = drawn.unflatten(1, (rows, frames)).transpose(0, 1)
+    return torch.where(replaced.to(codes.device), drawn, codes)
 
 
 def corrupt_history(
@@ -34,5 +34,5 @@ def corrupt_history(
     before the window.
     """
     decoded = decoder.decode(codes, codes.shape[2]).motion.clone()
-    known = torch.arange(motion.shape[1], device=motion.device) >= context
-    return torch.where((visible & known)[..., None], decoded, motion)
+    complete = torch.arange(motion.shape[1], device=motion.device) >= context
+    return torch.where((visible & complete)[..., None], decoded, motion)

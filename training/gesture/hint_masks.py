@@ -33,11 +33,12 @@ def hidden_channels(
 
     The shape is drawn from `shapes` for each row.
     """
-    kinds = torch.randint(len(shapes), (rows,), generator=generator)
+    choices = torch.randint(len(shapes), (rows,), generator=generator)
     result = torch.empty(rows, frames, MOTION.width, dtype=torch.bool)
-    for kind, shape in enumerate(shapes):
-        own = kinds == kind
-        result[own] = _of_shape(shape, int(own.sum()), frames, ratio, generator)
+    for choice, shape in enumerate(shapes):
+        selected = choices == choice
+        count = int(selected.sum())
+        result[selected] = _of_shape(shape, count, frames, ratio, generator)
     return result
 
 

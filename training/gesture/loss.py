@@ -62,12 +62,12 @@ class FaceTruth(NamedTuple):
     vectors: Tensor
     weight: Tensor
 
-    def error(self, made: Tensor) -> Tensor:
+    def error(self, predicted: Tensor) -> Tensor:
         """Absolute error of face vectors, a weighted mean over frames.
 
         An error of latents alone averages lip closures away.
         """
-        error = (made - self.vectors).abs().mean(-1)
+        error = (predicted - self.vectors).abs().mean(-1)
         return (error * self.weight).sum() / self.weight.numel()
 
 
@@ -96,9 +96,9 @@ def next_hit(outputs: WindowOutputs, batch: TrainingBatch) -> Tensor:
     """Accuracy of the upper body's code in the first target frame, a scalar."""
     first = batch.target.float().argmax(1)
     rows = torch.arange(len(first), device=first.device)
-    made = outputs.logits[_UPPER][rows, first].argmax(-1)
+    predicted = outputs.logits[_UPPER][rows, first].argmax(-1)
     true = batch.codes[rows, first, _UPPER] % outputs.logits[_UPPER].shape[-1]
-    return (made == true).float().mean()
+    return (predicted == true).float().mean()
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,11 @@ def frame_masks(
     place = torch.arange(frames)[None]
     first_new = frames - suffix_lengths(config, rows, generator)[:, None]
     ends = place >= first_new
-    shown = torch.randint(
+    visible = torch.randint(
         config.history_min, config.history_max + 1, (rows, 1), generator=generator
     )
     short = torch.rand(rows, 1, generator=generator) < config.short_history_share
-    before = short & (place < first_new - shown)
+    before = short & (place < first_new - visible)
     low, high = config.frame_dropout
     rate = low + (high - low) * torch.rand(rows, 1, generator=generator)
     dropped = torch.rand(rows, frames, generator=generator) < rate

@@ -140,9 +140,9 @@ class Rollout:
         if not rows.any():
             return motion
         batch = Batch(*(x[rows] for x in request.batch))
-        made = self.generate(model, batch, frames, int(request.hop[0]), request.noise[rows])
+        generated = self.generate(model, batch, frames, int(request.hop[0]), request.noise[rows])
         result = motion.clone()
-        result[rows] = self._scaling.apply(made[:, -frames:])
+        result[rows] = self._scaling.apply(generated[:, -frames:])
         return result
 
     @torch.no_grad()
@@ -187,8 +187,8 @@ class Rollout:
         codes: list[Tensor] = []
         for p, part in enumerate(BodyPart):
             logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
-            own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
-            shared = None if own is None else gumbel(own).expand_as(logits)
+            normal = None if noise is None else noise[:, p, None, : logits.shape[-1]]
+            shared = None if normal is None else gumbel(normal).expand_as(logits)
             selection = (
                 CodeSelection.NEAREST_LATENT
                 if part in self._config.latent

@@ -41,7 +41,7 @@ from training.loop.distributed import Distributed
 from training.loop.loop import Loop, RunConfig, TrainingTask
 from training.module_io import save_module
 from training.vq.stage import load_parts
-from training.warm_start import is_bundle, known_weights, take_over
+from training.warm_start import is_bundle, load_matching, weights_from_bundle
 
 SCHEDULES = "schedules.json"
 SPEAKERS = "speakers.json"
@@ -76,10 +76,10 @@ def initialize_from(folder: Path, model: nn.Module, names: Names, scaling: Scali
     Words and speakers of a bundle are matched by name; another training must have the same ones.
     """
     if is_bundle(folder):
-        found = known_weights(folder, names.vocabulary, names.speakers, scaling)
+        found = weights_from_bundle(folder, names.vocabulary, names.speakers, scaling)
     else:
         found = read_objective(folder, "model")
-    take_over(model, found, folder)
+    load_matching(model, found, folder)
 
 
 def model_config(
@@ -121,9 +121,11 @@ def make_rollout(
     device: torch.device,
 ) -> Rollout:
     """Build the rollout on `device`, with copies of the parts."""
-    near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
+    copies = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
     lead = None if settings.onset is None else settings.onset.lead_frames
-    return Rollout(settings.rollout, near, rollout_decoder(near), windows.scaling.to(device), lead)
+    return Rollout(
+        settings.rollout, copies, rollout_decoder(copies), windows.scaling.to(device), lead
+    )
 
 
 def draw_batch(sets: Sequence[TrainingSet], draws: torch.Generator, step: int) -> TrainingBatch:
@@ -200,25 +202,25 @@ def _windows(
 
 
 def load_training_set(
-    settings: GestureTraining, wanted: DataSet, names: Names, data: Path, out: Path,
+    settings: GestureTraining, dataset: DataSet, names: Names, data: Path, out: Path,
     distributed: Distributed,
 ) -> TrainingSet:  # fmt: skip
     """Read and encode a data set; several data sets get a folder each in OUT."""
-    parts = load_parts(data / wanted.vq)
+    parts = load_parts(data / dataset.vq)
     with distributed.main_first():  # which computes the cached features
         takes = find_takes(
-            data / wanted.corpus, "train", names.vocabulary, settings.variants, settings.max_takes,
+            data / dataset.corpus, "train", names.vocabulary, settings.variants, settings.max_takes,
             names.speakers,
         )  # fmt: skip
         if settings.memory_map:  # and the rows, which take longer
-            _windows(settings, takes, parts, out / f"rows{wanted.name}")
-    windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
-    print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
+            _windows(settings, takes, parts, out / f"rows{dataset.name}")
+    windows = _windows(settings, takes, parts, out / f"rows{dataset.name}")
+    print(f"{dataset.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
     config = model_config(settings, parts, len(names.vocabulary), len(names.speakers))
     rollout = make_rollout(settings, windows, parts, distributed.device)
-    folder = out / wanted.name if settings.datasets else out
+    folder = out / dataset.name if settings.datasets else out
     return TrainingSet(
-        config, BatchSampler(settings, windows, parts), rollout, folder, wanted.share
+        config, BatchSampler(settings, windows, parts), rollout, folder, dataset.share
     )
 
 

@@ -144,10 +144,10 @@ class LossLog:
 
     def __init__(self, folder: Path, done: int) -> None:
         self._path = folder / LOG
-        kept = [line for line, step in _lines(self._path) if step < done]
+        lines = [line for line, step in _lines(self._path) if step < done]
         temporary = self._path.with_name(f".{LOG}.part")
         with self._errors():
-            temporary.write_text("".join(kept))
+            temporary.write_text("".join(lines))
             os.replace(temporary, self._path)
             self._file: TextIO = self._path.open("a")
 

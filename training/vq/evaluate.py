@@ -47,15 +47,15 @@ def encode(parts: dict[BodyPart, PartVae], motion: Motion) -> torch.Tensor:
 
 def decode(decoder: PoseDecoder, codes: torch.Tensor, like: Motion) -> Motion:
     """Decode codes `[1, P, T]` to a motion that starts where `like` starts."""
-    made = decoder.decode(codes, codes.shape[-1])
+    decoded = decoder.decode(codes, codes.shape[-1])
     start = like.poses.translation[0, [0, 2]]
     fps = like.format.clock.frame_rate
     chunk = PoseChunk(
         0,
-        made.rotations[0].numpy(),
-        world_translation(made.travel[0].numpy(), fps, start),
-        made.contacts[0].numpy(),
-        made.face[0].numpy(),
+        decoded.rotations[0].numpy(),
+        world_translation(decoded.travel[0].numpy(), fps, start),
+        decoded.contacts[0].numpy(),
+        decoded.face[0].numpy(),
     )
     return Motion(like.format, chunk)
 
@@ -66,9 +66,9 @@ def relative(motion: Motion, joint: str) -> FloatArray:
         SMPLX_55.parents, SMPLX_55.offsets, motion.poses.rotations, motion.poses.translation
     )
     j = SMPLX_55.index(joint)
-    away = positions - positions[:, j : j + 1]
+    offsets = positions - positions[:, j : j + 1]
     turn = np.broadcast_to(rot.inverse(world[:, j : j + 1]), world.shape)
-    return np.asarray(rot.rotate(turn, away), np.float32)
+    return np.asarray(rot.rotate(turn, offsets), np.float32)
 
 
 def _distance(a: FloatArray, b: FloatArray, joints: list[int]) -> float:
@@ -79,17 +79,17 @@ def _mean_norm(x: FloatArray) -> float:
     return float(np.linalg.norm(x, axis=-1).mean())
 
 
-def compare(made: Motion, true: Motion) -> dict[str, float]:
+def compare(decoded: Motion, true: Motion) -> dict[str, float]:
     """Errors in centimetres, jerk, foot speed in m/s, and face error."""
-    a, b = made.world_positions(), true.world_positions()
+    a, b = decoded.world_positions(), true.world_positions()
     result = {"all": _distance(a, b, list(range(55))), "wrists": _distance(a, b, [20, 21])}
     result["root"] = _distance(a, b, [0])
-    local = relative(made, "pelvis"), relative(true, "pelvis")
+    local = relative(decoded, "pelvis"), relative(true, "pelvis")
     for part in (BodyPart.UPPER, BodyPart.LOWER):
         result[part] = _distance(*local, list(PART_JOINTS[part]))
     left, right = list(range(25, 40)), list(range(40, 55))
     fingers = [
-        _distance(relative(made, f"{side}_wrist"), relative(true, f"{side}_wrist"), joints)
+        _distance(relative(decoded, f"{side}_wrist"), relative(true, f"{side}_wrist"), joints)
         for side, joints in (("left", left), ("right", right))
     ]
     result[BodyPart.HANDS] = float(np.mean(fingers))
@@ -98,7 +98,7 @@ def compare(made: Motion, true: Motion) -> dict[str, float]:
     feet = np.diff(a[:, [7, 8, 10, 11]][..., [0, 2]], axis=0)
     result["foot_speed"] = _mean_norm(feet) * 30
     result["foot_height"] = float(np.abs(a[:, [10, 11], 1] - b[:, [10, 11], 1]).mean() * 100)
-    result["face"] = float(np.abs(made.poses.face - true.poses.face).mean())
+    result["face"] = float(np.abs(decoded.poses.face - true.poses.face).mean())
     return result
 
 

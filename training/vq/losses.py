@@ -166,29 +166,31 @@ class PartLoss:
         self._stretch = stretch
 
     def to(self, device: torch.device) -> Self:
-        """Compare what lies on `device` from now on."""
+        """Move to `device`."""
         self._tree = None if self._tree is None else self._tree.to(device)
         return self
 
-    def __call__(self, made: Tensor, true: Tensor, first: int) -> dict[str, Tensor]:
+    def __call__(self, predicted: Tensor, true: Tensor, first: int) -> dict[str, Tensor]:
         """Weighted terms; the stretch starts at frame `first`."""
         w = self._weights
-        terms = {"plain": w.plain * F.l1_loss(made, true)}
+        terms = {"plain": w.plain * F.l1_loss(predicted, true)}
         where = slice(first, first + self._stretch)
-        ours, theirs = (self._layout.unpack(x[:, where])["rot6d"] for x in (made, true))
-        a, b = (matrices(x.unflatten(-1, (-1, 6))) for x in (ours, theirs))
+        predicted_sixd, true_sixd = (
+            self._layout.unpack(x[:, where])["rot6d"] for x in (predicted, true)
+        )
+        a, b = (matrices(x.unflatten(-1, (-1, 6))) for x in (predicted_sixd, true_sixd))
         terms["rotation"] = w.rotation * geodesic(a, b).mean()
-        moving = [(made, true, w.plain_change)]
+        moving = [(predicted, true, w.plain_change)]
         if self._tree is not None:
             scale = (self._tree.weights / self._tree.weights.mean())[:, None]
             with torch.no_grad():
-                q = self._tree.points(theirs) * scale
-            p = self._tree.points(ours) * scale
+                q = self._tree.points(true_sixd) * scale
+            p = self._tree.points(predicted_sixd) * scale
             terms["position"] = w.position * (p - q).abs().mean()
             moving.append((p.flatten(2), q.flatten(2), 1.0))
         if self._part is BodyPart.FACE:
             face = self._layout.slice("face")
-            terms["face"] = w.face * F.l1_loss(made[..., face], true[..., face])
+            terms["face"] = w.face * F.l1_loss(predicted[..., face], true[..., face])
         for order, name in ((1, "velocity"), (2, "acceleration")):
             change = [s * F.l1_loss(changes(x, order), changes(y, order)) for x, y, s in moving]
             terms[name] = getattr(w, name) * torch.stack(change).sum()

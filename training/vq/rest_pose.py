@@ -52,8 +52,8 @@ def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
     ankles = {}
     for side in ("left", "right"):
         spot = points[:, SMPLX_55.index(f"{side}_ankle")]
-        away = (spot - hips).mean(0)
-        ankles[f"{side}_ankle"] = np.array([[away[0], spot[:, 1].mean(), away[2]]])
+        offset = (spot - hips).mean(0)
+        ankles[f"{side}_ankle"] = np.array([[offset[0], spot[:, 1].mean(), offset[2]]])
     return stand(mean[None].astype(np.float64), at, ankles)
 
 

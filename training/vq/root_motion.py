@@ -42,7 +42,7 @@ ZEROED = ("translation",)
 
 SAMPLE = Layout(
     "global sample",
-    (Field("lower", LOWER.width), Field("travel", 3), Field("planted", 4), Field("feet", 12),
+    (Field("lower", LOWER.width), Field("root", 3), Field("planted", 4), Field("feet", 12),
      Field("height", 4)),
 )  # fmt: skip
 """Training sample of a frame: input (translation zeroed), true root velocities and height, true
@@ -106,14 +106,14 @@ def hide_translation(lower: Tensor) -> Tensor:
     )
 
 
-def samples(shown: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
+def samples(given: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
     """SAMPLE vectors `[T, 85]` of one clip, from its input and true lower vectors `[T, 61]`."""
-    own = feet.feet(LOWER.unpack(shown)["rot6d"][None])[0]
+    given_feet = feet.feet(LOWER.unpack(given)["rot6d"][None])[0]
     fields = LOWER.unpack(true)
-    recorded, travel = feet.feet(fields["rot6d"][None]), fields["translation"]
-    values = {"lower": hide_translation(shown), "travel": travel, "feet": own.flatten(1)}
-    values["planted"] = feet.planted(recorded, travel[None])[0]
-    values["height"] = recorded[0, ..., 1] + travel[:, 1:2]
+    recorded, root = feet.feet(fields["rot6d"][None]), fields["translation"]
+    values = {"lower": hide_translation(given), "root": root, "feet": given_feet.flatten(1)}
+    values["planted"] = feet.planted(recorded, root[None])[0]
+    values["height"] = recorded[0, ..., 1] + root[:, 1:2]
     return SAMPLE.pack(values)
 
 
@@ -123,7 +123,7 @@ def reconstruct(vae: PartVae, clip: Tensor) -> Tensor:
         return vae.decode_codes(vae.nearest(vae.encode(clip[None])))[0]
 
 
-def loss(made: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
+def loss(predicted: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
     """Loss terms of the network's output `[B, T, 3]` on SAMPLE vectors `[B, T, 85]`.
 
     Velocities have a squared and an absolute error. Bodies mostly stand, so that under the absolute
@@ -131,15 +131,15 @@ def loss(made: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str
     millimetre per second, metres in an hour.
     """
     fields = SAMPLE.unpack(batch)
-    travel, shown = fields["travel"], fields["feet"].unflatten(-1, (4, 3))
-    height = shown[..., 1] + made[..., 1:2]
-    speed = feet.speeds(shown, made) / VELOCITY_M_S
-    ours, true = (x[..., PLANE] / VELOCITY_M_S for x in (made, travel))
+    root, given = fields["root"], fields["feet"].unflatten(-1, (4, 3))
+    height = given[..., 1] + predicted[..., 1:2]
+    speed = feet.speeds(given, predicted) / VELOCITY_M_S
+    ours, true = (x[..., PLANE] / VELOCITY_M_S for x in (predicted, root))
     return {
         "velocity": F.mse_loss(ours, true),
         "creep": 0.5 * F.l1_loss(ours, true),
-        "height": 20.0 * F.l1_loss(made[..., 1], travel[..., 1]),
-        "smooth": 5.0 * F.l1_loss(changes(made, 1), changes(travel, 1)),
+        "height": 20.0 * F.l1_loss(predicted[..., 1], root[..., 1]),
+        "smooth": 5.0 * F.l1_loss(changes(predicted, 1), changes(root, 1)),
         "floor": 10.0 * ((height - fields["height"]).abs() * fields["planted"]).mean(),
         "feet": weight * (speed.square() * fields["planted"][:, :-1]).mean(),
     }
@@ -169,8 +169,8 @@ class RootMotionObjective(nn.Module):
     def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> LossTerms:
         """Loss terms of `batch [b, T, 85]`."""
         with autocast(self._settings.loop, batch.device):
-            made = self.network(SAMPLE.unpack(batch)["lower"])
-        terms = loss(made.float(), batch, self._feet, self._settings.foot)
+            predicted = self.network(SAMPLE.unpack(batch)["lower"])
+        terms = loss(predicted.float(), batch, self._feet, self._settings.foot)
         return LossTerms(torch.stack(list(terms.values())).sum(), terms)
 
 
@@ -185,7 +185,7 @@ def root_motion_task(
     print(f"global: {count} parameters", flush=True)
     first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))
     initialize_from_statistics(
-        network.encoder, network.decoder, first["lower"], first["travel"], 0.01
+        network.encoder, network.decoder, first["lower"], first["root"], 0.01
     )
     feet = FootLoss(settings.fps).to(distributed.device)
     return TrainingTask(

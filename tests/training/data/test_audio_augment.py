@@ -1,4 +1,4 @@
-"""Sound through other throats, rooms and microphones: changed as said, and at the same times."""
+"""Audio augmentation: effect of each step, and timing."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_gain_and_level() -> None:
     assert level(np.zeros(10, np.float32)) < 1e-3
 
 
-def test_a_filter_has_its_gains_and_no_forerun() -> None:
+def test_filter_has_its_gains_and_minimum_delay() -> None:
     response = minimum_phase_filter(
         np.array([0, 1000, 2000, 8000]), np.array([0.0, 0.0, -20.0, -20.0])
     )
@@ -58,7 +58,7 @@ def test_a_filter_has_its_gains_and_no_forerun() -> None:
     assert np.abs(response[:40]).max() > 10 * np.abs(response[100:]).max()
 
 
-def test_a_telephone_keeps_the_middle() -> None:
+def test_band_pass_keeps_the_middle() -> None:
     def kept(hertz: float) -> float:
         tone = np.sin(2 * np.pi * hertz * TIME).astype(np.float32)
         return level(band_pass(tone, 300, 3400)) / level(tone)
@@ -68,7 +68,7 @@ def test_a_telephone_keeps_the_middle() -> None:
     assert kept(5000) < 0.05
 
 
-def test_rooms_echo_after_the_sound_and_never_before() -> None:
+def test_reverb_follows_the_sound() -> None:
     made = add_reverb(bursts(), 0.5, 0.4, np.random.default_rng(0))
     assert np.abs(made[: int(0.5 * SAMPLE_RATE)]).max() < 1e-4
     gap = slice(int(0.85 * SAMPLE_RATE), int(1.1 * SAMPLE_RATE))
@@ -76,7 +76,7 @@ def test_rooms_echo_after_the_sound_and_never_before() -> None:
     assert onset(made, 0.4) == pytest.approx(0.5, abs=0.01)
 
 
-def test_noise_is_so_much_quieter_than_the_speech() -> None:
+def test_noise_level_is_relative_to_the_speech() -> None:
     rng = np.random.default_rng(0)
     made = add_noise(bursts(), 20.0, rng)
     hiss = (made - bursts()).std()
@@ -87,13 +87,13 @@ def test_noise_is_so_much_quieter_than_the_speech() -> None:
     assert halves[200:1000].mean() > 1.5 * halves[4000:].mean()
 
 
-def test_overdrive_rounds_peaks_at_the_same_level() -> None:
+def test_overdrive_clips_at_the_same_level() -> None:
     made = overdrive(bursts(), 4.0)
     assert level(made) == pytest.approx(level(bursts()), rel=0.02)
     assert np.abs(made).max() < 0.97 * np.abs(bursts()).max()
 
 
-def test_stretching_keeps_the_pitch() -> None:
+def test_time_stretch_keeps_the_pitch() -> None:
     made = time_stretch(bursts(), int(2.4 * SAMPLE_RATE))
     assert len(made) == int(2.4 * SAMPLE_RATE)
     piece = made[int(0.65 * SAMPLE_RATE) : int(0.9 * SAMPLE_RATE)]
@@ -103,7 +103,7 @@ def test_stretching_keeps_the_pitch() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.87, 1.15])
-def test_another_throat_speaks_at_the_same_times(factor: float) -> None:
+def test_voice_shift_keeps_the_timing(factor: float) -> None:
     made = shift_voice(bursts(), factor)
     assert len(made) == len(bursts())
     assert pitch(made) == pytest.approx(200 * factor, abs=6)
@@ -111,13 +111,13 @@ def test_another_throat_speaks_at_the_same_times(factor: float) -> None:
         assert onset(made, start - 0.1) == pytest.approx(start, abs=0.025)
 
 
-def test_colour_changes_the_spectrum_only() -> None:
+def test_microphone_response_keeps_the_timing() -> None:
     made = color_response(bursts(), 4.0, np.random.default_rng(1))
     assert onset(made, 0.4) == pytest.approx(0.5, abs=0.005)
     assert level(made) != pytest.approx(level(bursts()), rel=0.02)
 
 
-def test_worn_sound_keeps_time_and_bounds_and_follows_its_seed() -> None:
+def test_augmentation_keeps_timing_and_range_and_is_seeded() -> None:
     found = [augment(bursts(), np.random.default_rng(seed)) for seed in range(12)]
     assert all(sound.dtype == np.float32 and len(sound) == len(TIME) for sound in found)
     assert max(np.abs(sound).max() for sound in found) <= 1.0
@@ -129,7 +129,7 @@ def test_worn_sound_keeps_time_and_bounds_and_follows_its_seed() -> None:
     assert np.array_equal(found[3], augment(bursts(), np.random.default_rng(3)))
 
 
-def test_silence_becomes_a_quiet_room() -> None:
+def test_silence_stays_quiet() -> None:
     for seed in range(8):
         made = augment(np.zeros(SAMPLE_RATE, np.float32), np.random.default_rng(seed))
         assert np.isfinite(made).all()

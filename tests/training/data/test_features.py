@@ -10,7 +10,7 @@ from engine.config.features import DEFAULT_FEATURES
 from training.data.features import features_of
 
 
-def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
+def test_features_are_cached_until_the_audio_changes(tmp_path: Path) -> None:
     path = tmp_path / "train_000.npz"
     audio = (np.random.default_rng(0).standard_normal(16000) * 3000).astype(np.int16)
     np.savez(path, audio=audio, face=np.zeros((30, 51), np.float32))
@@ -23,7 +23,7 @@ def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
     np.save(stored, np.full_like(first, 0.5))
     (again,) = features_of([path], 2, workers=1)
     assert (again == 0.5).all()  # read, not computed
-    # Another sound under the same name is another take.
+    # Other audio under the same name is computed.
     np.savez(path, audio=audio[::-1], face=np.zeros((30, 51), np.float32))
     (other,) = features_of([path], 2, workers=1)
     assert np.abs(other[0] - first[0]).max() > 0.05

@@ -1,4 +1,4 @@
-"""The shipped model takes raw motion and computes what the learning one did with scaled motion."""
+"""Folding of the motion scaling into the first layer."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from engine.model.types import WindowInputs
 from training.data.normalize import fold, scaling_of, unfold
 
 
-def test_standardised_motion_has_mean_zero_and_deviation_one() -> None:
+def test_scaled_motion_has_mean_0_and_deviation_1() -> None:
     motion = torch.randn(5000, 4) * torch.tensor([1.0, 5.0, 0.1, 0.0]) + 3.0
     scaled = scaling_of(motion).apply(motion)
     assert scaled.mean(0).abs().max() < 1e-3
@@ -26,7 +26,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_folding_changes_nothing(name: str) -> None:
+def test_folded_model_on_raw_motion_equals_model_on_scaled_motion(name: str) -> None:
     torch.manual_seed(0)
     config = CONFIGS[name]
     model = build_gesture_model(config).eval()
@@ -45,7 +45,7 @@ def test_folding_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_unfolding_undoes_folding(name: str) -> None:
+def test_unfold_inverts_fold(name: str) -> None:
     torch.manual_seed(0)
     model = build_gesture_model(CONFIGS[name]).eval()
     scaling = scaling_of(0.3 * torch.randn(50, 337) + torch.rand(337))

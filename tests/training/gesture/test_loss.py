@@ -21,6 +21,7 @@ from training.data.dataset import GestureWindows
 from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.loss import (
+    RENAMED_MODULES,
     GestureLoss,
     TrainingSet,
     face_channels,
@@ -200,3 +201,19 @@ def test_onset_detector_and_body_are_trained_separately(
     assert of_codes[1] is None, "the onsets are the true ones"
     (of_scores,) = torch.autograd.grad(terms.shown["onset"], [scored])
     assert float(of_scores.abs().max()) > 0.0
+
+
+def test_checkpoints_with_former_module_names_are_loaded(
+    parts: dict[BodyPart, PartVae], tmp_path: Path
+) -> None:
+    objective = gesture_task(SETTINGS, [training_set_of(SETTINGS, parts, tmp_path)]).objective
+    (former, current), *_ = RENAMED_MODULES.items()
+    state = objective.state_dict()
+    old = {
+        f"{former}.{name.removeprefix(f'{current}.')}"
+        if name.startswith(f"{current}.")
+        else name: x
+        for name, x in state.items()
+    }
+    assert old.keys() != state.keys()
+    objective.load_state_dict(old)

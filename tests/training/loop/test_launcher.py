@@ -1,4 +1,4 @@
-"""Several processes train as one does, tell what went wrong, and go on for each other."""
+"""Several processes give the curve of one, report errors, and resume each other's runs."""
 
 import sys
 
@@ -55,7 +55,7 @@ def two(work):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(works, capfd):
+def test_two_processes_give_the_curve_of_one(works, capfd):
     work = works["vq"]
     one = _curve(work._replace(out=work.out / "one"), launcher.run_single, "upper")
     capfd.readouterr()
@@ -66,8 +66,8 @@ def test_two_processes_learn_what_one_does(works, capfd):
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_for_one(works, monkeypatch):
-    """Weights of windows are those of the whole batch: half of it does not learn otherwise."""
+def test_two_processes_resume_a_run_of_one(works, monkeypatch):
+    """Frame weights are normalised over the whole batch, not per shard."""
     work = works["gesture"]
     one = _curve(work._replace(out=work.out / "one"), launcher.run_single)
     step = Loop.step
@@ -84,7 +84,7 @@ def test_two_processes_go_on_for_one(works, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_mistake_is_told_in_its_own_words(works):
+def test_errors_are_reported_without_traceback(works):
     work = works["gesture"]
     work.out.mkdir()
     with pytest.raises(GestureError, match="2 processes can share, got 3 windows") as caught:
@@ -92,7 +92,7 @@ def test_a_mistake_is_told_in_its_own_words(works):
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_configuration_says_its_device(works):
+def test_device_is_read_from_the_configuration(works):
     assert works["vq"].device == "cpu"
     assert works["vq"]._replace(config={}).device == "auto"
     wrong = works["vq"]._replace(config={"loop": {"device": "tpu"}})
@@ -100,7 +100,7 @@ def test_a_configuration_says_its_device(works):
         launcher.run_single(wrong)
 
 
-def test_the_leader_speaks_for_all(capsys):
+def test_only_the_main_process_prints(capsys):
     for rank in range(3):
         launcher.only_main_prints(
             lambda distributed: sys.stdout.write(f"{distributed.rank}"), Distributed(rank, 3)
@@ -110,7 +110,7 @@ def test_the_leader_speaks_for_all(capsys):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("stage", "folder"), [("vq", "upper"), ("gesture", "")])
-def test_a_gpu_learns_what_a_cpu_does(works, stage, folder):
+def test_gpu_gives_the_curve_of_the_cpu(works, stage, folder):
     work = works[stage]
     curves = []
     for device in ("cpu", "cuda"):
