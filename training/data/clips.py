@@ -16,6 +16,7 @@ from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.motion.face_basis import ARKIT_51, face_basis
 from engine.motion.pose import HandReference, Motion, PoseChunk, PoseFormat
+from engine.system.atomic import write_text
 
 ARRAYS = ("rotations", "translation", "contacts", "face")
 
@@ -78,6 +79,4 @@ def read_format(path: Path, file: Any) -> PoseFormat:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON to `path` atomically."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, indent=1) + "\n")

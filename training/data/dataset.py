@@ -30,7 +30,7 @@ from training.data.takes import Missing, TakeFile, read_heading, read_take
 from training.data.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
-_NOTHING = np.zeros(0, np.float32)
+_EMPTY = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Takes(Sequence[TakeData]):
             features = self._features[index]
             return Takes(self.paths[index], features, self.vocabulary, self.speakers)
         path = self.paths[index]
-        take = replace(read_take(path), sound=_NOTHING)
+        take = replace(read_take(path), sound=_EMPTY)
         number = self.speakers.index(take.speaker) if take.speaker in self.speakers else 0
         frames = _by_frames(path.stem, take, self._features[index], self.vocabulary)
         return replace(frames, speaker=number)

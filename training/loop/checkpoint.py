@@ -12,6 +12,7 @@ import torch
 
 from engine.bundle.io import refuse_pointer
 from engine.errors import ConfigError, ExportError
+from engine.system.atomic import write_text
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.jsonl"
@@ -145,14 +146,13 @@ class LossLog:
     def __init__(self, folder: Path, done: int) -> None:
         self._path = folder / LOG
         lines = [line for line, step in _lines(self._path) if step < done]
-        temporary = self._path.with_name(f".{LOG}.part")
         with self._errors():
-            temporary.write_text("".join(lines))
-            os.replace(temporary, self._path)
+            write_text(self._path, "".join(lines))
             self._file: TextIO = self._path.open("a")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
+        """Convert OSError to ExportError."""
         try:
             yield
         except OSError as error:
