@@ -1,4 +1,4 @@
-"""Conversion between a Motion and the vectors of the networks: 337 channels, or one per part.
+"""Conversion of a Motion to the vectors of the networks: 337 channels, or one vector per part.
 
 Velocities are forward differences: position t is position t - 1 plus velocity t - 1 over the frame
 rate (as in the published motion vectors), so the first frame needs a starting position.
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.motion.channels import MOTION, joint_channels, part_layout
-from engine.motion.pose import Motion, PoseChunk, PoseFormat
-from engine.motion.rotation import from_sixd, to_sixd
+from engine.motion.pose import Motion
+from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 FloatArray = NDArray[np.float32]
@@ -41,16 +41,6 @@ def motion_vector(motion: Motion) -> FloatArray:
         }
     )
     return packed.astype(np.float32)
-
-
-def motion_from_vector(vector: FloatArray, face: FloatArray, fmt: PoseFormat) -> Motion:
-    """Motion of motion vectors `[T, 337]` and faces `[T, E]`, starting at x = z = 0."""
-    fields = MOTION.unpack(vector)
-    frames = len(vector)
-    rotations = from_sixd(fields["rot6d"].reshape(frames, -1, 6)).astype(np.float32)
-    translation = world_translation(fields["translation"], fmt.clock.frame_rate)
-    contacts = np.clip(fields["contact"], 0.0, 1.0).astype(np.float32)
-    return Motion(fmt, PoseChunk(0, rotations, translation, contacts, face.astype(np.float32)))
 
 
 def part_vector(part: BodyPart, motion: Motion) -> FloatArray:
