@@ -14,7 +14,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders that follow the rules; a folder is added when it is rewritten.
-FOLDERS = ("engine", "exporters", "docs", "tests/engine", "tests/support")
+FOLDERS = (
+    *("engine", "exporters", "docs", "tests/engine", "tests/support"),
+    *("training/data", "training/gesture", "training/loop", "training/vq"),
+    *("tests/training/data", "tests/training/gesture", "tests/training/loop", "tests/training/vq"),
+)
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}
 
