@@ -22,7 +22,7 @@ from engine.generate.state import (
     no_history,
     push,
 )
-from engine.generate.step import HopStep
+from engine.generate.step import HopCall, HopStep
 from engine.generate.window import WindowLayout, WindowSlice, WindowSpec
 from engine.model.types import WindowInputs
 from engine.motion.channels import MOTION
@@ -122,16 +122,18 @@ class Runner:
         def draw() -> Tensor | None:
             return self._noises(state) if self._step.sampler.samples else None
 
+        layout = self._spec.layout
         if self._files is not None:
             layout = self._files.layout(words.shape[1], first=not state.kept)
-            inputs = self._inputs(state, words, speaker, layout)
-            codes = self._files.step.codes(inputs, draw, self._timer, layout.sampled)
+        inputs = self._inputs(state, words, speaker, layout)
+        call = HopCall(inputs, state.codes, draw, self._timer, state.encoder)
+        if self._files is not None:
+            codes = self._files.step.codes(call, layout.sampled)
             self._files.keep(state, codes, layout)
             alone = self._decoder.decode(codes, layout.frames)
             push(state.motion, self._as_seed(alone, torch.zeros(len(codes), 2)), 1)
             return []
-        inputs = self._inputs(state, words, speaker, self._spec.layout)
-        new, decoded = self._step(inputs, state.codes, draw, self._timer, state.encoder)
+        new, decoded = self._step(call)
         start, hop = torch.from_numpy(state.ground.astype(np.float32)), self.schedule.hop
         with self._timer(Stage.EMIT):
             voiced = [window.voiced for window in windows]

@@ -92,6 +92,26 @@ class StepOutput(NamedTuple):
     decoded: Decoded
 
 
+class HopCall(NamedTuple):
+    """Arguments of a hop.
+
+    Attributes:
+        window: input of the transformer.
+        history: codes `[B, P, C]` before the new frames.
+        draw: source of the noise.
+        timer: timer of the stages KERNEL, CHOOSE and DECODE, as far as a step separates them.
+        encoder: cached activations of the windows before; read and updated in place by steps that
+            cache, ignored by others.
+
+    """
+
+    window: WindowInputs
+    history: Tensor
+    draw: NoiseSource
+    timer: Watch
+    encoder: EncoderState
+
+
 class HopStep(Protocol):
     """All network computation of one live hop. Stateless: everything it reuses is an argument."""
 
@@ -110,20 +130,8 @@ class HopStep(Protocol):
         """Decoder for codes outside live hops: the rest pose, whole files."""
         ...
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
-        """Newest frames of a window, decoded after the codes `history [B, P, C]`.
-
-        watch: timer of the stages KERNEL, CHOOSE and DECODE, as far as the step separates them.
-        encoder: cached activations of the windows before; read and updated in place by steps that
-        cache, ignored by others.
-        """
+    def __call__(self, hop: HopCall) -> StepOutput:
+        """Codes of the newest frames of a window, and these frames decoded."""
         ...
 
 
@@ -140,23 +148,17 @@ class StagedStep:
         self.kernel = kernel
         self._count = count
 
-    def codes(self, inputs: WindowInputs, draw: NoiseSource, watch: Watch, count: int) -> Tensor:
+    def codes(self, hop: HopCall, count: int) -> Tensor:
         """Codes `[B, P, count]` of a window's newest frames, not decoded."""
-        with watch(Stage.KERNEL):
-            outputs = self.kernel(inputs)
-        with watch(Stage.CHOOSE):
-            return self.sampler(outputs, draw(), count)
+        with hop.timer(Stage.KERNEL):
+            outputs = self.kernel(hop.window)
+        with hop.timer(Stage.CHOOSE):
+            return self.sampler(outputs, hop.draw(), count)
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
+    def __call__(self, hop: HopCall) -> StepOutput:
         """See `HopStep`."""
-        new = self.codes(inputs, draw, watch, self._count)
-        with watch(Stage.DECODE):
-            decoded = self.decoder.decode(torch.cat((history, new), 2), SEAM_FRAMES + self._count)
+        new = self.codes(hop, self._count)
+        with hop.timer(Stage.DECODE):
+            codes = torch.cat((hop.history, new), 2)
+            decoded = self.decoder.decode(codes, SEAM_FRAMES + self._count)
         return StepOutput(new, decoded)

@@ -1,12 +1,10 @@
 """A step behind a cache of waveform-encoder activations."""
 
-from torch import Tensor
-
 from engine.generate.state import EncoderState
-from engine.generate.step import HopStep, NoiseSource, StagedStep, StepOutput
+from engine.generate.step import HopCall, HopStep, StagedStep, StepOutput
 from engine.kernels.encoder_cache import EncoderCache
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
-from engine.timing import Stage, Watch, no_timer
+from engine.timing import Stage, no_timer
 
 
 class CachedEncoderStep:
@@ -26,20 +24,14 @@ class CachedEncoderStep:
         inner = self._step
         return _Encoded(self._cache, inner.kernel) if isinstance(inner, StagedStep) else None
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
+    def __call__(self, hop: HopCall) -> StepOutput:
         """See `HopStep`."""
-        with watch(Stage.CHOOSE):
-            noise = draw()
-        with watch(Stage.KERNEL):
-            encoded = inputs._replace(audio=self._cache(inputs.audio, encoder))
-            return self._step(encoded, history, lambda: noise, no_timer, encoder)
+        with hop.timer(Stage.CHOOSE):
+            noise = hop.draw()
+        with hop.timer(Stage.KERNEL):
+            audio = self._cache(hop.window.audio, hop.encoder)
+            encoded = hop.window._replace(audio=audio)
+            return self._step(hop._replace(window=encoded, draw=lambda: noise, timer=no_timer))
 
 
 class _Encoded:

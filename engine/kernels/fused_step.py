@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from engine.errors import ShapeError
 from engine.generate.decoder import SEAM_FRAMES, Decoded, PoseDecoder
 from engine.generate.sampling import gumbel
-from engine.generate.state import EncoderState
-from engine.generate.step import CodeSampler, HopStep, NoiseSource, StagedStep, StepOutput
+from engine.generate.step import CodeSampler, HopCall, HopStep, StagedStep, StepOutput
 from engine.kernels.buckets import Buckets, pad_rows
 from engine.kernels.compiled_decoder import comparable, draw_codes
 from engine.kernels.eager import EagerKernel
@@ -35,7 +34,7 @@ from engine.kernels.window_graph import (
 )
 from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
-from engine.timing import Stage, Watch
+from engine.timing import Stage
 
 _MIN_ROWS: Final = 8  # a hop has few codes, and the share of equal ones is compared
 _MIN_INPUTS: Final = 3  # more than one, see `engine.kernels.parity`
@@ -137,24 +136,17 @@ class CompiledStep:
         self._run = run
         self._shapes = [tensor.shape for tensor in graph.example]
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
+    def __call__(self, hop: HopCall) -> StepOutput:
         """See `HopStep`; KERNEL is the whole graph, CHOOSE the drawing of the noise."""
-        with watch(Stage.CHOOSE):
-            noise = draw()
-        tensors = HopInputs(inputs, history, noise).flat
+        with hop.timer(Stage.CHOOSE):
+            noise = hop.draw()
+        tensors = HopInputs(hop.window, hop.history, noise).flat
         if [tensor.shape for tensor in tensors] != self._shapes:
             raise ShapeError(
                 f"this graph of a hop was made for {[list(shape) for shape in self._shapes]}, got "
                 f"{[list(tensor.shape) for tensor in tensors]}; make one for these"
             )
-        with watch(Stage.KERNEL):
+        with hop.timer(Stage.KERNEL):
             outcome = FusedStepOutput.of(self._run(tensors))
         return StepOutput(outcome.codes, outcome.decoded)
 
@@ -247,24 +239,18 @@ class BucketedStep:
         smallest = self._buckets.smallest
         self.name, self.sampler, self.decoder = smallest.name, smallest.sampler, smallest.decoder
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
+    def __call__(self, hop: HopCall) -> StepOutput:
         """See `HopStep`."""
-        rows = len(history)
+        rows = len(hop.history)
         size, step = self._buckets.fitting(rows)
         if size == rows:
-            return step(inputs, history, draw, watch, encoder)
+            return step(hop)
 
         def noise() -> Tensor | None:
-            drawn = draw()
+            drawn = hop.draw()
             return None if drawn is None else pad_rows(drawn, size)
 
-        window = WindowInputs(*(pad_rows(tensor, size) for tensor in inputs))
-        codes, decoded = step(window, pad_rows(history, size), noise, watch, encoder)
+        window = WindowInputs(*(pad_rows(tensor, size) for tensor in hop.window))
+        padded = hop._replace(window=window, history=pad_rows(hop.history, size), draw=noise)
+        codes, decoded = step(padded)
         return StepOutput(codes[:rows], Decoded(*(tensor[:rows] for tensor in decoded)))

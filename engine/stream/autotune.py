@@ -18,7 +18,7 @@ import torch
 from engine.bundle.io import Bundle
 from engine.errors import KernelError
 from engine.generate.state import EncoderState
-from engine.generate.step import HopStep, StagedStep, StepOutput
+from engine.generate.step import HopCall, HopStep, StagedStep, StepOutput
 from engine.kernels.build_target import BuildTarget, machine
 from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
@@ -216,7 +216,7 @@ def _overlapping_calls(
 def _compute(step: HopStep, hop: HopInputs, encoder: EncoderState, moved: int = 0) -> StepOutput:
     """One hop whose window is `moved` samples after the one before."""
     encoder.advance(0, moved)
-    return step(hop.window, hop.history, lambda: hop.noise, no_timer, encoder)
+    return step(HopCall(hop.window, hop.history, lambda: hop.noise, no_timer, encoder))
 
 
 def median_s(

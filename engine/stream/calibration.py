@@ -13,12 +13,10 @@ from typing import Final, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.audio.source import WavSource
 from engine.bundle.io import DEMO_SOUND, DEMO_WORDS
-from engine.generate.state import EncoderState
-from engine.generate.step import HopStep, NoiseSource, StepOutput
+from engine.generate.step import HopCall, HopStep, StepOutput
 from engine.kernels.build_target import BuildTarget
 from engine.kernels.from_bundle import eager_kernel, fused_module, staged_step, window_shape
 from engine.kernels.fused_step import FusedStepModule, HopInputs
@@ -28,7 +26,6 @@ from engine.motion.pose import FloatArray
 from engine.stream.stream import GestureStream
 from engine.system import cache
 from engine.text.files import read_words
-from engine.timing import Watch
 
 _Item = TypeVar("_Item")
 CALIBRATION_WINDOWS: Final = 128
@@ -64,20 +61,13 @@ class HopRecorder:
         self._stride = stride
         self._numbers = counting()
 
-    def __call__(
-        self,
-        inputs: WindowInputs,
-        history: Tensor,
-        draw: NoiseSource,
-        watch: Watch,
-        encoder: EncoderState,
-    ) -> StepOutput:
+    def __call__(self, hop: HopCall) -> StepOutput:
         """See `HopStep`."""
-        noise = draw()
+        noise = hop.draw()
         if next(self._numbers) % self._stride == 0:
-            window = WindowInputs(*(tensor.clone() for tensor in inputs))
-            self.hops.append(HopInputs(window, history.clone(), noise))
-        return self._step(inputs, history, lambda: noise, watch, encoder)
+            window = WindowInputs(*(tensor.clone() for tensor in hop.window))
+            self.hops.append(HopInputs(window, hop.history.clone(), noise))
+        return self._step(hop._replace(draw=lambda: noise))
 
 
 def record_windows(

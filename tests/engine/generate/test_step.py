@@ -11,7 +11,7 @@ from engine.errors import ShapeError
 from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel
 from engine.generate.state import EncoderState
-from engine.generate.step import CodeSampler, StagedStep
+from engine.generate.step import CodeSampler, HopCall, StagedStep
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.window_graph import draw_window
@@ -70,11 +70,14 @@ def test_a_hop_is_decoded_after_its_history_and_timed_by_stage() -> None:
     )
     step = StagedStep(EagerKernel(bundle.gesture), sampler, decoder, 2)
     history = torch.randint(0, 24, (1, 4, decoder.context + 1))
-    codes, decoded = step(window(), history, lambda: None, watch, EncoderState.empty(1))
+    codes, decoded = step(HopCall(window(), history, lambda: None, watch, EncoderState.empty(1)))
     assert stages == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
     expected = decoder.decode(torch.cat((history, codes), 2), SEAM_FRAMES + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
-    assert torch.equal(step.codes(window(), lambda: None, no_timer, 2), codes)
+    assert torch.equal(
+        step.codes(HopCall(window(), history, lambda: None, no_timer, EncoderState.empty(1)), 2),
+        codes,
+    )
 
 
 def test_zero_temperature_selects_the_arg_max_per_part() -> None:

@@ -9,7 +9,7 @@ import torch
 from engine.bundle.io import Bundle
 from engine.errors import ShapeError
 from engine.generate.state import EncoderState
-from engine.generate.step import HopStep
+from engine.generate.step import HopCall, HopStep
 from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.from_bundle import fused_module
 from engine.kernels.fused_step import HopInputs
@@ -73,8 +73,8 @@ def test_cached_hops_equal_uncached_ones(
     hits, encoder = cache_hits(monkeypatch), EncoderState.empty(1)
     for number, (window, history, noise) in enumerate(hops):
         encoder.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))
-        actual = step(window, history, lambda noise=noise: noise, no_timer, encoder)
-        expected = plain(window, history, lambda noise=noise: noise, no_timer, encoder)
+        actual = step(HopCall(window, history, lambda noise=noise: noise, no_timer, encoder))
+        expected = plain(HopCall(window, history, lambda noise=noise: noise, no_timer, encoder))
         assert actual.codes.shape == expected.codes.shape
         assert relative_error(expected.decoded.motion, actual.decoded.motion) < error
     assert hits == [False, True, True, True]
@@ -85,12 +85,12 @@ def test_stages_are_kernel_and_choose_only(bundle: Bundle) -> None:
     ticks = iter(range(1000))
     timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(bundle, 1)
     step, encoder = build_cached_step("openvino", bundle), EncoderState.empty(1)
-    step(hop.window, hop.history, lambda: hop.noise, timings.watch, encoder)
+    step(HopCall(hop.window, hop.history, lambda: hop.noise, timings.watch, encoder))
     found = timings.summary()
     assert [stage for stage in Stage if found[stage] is not None] == [Stage.KERNEL, Stage.CHOOSE]
     short = hop.window._replace(audio=hop.window.audio[:, 1:])
     with pytest.raises(ShapeError, match="made for sound"):
-        step(short, hop.history, lambda: hop.noise, no_timer, encoder)
+        step(HopCall(short, hop.history, lambda: hop.noise, no_timer, encoder))
 
 
 def test_a_bundle_with_features_has_no_encoder_cache() -> None:

@@ -5,7 +5,8 @@ import torch
 
 from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
-from engine.generate.step import StagedStep
+from engine.generate.state import EncoderState
+from engine.generate.step import HopCall, StagedStep
 from engine.kernels.from_bundle import (
     fused_module,
     pose_decoder,
@@ -26,7 +27,9 @@ def test_the_default_step_is_eager_with_windows_of_the_schedule(bundle: Bundle) 
     assert isinstance(step, StagedStep)
     assert step.name == "eager"
     window = draw_window(window_shape(bundle, schedule, 2), torch.Generator().manual_seed(0))
-    codes = step.codes(window, lambda: None, no_timer, schedule.hop)
+    history = torch.zeros(2, 4, 1, dtype=torch.int64)
+    call = HopCall(window, history, lambda: None, no_timer, EncoderState.empty(2))
+    codes = step.codes(call, schedule.hop)
     assert codes.shape == (2, 4, schedule.hop)
 
 

@@ -16,7 +16,7 @@ from engine.errors import KernelError, ShapeError
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.generate.state import EncoderState
-from engine.generate.step import NoiseSource, StepOutput
+from engine.generate.step import HopCall, NoiseSource, StepOutput
 from engine.kernels.cudagraph import CudaGraphModule
 from engine.kernels.from_bundle import fused_module
 from engine.kernels.fused_step import (
@@ -146,7 +146,9 @@ def test_fused_and_staged_hops_are_bit_exact(kind: str) -> None:
     for seed in range(3):
         window, history, noise = inputs = draw_hop(BUNDLES[kind](), 3, seed)
         assert (noise is not None) == (kind != "likeliest")
-        expected = pieces(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        expected = pieces(
+            HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        )
         with torch.inference_mode():
             actual = FusedStepOutput.of(network(*inputs.flat))
         for actual_output, expected_output in zip(
@@ -178,8 +180,12 @@ def test_captured_hops_equal_staged_hops(kind: str) -> None:
     results = []
     for seed in range(3):
         window, history, noise = draw_hop(bundle, 2, seed)
-        expected = pieces(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
-        actual = step(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        expected = pieces(
+            HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        )
+        actual = step(
+            HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        )
         assert torch.equal(expected.codes, actual.codes)
         results.append((tensors_of(expected), tensors_of(actual)))
     for expected, actual in results:  # after all replays: none may overwrite earlier outputs
@@ -189,7 +195,9 @@ def test_captured_hops_equal_staged_hops(kind: str) -> None:
 def test_half_precision_is_limited_to_the_transformer() -> None:
     step = step_of(tiny_bundle(), CapturingBackend(Precision.FP16))
     window, history, noise = draw_hop(tiny_bundle(), 1, 3)
-    codes, decoded = step(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+    codes, decoded = step(
+        HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+    )
     assert codes.dtype == torch.int64
     expected = fused_module(tiny_bundle(), SCHEDULE).decoder.decode(
         torch.cat((history, codes), 2), 4
@@ -293,10 +301,10 @@ def test_hops_of_other_shapes_are_refused() -> None:
     step = step_of(bundle, CountingBackend())
     window, history, noise = draw_hop(bundle, 2, 0)
     with pytest.raises(ShapeError, match=r"made for \[\[1, 24, 337\].* got \[\[2, 24, 337\]"):
-        step(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+        step(HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1)))
     window, history, noise = draw_hop(bundle, 1, 0)
     with pytest.raises(ShapeError, match="make one for these"):
-        step(window, history, as_noise_source(None), no_timer, EncoderState.empty(1))
+        step(HopCall(window, history, as_noise_source(None), no_timer, EncoderState.empty(1)))
 
 
 def test_only_separable_stages_are_timed() -> None:
@@ -320,12 +328,12 @@ def test_batches_are_padded_to_the_next_size() -> None:
     for rows in (1, 2, 3):
         window, history, noise = draw_hop(bundle, rows, rows)
         actual, expected = (
-            s(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1))
+            s(HopCall(window, history, as_noise_source(noise), no_timer, EncoderState.empty(1)))
             for s in (padded, pieces)
         )
         torch.testing.assert_close(tensors_of(actual), tensors_of(expected), atol=1e-5, rtol=1e-4)
     with pytest.raises(KernelError, match="up to 3 rows, not 4"):
-        padded(*draw_hop(bundle, 4, 0)[:2], lambda: None, no_timer, EncoderState.empty(1))
+        padded(HopCall(*draw_hop(bundle, 4, 0)[:2], lambda: None, no_timer, EncoderState.empty(1)))
 
 
 def test_a_pool_can_use_fused_steps() -> None:
