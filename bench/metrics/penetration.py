@@ -20,6 +20,8 @@ _AXES = (
     ("right_hip", "right_knee", 0.24),
 )
 _HANDS = (20, 21, *PART_JOINTS[BodyPart.HANDS])
+INSIDE_M = 0.005
+"""Minimum depth of a hand that counts as inside the body."""
 
 
 @dataclass(frozen=True)

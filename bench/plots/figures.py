@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import arm_speed
 from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.skeleton import SMPLX_55
@@ -151,7 +151,7 @@ def wrists_over_stresses(
         for side, colour in _COLOURS.items():
             joint = SMPLX_55.index(f"{side}_wrist")
             heights.plot(times, points[:, joint, 1] - points[:, 0, 1], c=colour)
-        rates.plot(times, wrist_speed(points, fps), "k")
+        rates.plot(times, arm_speed(points, fps), "k")
         for axes in (heights, rates):
             axes.set_xlim(0, seconds)
             for at in stresses:

@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from bench.metrics.gesture_features import OUR_FEATURES, load_encoder
-from bench.metrics.kinematics import Floats, places, places_in_body, places_in_place
+from bench.metrics.kinematics import (
+    WRISTS,
+    Floats,
+    positions_at_origin,
+    positions_in_body,
+    world_positions,
+)
+from bench.metrics.strokes import wrist_speed
 from bench.plots.figures import distributions, speeds_over_time, strips
 from bench.quality.codebook_usage import code_usage
 from bench.quality.motion_files import motion_files, read_motion
 from bench.quality.page import WHAT, page, shown
-from bench.quality.quality import WRISTS, Settings, as_json, evaluate
-from bench.quality.sync import wrist_speed
+from bench.quality.quality import Settings, as_json, evaluate
 from bench.quality.takes import TakePair, load_pairs
 from bench.quality.train_fgd import FeatureTraining, train_from_folder
 from engine.errors import ConfigError, GestureError
@@ -128,7 +134,7 @@ def _training(folder: Path) -> Iterator[tuple[Floats, float]]:
             motion = read_motion(path)
         except GestureError:
             continue  # what is no motion was not trained on
-        yield places_in_body(motion), float(motion.format.clock.frame_rate)
+        yield positions_in_body(motion), float(motion.format.clock.frame_rate)
 
 
 def _codes(
@@ -184,8 +190,8 @@ def _spread(pairs: Sequence[TakePair]) -> bytes:
     kinds = [("made", [p.made for p in pairs]), ("true", [p.true for p in pairs])]
     fast, high, wide = [], [], []
     for label, motions in kinds:
-        moved = [places_in_place(m)[:, WRISTS] for m in motions]
-        steps = [np.diff(places(m)[:, WRISTS], axis=0) for m in motions]
+        moved = [positions_at_origin(m)[:, WRISTS] for m in motions]
+        steps = [np.diff(world_positions(m)[:, WRISTS], axis=0) for m in motions]
         rates = [float(m.format.clock.frame_rate) for m in motions]
         speed = [np.linalg.norm(s, axis=-1).ravel() * r for s, r in zip(steps, rates, strict=True)]
         fast.append((label, np.concatenate(speed)))

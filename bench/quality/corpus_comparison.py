@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.metrics.kinematics import Floats
 from bench.plots.figures import contact_sheet
 from bench.quality.motion_files import read_motion
-from bench.quality.motion_statistics import GROUPS, FloatArray, Sample, measures
+from bench.quality.motion_statistics import GROUPS, Sample, measures
 from engine.errors import ConfigError
 from engine.text.files import read_words
 from training.composer.style import STYLES
@@ -81,7 +82,7 @@ def read_corpus(folder: Path, split: str, speaker: str, limit: int) -> list[Samp
     return [Sample(take.motion, take.words) for take in takes]
 
 
-def read_std(path: Path) -> FloatArray:
+def read_std(path: Path) -> Floats:
     """Deviation of each joint's rotation `[55]` as a length; ConfigError for another shape."""
     values = np.load(path, allow_pickle=False)
     if values.size != 330:
@@ -89,9 +90,7 @@ def read_std(path: Path) -> FloatArray:
     return np.sqrt(np.square(values.reshape(55, 6).astype(np.float64)).sum(-1))
 
 
-def compare(
-    composed: Sequence[Sample], real: Sample, std: FloatArray | None
-) -> list[dict[str, Any]]:
+def compare(composed: Sequence[Sample], real: Sample, std: Floats | None) -> list[dict[str, Any]]:
     """One row for each measure: composed, real, ratio; and the data set's value if it has one."""
     ours, theirs = measures(composed), measures([real])
     rows: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import wrist_speed
 from engine.bundle.io import Bundle, load_bundle
 from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import FileRules, Overlap, Schedule, Tail

@@ -25,20 +25,25 @@ from bench.metrics.feet import skate_ratio, sliding_speed, steps_per_minute
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.gesture_features import GestureEncoder, gesture_features
 from bench.metrics.gestures import gesture_rates
-from bench.metrics.kinematics import Floats, places, places_in_body, places_in_place, speeds
+from bench.metrics.kinematics import (
+    WRISTS,
+    Floats,
+    positions_at_origin,
+    positions_in_body,
+    speeds,
+    world_positions,
+)
 from bench.metrics.nearest import nearest_distances, window_features
-from bench.metrics.penetration import hand_depths
+from bench.metrics.penetration import INSIDE_M, hand_depths
 from bench.metrics.smoothness import mean_jerk, seam_jumps
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import arm_speed, stroke_times, wrist_speed
 from bench.quality.takes import TakePair
 from engine.motion.face_basis import ARKIT_51, FLAME_100
 from engine.motion.pose import Motion
 from engine.motion.rotation import log
 from engine.motion.skeleton import SMPLX_55
 
-WRISTS = [SMPLX_55.index(f"{side}_wrist") for side in ("left", "right")]
 _JAW = SMPLX_55.index("jaw")
-INSIDE_M = 0.005  # a hand counts as inside the body from this depth on
 
 Numbers = dict[str, float | None]
 
@@ -86,11 +91,11 @@ def _average(rows: Sequence[Row]) -> Numbers:
 def motion_row(pair: TakePair, motion: Motion, settings: Settings, means: Floats) -> Row:
     """All measures of one motion of a pair."""
     fps, frames = pair.fps, float(len(motion))
-    world = places(motion)
+    world = world_positions(motion)
     wrists = world[:, WRISTS]
     depths = hand_depths(world, motion.format.skeleton)
     values: Numbers = {
-        "l1_diversity_code_m": l1_from_mean(places_in_place(motion)),
+        "l1_diversity_code_m": l1_from_mean(positions_at_origin(motion)),
         "wrist_speed_m_s": float(np.linalg.norm(np.diff(wrists, axis=0), axis=-1).mean() * fps),
         "jerk_m_s3": mean_jerk(world, fps),
         "wrist_jerk_m_s3": mean_jerk(wrists, fps),
@@ -109,7 +114,7 @@ def _beat_row(pair: TakePair, motion: Motion, means: Floats) -> Row:
     if pair.onsets is None:
         return {}
     joints = list(BEAT_JOINTS)
-    relative = speeds(places_in_place(motion), pair.fps)[:, joints] / means[joints]
+    relative = speeds(positions_at_origin(motion), pair.fps)[:, joints] / means[joints]
     beats = gesture_beats(relative, pair.fps)
     slipped = gesture_beats(relative, pair.fps, slip=True)
     weight = max(len(motion) - 2.0 * CUT_FRAMES, 0.0)
@@ -123,8 +128,9 @@ def _beat_row(pair: TakePair, motion: Motion, means: Floats) -> Row:
 def _speech_row(pair: TakePair, world: Floats) -> Row:
     if pair.speaking is None:
         return {}
+    strokes = stroke_times(arm_speed(world, pair.fps), pair.fps)
     speed = wrist_speed(world.astype(np.float32), pair.fps)
-    rates = gesture_rates(speed, pair.speaking, pair.fps)
+    rates = gesture_rates(strokes, speed, pair.speaking, pair.fps)
     return {
         "speech_share": (float(pair.speaking.mean()), float(len(world))),
         "strokes_per_minute_in_speech": (rates.strokes_per_minute_in_speech, rates.speech_s),
@@ -151,7 +157,7 @@ def _seam_row(world: Floats, fps: float, settings: Settings) -> Row:
 
 def pair_row(pair: TakePair, settings: Settings) -> Row:
     """All measures that compare a made motion with the true one, frame by frame."""
-    ours, theirs = places(pair.made), places(pair.true)
+    ours, theirs = world_positions(pair.made), world_positions(pair.true)
     away = np.linalg.norm(ours - theirs, axis=-1)
     moving = [
         np.linalg.norm(np.diff(p[:, WRISTS], axis=0), axis=-1).mean(1) for p in (ours, theirs)
@@ -199,7 +205,7 @@ def _face_track(motion: Motion, face_map: Floats | None) -> Floats:
 
 def mean_speeds(pairs: Sequence[TakePair]) -> Floats:
     """Mean speeds `[J]` (m/s) of the true motions' joints, the translation left out."""
-    moving = [speeds(places_in_place(pair.true), pair.fps) for pair in pairs]
+    moving = [speeds(positions_at_origin(pair.true), pair.fps) for pair in pairs]
     return np.asarray(np.maximum(np.concatenate(moving).mean(0), 1e-6), np.float64)
 
 
@@ -216,7 +222,9 @@ def evaluate(pairs: Sequence[TakePair], settings: Settings) -> Report:
         report.takes[pair.name] = {side: _average(own[-1:]) for side, own in rows.items()}
     report.pred, report.gt, report.both = (_average(rows[side]) for side in ("pred", "gt", "both"))
     for numbers, motions in ((report.pred, _made(pairs)), (report.gt, _true(pairs))):
-        every = np.concatenate([places_in_place(motion).astype(np.float32) for motion in motions])
+        every = np.concatenate(
+            [positions_at_origin(motion).astype(np.float32) for motion in motions]
+        )
         numbers["l1_diversity_equation_12_m"] = l1_between_pairs(every)
     _add_frechet(report, pairs, settings.encoder)
     _add_nearest(report, pairs, settings)
@@ -269,7 +277,7 @@ def _add_nearest(report: Report, pairs: Sequence[TakePair], settings: Settings) 
 
 def _windows(motions: Sequence[Motion]) -> NDArray[np.float32]:
     return np.concatenate(
-        [window_features(places_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
+        [window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
     )
 
 

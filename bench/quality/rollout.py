@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.metrics.kinematics import WRISTS
 from bench.metrics.smoothness import mean_jerk
+from bench.metrics.strokes import arm_speed, stroke_times
 from bench.plots.figures import wrists_over_stresses
-from bench.quality.quality import WRISTS
-from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
+from bench.quality.sync import Utterance, mute_report, stroke_test
 from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, RootModelConfig
@@ -181,8 +182,8 @@ def evaluate(
     motions = lab.roll(audio, said if words else None, setting)
     muted = lab.roll(np.broadcast_to(silence, audio.shape).copy(), None, setting)
     lengths = [len(t.motion) for t in takes]
-    speeds = [wrist_speed(crop(m, n), FPS) for m, n in zip(motions, lengths, strict=True)]
-    quiet = [wrist_speed(crop(m, n), FPS) for m, n in zip(muted, lengths, strict=True)]
+    speeds = [arm_speed(crop(m, n), FPS) for m, n in zip(motions, lengths, strict=True)]
+    quiet = [arm_speed(crop(m, n), FPS) for m, n in zip(muted, lengths, strict=True)]
     utterances = [
         Utterance(stroke_times(s, FPS), t.stressed, n / FPS)
         for s, t, n in zip(speeds, takes, lengths, strict=True)
@@ -204,7 +205,7 @@ def evaluate(
 
 def truth(takes: Sequence[TakeData], motions: Sequence[Motion]) -> dict[str, Any]:
     """The same numbers of the composed motion, for comparison."""
-    speeds = [wrist_speed(m.world_positions(), FPS) for m in motions]
+    speeds = [arm_speed(m.world_positions(), FPS) for m in motions]
     utterances = [
         Utterance(stroke_times(s, FPS), t.stressed, len(s) / FPS)
         for s, t in zip(speeds, takes, strict=True)

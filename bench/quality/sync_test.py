@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
+from bench.metrics.strokes import arm_speed, stroke_times
+from bench.quality.sync import Utterance, mute_report, stroke_test
 from engine.bundle.io import Bundle
 from engine.motion.pose import Motion, concatenate
 from engine.stream.stream import GestureStream
@@ -39,11 +40,11 @@ def held_out_speech(seconds: float, seed: int = 0) -> Iterator[Speech]:
 
 
 def rendered_speed(bundle: Bundle, samples: np.ndarray, seed: int) -> np.ndarray:
-    """Wrist speed `[T]` in m/s of the bundle's motion for samples `[S]`."""
+    """Arm speed `[T]` (m/s) of the bundle's motion for samples `[S]`."""
     stream = GestureStream(bundle, seed=seed)
     stream.feed_audio(samples)
     motion = Motion(stream.format, concatenate([*stream.drain(), *stream.flush()]))
-    return wrist_speed(motion.world_positions(), stream.clock.frame_rate)
+    return arm_speed(motion.world_positions(), stream.clock.frame_rate)
 
 
 def stroke_report(bundle: Bundle, seconds: float, seed: int = 0) -> dict[str, Any]:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.beats import BEAT_JOINTS, CUT_FRAMES, gesture_beats, nearness_over_joints
-from bench.metrics.kinematics import Floats, places_in_place, speeds
+from bench.metrics.kinematics import Floats, positions_at_origin, speeds
 from bench.metrics.onsets import onset_times
-from bench.quality.sync import arm_speed, nearest, stroke_times
+from bench.metrics.strokes import NEAR_S, arm_speed, nearest, stroke_times
 from bench.starter.renderings import Scene, told
 
-NEAR_S = 0.15
 _LEAST_TURN_S = 2.0
 _GRID_S = 0.01
 Numbers = dict[str, float]
@@ -40,7 +39,7 @@ def stroke_numbers(scenes: Sequence[Scene], rounds: int, seed: int = 0) -> Numbe
     rng = np.random.default_rng(seed)
     pairs, seconds = [], 0.0
     for scene in scenes:
-        strokes = stroke_times(arm_speed(scene.places, scene.fps), scene.fps)
+        strokes = stroke_times(arm_speed(scene.positions, scene.fps), scene.fps)
         stresses = np.array([stress.time for stress in scene.part.stresses])
         pairs.append((strokes, stresses, scene.seconds))
         seconds += scene.seconds
@@ -103,7 +102,7 @@ def beat_numbers(
 
 def _curve(scene: Scene, means: Floats | None) -> tuple[Floats, Floats]:
     """How near the beats are at each hundredth of a second after the cut, and the onsets."""
-    moving = speeds(places_in_place(scene.motion), scene.fps)[:, list(BEAT_JOINTS)]
+    moving = speeds(positions_at_origin(scene.motion), scene.fps)[:, list(BEAT_JOINTS)]
     usual = np.maximum(moving.mean(0), 1e-6) if means is None else means[list(BEAT_JOINTS)]
     beats = gesture_beats(moving / usual, scene.fps)
     frames, clock = len(scene.motion), scene.motion.format.clock

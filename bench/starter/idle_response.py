@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.metrics.kinematics import Floats
+from bench.metrics.kinematics import Floats, runs
+from bench.metrics.strokes import arm_speed
 from bench.quality.motion_statistics import LONG_PAUSE_S
-from bench.quality.sync import arm_speed
 from bench.starter.renderings import Scene, told
 
 MOVING_M_S, STILL_M_S = 0.3, 0.12
@@ -24,7 +24,7 @@ Numbers = dict[str, float]
 def idle_numbers(scenes: Sequence[Scene]) -> Numbers:
     """Speeds in speech and deep in silence, and how soon motion follows either."""
     known = told(scenes)
-    speeds = [arm_speed(scene.places, scene.fps) for scene in known]
+    speeds = [arm_speed(scene.positions, scene.fps) for scene in known]
     speech, silence, begins, ends, frozen = [], [], [], [], 0.0
     for scene, speed in zip(known, speeds, strict=True):
         sample = scene.sample
@@ -74,8 +74,7 @@ def _end(speed: Floats, start: float, end: float, fps: int) -> float | None:
 
 def longest_freeze(scene: Scene) -> float:
     """The longest time (s) in which no joint of the upper body moves: even breath would."""
-    upper = scene.places[:, :22]
+    upper = scene.positions[:, :22]
     still = np.linalg.norm(np.diff(upper, axis=0), axis=-1).max(1) * scene.fps < _FROZEN_M_S
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]).astype(int)))
-    runs = edges.reshape(-1, 2)
-    return float((runs[:, 1] - runs[:, 0]).max() / scene.fps) if len(runs) else 0.0
+    frozen = runs(still)
+    return float((frozen[:, 1] - frozen[:, 0]).max() / scene.fps) if len(frozen) else 0.0

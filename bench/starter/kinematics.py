@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.metrics.feet import skate_ratio
-from bench.metrics.kinematics import Floats, places
-from bench.metrics.penetration import hand_depths
+from bench.metrics.feet import skate_ratio, steps
+from bench.metrics.kinematics import WRISTS, Floats, world_positions
+from bench.metrics.penetration import INSIDE_M, hand_depths
+from bench.metrics.posture import weight_shifts
 from bench.metrics.smoothness import mean_jerk
 from bench.quality.motion_files import read_motion
-from bench.quality.motion_statistics import steps, weight_shifts
-from bench.quality.quality import INSIDE_M, WRISTS
 from bench.starter.renderings import Scene, told
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import Motion
@@ -29,7 +28,7 @@ Numbers = dict[str, float]
 def motion_numbers(motions: Sequence[Motion]) -> Numbers:
     """What can be said of motions without their speech; means over all frames."""
     weights = np.array([len(motion) for motion in motions], float)
-    world = [places(motion) for motion in motions]
+    world = [world_positions(motion) for motion in motions]
     fps = [float(motion.format.clock.frame_rate) for motion in motions]
     pairs = list(zip(world, fps, strict=True))
 
@@ -54,8 +53,10 @@ def body_numbers(scenes: Sequence[Scene]) -> Numbers:
     known = [scene.sample for scene in told(scenes)]
     talking = sum(float(s.talking.sum()) / s.fps for s in known) / 60
     if talking:
-        numbers["steps a minute"] = sum(map(steps, known)) / talking
-        numbers["weight shifts a minute"] = sum(map(weight_shifts, known)) / talking
+        stepped = sum(steps(s.positions, s.fps, s.talking) for s in known)
+        shifted = sum(weight_shifts(s.positions, s.talking) for s in known)
+        numbers["steps a minute"] = stepped / talking
+        numbers["weight shifts a minute"] = shifted / talking
         numbers["weight shifts or steps a minute"] = (
             numbers["steps a minute"] + numbers["weight shifts a minute"]
         )

@@ -43,9 +43,9 @@ class Scene:
         return Sample(self.motion, self.part.words)
 
     @property
-    def places(self) -> Floats:
+    def positions(self) -> Floats:
         """World positions `[T, J, 3]` in metres."""
-        return self.sample.world[0]
+        return self.sample.positions
 
     @property
     def fps(self) -> int:

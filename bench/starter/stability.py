@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench.metrics.kinematics import Floats, places, places_in_body
+from bench.metrics.kinematics import WRISTS, Floats, positions_in_body, world_positions
 from bench.metrics.nearest import nearest_distances, window_features
-from bench.quality.quality import WRISTS
 from engine.motion.pose import Motion
 
 _MINUTE_S = 60
@@ -24,7 +23,7 @@ def stability(motion: Motion) -> Numbers:
     A last half minute or more counts as a minute. Nothing for less than that in all.
     """
     fps = motion.format.clock.frame_rate
-    world = places(motion)
+    world = world_positions(motion)
     wrists = world[:, WRISTS] - world[:, :1]
     minutes = range(0, len(motion) - _MINUTE_S * fps // 2, _MINUTE_S * fps)
     if not minutes:
@@ -44,7 +43,7 @@ def stability(motion: Motion) -> Numbers:
 
 def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
     """Distances (m) of seconds of motions to training clips, and to other seconds of themselves."""
-    clips = [(places_in_body(m), float(m.format.clock.frame_rate)) for m in training]
+    clips = [(positions_in_body(m), float(m.format.clock.frame_rate)) for m in training]
     near = nearest_distances(_windows(motions), clips)
     result = {
         "nearest training clip, median m": float(np.median(near)),
@@ -59,7 +58,9 @@ def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
 
 
 def _windows(motions: Iterable[Motion]) -> np.ndarray:
-    parts = [window_features(places_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
+    parts = [
+        window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions
+    ]
     return np.concatenate(parts)
 
 
@@ -69,7 +70,7 @@ def nearest_to_itself(motion: Motion) -> Floats:
     What is nearer in time than that is not compared: it is the same movement.
     """
     fps = motion.format.clock.frame_rate
-    positions, span = places_in_body(motion), round(_APART_S * fps)
+    positions, span = positions_in_body(motion), round(_APART_S * fps)
     found = []
     for first in range(0, len(positions) - span, span):
         rest = [positions[: max(first - span, 0)], positions[first + 2 * span :]]

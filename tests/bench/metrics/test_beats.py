@@ -90,14 +90,14 @@ def test_many_beats_please_the_code_and_not_the_equation():
 @pytest.mark.librosa
 @pytest.mark.reference
 def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
-    from bench.metrics.kinematics import places_in_place, speeds
+    from bench.metrics.kinematics import positions_at_origin, speeds
     from bench.metrics.onsets import onset_times, take_sound
     from training.sources.beat2 import read_beat2, to_motion
 
     folder = shared_dir / "data" / "beat2"
     motion = to_motion(read_beat2(folder / "2_scott_0_1_1.npz"))
     means = np.load(folder / "mean_vel_smplxflame_30.npy")
-    moving = (speeds(places_in_place(motion), 30.0) / means)[:, list(BEAT_JOINTS)]
+    moving = (speeds(positions_at_origin(motion), 30.0) / means)[:, list(BEAT_JOINTS)]
     sound = take_sound(folder / "2_scott_0_1_1.flac")
     onsets = onset_times(sound, len(motion), motion.format.clock)
     with_slip = bc_over_onsets(gesture_beats(moving, 30.0, slip=True), onsets)

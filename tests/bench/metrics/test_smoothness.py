@@ -23,6 +23,13 @@ def test_jerk_is_a_mean_over_joints():
     assert mean_jerk(both, 1.0) == pytest.approx(3.0)
 
 
+def test_jerk_of_some_frames_only():
+    x = np.concatenate([np.arange(9.0) ** 3, np.zeros(9)])
+    counted = np.arange(18) < 9
+    assert mean_jerk(line(x), 1.0, counted) == pytest.approx(6.0)
+    assert mean_jerk(line(x), 1.0, np.zeros(18, bool)) == 0.0
+
+
 def test_a_step_between_two_frames_is_a_jump():
     x = np.zeros(12)
     x[6:] = 0.5

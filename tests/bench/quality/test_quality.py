@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.metrics.gesture_features import GestureEncoder
-from bench.metrics.kinematics import places_in_body
+from bench.metrics.kinematics import positions_in_body
 from bench.quality.page import WHAT
 from bench.quality.quality import (
     Settings,
@@ -129,7 +129,7 @@ def test_seams_and_copies() -> None:
     jump = own.poses.translation.copy()
     jump[100:, 0] += 0.2
     made = Motion(own.format, replace(own.poses, translation=jump))
-    settings = Settings(seams=(100, 1000), training=lambda: [(places_in_body(own), 30.0)])
+    settings = Settings(seams=(100, 1000), training=lambda: [(positions_in_body(own), 30.0)])
     report = evaluate([pair(made, own)], settings)
     assert report.pred["seam_jump_m_s"] == pytest.approx(0.2 * 30, rel=0.05)
     assert report.pred["seam_ratio"] > 10 * report.gt["seam_ratio"]
