@@ -32,8 +32,8 @@ from bench.quality.command import fgd_command, quality_command
 from bench.quality.corpus_comparison import add_command as add_corpus_command
 from bench.quality.corpus_comparison import corpus_command
 from bench.quality.late_words import late_table, late_words
-from bench.quality.lookahead import edge_report
-from bench.quality.lookahead import table as edge_table
+from bench.quality.lookahead import lookahead_report
+from bench.quality.lookahead import table as lookahead_table
 from bench.quality.parity import add_command as add_parity_command
 from bench.quality.parity import parity_command
 from bench.quality.sync_test import stroke_report
@@ -86,14 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument(
         "--take", type=Path, metavar="FILE", help="motion recorded with --wav: a row of it"
     )
-    _add_strokes_command(commands)
-    edge = commands.add_parser(
-        "lookahead", help="what the live edge costs: the newest frames against a known future"
+    _add_sync_command(commands)
+    lookahead = commands.add_parser(
+        "lookahead", help="what the live lookahead costs: the newest frames against a known future"
     )
-    edge.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
-    edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
-    edge.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
+    lookahead.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
+    lookahead.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    lookahead.add_argument("--seconds", type=float, default=20.0, metavar="S")
+    lookahead.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
     add_reference_command(commands)
     add_parity_command(commands)
     add_quality_commands(commands)
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_strokes_command(commands: Any) -> None:
+def _add_sync_command(commands: Any) -> None:
     strokes = commands.add_parser(
         "sync", help="gestures against the stresses of held-out synthetic speech"
     )
@@ -129,7 +129,7 @@ def _add_strokes_command(commands: Any) -> None:
         )
 
 
-def _strokes(options: argparse.Namespace) -> int:
+def _sync(options: argparse.Namespace) -> int:
     bundle = load_for_use(options.model)
     if options.late:
         parts = _late_parts(options)
@@ -149,7 +149,7 @@ def _late_parts(options: argparse.Namespace) -> list[Part]:
     if options.speech is None and options.beat2 is None:
         return limited(synthetic_parts(seconds), seconds)
     parts = read_parts(options.speech, options.beat2, _LATE_UTTERANCES)
-    return limited([part for part in parts if part.told], seconds)
+    return limited([part for part in parts if part.has_transcript], seconds)
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -160,11 +160,11 @@ def _figures(options: argparse.Namespace) -> int:
     return 0
 
 
-def _edge(options: argparse.Namespace) -> int:
+def _lookahead(options: argparse.Namespace) -> int:
     bundle = load_for_use(options.model)
     sound = read_speech(options.wav, options.seconds)
-    reports = [edge_report(bundle, sound, hop) for hop in options.hop]
-    print(edge_table(reports))
+    reports = [lookahead_report(bundle, sound, hop) for hop in options.hop]
+    print(lookahead_table(reports))
     print(json.dumps({"bundle": bundle.config.name, "hops": [asdict(r) for r in reports]}))
     return 0
 
@@ -172,8 +172,8 @@ def _edge(options: argparse.Namespace) -> int:
 _COMMANDS = {
     "latency": latency_command,
     "figures": _figures,
-    "sync": _strokes,
-    "lookahead": _edge,
+    "sync": _sync,
+    "lookahead": _lookahead,
     "reference": reference_command,
     "parity": parity_command,
     "quality": quality_command,

@@ -131,9 +131,9 @@ def export(
             write_onnx(graph, part, opset)
             errors[graph.name] = check(bundle, schedule, graph, part)
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {errors[graph.name]:.1e} off PyTorch")
-    told = description(bundle, schedule, graphs, opset, errors)
-    write_text(folder / "export.json", json.dumps(told, indent=1) + "\n")
-    write_text(folder / "README.md", page(told))
+    described = description(bundle, schedule, graphs, opset, errors)
+    write_text(folder / "export.json", json.dumps(described, indent=1) + "\n")
+    write_text(folder / "README.md", page(described))
     return errors
 
 

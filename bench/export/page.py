@@ -84,10 +84,10 @@ def _port(name: str, tensor: Any) -> dict[str, Any]:
     return {"name": name, "shape": list(tensor.shape), "type": kind, "meaning": meaning}
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(described: Mapping[str, Any]) -> str:
     """README.md of the folder."""
-    lines = [f"# {told['bundle']} as ONNX (opset {told['opset']})", "", _WHAT, ""]
-    for name, ports in told["files"].items():
+    lines = [f"# {described['bundle']} as ONNX (opset {described['opset']})", "", _WHAT, ""]
+    for name, ports in described["files"].items():
         lines += [f"## {name}", "", "| | name | shape | type | meaning |", "|---|---|---|---|---|"]
         for side in ("inputs", "outputs"):
             for port in ports[side]:
@@ -95,7 +95,7 @@ def page(told: Mapping[str, Any]) -> str:
                 cells = (side[:-1], f"`{port['name']}`", shape, port["type"], port["meaning"])
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join([*lines, _loop(told), ""])
+    return "\n".join([*lines, _loop(described), ""])
 
 
 _WHAT: Final = """One live step of the gesture model as two networks of fixed shapes. `export.json`
@@ -110,13 +110,13 @@ The networks are tried in onnxruntime against PyTorch whenever they are exported
 reported a run inside either game engine."""
 
 
-def _loop(told: Mapping[str, Any]) -> str:
-    plan, rate = told["schedule"], told["frame_rate"]
-    decode = told["files"]["decode.onnx"]
+def _loop(described: Mapping[str, Any]) -> str:
+    plan, rate = described["schedule"], described["frame_rate"]
+    decode = described["files"]["decode.onnx"]
     codes = decode["inputs"][0]["shape"][2]
     new = plan["hop"] + plan["lookahead"]
     begin = plan["first_new"] - plan["seed"]
-    kind = "features" if told["front_end"] == "features" else "samples"
+    kind = "features" if described["front_end"] == "features" else "samples"
     return f"""## Going round
 
 Memory, all oldest first: {codes - new} frames of codes, begun with `rest_codes`; {plan["seed"]}

@@ -128,10 +128,10 @@ def audio_shapes(size: Sizes) -> Shapes:
     hidden, motion, codes = size.hidden, size.motion_f, size.codebook
     shapes: Shapes = {"mask_embedding": (1, 1, _MOTION)}
     shapes |= _positions(size)
-    for ear in ("face", "body"):
-        shapes |= _wave_encoder(f"audio_encoder_{ear}", 1, size.audio_f)
-        shapes[f"speaker_embedding_{ear}.weight"] = (size.speakers, hidden)
-        shapes |= _mlp(f"bodyhints_{ear}", ("fc1", "fc2"), motion, hidden, motion)
+    for branch in ("face", "body"):
+        shapes |= _wave_encoder(f"audio_encoder_{branch}", 1, size.audio_f)
+        shapes[f"speaker_embedding_{branch}.weight"] = (size.speakers, hidden)
+        shapes |= _mlp(f"bodyhints_{branch}", ("fc1", "fc2"), motion, hidden, motion)
     shapes |= _encoder("motion_encoder.main", _MOTION, motion, 3)
     shapes |= _linear("audio_body_motion_proj", size.audio_f, hidden)
     shapes |= _linear("moton_proj", motion, hidden)
@@ -157,13 +157,13 @@ def text_shapes(size: Sizes) -> Shapes:
     layers = ("mlp.0", "mlp.2")
     shapes: Shapes = {"mask_embeddings": (1, 1, _MOTION)}
     shapes |= _positions(size)
-    for ear in ("face", "body"):
-        shapes |= _wave_encoder(f"audio_pre_encoder_{ear}", 2, audio)
-        shapes[f"text_pre_encoder_{ear}.weight"] = (len(_SPECIAL) + len(size.words), _WORD_WIDTH)
-        shapes |= _linear(f"text_encoder_{ear}", _WORD_WIDTH, audio)
-        shapes |= _linear(f"at_attn_{ear}", 2 * audio, 2 * audio)
-        shapes[f"spearker_encoder_{ear}.weight"] = (size.speakers, hidden)
-        shapes |= _mlp(f"bodyhints_{ear}", layers, motion, hidden, motion)
+    for branch in ("face", "body"):
+        shapes |= _wave_encoder(f"audio_pre_encoder_{branch}", 2, audio)
+        shapes[f"text_pre_encoder_{branch}.weight"] = (len(_SPECIAL) + len(size.words), _WORD_WIDTH)
+        shapes |= _linear(f"text_encoder_{branch}", _WORD_WIDTH, audio)
+        shapes |= _linear(f"at_attn_{branch}", 2 * audio, 2 * audio)
+        shapes[f"spearker_encoder_{branch}.weight"] = (size.speakers, hidden)
+        shapes |= _mlp(f"bodyhints_{branch}", layers, motion, hidden, motion)
     shapes |= _encoder("motion_encoder.main", _MOTION, motion, 3)
     shapes |= _linear("audio_feature2motion", audio, hidden)
     shapes |= _linear("feature2motion", motion, hidden)

@@ -1,16 +1,16 @@
-"""How much of a codebook motion uses."""
+"""Codebook usage and perplexity."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def usage(codes: NDArray[np.int64], size: int) -> float:
-    """The share of `size` codes that occur in `codes` `[N]`."""
+    """Share of `size` codes that occur in `codes` `[N]`."""
     return len(np.unique(codes)) / size
 
 
 def perplexity(codes: NDArray[np.int64]) -> float:
-    """How many codes it would be if all were used alike: e to the entropy of their shares."""
+    """Effective number of codes: e to the entropy of their shares."""
     counts = np.unique(codes, return_counts=True)[1]
     shares = counts / counts.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -19,7 +19,7 @@ def mean_jerk(positions: Floats, fps: float, counted: NDArray[np.bool_] | None =
 
 @dataclass(frozen=True)
 class SeamJumps:
-    """Mean change of velocity (m/s) at seams and elsewhere."""
+    """Mean change of velocity (m/s) at seams and at other frames."""
 
     at_seams: float
     elsewhere: float
@@ -39,8 +39,8 @@ def seam_jumps(positions: Floats, fps: float, every: int, first: int) -> SeamJum
     changes = np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1).mean(-1) * fps
     # Index i is the second difference of frames i, i + 1, i + 2, and belongs to frame i + 2.
     seams = np.zeros(len(changes), bool)
-    places = np.arange(first, len(positions), every) - 2
-    seams[places[(places >= 0) & (places < len(changes))]] = True
+    indices = np.arange(first, len(positions), every) - 2
+    seams[indices[(indices >= 0) & (indices < len(changes))]] = True
     if not seams.any() or seams.all():
         return None
     return SeamJumps(float(changes[seams].mean()), float(changes[~seams].mean()))

@@ -40,7 +40,7 @@ _PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialSettings:
     """What all trials share."""
 
     model: Path
@@ -84,12 +84,12 @@ def add_command(commands: Any) -> None:
 
 def capacity_command(options: argparse.Namespace) -> int:
     """Print a line a trial, and one line of JSON."""
-    setting = setting_of(options, os.cpu_count() or 1)
+    settings = read_settings(options, os.cpu_count() or 1)
     say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")
     rows: list[dict[str, object]] = []
 
     def attempt(streams: int) -> bool:
-        run = trial(setting, streams)
+        run = trial(settings, streams)
         rows.append(run.row())
         say(line(rows[-1]))
         return run.passed
@@ -99,12 +99,12 @@ def capacity_command(options: argparse.Namespace) -> int:
     else:
         found = largest(attempt, options.max)
     say(f"{found} streams within {BUDGET_S * 1000:.0f} ms")
-    shown = {key: getattr(setting, key) for key in ("hop", "processes", "device", "kernel")}
+    shown = {key: getattr(settings, key) for key in ("hop", "processes", "device", "kernel")}
     print(json.dumps({"streams": found, **shown, "trials": rows}))
     return 0
 
 
-def setting_of(options: argparse.Namespace, cores: int) -> Setting:
+def read_settings(options: argparse.Namespace, cores: int) -> TrialSettings:
     """What the options ask for on a machine with so many cores; ConfigError for no number.
 
     Processes wait for each other nowhere, so that one for each core moves the most avatars; a
@@ -114,7 +114,7 @@ def setting_of(options: argparse.Namespace, cores: int) -> Setting:
         if (number := getattr(options, name)) is not None and number < 1:
             raise ConfigError(f"--{name} takes a number from 1 on, got {number}")
     processes = options.processes or (cores if options.device == "cpu" else 1)
-    return Setting(
+    return TrialSettings(
         options.model,
         options.wav,
         options.hop,
@@ -148,10 +148,10 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def trial(setting: Setting, streams: int) -> LoadResult:
+def trial(settings: TrialSettings, streams: int) -> LoadResult:
     """Run `streams` speakers, shared out among processes that begin together."""
-    shares = [streams // setting.processes] * setting.processes
-    for extra in range(streams % setting.processes):
+    shares = [streams // settings.processes] * settings.processes
+    for extra in range(streams % settings.processes):
         shares[extra] += 1
     shares = [share for share in shares if share]
     context = multiprocessing.get_context("spawn")
@@ -159,7 +159,7 @@ def trial(setting: Setting, streams: int) -> LoadResult:
     results, workers = [], []
     for number, share in enumerate(shares):
         ours, theirs = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(theirs, barrier, setting, share, number))
+        worker = context.Process(target=_work, args=(theirs, barrier, settings, share, number))
         worker.start()
         theirs.close()
         results.append(ours)
@@ -179,28 +179,32 @@ def _result(pipe: "Connection[Any, Any]") -> LoadResult:
 
 
 def _work(
-    pipe: "Connection[Any, Any]", barrier: Barrier, setting: Setting, streams: int, number: int
+    pipe: "Connection[Any, Any]",
+    barrier: Barrier,
+    settings: TrialSettings,
+    streams: int,
+    number: int,
 ) -> None:
     """One process: a pool of its own."""
     import torch
 
-    bundle = load_for_use(setting.model)
+    bundle = load_for_use(settings.model)
     # Matrices of small bundles are too small for more than one, which loading has set.
-    torch.set_num_threads(min(setting.threads, torch.get_num_threads()))
-    schedule = bundle.config.schedule.with_hop(setting.hop, None)
-    step = pool_step(setting.kernel, bundle, schedule, streams)
-    sound = read_speech(setting.wav, 60.0)
-    crowd = StreamLoad(
-        to_device(bundle, setting.device),
+    torch.set_num_threads(min(settings.threads, torch.get_num_threads()))
+    schedule = bundle.config.schedule.with_hop(settings.hop, None)
+    step = pool_step(settings.kernel, bundle, schedule, streams)
+    sound = read_speech(settings.wav, 60.0)
+    load = StreamLoad(
+        to_device(bundle, settings.device),
         streams,
         sound,
         schedule=schedule,
         step=step,
         seed=number,
     )
-    crowd.warm_up()
+    load.warm_up()
     barrier.wait()
-    pipe.send(crowd.run(setting.seconds))
+    pipe.send(load.run(settings.seconds))
 
 
 def pool_step(name: str, bundle: Bundle, schedule: Schedule, most: int) -> HopStep | None:

@@ -69,7 +69,7 @@ class ControlFuzzer:
         self._session, self._host = session, host
         self._rng = np.random.default_rng(seed)
         self._stopped = Event()
-        self._thread = Thread(target=self._run, name="meddler", daemon=True)
+        self._thread = Thread(target=self._run, name="control-fuzzer", daemon=True)
         self.done: Counter[str] = Counter()
 
     def start(self) -> None:

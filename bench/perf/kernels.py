@@ -48,7 +48,7 @@ _WHOLE = "whole window"
 
 
 @dataclass(frozen=True)
-class Row:
+class KernelResult:
     """One kernel. Errors are |got - expected| / |expected| over all windows, of the worst part;
     codes: the share whose best-scored class is the same, as the gate asks; picked: of the codes
     that the engine picks when it does not draw, some by the nearest latent, where like codes lie
@@ -109,7 +109,7 @@ def kernels_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
+def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[KernelResult]:
     """One row a kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     target = BuildTarget(bundle, schedule, cache_folder(), say)
@@ -117,18 +117,18 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
     real = batch_windows(record_windows(target, _WINDOWS, clip), options.rows)
     eager = EagerKernel(lean(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
-    rows = {eager.name: Row(eager.name)}
+    rows = {eager.name: KernelResult(eager.name)}
     for name in options.kernel:
         if name != eager.name:
             rows[name] = _made(name, target, request, real, ready)
     # One hop apart, as live ones are: some kernels keep what the window before had too.
     live = batch_windows(record_windows(target, _TIMED, clip, stride=1), options.rows)
     calls = {name: _turning(kernel, live) for name, kernel in ready.items()}
-    times = in_turn(calls, options.repeats)
-    steps = in_turn(_steps(target, ready, real, options), options.repeats)
+    times = interleave(calls, options.repeats)
+    steps = interleave(_steps(target, ready, real, options), options.repeats)
     return [
         _timed(row, times, steps) if row.name in (*times, *steps) else row
-        for row in (*rows.values(), Row(_WHOLE))
+        for row in (*rows.values(), KernelResult(_WHOLE))
     ]
 
 
@@ -138,13 +138,13 @@ def _made(
     request: Request,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
-) -> Row:
+) -> KernelResult:
     """Make and compare; the kernel joins `ready` if it matches."""
     begin = time.perf_counter()
     try:
         kernel = make_kernel(name, lean(target.bundle.gesture), request)
     except KernelError as error:
-        return Row(name, reason=str(error))
+        return KernelResult(name, reason=str(error))
     made_s = time.perf_counter() - begin
     ready[name] = kernel
     eager = ready[EagerKernel.name]
@@ -152,7 +152,7 @@ def _made(
     drawn = [draw_window(request.shape, generator) for _ in range(2)]
     on_random: Parity = measure(kernel, eager, drawn)
     found = (on_random.error, on_random.codes, *on_speech(target.bundle, kernel, eager, real))
-    return Row(name, round(made_s, 2), *found)
+    return KernelResult(name, round(made_s, 2), *found)
 
 
 def on_speech(
@@ -230,7 +230,7 @@ def as_live(name: str, step: Callable[[], object]) -> Callable[[], object]:
     return call
 
 
-def in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def interleave(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Milliseconds of each call, one of each after the other."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats + 2):
@@ -247,7 +247,9 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return (time.perf_counter() - begin) * 1000
 
 
-def _timed(row: Row, times: dict[str, list[float]], steps: dict[str, list[float]]) -> Row:
+def _timed(
+    row: KernelResult, times: dict[str, list[float]], steps: dict[str, list[float]]
+) -> KernelResult:
     found = asdict(row)
     if row.name in times:
         base = float(np.median(times[EagerKernel.name]))
@@ -259,10 +261,10 @@ def _timed(row: Row, times: dict[str, list[float]], steps: dict[str, list[float]
         p50, p95 = np.percentile(steps[row.name], [50, 95])
         found |= {"step_p50_ms": round(float(p50), 3), "step_p95_ms": round(float(p95), 3)}
         found["step_ratio"] = round(float(p50) / base, 4)
-    return Row(**found)
+    return KernelResult(**found)
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[KernelResult]) -> str:
     """For people."""
     lines = [
         f"{'':15s}{'kernel p50':>12s}{'p95':>8s}{'ratio':>7s}{'step p50':>11s}{'p95':>8s}"

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from bench.export.random_checkpoints import write_random_audio_layout
-from bench.perf.kernels import as_live, in_turn
+from bench.perf.kernels import as_live, interleave
 from bench.perf.latency import read_speech
 from engine.audio import SAMPLE_RATE
 from engine.bundle.io import DEMO_SOUND, Bundle
@@ -97,7 +97,7 @@ def reference_command(options: argparse.Namespace) -> int:
         begin = time.perf_counter()
         bundle = load_for_use(weights)
         load_s = time.perf_counter() - begin
-        theirs = Published(options.checkout, weights)
+        theirs = Reference(options.checkout, weights)
         rows = compare(theirs, bundle, sound, options.repeats)
         steps = []
         if options.kernel:
@@ -105,7 +105,7 @@ def reference_command(options: argparse.Namespace) -> int:
                 _PUBLISHED: _published_window(theirs, bundle, sound),
                 **live_calls(bundle, options.kernel, options.hop, options.repeats, options.wav),
             }
-            steps = step_rows(in_turn(calls, options.repeats))
+            steps = step_rows(interleave(calls, options.repeats))
     print(table(rows))
     if steps:
         print(step_table(steps))
@@ -114,7 +114,7 @@ def reference_command(options: argparse.Namespace) -> int:
     return 0
 
 
-class Published:
+class Reference:
     """The published program with a checkpoint; ConfigError where it cannot be imported."""
 
     def __init__(self, checkout: Path, weights: Path) -> None:
@@ -180,7 +180,7 @@ def _import(checkout: Path) -> Any:
         ) from error
 
 
-class Ours:
+class Engine:
     """The same steps with our engine."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -212,14 +212,16 @@ class Ours:
 
 
 def compare(
-    theirs: Published, bundle: Bundle, samples: np.ndarray, repeats: int
+    theirs: Reference, bundle: Bundle, samples: np.ndarray, repeats: int
 ) -> list[Comparison]:
     """Time and compare one window and the whole of `samples [S]`, `repeats` times in turn."""
-    ours = Ours(bundle)
+    ours = Engine(bundle)
     shown = first_window(bundle, samples)
-    window = _in_turn(lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats)
+    window = _interleave(
+        lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats
+    )
     audio = _batch_of_one(samples)
-    file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
+    file = _interleave(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
     seconds = len(samples) / SAMPLE_RATE
     return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
 
@@ -249,7 +251,7 @@ def _batch_of_one(samples: np.ndarray) -> Tensor:
 
 
 def _published_window(
-    theirs: Published, bundle: Bundle, samples: np.ndarray
+    theirs: Reference, bundle: Bundle, samples: np.ndarray
 ) -> Callable[[], object]:
     shown = first_window(bundle, samples)
     return lambda: theirs.window(*shown)
@@ -285,7 +287,7 @@ def step_rows(times: Mapping[str, Sequence[float]]) -> list[LiveStep]:
     return rows
 
 
-def _in_turn(
+def _interleave(
     theirs: Callable[[], Any], ours: Callable[[], Any], repeats: int
 ) -> tuple[Any, Any, list[float], list[float]]:
     theirs_ms: list[float] = []

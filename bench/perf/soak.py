@@ -41,7 +41,7 @@ _SETTLED_S = 60.0  # what is reserved in the first minute is no growth
 _SOUND_S = 120.0
 
 
-class Count:
+class FrameCounter:
     """A receiver that checks the numbers of the frames and keeps none."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Count:
         """Nothing to do."""
 
 
-class Size:
+class MemorySampler:
     """Reads this process's memory every two seconds, in a thread."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ def soak(
     source = StallingSource(read_speech(wav, _SOUND_S), host, seed=seed)
     control = SessionControl(source, "--wav")
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
-    count, hooks = Count(), SessionHooks()
+    count, hooks = FrameCounter(), SessionHooks()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         vmc = VmcSink(Address("127.0.0.1", receiver.getsockname()[1]), events=events)
@@ -152,23 +152,23 @@ def soak(
         hooks.stats.append(server.broadcast_stats)
         hooks.words.append(server.broadcast_words)
         control.session = session
-        meddler, visitors = (
+        fuzzer, churn = (
             ControlFuzzer(session, host, seed),
             ClientChurn(f"ws://127.0.0.1:{server.port}"),
         )
-        meddler.start()
-        size = Size()
+        fuzzer.start()
+        size = MemorySampler()
         summary = session.run()
-        meddler.stop()
-        visited = visitors.stop()
-    unrest = {"stalls": source.stalls, **meddler.done, **visited}
+        fuzzer.stop()
+        visited = churn.stop()
+    unrest = {"stalls": source.stalls, **fuzzer.done, **visited}
     expected = int(seconds * speed * stream.clock.frame_rate)
     return report(summary, count, expected, size.stop(), unrest)
 
 
 def report(
     summary: Summary,
-    count: Count,
+    count: FrameCounter,
     expected: int,
     readings: list[Reading],
     unrest: dict[str, int],

@@ -111,9 +111,9 @@ def _play_and_watch(
         live.stop()
         ended = live.finish()
         coefficients = live.client.format.face.coefficients
-    heard_s = [begin_s + onset / SAMPLE_RATE + offset_ms / 1000 for onset in onsets]
+    played_s = [begin_s + onset / SAMPLE_RATE + offset_ms / 1000 for onset in onsets]
     jaws = [jaw(frame, coefficients) for _, frame in live.received]
-    took = reactions(heard_s, [at for at, _ in live.received], jaws)
+    took = reactions(played_s, [at for at, _ in live.received], jaws)
     limit = _REACTION_S * 1000
     return {
         "hop_frames": ended.report["hop_frames"],

@@ -86,11 +86,11 @@ def _record(
             chromium.call("Page.navigate", url=f"http://{page.host}:{page.port}")
             _wait_for_avatar(chromium)
             chromium.evaluate(_HIDE_CONTROLS)
-            told = 0
+            sent = 0
             for frame in frames:
                 until = min(len(speech.samples), frame.sample + round(_AHEAD_S * speech.rate))
-                page.tell_audio(told, speech.rate, speech.samples[told:until])
-                told = until
+                page.tell_audio(sent, speech.rate, speech.samples[sent:until])
+                sent = until
                 _show(page, scene, chromium, frame, speech.rate)
                 pictures.append(_settled(chromium, pictures[-1] if pictures else b""))
     except FileNotFoundError as error:

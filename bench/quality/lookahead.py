@@ -1,9 +1,9 @@
-"""What the live edge costs: the newest frames against the same frames with their future known.
+"""Cost of missing look-ahead: the newest frames against the same frames with a known future.
 
-Two losses. A network that looks ahead computes its newest frames without the sound that follows
-them: their latents differ from those of a window that ends later (`latents`). A decoder that looks
-ahead decodes the newest codes without the codes that follow: its rotations differ from those of
-decoding everything at once (`decoding`, `emitted`: after the seams were closed).
+Two losses. A network with look-ahead computes its newest frames without the audio that follows:
+their latents differ from those of a later window (`latents`). A decoder with look-ahead decodes
+the newest codes without the codes that follow: its rotations differ from those of decoding
+everything at once (`decoding`; `emitted`: after inertialization of the seams).
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from engine.motion.skeleton import PART_JOINTS, BodyPart
 from engine.stream.stream import GestureStream
 from engine.timing import percentiles
 
-_FUTURE_FRAMES = 24  # more than any published part sees: 600 ms of sound, 21 frames of codes
-_SETTLED_FRAMES = 15  # after which the seam with the rest pose has died away
+_FUTURE_FRAMES = 24  # more than any reference network uses: 600 ms of audio, 21 frames of codes
+_SETTLED_FRAMES = 15  # length of the seam with the rest pose
 
 
 class Recording:
-    """A kernel that keeps its inputs and outputs."""
+    """Kernel wrapper that stores inputs and outputs."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.name = kernel.name
@@ -40,7 +40,7 @@ class Recording:
         self.outputs: list[WindowOutputs] = []
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
-        """Forward over one window."""
+        """Forward pass over one window."""
         outputs = self._kernel(inputs)
         self.inputs.append(inputs._replace(audio=inputs.audio.clone()))
         self.outputs.append(outputs)
@@ -48,12 +48,17 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class EdgeReport:
+class LookaheadReport:
     """Errors of the newest frames.
 
-    latents: relative to the latents' own length, by part; codes_changed: the share that another
-    code was picked for. decoding, emitted: degrees over the joints of upper body, hands and lower
-    body (p50, p95, p99, max). steps: hops measured.
+    Attributes:
+        hop: frames per hop.
+        steps: hops measured.
+        latents: error relative to the latents' own length, by part.
+        codes_changed: share of frames for which another code was selected, by part.
+        decoding_degrees: errors of edge decoding over the joints of the body (p50, p95, p99, max).
+        emitted_degrees: the same for emitted rotations.
+
     """
 
     hop: int
@@ -64,8 +69,8 @@ class EdgeReport:
     emitted_degrees: dict[str, float] | None
 
 
-def edge_report(bundle: Bundle, samples: np.ndarray, hop: int) -> EdgeReport:
-    """Measure a bundle live at `hop` on mono samples `[S]` at its rate, taking likeliest codes."""
+def lookahead_report(bundle: Bundle, samples: np.ndarray, hop: int) -> LookaheadReport:
+    """Run a bundle live at `hop` on mono samples `[S]`, with arg-max codes."""
     certain = replace(bundle, config=replace(bundle.config, sampling=SamplingConfig(0.0)))
     schedule = bundle.config.schedule.with_hop(hop, 0)
     kernel = Recording(EagerKernel(bundle.gesture))
@@ -76,7 +81,7 @@ def edge_report(bundle: Bundle, samples: np.ndarray, hop: int) -> EdgeReport:
     latents, changed = _latent_errors(certain, kernel, schedule)
     codes = torch.cat([_pick(certain, out, schedule.first_new) for out in kernel.outputs], 2)
     decoding, emitted = _decoding_errors(certain, codes, rotations, hop)
-    return EdgeReport(hop, len(kernel.outputs), latents, changed, decoding, emitted)
+    return LookaheadReport(hop, len(kernel.outputs), latents, changed, decoding, emitted)
 
 
 def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None = None) -> Tensor:
@@ -95,7 +100,7 @@ def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None 
 def _latent_errors(
     bundle: Bundle, kernel: Recording, schedule: Schedule
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Each window again, as far on as fits: with more sound, and the newest of the same seeds."""
+    """Errors against a later window with the same seeds, as far ahead as the window allows."""
     hop, new = schedule.hop, schedule.first_new
     later = max(1, min(_FUTURE_FRAMES, schedule.first_new // 2) // hop)
     ahead = later * hop
@@ -119,7 +124,7 @@ def _latent_errors(
 
 
 def _earlier(frames: Tensor, count: int, filling: float) -> Tensor:
-    """The window `[B, T, C]` moved `count` frames towards its beginning."""
+    """Window `[B, T, C]` shifted by `count` frames towards its beginning."""
     rest = torch.full_like(frames[:, :count], filling)
     return torch.cat((frames[:, count:], rest), 1)
 
@@ -127,7 +132,7 @@ def _earlier(frames: Tensor, count: int, filling: float) -> Tensor:
 def _decoding_errors(
     bundle: Bundle, codes: Tensor, emitted: Tensor, hop: int
 ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
-    """Degrees of edge decoding, and of the emitted rotations `[T, J, 4]`, against full decoding."""
+    """Degrees of edge decoding and of emitted rotations `[T, J, 4]` against full decoding."""
     decoder = pose_decoder(bundle)
     full = decoder.decode(codes, codes.shape[2]).rotations[0]
     edge = torch.cat(
@@ -136,7 +141,7 @@ def _decoding_errors(
             for end in range(hop, codes.shape[2] + 1, hop)
         ]
     )
-    # The first frames have another past, the last ones no future in either.
+    # The first frames have another past, the last ones no future in either decoding.
     known = slice(decoder.context + _SETTLED_FRAMES, codes.shape[2] - decoder.edge)
     joints = [j for part in BodyPart if part is not BodyPart.FACE for j in PART_JOINTS[part]]
     return tuple(  # type: ignore[return-value]
@@ -150,8 +155,8 @@ def _degrees(a: Tensor, b: Tensor) -> list[float]:
     return list(np.rad2deg(angles.numpy()).ravel())
 
 
-def table(reports: Sequence[EdgeReport]) -> str:
-    """For people: one line a hop."""
+def table(reports: Sequence[LookaheadReport]) -> str:
+    """One line of text per hop."""
     lines = [
         "hop  latents (face upper hands lower)   codes changed             degrees p50 p99 max"
     ]

@@ -13,7 +13,7 @@ from bench.metrics.beats import BEAT_JOINTS, CUT_FRAMES, gesture_beats, nearness
 from bench.metrics.kinematics import Floats, positions_at_origin, speeds
 from bench.metrics.onsets import onset_times
 from bench.metrics.strokes import NEAR_S, arm_speed, nearest, stroke_times
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 
 _LEAST_TURN_S = 2.0
 _GRID_S = 0.01
@@ -25,7 +25,10 @@ def rhythm(scenes: Sequence[Scene], means: Floats | None = None, rounds: int = 2
 
     means: mean speeds `[55]` (m/s) of a data set's joints; the motion's own unless given.
     """
-    return {**stroke_numbers(told(scenes), rounds), **beat_numbers(scenes, means, rounds)}
+    return {
+        **stroke_numbers(with_transcript(scenes), rounds),
+        **beat_numbers(scenes, means, rounds),
+    }
 
 
 def turns(seconds: float, rounds: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bench.metrics.gesture_features import OUR_FEATURES
-from bench.starter.evaluate import NETWORK, Extent, Findings, Numbers, Perform, Sources, measure
+from bench.starter.evaluate import NETWORK, Extent, Findings, Numbers, Renderer, Sources, measure
 from bench.starter.renderings import Scene, live
 from bench.starter.semantics import confusion_text
 from bench.starter.speech_set import Part, limited, read_parts
@@ -79,10 +79,10 @@ def starter_command(options: argparse.Namespace) -> int:
     parts = limited(read_parts(options.speech, options.beat2, extent.utterances), extent.live_s)
     note(f"{sum(p.speech.duration for p in parts):.0f} s of {', '.join(p.name for p in parts)}")
     sources = Sources(options.beat2, options.clips, options.fgd_weights)
-    perform = performer(bundle, options.kernel, options.speaker)
+    render = renderer(bundle, options.kernel, options.speaker)
     found, complete = Findings(), True
     try:
-        measure(found, perform, parts, extent, sources, note)
+        measure(found, render, parts, extent, sources, note)
     except KeyboardInterrupt:
         complete = False
         note("broken off: what follows is not all")
@@ -99,12 +99,10 @@ def starter_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def performer(bundle: Bundle, kernel: str, speaker: str) -> Perform:
+def renderer(bundle: Bundle, kernel: str, speaker: str) -> Renderer:
     """The bundle by a kernel of that name, as one of its speakers; empty: the first."""
 
-    def perform(
-        parts: list[Part], *, with_words: bool = True, offline: bool = False
-    ) -> list[Scene]:
+    def render(parts: list[Part], *, with_words: bool = True, offline: bool = False) -> list[Scene]:
         schedule = bundle.config.schedule
         if offline:
             schedule = schedule.with_hop(_OFFLINE_HOP, _OFFLINE_HOP)
@@ -112,7 +110,7 @@ def performer(bundle: Bundle, kernel: str, speaker: str) -> Perform:
         stream = GestureStream(bundle, step=step, schedule=schedule, speaker=speaker or 0)
         return live(stream, parts, with_words=with_words)
 
-    return perform
+    return render
 
 
 def _quiet(text: str) -> None:

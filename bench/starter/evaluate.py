@@ -20,7 +20,7 @@ from bench.starter.gesture_classifier import examples, train
 from bench.starter.idle_response import idle_numbers
 from bench.starter.kinematics import body_numbers, clip_motions, motion_numbers
 from bench.starter.lip_sync import mouth_numbers
-from bench.starter.renderings import Scene, beginnings, composed, recorded, told, whole
+from bench.starter.renderings import Scene, beginnings, composed, recorded, whole, with_transcript
 from bench.starter.semantics import confusion, judged, meaning_numbers
 from bench.starter.speech_set import Part, limited, synthetic_parts
 from bench.starter.stability import copying, stability
@@ -37,7 +37,7 @@ NETWORK, WORDLESS, SYNTHETIC, COMPOSER, TAKE, CLIPS = (
 )  # fmt: skip
 
 
-class Perform(Protocol):
+class Renderer(Protocol):
     """The bundle that is measured: parts to scenes, live at its own schedule or offline."""
 
     def __call__(
@@ -87,7 +87,7 @@ class Findings:
 
 def measure(
     found: Findings,
-    perform: Perform,
+    render: Renderer,
     parts: list[Part],
     extent: Extent,
     sources: Sources,
@@ -95,7 +95,7 @@ def measure(
 ) -> None:
     """Add everything that the sources allow to `found`, where it stays if this is broken off."""
     begin = time.process_time()  # of this process alone: the machine may have other work
-    scenes = perform(parts)
+    scenes = render(parts)
     took, length = time.process_time() - begin, sum(scene.seconds for scene in scenes)
     note(f"heard {length:.0f} s live in {took:.0f} s of a core")
     found.scenes[NETWORK] = scenes
@@ -108,28 +108,28 @@ def measure(
         found.columns[who] = spoken(own, means, extent.rounds)
         note(f"measured: {who}")
     if extent.synthetic_s:
-        easier = perform(limited(synthetic_parts(extent.synthetic_s), extent.synthetic_s))
+        easier = render(limited(synthetic_parts(extent.synthetic_s), extent.synthetic_s))
         found.columns[SYNTHETIC] = rhythm(easier, means, extent.rounds) | mouth_numbers(easier)
     found.columns[NETWORK] |= {"core seconds a second": took / length, **stability(whole(scenes))}
-    found.columns[NETWORK] |= _one_voice(perform, parts, extent.one_voice_s)
+    found.columns[NETWORK] |= _one_voice(render, parts, extent.one_voice_s)
     if sources.clips is not None:
         clips = real_clips(sources.clips)
         few = limited([scene.part for scene in scenes], extent.offline_s)
-        offline = whole(perform(few, offline=True))
+        offline = whole(render(few, offline=True))
         _against_clips(found, few, offline, clips, sources.fgd_weights)
         note("measured: real clips")
-        few = limited([scene.part for scene in told(scenes)], extent.wordless_s)
-        found.scenes[WORDLESS] = perform(few, with_words=False) if few else []
+        few = limited([scene.part for scene in with_transcript(scenes)], extent.wordless_s)
+        found.scenes[WORDLESS] = render(few, with_words=False) if few else []
         _meanings(found, clips, extent.rounds)
 
 
-def _one_voice(perform: Perform, parts: list[Part], seconds: float) -> Numbers:
+def _one_voice(render: Renderer, parts: list[Part], seconds: float) -> Numbers:
     """How even the longest voice with words is, if it is to be heard for a minute or more."""
-    known = [part for part in parts if part.told]
+    known = [part for part in parts if part.has_transcript]
     if seconds < ONE_VOICE_LEAST_S or not known:
         return {}
     longest = max(known, key=lambda part: part.speech.duration)
-    scenes = perform([longest] * math.ceil(seconds / longest.speech.duration))
+    scenes = render([longest] * math.ceil(seconds / longest.speech.duration))
     return {f"one voice: {name}": value for name, value in stability(whole(scenes)).items()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bench.metrics.kinematics import Floats, runs
 from bench.metrics.strokes import arm_speed
 from bench.quality.motion_statistics import LONG_PAUSE_S
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 
 MOVING_M_S, STILL_M_S = 0.3, 0.12
 REST_S = 0.4
@@ -23,7 +23,7 @@ Numbers = dict[str, float]
 
 def idle_numbers(scenes: Sequence[Scene]) -> Numbers:
     """Speeds in speech and deep in silence, and how soon motion follows either."""
-    known = told(scenes)
+    known = with_transcript(scenes)
     speeds = [arm_speed(scene.positions, scene.fps) for scene in known]
     speech, silence, begins, ends, frozen = [], [], [], [], 0.0
     for scene, speed in zip(known, speeds, strict=True):

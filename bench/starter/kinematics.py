@@ -14,7 +14,7 @@ from bench.metrics.penetration import INSIDE_M, hand_depths
 from bench.metrics.posture import weight_shifts
 from bench.metrics.smoothness import mean_jerk
 from bench.quality.motion_files import read_motion
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import Motion
 from training.composer.blend import Clip
@@ -50,7 +50,7 @@ def motion_numbers(motions: Sequence[Motion]) -> Numbers:
 def body_numbers(scenes: Sequence[Scene]) -> Numbers:
     """The same of scenes, and what their speech or faces are needed for."""
     numbers = motion_numbers([scene.motion for scene in scenes])
-    known = [scene.sample for scene in told(scenes)]
+    known = [scene.sample for scene in with_transcript(scenes)]
     talking = sum(float(s.talking.sum()) / s.fps for s in known) / 60
     if talking:
         stepped = sum(steps(s.positions, s.fps, s.talking) for s in known)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.metrics.kinematics import Floats
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.rotation import log
 from engine.motion.skeleton import SMPLX_55
@@ -66,7 +66,7 @@ def _late(scene: Scene, curve: Floats, delay_s: float) -> Floats:
 
 def mouth_numbers(scenes: Sequence[Scene]) -> Numbers:
     """All numbers over scenes whose phones are known; none where nothing is."""
-    known = told(scenes)
+    known = with_transcript(scenes)
     if not known:
         return {}
     return {**_jaw_numbers(known), **_closure(known), **_silences(known)}

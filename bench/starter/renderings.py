@@ -58,9 +58,9 @@ class Scene:
         return len(self.motion) / self.fps
 
 
-def told(scenes: Sequence[Scene]) -> list[Scene]:
+def with_transcript(scenes: Sequence[Scene]) -> list[Scene]:
     """Scenes whose words and phones are known."""
-    return [scene for scene in scenes if scene.part.told]
+    return [scene for scene in scenes if scene.part.has_transcript]
 
 
 def cut(motion: Motion, first: int, last: int) -> Motion:
@@ -147,7 +147,7 @@ def composed(clips: Path, parts: Sequence[Part], seed: int = 0) -> list[Scene]:
     """
     library = ClipLibrary(load_clips(clips), "train")
     scenes = []
-    for number, part in enumerate(part for part in parts if part.told):
+    for number, part in enumerate(part for part in parts if part.has_transcript):
         rng = np.random.default_rng([seed, number])
         take = move_to(part.speech, library, LIVELY, Origin(part.name, "test"), rng)
         tracks = (take.body.rotations, take.body.translation, take.body.contacts, take.face)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.starter.gesture_classifier import Classifier, Examples, features, windows
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 from training.composer.discourse import KEYWORDS, kind_of
 from training.composer.plan import phrases
 from training.speech.phones import FUNCTION_WORDS
@@ -48,7 +48,7 @@ def serves(classifier: Classifier) -> NDArray[np.bool_]:
 def judged(scenes: Sequence[Scene], classifier: Classifier) -> Verdicts:
     """What is asked and what is found after each content word of scenes with words."""
     member, kinds, found = serves(classifier), [], [np.zeros((0, len(KINDS)), bool)]
-    for scene in told(scenes):
+    for scene in with_transcript(scenes):
         asked = [
             (word.start, kind_of([w.text for w in words], index))
             for words in phrases(scene.part.speech)

@@ -34,7 +34,7 @@ class Part:
 
     name: str
     speech: Speech
-    told: bool = True
+    has_transcript: bool = True
 
     @property
     def words(self) -> tuple[TimedWord, ...]:
@@ -58,8 +58,8 @@ def read_parts(
 
     most: utterances of each reader. ConfigError where there is no voice at all.
     """
-    readers, untold = ([], []) if speech is None else _readers(speech, most, seed)
-    parts = [*readers, *([] if beat2 is None else _recordings(beat2)), *untold]
+    readers, without_text = ([], []) if speech is None else _readers(speech, most, seed)
+    parts = [*readers, *([] if beat2 is None else _recordings(beat2)), *without_text]
     if not parts:
         raise ConfigError(
             "expected test voices: a folder with split.tsv (--speech), or sounds with TextGrids "
@@ -78,11 +78,11 @@ def _readers(folder: Path, most: int, seed: int) -> tuple[list[Part], list[Part]
     for reader in sorted({item.reader for item in aligned}):
         pieces = [item.speech for item in aligned if item.reader == reader]
         parts.append(Part(reader, joined(pieces, rng)))
-    untold = []
+    without_text = []
     for reader, sounds in _without_text(folder).items():
         pieces = [Speech(read_sound(path), (), ()) for path in sounds[:most]]
-        untold.append(Part(f"{reader}, no text", joined(pieces, rng), told=False))
-    return parts, untold
+        without_text.append(Part(f"{reader}, no text", joined(pieces, rng), has_transcript=False))
+    return parts, without_text
 
 
 def _without_text(folder: Path) -> dict[str, list[Path]]:

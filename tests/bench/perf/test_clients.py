@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.perf import clients as visitors
+from bench.perf import clients as module
 from bench.perf.clients import ClientChurn, visit
 from engine.errors import ExportError
 from engine.events import EventCounter
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         now[0] += seconds
         return now[0]
 
-    monkeypatch.setattr(visitors, "time", SimpleNamespace(monotonic=tick, sleep=tick))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=tick, sleep=tick))
 
 
 def test_visits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

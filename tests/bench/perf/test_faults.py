@@ -50,11 +50,11 @@ def test_a_source_stalls_and_loses_nothing() -> None:
 
 def test_somebody_meddles() -> None:
     session = Session()
-    meddler = ControlFuzzer(session, Patient())  # type: ignore[arg-type]
+    fuzzer = ControlFuzzer(session, Patient())  # type: ignore[arg-type]
     for _ in range(300):
-        meddler.act(2.0)
-    assert session.cancels == meddler.done["cancel"] > 5
-    assert len(session.words) == meddler.done["words"] > 300
+        fuzzer.act(2.0)
+    assert session.cancels == fuzzer.done["cancel"] > 5
+    assert len(session.words) == fuzzer.done["words"] > 300
     starts = [word.start_s for word in session.words]
     assert min(starts) == 0.0
     assert 2.0 < max(starts) <= 3.0
@@ -66,7 +66,7 @@ def test_somebody_meddles() -> None:
 
 
 def test_a_meddler_ends_when_told() -> None:
-    meddler = ControlFuzzer(Session(), SessionClock(1000.0))  # type: ignore[arg-type]
-    meddler.start()
-    meddler.stop()
-    assert not meddler._thread.is_alive()
+    fuzzer = ControlFuzzer(Session(), SessionClock(1000.0))  # type: ignore[arg-type]
+    fuzzer.start()
+    fuzzer.stop()
+    assert not fuzzer._thread.is_alive()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.perf.kernels import Row, in_turn, on_speech, table
+from bench.perf.kernels import KernelResult, interleave, on_speech, table
 from engine.bundle.io import save_bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.window_graph import draw_window
@@ -17,7 +17,7 @@ from tests.support.tiny_bundle import tiny_bundle
 
 def test_all_are_timed_in_turn() -> None:
     order: list[str] = []
-    times = in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    times = interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
     assert [len(found) for found in times.values()] == [3, 3]
     assert order[:4] == ["a", "a", "b", "b"]
 
@@ -40,7 +40,7 @@ def test_on_speech_counts_equal_classes_and_the_codes_that_the_engine_picks() ->
 
 
 def test_what_has_no_numbers_has_its_reason_in_the_table() -> None:
-    text = table([Row("eager", p50_ms=2.0), Row("warp", reason="not here")])
+    text = table([KernelResult("eager", p50_ms=2.0), KernelResult("warp", reason="not here")])
     assert "2.00 ms" in text
     assert "not here" in text.splitlines()[2]
 

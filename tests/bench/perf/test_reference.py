@@ -9,8 +9,8 @@ import torch
 
 from bench.perf.reference import (
     Comparison,
-    Ours,
-    Published,
+    Engine,
+    Reference,
     first_window,
     live_calls,
     step_rows,
@@ -29,7 +29,7 @@ from tests.support.tiny_bundle import tiny_published_bundle
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected models/emage_audio in it"):
-        Published(tmp_path, tmp_path)
+        Reference(tmp_path, tmp_path)
 
 
 def test_a_program_that_does_not_start_says_what_it_lacks(tmp_path: Path, monkeypatch) -> None:
@@ -38,7 +38,7 @@ def test_a_program_that_does_not_start_says_what_it_lacks(tmp_path: Path, monkey
     (package / "__init__.py").write_text("import a_package_nobody_has\n")
     monkeypatch.setattr("sys.path", list(sys.path))
     with pytest.raises(ConfigError, match=r"does not start .*a_package_nobody_has"):
-        Published(tmp_path, tmp_path)
+        Reference(tmp_path, tmp_path)
 
 
 class Watched(EagerKernel):
@@ -53,7 +53,7 @@ def test_our_half_is_the_engine() -> None:
     """One window of it decodes to what the stream emits for a file of one window."""
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     sound = babble(1.0)
-    ours = Ours(bundle)
+    ours = Engine(bundle)
     rotations, places = ours.file(torch.from_numpy(sound)[None])
     assert rotations.shape == (30, 55, 4)
     assert places.shape == (30, 3)

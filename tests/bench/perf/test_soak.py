@@ -5,7 +5,7 @@ import pytest
 
 from bench.perf import soak as module
 from bench.perf.memory import Reading
-from bench.perf.soak import Count, report, soak
+from bench.perf.soak import FrameCounter, report, soak
 from engine.bundle.io import DEMO_SOUND
 from engine.events import EventCounter
 from engine.motion.pose import FrameFlag, PoseFrame
@@ -21,7 +21,7 @@ def frame(index: int) -> PoseFrame:
 
 
 def test_missing_and_doubled_frames_are_seen() -> None:
-    count = Count()
+    count = FrameCounter()
     for index in (0, 1, 2, 2, 3, 5, 6):
         count.send(frame(index))
     assert (count.frames, count.gaps) == (7, 2)
@@ -29,11 +29,11 @@ def test_missing_and_doubled_frames_are_seen() -> None:
 
 def test_what_is_reserved_in_the_first_minute_is_no_growth() -> None:
     readings = [Reading(2.0 * k, 100.0 + min(2.0 * k, 60.0)) for k in range(90)]
-    result = report(Summary("tiny"), Count(), 300, readings, {"stalls": 2})
+    result = report(Summary("tiny"), FrameCounter(), 300, readings, {"stalls": 2})
     assert result["rss_settled_mb"] == result["rss_end_mb"] == 160.0
     assert (result["rss_spread_mb"], result["growth_mb_per_minute"]) == (0.0, 0.0)
     assert (result["frames"], result["expected_frames"]) == (0, 300)
-    short = report(Summary("tiny"), Count(), 1, readings[:3], {})
+    short = report(Summary("tiny"), FrameCounter(), 1, readings[:3], {})
     assert short["rss_spread_mb"] == 4.0
 
 

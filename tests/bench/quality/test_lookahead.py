@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from bench.__main__ import main
-from bench.quality.lookahead import edge_report, table
+from bench.quality.lookahead import lookahead_report, table
 from engine.bundle.io import save_bundle
 from engine.config.model import FrontEnd
 from tests.support.audio import babble
@@ -16,7 +16,7 @@ SOUND = babble(4.0)
 
 
 def test_causal_decoders_lose_nothing_at_the_edge() -> None:
-    report = edge_report(tiny_bundle(), SOUND, 2)
+    report = lookahead_report(tiny_bundle(), SOUND, 2)
     assert report.steps == 60
     assert report.decoding_degrees is not None
     assert report.emitted_degrees is not None
@@ -25,7 +25,7 @@ def test_causal_decoders_lose_nothing_at_the_edge() -> None:
 
 
 def test_decoders_that_look_ahead_lose_less_with_longer_hops() -> None:
-    reports = [edge_report(tiny_bundle(causal=False), SOUND, hop) for hop in (1, 6)]
+    reports = [lookahead_report(tiny_bundle(causal=False), SOUND, hop) for hop in (1, 6)]
     short, long = (report.decoding_degrees for report in reports)
     assert short is not None
     assert long is not None
@@ -33,7 +33,7 @@ def test_decoders_that_look_ahead_lose_less_with_longer_hops() -> None:
 
 
 def test_a_network_that_hears_the_future_misses_it() -> None:
-    report = edge_report(tiny_published_bundle(FrontEnd.WAVE), SOUND, 4)
+    report = lookahead_report(tiny_published_bundle(FrontEnd.WAVE), SOUND, 4)
     assert min(report.latents.values()) > 0
     assert all(0 <= share <= 1 for share in report.codes_changed.values())
     assert len(table([report]).splitlines()) == 2

@@ -8,17 +8,17 @@ import pytest
 
 from bench.export.random_checkpoints import write_random_audio_layout, write_random_text_layout
 from bench.quality.parity import (
+    CheckpointResult,
     Difference,
     Rendered,
-    Row,
     difference,
     largest,
     lengths,
+    noise,
     published_rhythm,
+    random_words,
     render_audio,
     render_text,
-    sound_of,
-    spoken,
     table,
 )
 from engine.bundle.checkpoints.load import load_model
@@ -74,7 +74,7 @@ def test_lengths_have_the_frames_that_are_wanted() -> None:
 
 def test_our_file_of_2025_and_its_codes(tmp_path: Path) -> None:
     write_random_audio_layout(tmp_path, **SIZES)
-    sound = sound_of(32000, np.random.default_rng(0))
+    sound = noise(32000, np.random.default_rng(0))
     assert sound.std() > 0.01
     found = render_audio(load_model(tmp_path), sound, 0)
     assert found.codes.shape == (4, len(found.places)) == (4, 60)
@@ -84,7 +84,7 @@ def test_our_file_of_2025_and_its_codes(tmp_path: Path) -> None:
 
 def test_our_file_of_2024_and_its_codes(tmp_path: Path) -> None:
     write_random_text_layout(tmp_path, WORDS, **SIZES)
-    bundle, words = load_model(tmp_path), spoken(48, np.random.default_rng(0)) % 9
+    bundle, words = load_model(tmp_path), random_words(48, np.random.default_rng(0)) % 9
     entries = published_rhythm(babble(1.7))
     found = render_text(bundle, entries, words, 3)
     assert found.codes.shape == (4, len(found.places)) == (4, 44)  # one window and one hop
@@ -103,8 +103,8 @@ def test_the_rhythm_of_2024() -> None:
 
 def test_the_table_says_what_differs() -> None:
     rows = [
-        Row("audio, 2025", "32 wide", 20, 4000, Difference(2e-4)),
-        Row("text and audio, 2024", "48 wide", 20, 3000, Difference(2.0, codes=7)),
+        CheckpointResult("audio, 2025", "32 wide", 20, 4000, Difference(2e-4)),
+        CheckpointResult("text and audio, 2024", "48 wide", 20, 3000, Difference(2.0, codes=7)),
     ]
     head, same, differs = table(rows).splitlines()
     assert "rad" in head

@@ -7,7 +7,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.starter import command
-from bench.starter.command import performer
+from bench.starter.command import renderer
 from bench.starter.evaluate import Extent, Findings
 from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
@@ -50,13 +50,13 @@ def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
 
 
 def test_offline_waits_for_more_and_speakers_have_names() -> None:
-    perform = performer(tiny_bundle(), "eager", "")
+    render = renderer(tiny_bundle(), "eager", "")
     parts = voices()[:1]
-    live, offline = perform(parts), perform(parts, offline=True)
+    live, offline = render(parts), render(parts, offline=True)
     assert len(live[0].motion) == len(offline[0].motion) == 90
     assert (live[0].motion.poses.rotations != offline[0].motion.poses.rotations).any()
     with pytest.raises(ConfigError, match="nobody"):
-        performer(tiny_bundle(), "eager", "nobody")(parts)
+        renderer(tiny_bundle(), "eager", "nobody")(parts)
 
 
 def test_what_is_known_when_it_is_broken_off_is_told(

@@ -74,7 +74,7 @@ def test_with_clips_all_is_measured(tmp_path: Path) -> None:
 
 def test_one_voice_is_heard_again_and_again() -> None:
     waver = Waver()
-    own = [*voices(), replace(voices()[0], name="unknown", told=False)]
+    own = [*voices(), replace(voices()[0], name="unknown", has_transcript=False)]
     extent = replace(FEW, one_voice_s=100.0)
     found = measured(waver, own, extent, Sources(), lambda text: None)
     longest = max(part.speech.duration for part in voices())

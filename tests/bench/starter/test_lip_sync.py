@@ -89,4 +89,4 @@ def test_other_faces_open_by_their_jaw() -> None:
 
 def test_parts_without_phones_say_nothing() -> None:
     own = blank()
-    assert mouth_numbers([Scene(replace(own.part, told=False), own.motion)]) == {}
+    assert mouth_numbers([Scene(replace(own.part, has_transcript=False), own.motion)]) == {}

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from bench.starter import renderings as module
-from bench.starter.renderings import Scene, beginnings, composed, cut, live, recorded, told, whole
+from bench.starter.renderings import (
+    Scene,
+    beginnings,
+    composed,
+    cut,
+    live,
+    recorded,
+    whole,
+    with_transcript,
+)
 from bench.starter.speech_set import Part, until
 from engine.motion.pose import concatenate
 from engine.stream.stream import GestureStream
@@ -46,18 +55,18 @@ def test_words_can_be_kept_from_it() -> None:
 
 
 def test_words_can_come_late() -> None:
-    class Told(GestureStream):
+    class RecordingStream(GestureStream):
         def feed_words(self, words: Sequence[TimedWord]) -> None:
-            told.extend((word, self._listener._samples / 16000) for word in words)
+            received.extend((word, self._listener._samples / 16000) for word in words)
             super().feed_words(words)
 
-    told: list[tuple[TimedWord, float]] = []
+    received: list[tuple[TimedWord, float]] = []
     own = parts()
-    live(Told(tiny_bundle()), own, late_s=0.3)
+    live(RecordingStream(tiny_bundle()), own, late_s=0.3)
     said = [*own[0].words, *(module._later(w, 1.5) for w in own[1].words)]
-    assert [word for word, _ in told] == [word for word in said if word.end_s + 0.3 <= 3.0]
-    assert len(told) > 2
-    for word, heard_s in told:  # before the block of sound in which it is known, 20 ms long
+    assert [word for word, _ in received] == [word for word in said if word.end_s + 0.3 <= 3.0]
+    assert len(received) > 2
+    for word, heard_s in received:  # before the block of sound in which it is known, 20 ms long
         assert -1e-6 <= word.end_s + 0.3 - heard_s <= 0.02 + 1e-6
 
 
@@ -73,9 +82,9 @@ def test_cuts_and_beginnings() -> None:
 
 def test_scenes_without_words_are_told_apart() -> None:
     part = parts()[0]
-    unknown = Part("x", part.speech, told=False)
+    unknown = Part("x", part.speech, has_transcript=False)
     both = [Scene(p, waving(1, 45)) for p in (part, unknown)]
-    assert told(both) == both[:1]
+    assert with_transcript(both) == both[:1]
 
 
 def test_recorded_motion_belongs_to_the_part_of_its_name(tmp_path: Path) -> None:
@@ -97,7 +106,7 @@ def test_the_composer_moves_to_the_same_speech(
         )
     ]  # fmt: skip
     monkeypatch.setattr(module, "load_clips", lambda folder: clips)
-    untold = Part("x", parts()[0].speech, told=False)
-    (scene,) = composed(tmp_path, [parts()[0], untold])
+    without_text = Part("x", parts()[0].speech, has_transcript=False)
+    (scene,) = composed(tmp_path, [parts()[0], without_text])
     assert len(scene.motion) == 45
     assert scene.motion.poses.face.shape == (45, 51)
