@@ -1,4 +1,4 @@
-"""emage-bench: measure on this machine. The last line of output is one JSON object."""
+"""emage-bench: run a benchmark on this machine. The last line of output is one JSON object."""
 
 import argparse
 import json
@@ -47,7 +47,7 @@ from engine.text.files import read_words
 from exporters.commands.common import load_for_use
 from exporters.commands.options import CommandParser, run_command, whole
 
-_LATE_UTTERANCES = 8  # of each reader
+_LATE_UTTERANCES = 8  # per reader
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,25 +70,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-bench", description=__doc__)
     parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument(
-        "--record", action="store_true", help="write the figures to a file in bench/results"
+        "--record", action="store_true", help="write the results to a file in bench/results"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
     add_privacy_command(commands)
-    figures = commands.add_parser("figures", help="the pictures in README")
+    figures = commands.add_parser("figures", help="pictures of README and docs")
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
     figures.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     figures.add_argument("--out", type=Path, default=Path("docs/figures"), metavar="DIR")
     figures.add_argument(
-        "--clips", type=Path, metavar="DIR", help="folder of stage retarget: a row of the composer"
+        "--clips",
+        type=Path,
+        metavar="DIR",
+        help="folder of the stage retarget: adds a row of the composer",
     )
     figures.add_argument(
-        "--take", type=Path, metavar="FILE", help="motion recorded with --wav: a row of it"
+        "--take", type=Path, metavar="FILE", help="motion recorded with --wav: adds a row of it"
     )
     _add_sync_command(commands)
     lookahead = commands.add_parser(
-        "lookahead", help="what the live lookahead costs: the newest frames against a known future"
+        "lookahead", help="cost of missing look-ahead: newest frames against a known future"
     )
     lookahead.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     lookahead.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
@@ -110,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sync_command(commands: Any) -> None:
     strokes = commands.add_parser(
-        "sync", help="gestures against the stresses of held-out synthetic speech"
+        "sync", help="timing of strokes against stresses of held-out synthetic speech"
     )
     strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
@@ -120,12 +123,11 @@ def _add_sync_command(commands: Any) -> None:
         type=float,
         nargs="+",
         metavar="S",
-        help="instead: with no words, words known ahead, and words known so many seconds after "
-        "their end",
+        help="compare no words, words known ahead, and words known so many seconds after their end",
     )
     for name in ("--speech", "--beat2"):
         strokes.add_argument(
-            name, type=Path, metavar="DIR", help="with --late: the voices of `starter`"
+            name, type=Path, metavar="DIR", help="with --late: voices as in `starter`"
         )
 
 
@@ -144,7 +146,7 @@ def _sync(options: argparse.Namespace) -> int:
 
 
 def _late_parts(options: argparse.Namespace) -> list[Part]:
-    """Voices with words: those of the folders that are given, else synthetic ones of the test."""
+    """Voices with words, from the given folders or synthetic."""
     seconds = options.minutes * 60
     if options.speech is None and options.beat2 is None:
         return limited(synthetic_parts(seconds), seconds)

@@ -1,1 +1,1 @@
-"""Everything that a starter bundle has to show, measured live on voices that it never heard."""
+"""Evaluation of a starter bundle, live on held-out voices."""

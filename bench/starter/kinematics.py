@@ -1,6 +1,6 @@
-"""The body: feet, steps, jerk, joints and hands where they may not be, blinks.
+"""Kinematics: feet, steps, jerk, joint limits, hand penetration, blinks.
 
-Numbers of scenes or of real clips; what they should be is said in `bench.starter.targets`.
+Of scenes or of recorded clips; targets are in `bench.starter.targets`.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Numbers = dict[str, float]
 
 
 def motion_numbers(motions: Sequence[Motion]) -> Numbers:
-    """What can be said of motions without their speech; means over all frames."""
+    """Numbers of motions without speech; means over all frames."""
     weights = np.array([len(motion) for motion in motions], float)
     world = [world_positions(motion) for motion in motions]
     fps = [float(motion.format.clock.frame_rate) for motion in motions]
@@ -48,7 +48,7 @@ def motion_numbers(motions: Sequence[Motion]) -> Numbers:
 
 
 def body_numbers(scenes: Sequence[Scene]) -> Numbers:
-    """The same of scenes, and what their speech or faces are needed for."""
+    """Numbers of scenes, including those that need speech or faces."""
     numbers = motion_numbers([scene.motion for scene in scenes])
     known = [scene.sample for scene in with_transcript(scenes)]
     talking = sum(float(s.talking.sum()) / s.fps for s in known) / 60
@@ -69,11 +69,11 @@ def body_numbers(scenes: Sequence[Scene]) -> Numbers:
 
 
 def blinks(motion: Motion) -> int:
-    """How often the left lid goes down."""
+    """Number of closures of the left eyelid."""
     down = motion.poses.face[:, _BLINK] > _LID_DOWN
     return int((down[1:] & ~down[:-1]).sum())
 
 
 def clip_motions(folder: Path, clips: Sequence[Clip]) -> list[Motion]:
-    """Motions of clips in the folder of stage `retarget`."""
+    """Motions of clips in the folder of the stage retarget."""
     return [read_motion(folder / "clips" / f"{clip.name}.npz") for clip in clips]

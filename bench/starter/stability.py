@@ -1,7 +1,7 @@
-"""Ten minutes in one stream: does it stay as lively, where it is, and does it make new motion?
+"""Stability over ten minutes of one stream: liveliness, drift, copies and repetitions.
 
 Distances to the nearest training clip and to the nearest other second of the same stream are those
-of `bench.metrics.nearest`: 0 is a copy. Held-out clips, measured alike, give the scale.
+of `bench.metrics.nearest`: 0 is a copy. Held-out clips have the same metrics for comparison.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ Numbers = dict[str, float]
 
 
 def stability(motion: Motion) -> Numbers:
-    """How evenly the wrists move over the minutes, and how far the root wanders off.
+    """Evenness of wrist motion over the minutes, and drift of the root.
 
-    A last half minute or more counts as a minute. Nothing for less than that in all.
+    A last half minute or more counts as a minute. Empty for shorter motions.
     """
     fps = motion.format.clock.frame_rate
     world = world_positions(motion)
@@ -65,9 +65,9 @@ def _windows(motions: Iterable[Motion]) -> np.ndarray:
 
 
 def nearest_to_itself(motion: Motion) -> Floats:
-    """Distance (m) of each stretch of _APART_S s to the rest of the motion, by windows.
+    """Distance (m) of each stretch of _APART_S to the rest of the motion, by windows.
 
-    What is nearer in time than that is not compared: it is the same movement.
+    Frames within _APART_S are excluded: they are the same movement.
     """
     fps = motion.format.clock.frame_rate
     positions, span = positions_in_body(motion), round(_APART_S * fps)

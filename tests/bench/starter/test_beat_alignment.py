@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.starter import beat_alignment as module
-from bench.starter.beat_alignment import beat_numbers, rhythm, stroke_numbers, turns
+from bench.starter.beat_alignment import beat_numbers, random_shifts, rhythm, stroke_numbers
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
 from engine.audio import SAMPLE_RATE
@@ -64,10 +64,10 @@ def test_strokes_elsewhere_do_no_better_than_chance() -> None:
 
 
 def test_turns_leave_nothing_nearly_in_place() -> None:
-    by = turns(20.0, 500, np.random.default_rng(0))
+    by = random_shifts(20.0, 500, np.random.default_rng(0))
     assert by.min() >= 2.0
     assert by.max() <= 18.0
-    short = turns(2.0, 50, np.random.default_rng(0))
+    short = random_shifts(2.0, 50, np.random.default_rng(0))
     assert short.min() >= 0.5
     assert short.max() <= 1.5
 

@@ -8,7 +8,7 @@ import pytest
 from bench.__main__ import main
 from bench.starter import command
 from bench.starter.command import renderer
-from bench.starter.evaluate import Extent, Findings
+from bench.starter.evaluate import EvaluationLimits, Findings
 from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
 from tests.support.speech import save_clips, voices
@@ -19,13 +19,15 @@ def test_the_command_measures_prints_and_ends_with_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
-    monkeypatch.setattr(command, "QUICK", Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=5))
+    monkeypatch.setattr(
+        command, "QUICK", EvaluationLimits(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=5)
+    )
     save_bundle(tiny_bundle(), tmp_path / "bundle")
     save_clips(tmp_path / "real")
     arguments = ["starter", "--model", str(tmp_path / "bundle"), "--clips", str(tmp_path / "real")]
     assert main([*arguments, "--quick"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    assert any("targets hold" in line for line in lines)
+    assert any("targets met" in line for line in lines)
     report = json.loads(last)
     numbers = report["numbers"]
     assert {"network", "composer", "real clips"} <= set(numbers)

@@ -12,7 +12,7 @@ from bench.starter.evaluate import (
     COMPOSER,
     NETWORK,
     TAKE,
-    Extent,
+    EvaluationLimits,
     Findings,
     Sources,
     measure,
@@ -31,7 +31,7 @@ def measured(*arguments: Any) -> Findings:
     return found
 
 
-FEW = Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=3)
+FEW = EvaluationLimits(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=3)
 
 
 class Waver:
@@ -69,7 +69,7 @@ def test_with_clips_all_is_measured(tmp_path: Path) -> None:
     assert {"FGD over that between halves", "nearest training clip, median m"} <= set(own)
     assert own["words that ask, without words"] >= 0
     assert COMPOSER in found.columns
-    assert any("heard 6 s" in line for line in told)
+    assert any("rendered 6 s" in line for line in told)
 
 
 def test_one_voice_is_heard_again_and_again() -> None:

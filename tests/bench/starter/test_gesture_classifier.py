@@ -66,5 +66,5 @@ def test_it_learns_what_it_is_shown_and_mirrors_too() -> None:
 
 
 def test_one_family_cannot_be_told_apart() -> None:
-    with pytest.raises(ConfigError, match="two families"):
+    with pytest.raises(ConfigError, match="two gesture classes"):
         train(library(clip("a", "Me", (0.0, -2.0, 0.0))))

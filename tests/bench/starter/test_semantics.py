@@ -85,4 +85,4 @@ def test_confusions_are_of_clips() -> None:
     text = confusion_text(names, counts)
     assert "1 of 2" in text
     assert "beat_mid/list 1" in text
-    assert text.endswith("gestures told apart: 1 of 2 clips")
+    assert text.endswith("correct gestures: 1 of 2 clips")

@@ -16,9 +16,9 @@ def test_what_is_no_number_does_not_hold() -> None:
 
 def test_the_first_column_is_judged_and_counted() -> None:
     text = table({"network": {"a": 1.0, "b": 0.05}, "composer": {"a": 3.0, "d": 1234.0}}, OWN)
-    assert "DOES NOT HOLD" in next(line for line in text.splitlines() if line.startswith("a "))
+    assert "NOT MET" in next(line for line in text.splitlines() if line.startswith("a "))
     assert "1234.0" in text
-    assert text.endswith("1 of 2 measured targets hold (3 in all)")
+    assert text.endswith("1 of 2 measured targets met (3 in all)")
 
 
 def test_every_target_bounds_something() -> None:
