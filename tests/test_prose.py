@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = (
     *("engine/bundle", "engine/config", "engine/postprocess", "docs"),
     *("engine/motion", "engine/system", "engine/text"),
-    *("tests/engine/bundle", "tests/engine/config", "tests/engine/postprocess"),
+    *("bench/metrics", "bench/quality", "bench/starter", "bench/plots", "bench/export"),
+    *("tests/engine/bundle", "tests/engine/config", "tests/engine/postprocess", "tests/bench"),
 )
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}

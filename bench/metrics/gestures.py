@@ -31,7 +31,7 @@ def spoken_frames(words: Sequence[TimedWord], count: int, clock: FrameClock) -> 
 
 
 def loud_frames(sound: NDArray[np.float32], count: int, clock: FrameClock) -> Frames:
-    """Frames `[T]` with speech by level: less than 30 dB below the 90th percentile of all frames.
+    """Frames `[T]` with speech by level: at most 30 dB below the 90th percentile of all frames.
 
     For takes without words. Pauses shorter than PAUSE_S are closed; sound below -70 dB is silence.
     """

@@ -1,4 +1,4 @@
-"""Time and parity of the engine against the reference implementation: `emage-bench reference`.
+"""Engine against the reference implementation, time and parity: `emage-bench reference`.
 
 Needs a checkout of the reference repository (its `models/emage_audio` requires transformers) and
 a checkpoint in the layout of 2025. Calls of both are interleaved, so that other load affects both.

@@ -1,4 +1,4 @@
-"""Animated picture of the viewer's avatar: the viewer page, stepped frame by frame in Chromium.
+"""Animated picture of the viewer's avatar: the page, stepped frame by frame in Chromium.
 
 The page normally runs on the wall clock. Here its clock is set by script, so that a slow software
 renderer gives the same pictures as a fast one.

@@ -34,7 +34,7 @@ _CHOICES: Final = {"cf": 0, "cu": 1, "ch": 1, "cl": 1}  # from the reference con
 
 
 def text_program(checkout: Path, scratch: Path) -> Path:
-    """Folder of the program of 2024: in the checkout, or extracted from its history to `scratch`.
+    """Folder of the program of 2024 in the checkout, or extracted from its history to `scratch`.
 
     ConfigError if neither has it.
     """

@@ -1,5 +1,6 @@
-"""Comparison of bundles live at several hops on held-out takes: the value of streaming training.
+"""Comparison of bundles live at several hops on held-out takes.
 
+Shows the effect of training for streaming.
 Renders the test takes of a corpus through the live stream, without words, for each bundle with its
 own seed and each hop, and tabulates metrics of motion, seams and look-ahead. Command:
 `python -m bench.quality.streaming --models A B --corpus DIR [--fgd-weights FILE]`.

@@ -41,7 +41,7 @@ def test_a_foot_that_runs_on_the_floor_slides():
     assert skate_ratio(positions, FPS) == pytest.approx(16 / 60)
     # One of two feet, 20 of 60 frames, 0.6 m/s.
     assert sliding_speed(positions, FPS) == pytest.approx(0.6 * 20 / 120)
-    # Below half a metre a second nothing slides.
+    # Below 0.5 m/s nothing slides.
     assert skate_ratio(0.8 * positions, FPS) == 0.0
 
 
@@ -87,8 +87,8 @@ def test_the_floor_is_below_the_feet():
 
 
 @pytest.mark.reference
-def test_a_real_speaker_slides_about_as_much_as_published(shared_dir: Path) -> None:
-    """Reported for BEATX: 0.087. This take steps often."""
+def test_a_recorded_speaker_slides_about_as_much_as_published(shared_dir: Path) -> None:
+    """Published for BEATX: 0.087. This take steps often."""
     from bench.metrics.kinematics import world_positions
     from training.sources.beat2 import read_beat2, to_motion
 

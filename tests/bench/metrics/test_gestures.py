@@ -17,11 +17,11 @@ def test_short_gaps_are_speech_and_pauses_are_not():
     assert not spoken_frames([], 8, CLOCK).any()
 
 
-def test_a_word_shorter_than_a_frame_is_heard():
+def test_a_word_shorter_than_a_frame_is_speech():
     assert spoken_frames([TimedWord("a", 0.51, 0.52)], 9, CLOCK).sum() == 1
 
 
-def test_loudness_stands_in_for_words():
+def test_loud_frames_are_speech():
     sound = np.full(64000, 1e-4, np.float32)
     sound[16000:32000] = 0.1 * np.sin(np.arange(16000))
     loud = loud_frames(sound, 40, CLOCK)
@@ -52,7 +52,7 @@ def test_rates_in_speech_and_silence():
     assert rates.wrist_speed_in_speech == pytest.approx((0.1 * 435 + 3 * 3.6) / 450)
 
 
-def test_who_never_stops_has_no_rate_of_silence():
+def test_speech_without_pauses_has_no_rate_in_silence():
     rates = gesture_rates(np.array([50 / 30]), strokes([50]), np.ones(600, bool), 30.0)
     assert rates.strokes_per_minute_in_silence is None
     assert rates.wrist_speed_in_silence is None

@@ -54,7 +54,7 @@ def test_the_capsules_are_those_of_a_slim_body():
 
 
 @pytest.mark.reference
-def test_a_real_speaker_stays_outside_himself(shared_dir: Path) -> None:
+def test_a_recorded_speaker_has_no_penetration(shared_dir: Path) -> None:
     from training.sources.beat2 import read_beat2, to_motion
 
     motion = to_motion(read_beat2(shared_dir / "data" / "beat2" / "2_scott_0_1_1.npz"))

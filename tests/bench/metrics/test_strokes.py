@@ -10,7 +10,7 @@ from tests.support.arm_speeds import FPS, peaks
 
 def test_wrist_speed_is_of_the_faster_wrist_relative_to_the_pelvis() -> None:
     positions = np.zeros((3, 55, 3), np.float32)
-    positions[1:, :, 0] += 5.0  # the whole body jumps: no gesture
+    positions[1:, :, 0] += 5.0  # the whole body jumps: not a gesture
     positions[2, SMPLX_55.index("left_wrist"), 1] = 0.01
     positions[2, SMPLX_55.index("right_wrist"), 2] = 0.02
     assert wrist_speed(positions, FPS) == pytest.approx([0.0, 0.0, 0.6], abs=1e-5)
@@ -18,7 +18,7 @@ def test_wrist_speed_is_of_the_faster_wrist_relative_to_the_pelvis() -> None:
 
 def test_arm_speed_is_relative_to_the_shoulder_of_each_side() -> None:
     positions = np.zeros((3, 55, 3), np.float32)
-    for joint in ("left_shoulder", "left_wrist"):  # the trunk turns: no gesture
+    for joint in ("left_shoulder", "left_wrist"):  # the trunk turns: not a gesture
         positions[1:, SMPLX_55.index(joint), 2] = 0.05
     positions[2, SMPLX_55.index("right_wrist"), 2] = 0.02
     assert arm_speed(positions, FPS) == pytest.approx([0.0, 0.0, 0.6], abs=1e-5)

@@ -1,4 +1,4 @@
-"""The search, the table, and a trial in processes of their own."""
+"""Search, table, and trials in separate processes."""
 
 import argparse
 import json
@@ -72,7 +72,7 @@ def test_the_command_searches_and_reports(
         (["--processes", "1", "--threads", "2"], 1, 2),
     ],
 )
-def test_cores_are_shared_out(given: list[str], processes: int, threads: int) -> None:
+def test_cores_are_divided_among_processes(given: list[str], processes: int, threads: int) -> None:
     parser = argparse.ArgumentParser()
     capacity.add_command(parser.add_subparsers())
     settings = read_settings(parser.parse_args(["capacity", *given]), 6)
@@ -80,7 +80,7 @@ def test_cores_are_shared_out(given: list[str], processes: int, threads: int) ->
 
 
 @pytest.mark.parametrize("given", ["--processes", "--threads"])
-def test_no_processes_compute_nothing(given: str) -> None:
+def test_zero_processes_or_threads_are_refused(given: str) -> None:
     parser = argparse.ArgumentParser()
     capacity.add_command(parser.add_subparsers())
     with pytest.raises(ConfigError, match=f"{given} takes a number from 1 on, got 0"):

@@ -1,4 +1,4 @@
-"""Measures of hand-made motion: swinging arms, steps, shifts, pauses."""
+"""Statistics of hand-made motion: swinging arms, steps, shifts, pauses."""
 
 import numpy as np
 import pytest

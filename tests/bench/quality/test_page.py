@@ -17,7 +17,7 @@ NUMBERS = {
 
 
 class Balance(HTMLParser):
-    """Text, and tags by name."""
+    """Parser that collects text, and counts tags by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def test_the_page_shows_the_numbers() -> None:
     assert text.index("wrist_speed_m_s") < text.index("own_m")
 
 
-def test_nothing_is_fetched() -> None:
+def test_the_page_loads_nothing() -> None:
     reader = parsed(NUMBERS)
     assert [link for link in reader.links if not link.startswith("data:image/png;base64,")] == []
     assert reader.tags.count("img") == 1
@@ -56,7 +56,7 @@ def test_nothing_is_fetched() -> None:
     assert not re.search(r"https?://", page("t", NUMBERS, []))
 
 
-def test_what_is_not_there_leaves_no_heading() -> None:
+def test_empty_sections_have_no_heading() -> None:
     bare = {**NUMBERS, "notes": [], "problems": [], "codes": None}
     text = parsed(bare).text
     assert "Notes" not in text

@@ -1,4 +1,4 @@
-"""Finding and importing a program of others, tried on a small one."""
+"""Finding and importing a third-party program, with a small one."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def test_the_program_is_taken_from_the_checkout(tmp_path: Path) -> None:
     assert text_program(tmp_path, tmp_path / "scratch") == tmp_path / FOLDER
 
 
-def test_a_program_that_was_removed_is_taken_from_history(tmp_path: Path) -> None:
+def test_a_removed_program_is_taken_from_history(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     write_program(checkout)
     git(checkout, "init")
@@ -67,7 +67,7 @@ def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
         text_program(tmp_path, tmp_path / "scratch")
 
 
-def test_missing_libraries_are_stood_in_for_and_forgotten(tmp_path: Path) -> None:
+def test_missing_libraries_are_stubs_and_unloaded_afterwards(tmp_path: Path) -> None:
     program = write_program(tmp_path)
     assert missing_libraries(program) == {"a_library_nobody_has", "another_one"}
     before, path = set(sys.modules), list(sys.path)

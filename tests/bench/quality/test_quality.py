@@ -1,4 +1,4 @@
-"""All measures together on small motions: what is equal, what is averaged, what is lacking."""
+"""All metrics together on small motions: equality, averages, missing inputs."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def shifted(motion: Motion, way: float) -> Motion:
 
 
 def frozen(motion: Motion) -> Motion:
-    """Its first pose all the time, wherever it goes; a copy."""
+    """A copy with the first pose in all frames, and the root translation."""
     poses = motion.poses
     still = poses.rotations[:1].repeat(len(poses), 0)
     return Motion(
@@ -46,7 +46,7 @@ def frozen(motion: Motion) -> Motion:
     )
 
 
-def test_a_motion_against_itself_differs_in_nothing() -> None:
+def test_a_motion_against_itself_has_no_error() -> None:
     own = waving(1, FRAMES)
     report = evaluate([pair(own, own)], QualitySettings())
     assert report.pred == report.gt
@@ -87,11 +87,11 @@ def test_wrist_speed_is_in_metres_a_second() -> None:
     row = motion_row(pair(fast, fast), fast, QualitySettings(), np.ones(55))
     assert row["wrist_speed_m_s"][0] == pytest.approx(0.6, rel=1e-4)
     assert row["jerk_m_s3"][0] < 1.0
-    # Where the body goes is no diversity.
+    # Root translation does not count as diversity.
     assert row["l1_diversity_code_m"][0] == pytest.approx(0, abs=1e-4)
 
 
-def test_mean_speeds_decide_what_a_beat_is() -> None:
+def test_beats_depend_on_mean_speeds() -> None:
     own = waving(1, 400)
     means = mean_speeds([pair(own, own)])
     assert means.shape == (55,)
@@ -124,7 +124,7 @@ def test_frechet_distance_needs_weights() -> None:
     assert any("mostly chance" in note for note in far.notes)
 
 
-def test_seams_and_copies() -> None:
+def test_seams_and_copies_are_found() -> None:
     own = waving(1, FRAMES)
     jump = own.poses.translation.copy()
     jump[100:, 0] += 0.2
@@ -134,7 +134,7 @@ def test_seams_and_copies() -> None:
     assert report.pred["seam_jump_m_s"] == pytest.approx(0.2 * 30, rel=0.05)
     assert report.pred["seam_ratio"] > 10 * report.gt["seam_ratio"]
     assert report.pred["nearest_training_median_m"] == pytest.approx(0, abs=1e-6)
-    # Whatever is measured, the page can say what it is.
+    # Every number has a meaning on the page.
     assert {*report.pred, *report.gt, *report.both} <= set(MEANINGS)
     new = evaluate([pair(waving(2, FRAMES), own)], settings)
     assert new.pred["nearest_training_p5_m"] > 0.005
@@ -154,7 +154,7 @@ def test_faces_are_compared_in_one_basis_only() -> None:
     ours, theirs = face_tracks(pair(arkit, true), weights) or (None, None)
     assert ours is not None
     assert theirs is not None
-    # The jaw of the truth is its own rotation, here another one.
+    # The jaw of the truth is its own rotation, which differs here.
     np.testing.assert_allclose(ours[:, :100], theirs[:, :100], atol=1e-4)
     assert theirs.shape == (30, 103)
     assert np.abs(theirs[:, 102]).max() == pytest.approx(
@@ -167,7 +167,7 @@ def test_faces_are_compared_in_one_basis_only() -> None:
     )
 
 
-def test_what_must_not_be_compared_is_said() -> None:
+def test_notes_name_incomparable_values() -> None:
     own = waving(1, FRAMES)
     fmt = PoseFormat(face=FLAME_100, hand_reference=HandReference.SMPLX_MEAN)
     report = evaluate([pair(own, with_face(own, fmt, np.zeros((FRAMES, 100))))], QualitySettings())
@@ -176,7 +176,7 @@ def test_what_must_not_be_compared_is_said() -> None:
     assert any("arkit51, flame100" in note for note in report.notes)
 
 
-def test_plain_values_for_json() -> None:
+def test_json_has_plain_values() -> None:
     own = waving(1, FRAMES)
     numbers = as_json(evaluate([pair(own, own)], QualitySettings()), [pair(own, own)])
     assert (numbers["takes"], numbers["seconds"]) == (1, round(FRAMES / 30, 2))

@@ -1,4 +1,4 @@
-"""Rolling a (random, tiny) model out as live, and the numbers that are read off."""
+"""Rollout of a tiny random model as live, and its numbers."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_a_rollout_is_as_long_as_its_audio_and_repeats(model: RolloutModel) -> N
     assert first[0].poses.rotations.shape == (24, 55, 4)
 
 
-def test_evaluation_gives_all_numbers(model: RolloutModel) -> None:
+def test_evaluation_has_all_numbers(model: RolloutModel) -> None:
     takes = [take(60, 1), take(44, 2)]
     numbers, motions = evaluate(model, takes, RolloutSettings(hop=4, seed=8))
     assert len(motions) == 2
@@ -77,7 +77,7 @@ def test_evaluation_gives_all_numbers(model: RolloutModel) -> None:
     assert {"mute_ratio", "jaw_r", "slowest_10s", "muted_speed"} <= set(numbers)
 
 
-def test_the_truth_has_a_perfect_mouth() -> None:
+def test_the_truth_correlates_perfectly() -> None:
     takes = [take(60, 1), take(60, 2)]
     report = mouth_report([t.motion for t in takes], takes)
     assert report["jaw_r"] == pytest.approx(1.0)

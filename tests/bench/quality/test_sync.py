@@ -1,4 +1,4 @@
-"""The permutation test on hand-made utterances."""
+"""Permutation test on hand-made utterances."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.support.arm_speeds import FPS, peaks
 
 
 def utterances(lag: float | None) -> list[Utterance]:
-    """Ten utterances; strokes `lag` after stresses, or anywhere."""
+    """Ten utterances with strokes `lag` after stresses, or at random times."""
     generator = np.random.default_rng(3)
     made = []
     for _ in range(10):
@@ -26,11 +26,11 @@ def test_strokes_on_stresses_are_found_significant() -> None:
     assert report.near > 0.9 > report.shuffled_near
 
 
-def test_strokes_anywhere_are_not() -> None:
+def test_random_strokes_are_not_significant() -> None:
     assert stroke_test(utterances(None), rounds=300).p_value > 0.05
 
 
-def test_a_body_that_never_moves_is_not_significant() -> None:
+def test_motion_without_strokes_is_not_significant() -> None:
     still = [Utterance(np.array([]), np.array([1.0, 2.0]), 5.0) for _ in range(4)]
     report = stroke_test(still, rounds=50)
     assert report.p_value == 1.0

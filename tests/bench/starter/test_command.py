@@ -1,4 +1,4 @@
-"""The whole command on a tiny bundle that hears tones."""
+"""The whole command on a tiny bundle and tones."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_the_command_measures_prints_and_ends_with_json(
     assert report["parts"] == {"voice 1": 3.0, "voice 2": 3.0}
 
 
-def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
+def test_json_only_and_skipped_metrics_without_sources(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
@@ -51,7 +51,7 @@ def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
     assert report["holds"]["FGD live over offline"] is None
 
 
-def test_offline_waits_for_more_and_speakers_have_names() -> None:
+def test_offline_has_longer_hops_and_unknown_speakers_are_refused() -> None:
     render = renderer(tiny_bundle(), "eager", "")
     parts = voices()[:1]
     live, offline = render(parts), render(parts, offline=True)
@@ -61,7 +61,7 @@ def test_offline_waits_for_more_and_speakers_have_names() -> None:
         renderer(tiny_bundle(), "eager", "nobody")(parts)
 
 
-def test_what_is_known_when_it_is_broken_off_is_told(
+def test_an_interrupted_run_prints_its_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken_off(found: Findings, *_: object) -> None:
