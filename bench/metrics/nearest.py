@@ -4,12 +4,13 @@ Distances are root mean squares over upper-body joints and frames, in the frame 
 a copy. A generator that is nearer to its training clips than held-out recordings are repeats them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.kinematics import Floats
+from bench.metrics.kinematics import Floats, positions_in_body
+from engine.motion.pose import Motion
 from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 SPACING_S = 0.1
@@ -33,6 +34,13 @@ def window_features(
     share = np.clip(frames - before, 0.0, 1.0)[..., None]
     between = joints[before] * (1 - share) + joints[after] * share
     return np.asarray(between.reshape(len(starts), SAMPLES * joints.shape[1]), np.float32)
+
+
+def motion_windows(motions: Sequence[Motion]) -> NDArray[np.float32]:
+    """Windows `[N, F]` (m) of all motions."""
+    return np.concatenate(
+        [window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
+    )
 
 
 def nearest_distances(

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from bench.export.random_checkpoints import write_random_audio_layout
+from bench.metrics.codes import selected_codes
 from bench.perf.latency import read_speech
 from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, Bundle
 from engine.errors import KernelError
-from engine.generate.sampling import CodeSelection
 from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
@@ -32,7 +32,7 @@ from engine.kernels.parity import Parity, measure, relative_error
 from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
 from engine.kernels.window_graph import draw_window
 from engine.model.fuse import lean
-from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.model.types import Kernel, WindowInputs
 from engine.motion.skeleton import BodyPart
 from engine.stream.build_step import build_step
 from engine.stream.calibration import batch_windows, kernel_request, record_windows
@@ -180,20 +180,14 @@ def on_speech(
         expected, got = (torch.cat([pair[i].latents[p] for pair in pairs]) for i in (0, 1))
         errors.append(relative_error(expected, got))
         equal += [a.logits[p].argmax(-1) == b.logits[p].argmax(-1) for a, b in pairs]
-        alike += [picked(bundle, part, a) == picked(bundle, part, b) for a, b in pairs]
+        alike += [
+            selected_codes(bundle, part, a) == selected_codes(bundle, part, b) for a, b in pairs
+        ]
     return max(errors), _share(equal), _share(alike)
 
 
 def _share(found: Sequence[torch.Tensor]) -> float:
     return float(torch.cat([each.flatten() for each in found]).double().mean())
-
-
-def picked(bundle: Bundle, part: BodyPart, outputs: WindowOutputs) -> torch.Tensor:
-    """Codes `[B, n]` that the bundle selects for a part without sampling."""
-    p, vae = list(BodyPart).index(part), bundle.parts[part]
-    if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
-        return vae.nearest(outputs.latents[p])
-    return vae.codes_from_classes(outputs.logits[p].argmax(-1), outputs.latents[p])
 
 
 def _cycled(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], object]:
@@ -223,7 +217,7 @@ def _steps(
 
     def whole() -> object:
         outputs = plain(next(turn))
-        codes = torch.stack([picked(bundle, part, outputs) for part in BodyPart], 1)
+        codes = torch.stack([selected_codes(bundle, part, outputs) for part in BodyPart], 1)
         return decoder.decode(codes, codes.shape[2])
 
     calls[_WHOLE] = whole

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.metrics.codes import selected_codes
 from engine.bundle.io import Bundle
-from engine.generate.sampling import CodeSelection, SamplingConfig
+from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder, staged_step
@@ -87,14 +88,8 @@ def lookahead_report(bundle: Bundle, samples: np.ndarray, hop: int) -> Lookahead
 def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None = None) -> Tensor:
     """Codes `[1, P, n]` of the frames from `start` on."""
     where = slice(start, None if count is None else start + count)
-    chosen = []
-    for p, part in enumerate(BodyPart):
-        vae, latents = bundle.parts[part], outputs.latents[p][:, where]
-        if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
-            chosen.append(vae.nearest(latents))
-        else:
-            chosen.append(vae.codes_from_classes(outputs.logits[p][:, where].argmax(-1), latents))
-    return torch.stack(chosen, 1)
+    newest = WindowOutputs(*(tuple(part[:, where] for part in kind) for kind in outputs))
+    return torch.stack([selected_codes(bundle, part, newest) for part in BodyPart], 1)
 
 
 def _latent_errors(

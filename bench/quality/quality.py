@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.metrics.beats import (
     BEAT_JOINTS,
@@ -29,11 +28,10 @@ from bench.metrics.kinematics import (
     WRISTS,
     Floats,
     positions_at_origin,
-    positions_in_body,
     speeds,
     world_positions,
 )
-from bench.metrics.nearest import nearest_distances, window_features
+from bench.metrics.nearest import motion_windows, nearest_distances
 from bench.metrics.penetration import INSIDE_M, hand_depths
 from bench.metrics.smoothness import mean_jerk, seam_jumps
 from bench.metrics.strokes import arm_speed, stroke_times, wrist_speed
@@ -273,19 +271,13 @@ def _add_nearest(report: Report, pairs: Sequence[TakePair], settings: QualitySet
     if settings.training is None:
         return
     sides = ((report.pred, _made(pairs)), (report.gt, _true(pairs)))
-    windows = [_windows(motions) for _, motions in sides]
+    windows = [motion_windows(motions) for _, motions in sides]
     found = nearest_distances(np.concatenate(windows), settings.training())
     parts = np.split(found, [len(windows[0])])
     for (numbers, _), own in zip(sides, parts, strict=True):
         near = own[np.isfinite(own)]
         numbers["nearest_training_median_m"] = float(np.median(near)) if len(near) else None
         numbers["nearest_training_p5_m"] = float(np.percentile(near, 5)) if len(near) else None
-
-
-def _windows(motions: Sequence[Motion]) -> NDArray[np.float32]:
-    return np.concatenate(
-        [window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
-    )
 
 
 def notes(pairs: Sequence[TakePair], settings: QualitySettings) -> list[str]:

@@ -13,11 +13,11 @@ from bench.metrics.beats import BEAT_JOINTS, CUT_FRAMES, gesture_beats, nearness
 from bench.metrics.kinematics import Floats, positions_at_origin, speeds
 from bench.metrics.onsets import onset_times
 from bench.metrics.strokes import NEAR_S, arm_speed, nearest, stroke_times
+from bench.starter import Numbers
 from bench.starter.renderings import Scene, with_transcript
 
 _MIN_SHIFT_S = 2.0
 _GRID_S = 0.01
-Numbers = dict[str, float]
 
 
 def rhythm(scenes: Sequence[Scene], means: Floats | None = None, rounds: int = 2000) -> Numbers:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from bench.metrics.gesture_features import OUR_FEATURES
+from bench.starter import Numbers
 from bench.starter.evaluate import (
     NETWORK,
     EvaluationLimits,
     Findings,
-    Numbers,
     Renderer,
     Sources,
     measure,

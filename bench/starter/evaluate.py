@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.metrics.gesture_features import OUR_FEATURES, load_encoder
 from bench.metrics.kinematics import Floats
+from bench.starter import Numbers
 from bench.starter.beat_alignment import rhythm
 from bench.starter.fgd import distance, scale
 from bench.starter.gesture_classifier import examples, train
@@ -27,7 +28,6 @@ from training.composer.compose import load_clips
 from training.composer.library import ClipLibrary
 
 ONE_VOICE_LEAST_S = 60.0
-Numbers = dict[str, float]
 Note = Callable[[str], None]
 NETWORK, WORDLESS, SYNTHETIC, COMPOSER, TAKE, CLIPS = (
     "network", "without words", "synthetic", "composer", "real take", "real clips"

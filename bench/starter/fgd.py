@@ -11,9 +11,8 @@ import numpy as np
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.gesture_features import GestureEncoder, gesture_features
 from bench.metrics.kinematics import Floats
+from bench.starter import Numbers
 from engine.motion.pose import Motion
-
-Numbers = dict[str, float]
 
 
 def features_of(encoder: GestureEncoder, motions: Sequence[Motion]) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from bench.metrics.kinematics import Floats, runs
 from bench.metrics.strokes import arm_speed
 from bench.quality.motion_statistics import LONG_PAUSE_S
+from bench.starter import Numbers
 from bench.starter.renderings import Scene, with_transcript
 
 MOVING_M_S, STILL_M_S = 0.3, 0.12
@@ -18,7 +19,6 @@ REST_S = 0.4
 _LONGEST_S = 3.0  # maximum response time
 _AFTER_S = 2.0  # time for hands to come to rest
 _FROZEN_M_S = 0.004
-Numbers = dict[str, float]
 
 
 def idle_numbers(scenes: Sequence[Scene]) -> Numbers:

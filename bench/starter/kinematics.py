@@ -14,6 +14,7 @@ from bench.metrics.penetration import INSIDE_M, hand_depths
 from bench.metrics.posture import weight_shifts
 from bench.metrics.smoothness import mean_jerk
 from bench.quality.motion_files import read_motion
+from bench.starter import Numbers
 from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import Motion
@@ -22,7 +23,6 @@ from training.sources.retarget_metrics import measure
 
 _BLINK = ARKIT_51.coefficients.index("eyeBlinkLeft")
 _LID_DOWN = 0.5
-Numbers = dict[str, float]
 
 
 def motion_numbers(motions: Sequence[Motion]) -> Numbers:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.metrics.kinematics import Floats
+from bench.starter import Numbers
 from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.rotation import log
@@ -27,7 +28,6 @@ _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
 _LIPS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 _EARLY_S, _LATE_S = 0.02, 0.08  # tolerance around a p, b or m, in addition to DELAY_S
 _LAGS_S = tuple(step / 60 for step in range(-6, 19))
-Numbers = dict[str, float]
 
 
 def jaw(scene: Scene) -> Floats:
@@ -43,11 +43,6 @@ def opening(scene: Scene) -> Floats:
     face = scene.motion.poses.face.astype(np.float64)
     lips = face[:, [_INDEX[name] for name in _LIPS]].mean(1)
     return np.maximum(face[:, _INDEX["jawOpen"]] - face[:, _INDEX["mouthClose"]], 0.0) + 0.5 * lips
-
-
-def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> Floats:
-    """Reference of the jaw `[T]`: jawOpen of the composer's lips, `delay_s` after the audio."""
-    return _late(scene, _lips(scene), delay_s)
 
 
 def _lips(scene: Scene) -> Floats:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.starter import Numbers
 from bench.starter.gesture_classifier import Classifier, Examples, features, windows
 from bench.starter.renderings import Scene, with_transcript
 from training.composer.discourse import KEYWORDS, kind_of
@@ -21,7 +22,6 @@ from training.speech.phones import FUNCTION_WORDS
 AFTER_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Instants of a word's window, seconds; the class with the highest mean score is found."""
 KINDS = tuple(KEYWORDS)
-Numbers = dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ Distances to the nearest training clip and to the nearest other second of the sa
 of `bench.metrics.nearest`: 0 is a copy. Held-out clips have the same metrics for comparison.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from bench.metrics.kinematics import WRISTS, Floats, positions_in_body, world_positions
-from bench.metrics.nearest import nearest_distances, window_features
+from bench.metrics.nearest import motion_windows, nearest_distances, window_features
+from bench.starter import Numbers
 from engine.motion.pose import Motion
 
 _MINUTE_S = 60
 _APART_S = 10.0
-Numbers = dict[str, float]
 
 
 def stability(motion: Motion) -> Numbers:
@@ -44,7 +44,7 @@ def stability(motion: Motion) -> Numbers:
 def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
     """Distances (m) of seconds of motions to training clips, and to other seconds of themselves."""
     clips = [(positions_in_body(m), float(m.format.clock.frame_rate)) for m in training]
-    near = nearest_distances(_windows(motions), clips)
+    near = nearest_distances(motion_windows(motions), clips)
     result = {
         "nearest training clip, median m": float(np.median(near)),
         "nearest training clip, 5 % m": float(np.percentile(near, 5)),
@@ -55,13 +55,6 @@ def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
         result["nearest other second of itself, median m"] = float(np.median(repeats))
         result["seconds that are repeated within 1 cm"] = float((repeats < 0.01).mean())
     return result
-
-
-def _windows(motions: Iterable[Motion]) -> np.ndarray:
-    parts = [
-        window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions
-    ]
-    return np.concatenate(parts)
 
 
 def nearest_to_itself(motion: Motion) -> Floats:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.starter.lip_sync import jaw, mouth_numbers, opening, true_jaw
+from bench.starter import lip_sync as module
+from bench.starter.lip_sync import jaw, mouth_numbers, opening
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
 from engine.audio import SAMPLE_RATE
@@ -13,6 +14,7 @@ from engine.motion.face_basis import FLAME_100
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
 from engine.motion.skeleton import SMPLX_55
+from training.composer.face import DELAY_S
 from training.speech.speech import Phone, Speech, SpokenWord
 
 SECONDS, FPS = 6.0, 30
@@ -49,6 +51,11 @@ def scene(opened: np.ndarray) -> Scene:
     face[:, fmt.face.coefficients.index("jawOpen")] = opened
     zeros = [np.zeros((len(opened), width), np.float32) for width in (3, 4)]
     return Scene(part(), Motion(fmt, PoseChunk(0, rotations, *zeros, face)))
+
+
+def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> np.ndarray:
+    """Coefficient jawOpen `[T]` of the composer's lips, `delay_s` after the audio."""
+    return module._late(scene, module._lips(scene), delay_s)
 
 
 def blank() -> Scene:
