@@ -44,7 +44,7 @@ from bench.starter.speech_set import Part, limited, read_parts, synthetic_parts
 from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, load_bundle
 from engine.system.version import version_line
 from engine.text.files import read_words
-from exporters.commands.common import load_for_use
+from exporters.commands.common import load_bundle_for_cli
 from exporters.commands.options import CommandParser, run_command, whole
 
 _LATE_UTTERANCES = 8  # per reader
@@ -132,7 +132,7 @@ def _add_sync_command(commands: Any) -> None:
 
 
 def _sync(options: argparse.Namespace) -> int:
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     if options.late:
         parts = _late_parts(options)
         rows = late_words(bundle, parts, options.late)
@@ -163,7 +163,7 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _lookahead(options: argparse.Namespace) -> int:
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     sound = read_speech(options.wav, options.seconds)
     reports = [lookahead_report(bundle, sound, hop) for hop in options.hop]
     print(lookahead_table(reports))

@@ -1,4 +1,4 @@
-"""Fixtures for all tests, and the one hook that skips what a machine cannot run."""
+"""Shared fixtures, and the hook that skips tests whose capabilities are missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One cache folder for all tests: graphs are converted once, and the user's own stays as is."""
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache folder per run: graphs are converted once, and the user's cache is not used."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -48,5 +48,5 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """Reference models and recordings beside the checkout; for tests marked `reference`."""
+    """Folder of reference models and recordings; for tests marked `reference`."""
     return ROOT.parent / "shared"

@@ -1,4 +1,4 @@
-"""Marks alone decide what is skipped, and `--bare` hides what it promises to hide."""
+"""Tests are skipped by capability marks only, and `--bare` hides the optional dependencies."""
 
 import ast
 import os
@@ -26,7 +26,7 @@ SKIPS = {
     *("unittest.skip", "unittest.skipIf", "unittest.skipUnless", "unittest.SkipTest"),
 }
 
-ONE_OF_EACH = """
+SAMPLE_TESTS = """
 import importlib.util, shutil, subprocess, sys
 import pytest
 
@@ -64,7 +64,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 
 
 def skip_rules(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of whatever in a source decides by itself that a test is not run."""
+    """Line and name of each skip rule in a source other than capability marks."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (name := ast.unparse(node)) in SKIPS:
             yield node.lineno, name
@@ -75,7 +75,7 @@ def skip_rules(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def optional_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and name of optional libraries that are imported when a source is collected."""
+    """Line and name of each import of an optional library at module level."""
     for node in tree.body:
         names = []
         if isinstance(node, ast.Import):
@@ -95,11 +95,11 @@ def optional_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
         ("@pytest.mark.viewer\ndef test(): pass", []),
     ],
 )
-def test_a_skip_rule_is_recognised(line: str, found: list[str]) -> None:
+def test_skip_rules_are_recognised(line: str, found: list[str]) -> None:
     assert [name for _, name in skip_rules(ast.parse(line))] == found
 
 
-def test_no_test_has_a_skip_rule_of_its_own() -> None:
+def test_tests_have_no_skip_rules() -> None:
     problems = [
         f"{path}:{line}: {name}; mark the test with a name of tests/support/capabilities.py instead"
         for path, tree in sources()
@@ -118,17 +118,17 @@ def test_optional_libraries_are_imported_inside_tests() -> None:
     assert not problems, "\n" + "\n".join(problems)
 
 
-def test_what_is_missing_is_named() -> None:
+def test_missing_capabilities_are_named() -> None:
     for name, capability in CAPABILITIES.items():
         assert missing(name) in (None, f"{name}: needs {capability.needs}")
 
 
-def test_bare_hides_programs_and_libraries_and_names_what_it_skipped(tmp_path: Path) -> None:
-    source = ONE_OF_EACH.replace("LIBRARIES", repr(sorted(OPTIONAL_LIBRARIES)))
+def test_bare_hides_programs_and_libraries_and_reports_skipped_tests(tmp_path: Path) -> None:
+    source = SAMPLE_TESTS.replace("LIBRARIES", repr(sorted(OPTIONAL_LIBRARIES)))
     source = source.replace("PROGRAMS", repr(sorted(HIDDEN_PROGRAMS)))
     (tmp_path / "test_small.py").write_text(source, encoding="utf-8")
     shutil.copy(HOOK, tmp_path / "conftest.py")
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pytest", "--bare", "-q", "-ra", "-p", "no:cacheprovider", "."],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -136,11 +136,11 @@ def test_bare_hides_programs_and_libraries_and_names_what_it_skipped(tmp_path: P
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed, 2 skipped" in done.stdout
-    assert "viewer: needs viser and trimesh" in done.stdout
-    assert "receiver: needs oscdump (liblo-tools)" in done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 passed, 2 skipped" in result.stdout
+    assert "viewer: needs viser and trimesh" in result.stdout
+    assert "receiver: needs oscdump (liblo-tools)" in result.stdout
 
 
-def test_what_builds_the_project_is_not_hidden() -> None:
+def test_build_programs_are_not_hidden() -> None:
     assert {"git", "make"} == OPTIONAL_PROGRAMS - HIDDEN_PROGRAMS

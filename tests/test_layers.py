@@ -1,8 +1,8 @@
-"""The rules of design and form that can be read off the sources without running them.
+"""Static checks of architecture and form.
 
-Layers only point down; a heavy or optional package has one importing file and is imported where it
-is used; threads, clocks and processes live in few files; nothing works at import; files and
-functions stay readable.
+Layers import only downwards; a heavy or optional package has one importing file and is imported
+inside functions; threads, clocks and processes are limited to few files; importing has no side
+effects; files and functions are short.
 """
 
 import ast
@@ -30,7 +30,7 @@ TRAINING = (
 )
 LAYERS = {"engine": ENGINE, "training": TRAINING}
 
-# Who may import whom among the packages. The command lines may import everyone.
+# Packages that a package may import. Command lines may import all.
 MAY_IMPORT = {
     "engine": {"engine"},
     "exporters": {"engine", "exporters"},
@@ -39,8 +39,8 @@ MAY_IMPORT = {
 }
 COMMANDS = ("exporters/commands/", "training/__main__.py", "exporters/viewer/__main__.py")
 
-# Heavy or optional packages, each with the number of files that may import it: a protocol's server
-# and client are two.
+# Heavy or optional packages, each with the number of files that may import it; websockets has two
+# because server and client are separate.
 HEAVY = {
     "fasttext": 1,
     "librosa": 1,
@@ -67,7 +67,7 @@ CLOCKS = {
     *("_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "selectors"),
     *("signal", "subprocess", "threading", "time"),
 }
-# Where threads, clocks and processes may live; a set names the only ones allowed there.
+# Files that may use threads, clocks and processes, with the allowed modules.
 CLOCK_FILES: dict[str, set[str]] = {
     "engine/events.py": {"threading.Lock"},
     "engine/audio/queue.py": {"threading.Event", "threading.Lock"},
@@ -78,39 +78,50 @@ CLOCK_FILES: dict[str, set[str]] = {
     "engine/session/clock.py": {"threading.Event", "threading.Lock", "time"},
     "engine/session/cadence.py": {"threading.Event", "threading.Lock", "threading.Thread"},
     "engine/session/capture.py": {"threading.Event", "threading.Thread"},
-    "engine/session/live.py": CLOCKS,
+    "engine/session/base.py": {"queue", "threading.Event"},
+    "engine/session/live.py": {"queue"},
     "engine/session/multi.py": {"queue", "threading.Event", "threading.Lock", "threading.Thread"},
     "exporters/websocket.py": CLOCKS,
 }
 CLOCK_FOLDERS = ("exporters/commands/", "exporters/viewer/", "training/", "bench/")
-SETTERS = ("engine/system/privacy.py",)  # of environment variables that optional libraries read
-TALKATIVE = ("exporters/commands/", "exporters/viewer/__main__.py", "training/", "bench/")
+# Files that set environment variables of optional libraries.
+MAY_SET_ENVIRONMENT = ("engine/system/privacy.py",)
+MAY_PRINT = ("exporters/commands/", "exporters/viewer/__main__.py", "training/", "bench/")
 
-# What a module may do when it is imported: say what it is made of.
+# Statements that a module may have at its top level.
 STATEMENTS = (
     *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
     *(ast.Assign, ast.AnnAssign),
 )
-WORKERS = (
+SIDE_EFFECTS = (
     *("open", "print", "input", "exec", "eval", "__import__"),
     *("os", "sys", "socket", "shutil", "tempfile", "logging", "warnings", "importlib", "torch"),
     *CLOCKS,
 )
 READERS = ("read_text", "read_bytes", "exists", "is_file", "is_dir", "glob", "load", "loads")
 
-MOST_LINES = 400
-MOST_FUNCTION_LINES = 50
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 50
 
 
 @dataclass(frozen=True)
 class Import:
-    """module: dotted name; name: what is taken from it, empty for a plain import."""
+    """An import statement of a source.
+
+    Attributes:
+        module: dotted name.
+        name: imported name; empty for a plain import.
+        line: line number.
+        inside: whether it is inside a function.
+        typing: whether it is for type checkers only.
+
+    """
 
     module: str
     name: str
     line: int
-    inside: bool  # a function
-    typing: bool  # only for a type checker
+    inside: bool
+    typing: bool
 
 
 @dataclass(frozen=True)
@@ -158,13 +169,13 @@ def sources() -> tuple[Source, ...]:
     return tuple(Source(p.relative_to(ROOT).as_posix()) for p in paths)
 
 
-def room(module: str) -> str:
+def subpackage(module: str) -> str:
     """`engine.audio.voice_gate` -> `audio`."""
     return module.split(".")[1]
 
 
 def targets(source: Source) -> Iterator[tuple[Import, str]]:
-    """Each import of our own, with the module it names: `from engine import x` names engine.x."""
+    """Imports of project modules with the imported module; `from engine import x` is engine.x."""
     modules = {s.module for s in sources()}
     for found in source.imports:
         if found.module.split(".")[0] in PACKAGES:
@@ -176,7 +187,7 @@ def report(problems: list[str]) -> None:
     assert not problems, "\n" + "\n".join(dict.fromkeys(problems))
 
 
-def test_there_is_something_to_check() -> None:
+def test_sources_and_imports_are_found() -> None:
     packages = {source.package for source in sources()}
     assert packages == set(PACKAGES)
     assert len(sources()) > 50
@@ -184,28 +195,28 @@ def test_there_is_something_to_check() -> None:
 
 
 @pytest.mark.parametrize("package", LAYERS)
-def test_every_room_has_its_layer(package: str) -> None:
-    rooms = {room(s.module) for s in sources() if s.package == package and "." in s.module}
+def test_every_subpackage_has_a_layer(package: str) -> None:
+    found = {subpackage(s.module) for s in sources() if s.package == package and "." in s.module}
     assert len(LAYERS[package]) == len(set(LAYERS[package]))
-    assert rooms == set(LAYERS[package])
+    assert found == set(LAYERS[package])
 
 
 @pytest.mark.parametrize("package", LAYERS)
-def test_layers_only_point_down(package: str) -> None:
+def test_layers_import_only_downwards(package: str) -> None:
     rank = {name: i for i, name in enumerate(LAYERS[package])}
     problems = []
     for source in (s for s in sources() if s.package == package and "." in s.module):
-        own = room(source.module)
+        own = subpackage(source.module)
         for found, module in targets(source):
             if not module.startswith(f"{package}."):
                 continue
-            other = room(module)
+            other = subpackage(module)
             if rank[other] > rank[own]:
                 problems.append(f"{source.path}:{found.line}: {own} imports {other} above it")
     report(problems)
 
 
-def test_packages_only_point_towards_the_engine() -> None:
+def test_packages_import_only_towards_the_engine() -> None:
     problems = []
     for source in sources():
         if source.path.startswith(COMMANDS):
@@ -218,7 +229,7 @@ def test_packages_only_point_towards_the_engine() -> None:
     report(problems)
 
 
-def test_no_imports_go_round_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     graph = {s.module: {m for f, m in targets(s) if not f.typing} - {s.module} for s in sources()}
     done: set[str] = set()
 
@@ -239,7 +250,7 @@ def test_a_heavy_package_has_one_importing_file(package: str) -> None:
     assert len(files) <= HEAVY[package], f"{package} is imported by {sorted(files)}"
 
 
-def test_heavy_packages_are_imported_where_they_are_used() -> None:
+def test_heavy_packages_are_imported_inside_functions() -> None:
     report(
         [
             f"{source.path}:{found.line}: import {found.module} inside the function that uses it"
@@ -250,12 +261,12 @@ def test_heavy_packages_are_imported_where_they_are_used() -> None:
     )
 
 
-def test_figures_alone_draw() -> None:
+def test_only_figures_imports_matplotlib() -> None:
     drawing = [s.path for s in sources() if any("matplotlib" in i.module for i in s.imports)]
     assert drawing == ["bench/plots/figures.py"]
 
 
-def test_threads_clocks_and_processes_live_in_few_files() -> None:
+def test_threads_clocks_and_processes_are_limited_to_few_files() -> None:
     problems = []
     for source in sources():
         if source.path.startswith(CLOCK_FOLDERS):
@@ -272,7 +283,7 @@ def test_threads_clocks_and_processes_live_in_few_files() -> None:
 def test_only_commands_print_or_read_the_environment() -> None:
     problems = []
     for source in sources():
-        if source.path.startswith((*TALKATIVE, *SETTERS)):
+        if source.path.startswith((*MAY_PRINT, *MAY_SET_ENVIRONMENT)):
             continue
         for node in ast.walk(source.tree):
             text = ""
@@ -291,28 +302,28 @@ def _main_guard(node: ast.stmt) -> bool:
     )
 
 
-def _works(node: ast.AST) -> str:
-    """The call in `node` that does more than to describe, or nothing."""
+def _side_effect(node: ast.AST) -> str:
+    """Name of a call in `node` with side effects; empty if there is none."""
     for call in ast.walk(node):
         if isinstance(call, ast.Call):
             name = ast.unparse(call.func)
-            if name.split(".")[0] in WORKERS or name.split(".")[-1] in READERS:
+            if name.split(".")[0] in SIDE_EFFECTS or name.split(".")[-1] in READERS:
                 return name
     return ""
 
 
-def test_importing_does_no_work() -> None:
+def test_importing_has_no_side_effects() -> None:
     problems = []
     for source in sources():
         for node in source.tree.body:
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             if docstring or _main_guard(node):
                 continue
-            where = f"{source.path}:{node.lineno}"
+            location = f"{source.path}:{node.lineno}"
             if not isinstance(node, STATEMENTS):
-                problems.append(f"{where}: {type(node).__name__} at module level")
-            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and (call := _works(node)):
-                problems.append(f"{where}: {call} at import")
+                problems.append(f"{location}: {type(node).__name__} at module level")
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and (call := _side_effect(node)):
+                problems.append(f"{location}: {call} at import")
     report(problems)
 
 
@@ -326,13 +337,13 @@ assert threading.active_count() == 1, threading.enumerate()
 """
 
 
-def test_everything_can_be_imported_without_any_heavy_package() -> None:
+def test_all_modules_can_be_imported_without_heavy_packages() -> None:
     modules = [
         s.module
         for s in sources()
         if s.package in ("engine", "exporters") and not s.path.endswith("__main__.py")
     ]
-    # soxr and soundfile are required, but a machine without them still runs the rest.
+    # including soxr and soundfile, which are required only when audio is resampled or read
     result = subprocess.run(
         [sys.executable, "-c", _IMPORT_ALL, ",".join(HEAVY), *modules],
         cwd=ROOT,
@@ -346,19 +357,19 @@ def test_everything_can_be_imported_without_any_heavy_package() -> None:
 
 def test_files_are_short() -> None:
     lengths = {s.path: len(s.text.splitlines()) for s in sources()}
-    report([f"{path}: {n} lines" for path, n in lengths.items() if n >= MOST_LINES])
+    report([f"{path}: {n} lines" for path, n in lengths.items() if n >= MAX_LINES])
 
 
-def test_functions_fit_a_screen() -> None:
+def test_functions_are_short() -> None:
     problems = []
     for source in sources():
         for node in ast.walk(source.tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 lines = (node.end_lineno or 0) - node.lineno + 1
-                if lines > MOST_FUNCTION_LINES:
+                if lines > MAX_FUNCTION_LINES:
                     problems.append(f"{source.path}:{node.lineno}: {node.name} has {lines} lines")
     report(problems)
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_has_a_docstring() -> None:
     report([s.path for s in sources() if s.text.strip() and not ast.get_docstring(s.tree)])

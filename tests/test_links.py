@@ -1,4 +1,4 @@
-"""Links of README and docs: files and headings exist, without a network; the site builds."""
+"""Links of README and docs lead to existing files and headings; the site builds."""
 
 import os
 import re
@@ -16,20 +16,20 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 
 
 def body(path: Path) -> str:
-    """The text without code."""
+    """Text of a page without code."""
     text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.M | re.S)
     return re.sub(r"`[^`\n]*`", "", text)
 
 
 def anchors(path: Path) -> set[str]:
-    """Anchors of the headings, as GitHub and MkDocs make them."""
+    """Anchors of the headings of a page, as GitHub and MkDocs generate them."""
     text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.M | re.S)
     headings = re.findall(r"^#+ +(.+?) *$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def problem(page: Path, link: str) -> str | None:
-    """Why a link leads nowhere; None if it is fine."""
+    """Why a link is broken; None if it is not."""
     name, _, anchor = link.partition("#")
     target = (page.parent / name).resolve() if name else page
     if not target.exists():
@@ -42,14 +42,14 @@ def problem(page: Path, link: str) -> str | None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     links = [link for link in _LINK.findall(body(page)) if "://" not in link]
     problems = [found for link in links if (found := problem(page, link))]
     assert not problems
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_external_links_are_secure(page: Path) -> None:
+def test_external_links_use_https(page: Path) -> None:
     assert not [link for link in _LINK.findall(body(page)) if link.startswith("http:")]
 
 
@@ -71,9 +71,9 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    built = subprocess.run(
+    result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert built.returncode == 0, built.stderr
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "configuration" / "index.html").is_file()
     assert "0.1.0" in (tmp_path / "changelog" / "index.html").read_text("utf-8")

@@ -9,13 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("engine", "exporters", "training", "bench")
 
-# Nothing in them can be wrong that another test or a type checker would not find.
+# Modules whose errors another test or the type checker would find.
 UNTESTED = {
     "engine/model/types.py": "a protocol and two tuples",
 }
 
-# Tests of a whole: they mirror a program or a folder that is not Python.
-WHOLES = {
+# Tests of a program, or of a folder without Python modules.
+OTHER_SUBJECTS = {
     "tests/engine/test_public_names.py": "engine/__init__.py",
     "tests/engine/bundle/test_starter.py": "engine/bundle/starter",
     "tests/engine/bundle/checkpoints/test_rendering.py": "engine/bundle/checkpoints",
@@ -38,7 +38,7 @@ def is_tested(module: Path) -> bool:
     return (ROOT / mirror(module)).is_file() or any(folder.glob("test_*.py"))
 
 
-def test_every_module_has_its_tests() -> None:
+def test_every_module_has_tests() -> None:
     missing = [
         f"{module.as_posix()}: no {mirror(module).as_posix()}"
         for module in modules()
@@ -47,16 +47,16 @@ def test_every_module_has_its_tests() -> None:
     assert not missing, "\n" + "\n".join(missing)
 
 
-def test_the_exceptions_exist_and_are_still_exceptions() -> None:
+def test_listed_exceptions_are_valid() -> None:
     for name in UNTESTED:
-        assert (ROOT / name).is_file(), f"{name} is gone: take it off the list"
-        assert not is_tested(Path(name)), f"{name} has tests now: take it off the list"
-    for test, subject in WHOLES.items():
-        assert (ROOT / test).is_file(), f"{test} is gone: take it off the list"
-        assert (ROOT / subject).exists(), f"{subject} is gone: and its test?"
+        assert (ROOT / name).is_file(), f"{name} does not exist: remove it from the list"
+        assert not is_tested(Path(name)), f"{name} has tests: remove it from the list"
+    for test, subject in OTHER_SUBJECTS.items():
+        assert (ROOT / test).is_file(), f"{test} does not exist: remove it from the list"
+        assert (ROOT / subject).exists(), f"{subject} does not exist: remove its test"
 
 
-def test_every_test_has_its_module() -> None:
+def test_every_test_has_a_module() -> None:
     orphans = []
     for package in PACKAGES:
         for path in sorted((ROOT / "tests" / package).rglob("test_*.py")):
@@ -64,11 +64,11 @@ def test_every_test_has_its_module() -> None:
             folder = test.parent.relative_to("tests")
             name = test.name.removeprefix("test_").replace("main.py", "__main__.py")
             subjects = (ROOT / folder / name, (ROOT / folder).with_suffix(".py"))
-            if test.as_posix() not in WHOLES and not any(s.is_file() for s in subjects):
+            if test.as_posix() not in OTHER_SUBJECTS and not any(s.is_file() for s in subjects):
                 orphans.append(test.as_posix())
     assert not orphans, f"tests of modules that do not exist: {orphans}"
 
 
-def test_tests_are_no_packages() -> None:
-    """Two tests of one name in two folders would otherwise need importing by path."""
+def test_test_folders_are_not_packages() -> None:
+    """Files of the same name in two folders are imported by path (import mode importlib)."""
     assert not list((ROOT / "tests").rglob("__init__.py"))

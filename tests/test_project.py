@@ -1,4 +1,4 @@
-"""What must agree between the project's own files."""
+"""Consistency of project files: versions, licence, wheel, sdist and CI script."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_one_version_everywhere() -> None:
+def test_all_files_have_the_same_version() -> None:
     version = PROJECT["project"]["version"]
     assert re.search(rf"^version: {re.escape(version)}$", text("CITATION.cff"), re.M)
     newest = re.search(r"^## (\S+)", text("CHANGELOG.md"), re.M)
@@ -28,35 +28,35 @@ def test_one_version_everywhere() -> None:
     assert newest[1] == version
 
 
-def test_torch_is_pinned_alike() -> None:
+def test_the_torch_pin_is_the_same_in_all_files() -> None:
     (pin,) = [d for d in PROJECT["project"]["dependencies"] if d.startswith("torch")]
     assert re.fullmatch(r"torch==\d+\.\d+\.\d+", pin)
     assert f"TORCH ?= {pin}\n" in text("Makefile")
     assert f"pip install {pin}\n" in text("README.md")
 
 
-def test_the_licence_is_whole() -> None:
+def test_the_licence_is_complete() -> None:
     licence = text("LICENSE")
     assert "Version 2.0, January 2004" in licence
     assert "END OF TERMS AND CONDITIONS" in licence
     assert PROJECT["project"]["license"] == "Apache-2.0"
 
 
-def test_tests_and_bench_stay_out_of_the_wheel() -> None:
+def test_tests_and_bench_are_not_in_the_wheel() -> None:
     packages = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     assert sorted(packages) == ["engine*", "exporters*", "training*"]
 
 
 @pytest.mark.parametrize("package", ["engine", "exporters", "training"])
-def test_every_file_that_a_package_needs_is_in_the_wheel(package: str) -> None:
+def test_data_files_of_packages_are_in_the_wheel(package: str) -> None:
     patterns = PROJECT["tool"]["setuptools"]["package-data"].get(package, [])
     packed = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
-    there = {
+    present = {
         path
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".md") and "__pycache__" not in path.parts
     }
-    assert {p.relative_to(ROOT).as_posix() for p in there - packed} == set()
+    assert {p.relative_to(ROOT).as_posix() for p in present - packed} == set()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def tracked() -> set[str]:
 
 @pytest.fixture(scope="module")
 def built(tracked: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist and the wheel of what git tracks, built without a network."""
+    """Folder with sdist and wheel of the tracked files, built without a network."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
     for name in tracked:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -80,18 +80,21 @@ def built(tracked: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.checkout
-def test_the_sdist_is_the_checkout(tracked: set[str], built: Path) -> None:
+def test_the_sdist_equals_the_tracked_files(tracked: set[str], built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
         modes = {m.name.partition("/")[2]: m.mode for m in archive.getmembers()}
-    made = {n for n in names if n.startswith("emage_live.egg-info/")} | {"PKG-INFO", "setup.cfg"}
-    assert names - made == tracked
+    generated = {n for n in names if n.startswith("emage_live.egg-info/")} | {
+        "PKG-INFO",
+        "setup.cfg",
+    }
+    assert names - generated == tracked
     assert modes[".ci/run"] & 0o100
 
 
 @pytest.mark.checkout
-def test_the_wheel_has_what_runs_and_nothing_else(tracked: set[str], built: Path) -> None:
+def test_the_wheel_has_only_files_of_packages(tracked: set[str], built: Path) -> None:
     (path,) = built.glob("*.whl")
     names = {n for n in zipfile.ZipFile(path).namelist() if ".dist-info/" not in n}
     packages = ("engine/", "exporters/", "training/")
@@ -101,7 +104,7 @@ def test_the_wheel_has_what_runs_and_nothing_else(tracked: set[str], built: Path
 
 
 @pytest.mark.parametrize("package", ["engine", "exporters"])
-def test_packages_that_are_typed_say_so(package: str) -> None:
+def test_typed_packages_have_a_marker(package: str) -> None:
     assert package in PROJECT["tool"]["mypy"]["packages"]
     assert (ROOT / package / "py.typed").is_file()
 
@@ -114,14 +117,14 @@ def test_console_scripts_exist() -> None:
 
 
 @pytest.mark.posix
-def test_the_ci_script_can_be_run_and_tests_twice() -> None:
+def test_the_ci_script_is_executable_and_tests_twice() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     bare, everything = text(".ci/run").splitlines()[-2:]
     assert bare == """make test PYTEST_ARGS='--bare -m "not slow"'"""
     assert everything == "exec make test"
 
 
-def test_the_ci_script_installs_what_tests_need_and_extras_there_are() -> None:
+def test_the_ci_script_installs_needed_packages_and_existing_extras() -> None:
     script = text(".ci/run")
     packages = "chromium espeak-ng flite git g++ liblo-tools make pulseaudio python3-venv strace"
     assert set(packages.split()) <= set(script.split())

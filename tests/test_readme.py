@@ -1,4 +1,4 @@
-"""README and docs agree with the programs: options, commands, messages, events and file names."""
+"""README and docs agree with the code: options, commands, messages, events, file names."""
 
 import argparse
 import re
@@ -23,9 +23,9 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
     if path.name != "changelog.md"
 ) + [path for path in (ROOT / "training" / "README.md",) if path.is_file()]
-# Options of other programs: ruff, mkdocs, pytest and ray.
-OTHERS = {"--check", "--strict", "--bare", "--head", "--address"}
-# Placeholders in commands, and a value of the right form.
+# Options of ruff, mkdocs, pytest and ray.
+OTHER_OPTIONS = {"--check", "--strict", "--bare", "--head", "--address"}
+# Placeholders in commands, with a valid value.
 VALUES = {
     "HOST:PORT": "127.0.0.1:39539",
     "[HOST:]PORT": "8765",
@@ -45,7 +45,7 @@ def text(name: str) -> str:
 
 
 def render_parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
-    """emage-render builds its parser in main: take it where it is about to be used."""
+    """Parser of emage-render, captured from `main`, which builds it."""
     found: list[argparse.ArgumentParser] = []
     with monkeypatch.context() as patch:
         patch.setattr(render, "run_command", lambda parser, *_: found.append(parser) or 0)
@@ -75,7 +75,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def fenced(page: str) -> Iterator[str]:
-    """Commands of our programs in code blocks, without comments and the programs' folder."""
+    """Commands of the project's programs in code blocks, without comments and folder."""
     for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             for command in re.split(r"; | && ", line):
@@ -83,7 +83,7 @@ def fenced(page: str) -> Iterator[str]:
 
 
 def inline(page: str) -> Iterator[str]:
-    """Mentions of our programs with a command or options in code spans."""
+    """Code spans that mention a program of the project with a command or options."""
     prose = re.sub(r"^```.*?^```", "", page, flags=re.M | re.S)
     yield from re.findall(r"`(emage-\w+ [^`]+)`", prose)
 
@@ -99,7 +99,7 @@ def mentions() -> list[tuple[str, str]]:
 
 
 def arguments(command: str) -> list[str]:
-    """The command's words with values in place of placeholders and shell variables."""
+    """Arguments of a command, with values for placeholders and shell variables."""
     words = shlex.split(re.sub(r"\$(\w+)", r"\1", command))
     return [VALUES.get(word, word) for word in words]
 
@@ -142,10 +142,10 @@ def test_every_option_of_emage_live_and_emage_render_is_documented(
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_no_option_is_invented(path: Path, parsers: dict[str, argparse.ArgumentParser]) -> None:
+def test_documented_options_exist(path: Path, parsers: dict[str, argparse.ArgumentParser]) -> None:
     page = re.sub(r"python -m [^`\n]*", "", path.read_text("utf-8"))
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page))
-    assert used - set().union(*map(options_of, parsers.values())) - OTHERS == set()
+    assert used - set().union(*map(options_of, parsers.values())) - OTHER_OPTIONS == set()
 
 
 @pytest.mark.parametrize("event", ALL_EVENTS)
@@ -166,7 +166,7 @@ def test_documented_headers_are_those_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_named_files_exist(path: Path) -> None:
+def test_mentioned_files_exist(path: Path) -> None:
     page = path.read_text("utf-8")
     named = set(re.findall(r"`((?:engine|exporters|training|bench|tests|docs)/[\w./-]*)`", page))
     templates = {"engine/kernels/NAME.py", "exporters/NAME.py", "tests/engine/kernels/test_NAME.py"}
@@ -174,14 +174,14 @@ def test_named_files_exist(path: Path) -> None:
     assert not missing
 
 
-def test_readme_is_short_and_its_picture_is_small() -> None:
+def test_readme_and_its_picture_are_small() -> None:
     assert len(text("README.md").splitlines()) <= 150
     (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text("README.md"))
     assert (ROOT / picture).stat().st_size <= 4e6
     assert (ROOT / picture).read_bytes()[8:12] == b"WEBP"
 
 
-def test_readme_example_names_public_names() -> None:
+def test_readme_example_imports_public_names() -> None:
     import engine
 
     (names,) = re.findall(r"^from engine import (.+)$", text("README.md"), re.M)

@@ -19,32 +19,32 @@ from bench.export.page import description, page
 from bench.export.tensorrt_converters import audit
 from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError, KernelError
-from engine.generate.decoder import OVERLAP
+from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule
-from engine.kernels.compiled_decoder import DecodeNetwork
+from engine.kernels.compiled_decoder import DecoderModule
 from engine.kernels.from_bundle import pose_decoder, window_shape
-from engine.kernels.graph import Graph, Tensors
+from engine.kernels.graph import GraphSpec, Tensors
 from engine.kernels.onnx import open_onnx, write_onnx
 from engine.kernels.parity import relative_error
-from engine.kernels.window_graph import FlatWindow, draw_window, window_graph
-from engine.model.fuse import lean
+from engine.kernels.window_graph import WindowModule, draw_window, window_graph
+from engine.model.fuse import fuse_for_inference
 from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import BodyPart
 from engine.system.atomic import atomic, write_text
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 OPSET: Final = 15
 """The newest version that every release of Unity's Sentis reads."""
 TOLERANCE: Final = 1e-3
-_DECODED: Final = ("rotations", "face", "contacts", "travel", "motion")
+_DECODED: Final = ("rotations", "face", "contacts", "root_motion", "motion")
 
 
 class StepNetwork(nn.Module):
     """From a window to latents, logits and arg-max codes `[B, P, n]` of its newest frames."""
 
-    def __init__(self, window: FlatWindow, bundle: Bundle) -> None:
+    def __init__(self, window: WindowModule, bundle: Bundle) -> None:
         super().__init__()
         self.window = window
         self._vaes = [bundle.parts[part] for part in BodyPart]
@@ -87,7 +87,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write, compare and audit; print one line of JSON."""
     if options.onnx is None and not options.audit:
         raise ConfigError("nothing to do: give --onnx DIR, --audit, or both")
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
     graphs = step_graphs(bundle, schedule)
     report: dict[str, Any] = {"bundle": bundle.config.name}
@@ -102,21 +102,21 @@ def export_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[Graph, Graph]:
+def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[GraphSpec, GraphSpec]:
     """Graphs of the transformer with code selection, and of the decoders with root motion."""
     shape = window_shape(bundle, schedule)
-    flat = window_graph(lean(bundle.gesture), shape)
-    assert isinstance(flat.module, FlatWindow)
+    flat = window_graph(fuse_for_inference(bundle.gesture), shape)
+    assert isinstance(flat.module, WindowModule)
     step = StepNetwork(flat.module, bundle).eval()
-    window = Graph("window", step, flat.example, flat.inputs, ("codes", *flat.outputs))
+    window = GraphSpec("window", step, flat.example, flat.inputs, ("codes", *flat.outputs))
     decoder, newest = pose_decoder(bundle), schedule.algorithmic_frames
     codes = torch.zeros(1, len(BodyPart), decoder.context + 1 + newest, dtype=torch.int64)
-    network = DecodeNetwork(decoder, OVERLAP + newest).eval()
-    return window, Graph("decode", network, (codes,), ("codes",), _DECODED)
+    network = DecoderModule(decoder, SEAM_FRAMES + newest).eval()
+    return window, GraphSpec("decode", network, (codes,), ("codes",), _DECODED)
 
 
 def export(
-    bundle: Bundle, schedule: Schedule, graphs: Sequence[Graph], folder: Path, opset: int
+    bundle: Bundle, schedule: Schedule, graphs: Sequence[GraphSpec], folder: Path, opset: int
 ) -> dict[str, float]:
     """Write the files into `folder`; maximum relative error of each against PyTorch.
 
@@ -137,7 +137,7 @@ def export(
     return errors
 
 
-def check(bundle: Bundle, schedule: Schedule, graph: Graph, path: Path) -> float:
+def check(bundle: Bundle, schedule: Schedule, graph: GraphSpec, path: Path) -> float:
     """Maximum relative error of the file over two random inputs; KernelError if too large."""
     run = open_onnx(path, graph, threads=1)
     generator = torch.Generator().manual_seed(11)
@@ -165,7 +165,9 @@ def output_error(name: str, expected: Tensor, got: Tensor) -> float:
     return relative_error(expected, got)
 
 
-def draw(bundle: Bundle, schedule: Schedule, graph: Graph, generator: torch.Generator) -> Tensors:
+def draw(
+    bundle: Bundle, schedule: Schedule, graph: GraphSpec, generator: torch.Generator
+) -> Tensors:
     """Random inputs of a graph of `step_graphs`."""
     if graph.name == "window":
         return tuple(draw_window(window_shape(bundle, schedule), generator))

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from engine.bundle.io import Bundle
-from engine.generate.decoder import OVERLAP
+from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.schedule import Schedule
-from engine.kernels.graph import Graph
+from engine.kernels.graph import GraphSpec
 from engine.motion.channels import MOTION
 from engine.motion.skeleton import SMPLX_55, BodyPart
 
@@ -23,14 +23,14 @@ _MEANINGS: Final = {
     "rotations": "unit quaternions wxyz, local, relative to the parent joint",
     "face": "face coefficients, see face",
     "contacts": "0..1: left ankle, right ankle, left foot, right foot on the ground",
-    "travel": "x velocity in m/s, height of the pelvis in m, z velocity in m/s",
+    "root_motion": "x velocity in m/s, height of the pelvis in m, z velocity in m/s",
 }
 
 
 def description(
     bundle: Bundle,
     schedule: Schedule,
-    graphs: Sequence[Graph],
+    graphs: Sequence[GraphSpec],
     opset: int,
     errors: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def description(
             "hop": schedule.hop,
             "lookahead": schedule.lookahead,
             "first_new": schedule.first_new,
-            "overlap": OVERLAP,
+            "overlap": SEAM_FRAMES,
         },
         "parts": [str(part) for part in BodyPart],
         "codebooks": [bundle.parts[part].codes for part in BodyPart],
@@ -68,7 +68,7 @@ def description(
     }
 
 
-def _ports(graph: Graph) -> dict[str, Any]:
+def _ports(graph: GraphSpec) -> dict[str, Any]:
     found = graph.module(*graph.example)
     inputs = zip(graph.inputs, graph.example, strict=True)
     outputs = zip(graph.outputs, found, strict=True)
@@ -79,7 +79,7 @@ def _ports(graph: Graph) -> dict[str, Any]:
 
 
 def _port(name: str, tensor: Any) -> dict[str, Any]:
-    meaning = _MEANINGS[name.split("_")[0]]
+    meaning = _MEANINGS.get(name) or _MEANINGS[name.split("_")[0]]  # latents_face: latents
     kind = str(tensor.dtype).removeprefix("torch.")
     return {"name": name, "shape": list(tensor.shape), "type": kind, "meaning": meaning}
 

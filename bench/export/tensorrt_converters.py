@@ -11,7 +11,7 @@ from typing import Final
 
 import torch
 
-from engine.kernels.graph import Graph
+from engine.kernels.graph import GraphSpec
 
 CONVERTED: Final = frozenset(
     (
@@ -63,7 +63,7 @@ class Audit:
         return f"{self.graph}: {total} operators of {kinds} kinds, all with a converter or lowered"
 
 
-def audit(graph: Graph) -> Audit:
+def audit(graph: GraphSpec) -> Audit:
     """Export `graph` as torch-tensorrt does, and look up every operator."""
     with torch.no_grad():
         program = torch.export.export(graph.module, graph.example, strict=False)

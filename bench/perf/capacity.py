@@ -28,11 +28,11 @@ from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import staged_step
 from engine.kernels.fused_step import BucketedStep
 from engine.kernels.registry import make_kernel
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.stream.build_step import FUSED_BACKENDS, fused_step
-from engine.stream.calibration import kernel_request
+from engine.stream.calibration import kernel_spec
 from engine.system.cache import cache_folder
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _FINE = 0.04  # relative resolution of the search; runs differ by as much
@@ -190,7 +190,7 @@ def _work(
     """Body of one process with its own pool."""
     import torch
 
-    bundle = load_for_use(settings.model)
+    bundle = load_bundle_for_cli(settings.model)
     # Loading sets one thread for small bundles, whose matrices are too small for more.
     torch.set_num_threads(min(settings.threads, torch.get_num_threads()))
     schedule = bundle.config.schedule.with_hop(settings.hop, None)
@@ -219,6 +219,6 @@ def pool_step(name: str, bundle: Bundle, schedule: Schedule, most: int) -> HopSt
         return BucketedStep(steps)
     kernels = {}
     for rows in batch_sizes(most):
-        request = kernel_request(target, rows=rows)
-        kernels[rows] = make_kernel(name, lean(bundle.gesture), request)
+        request = kernel_spec(target, rows=rows)
+        kernels[rows] = make_kernel(name, fuse_for_inference(bundle.gesture), request)
     return staged_step(bundle, schedule, kernel=BucketedKernel(kernels))

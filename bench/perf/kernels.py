@@ -29,17 +29,17 @@ from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
 from engine.kernels.parity import Parity, measure, relative_error
-from engine.kernels.registry import BACKEND_NAMES, Request, make_kernel
+from engine.kernels.registry import BACKEND_NAMES, KernelSpec, make_kernel
 from engine.kernels.window_graph import draw_window
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import Kernel, WindowInputs
 from engine.motion.skeleton import BodyPart
 from engine.stream.build_step import build_step
-from engine.stream.calibration import batch_windows, kernel_request, record_windows
+from engine.stream.calibration import batch_windows, kernel_spec, record_windows
 from engine.stream.stream import GestureStream
 from engine.system.cache import cache_folder
 from engine.system.threads import computes_outside
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _WINDOWS = 64
@@ -113,7 +113,7 @@ def kernels_command(options: argparse.Namespace) -> int:
         if options.full_size:
             folder = Path(scratch) / "random"
             write_random_audio_layout(folder)
-        bundle = load_for_use(folder)
+        bundle = load_bundle_for_cli(folder)
     if options.threads:
         torch.set_num_threads(options.threads)
     rows = compare_kernels(bundle, options)
@@ -128,9 +128,9 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[KernelR
     """One result per kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     target = BuildTarget(bundle, schedule, cache_folder(), say)
-    request, clip = kernel_request(target, rows=options.rows), (options.wav, DEMO_WORDS)
+    request, clip = kernel_spec(target, rows=options.rows), (options.wav, DEMO_WORDS)
     real = batch_windows(record_windows(target, _WINDOWS, clip), options.rows)
-    eager = EagerKernel(lean(bundle.gesture), schedule.newest)
+    eager = EagerKernel(fuse_for_inference(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
     rows = {eager.name: KernelResult(eager.name)}
     for name in options.kernel:
@@ -150,14 +150,14 @@ def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[KernelR
 def _made(
     name: str,
     target: BuildTarget,
-    request: Request,
+    request: KernelSpec,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
 ) -> KernelResult:
     """Build and compare a kernel; add it to `ready` if it passes the parity check."""
     begin = time.perf_counter()
     try:
-        kernel = make_kernel(name, lean(target.bundle.gesture), request)
+        kernel = make_kernel(name, fuse_for_inference(target.bundle.gesture), request)
     except KernelError as error:
         return KernelResult(name, reason=str(error))
     made_s = time.perf_counter() - begin

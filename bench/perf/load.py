@@ -1,38 +1,47 @@
-"""A crowd of speakers in real time: one pool, one thread, N streams that began at other moments.
+"""Load generator: N streams of one shipped `PoolSession` in real time, in the caller's thread.
 
-Feeds each stream its sound in packets of 10 ms as they would come from a network, plans batches by
-their deadlines, and notes for every frame how long after its own last sample it was computed.
+Each stream gets its audio in packets of 10 ms, as from a network, and begins at another moment. For
+every frame the time from the capture of its last sample until it was delivered is recorded.
 """
 
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
 from engine.bundle.io import Bundle
+from engine.events import EventCounter
 from engine.generate.schedule import Schedule
 from engine.generate.step import HopStep
-from engine.motion.pose import PoseChunk
+from engine.motion.pose import FrameFlag, PoseChunk
+from engine.session.clock import SessionClock
+from engine.session.multi import PoolSession, StreamHandle
 from engine.stream.pool import StreamPool
-from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.timing import percentiles
 
 BUDGET_S = 0.1
 """A frame computed later than this after its last sample counts as missed."""
 _PACKET = 160
-_NAP_S = 0.001
-_SETTLED_S = 1.0  # of a run that is not counted: caches, and the seam with the rest pose
-_MISSED_AT_MOST = 0.001
+_IDLE_S = 0.001
+_SETTLE_S = 1.0  # start of a run that is not counted: caches, and the seam with the rest pose
+_MAX_MISSED_SHARE = 0.001
 
 
 @dataclass
 class LoadResult:
-    """What a run of `streams` saw. held: frames that were not computed but held; cores: processor
-    seconds a second; batches: how many streams went together, by how often.
+    """Figures of a run of `streams`.
+
+    Attributes:
+        streams: number of streams.
+        latency_ms: of each computed frame.
+        held: frames that were not computed but repeat the last pose.
+        cores: processor seconds per second.
+        batches: number of batches, by their size.
+
     """
 
     streams: int
@@ -43,7 +52,7 @@ class LoadResult:
 
     @property
     def missed(self) -> int:
-        """Frames later than the budget, and held ones."""
+        """Frames later than the budget, and held frames."""
         return self.held + sum(value > BUDGET_S * 1000 for value in self.latency_ms)
 
     @property
@@ -54,7 +63,7 @@ class LoadResult:
         return (
             shown is not None
             and shown["p99"] <= BUDGET_S * 1000
-            and self.held <= _MISSED_AT_MOST * frames
+            and self.held <= _MAX_MISSED_SHARE * frames
         )
 
     def row(self) -> dict[str, object]:
@@ -73,7 +82,7 @@ class LoadResult:
 
 
 def joined(runs: Iterable["LoadResult"]) -> LoadResult:
-    """Runs of several processes side by side as one."""
+    """The results of several processes that ran side by side as one."""
     total = LoadResult(0)
     for run in runs:
         total.streams += run.streams
@@ -85,7 +94,7 @@ def joined(runs: Iterable["LoadResult"]) -> LoadResult:
 
 
 class StreamLoad:
-    """`streams` speakers of one bundle, each saying `sound [S]` from another place on."""
+    """`streams` streams of one bundle, each with `sound [S]` from another position on."""
 
     def __init__(
         self,
@@ -98,89 +107,80 @@ class StreamLoad:
         seed: int = 0,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self._pool = StreamPool(bundle, streams, schedule=schedule, step=step)
-        self._batcher = DeadlineScheduler(streams)
+        pool = StreamPool(bundle, streams, schedule=schedule, step=step)
+        self._host = _BenchClock()
+        self._session = PoolSession(pool, events=EventCounter(), delay_s=BUDGET_S, host=self._host)
         self._clock = bundle.config.clock
-        self._hop = schedule.hop
         self._sound = sound
-        self._places = rng.integers(0, len(sound), streams)
-        # A hop of one stream becomes ready at another moment than that of the next.
+        self._positions = rng.integers(0, len(sound), streams)
+        # The hops of the streams become ready at different moments.
         self._begins_s = rng.uniform(0.0, schedule.hop / self._clock.frame_rate, streams)
         self._fed = np.zeros(streams, np.int64)
-        self._run = LoadResult(streams)
+        self._batch = 0  # streams computed in this round
+        self._result = LoadResult(streams)
+        self._handles: list[StreamHandle] = []
 
     def warm_up(self) -> None:
-        """Compute batches of several sizes, so that nothing is done for the first time later."""
-        count = self._pool.capacity
-        silence = np.zeros(self._pool.first_hop_samples, np.float32)
-        for size in sorted({1, 2, *(count * part // 4 for part in (1, 2, 3, 4))} - {0}):
-            slots = [self._pool.open() for _ in range(min(size, count))]
-            for _ in range(3):
-                for slot in slots:
-                    self._pool.feed_audio(slot, silence)
-                begin = time.perf_counter()
-                self._pool.step(slots)
-                self._batcher.cost.learn(len(slots), time.perf_counter() - begin)
-            for slot in slots:
-                self._pool.close(slot)
-        for number in range(count):
-            self._pool.open(seed=number)
+        """Compute batches of several sizes, then open all streams."""
+        self._session.warm_up()
+        for number in range(self._result.streams):
+            self._handles.append(self._session.open(self._receiver(number), seed=number))
         gc.collect()
         gc.freeze()
 
     def run(self, seconds: float) -> LoadResult:
-        """In real time; the first second is not counted."""
-        origin, used = time.perf_counter(), time.process_time()
-        while (now := time.perf_counter() - origin) < seconds + _SETTLED_S:
-            if now < _SETTLED_S:
+        """Run in real time; the first second is not counted."""
+        self._origin_s, used = self._host.now(), time.process_time()
+        self._begins_s += self._origin_s
+        while (now := self._host.now() - self._origin_s) < seconds + _SETTLE_S:
+            if now < _SETTLE_S:
                 used = time.process_time()
-            self._hear(now)
-            if not self._compute(now, origin):
-                time.sleep(_NAP_S)
-        self._run.cores = (time.process_time() - used) / seconds
+            self._feed()
+            self._batch = 0
+            if not self._session.advance():
+                time.sleep(_IDLE_S)
+            elif self._batch:
+                self._result.batches[self._batch] += 1
+        self._result.cores = (time.process_time() - used) / seconds
         gc.unfreeze()
-        return self._run
+        return self._result
 
-    def _hear(self, now: float) -> None:
-        """Give every stream the packets that have come by now."""
-        due = ((now - self._begins_s) * SAMPLE_RATE).astype(np.int64) // _PACKET * _PACKET
-        for slot in np.flatnonzero(due > self._fed):
-            first, end = self._fed[slot], due[slot]
-            where = np.arange(first, end) + self._places[slot]
-            self._pool.feed_audio(int(slot), self._sound[where % len(self._sound)])
-            self._fed[slot] = end
+    def _feed(self) -> None:
+        """Give every stream the packets captured by now."""
+        due = (self._host.now() - self._begins_s) * SAMPLE_RATE
+        packets = due.astype(np.int64) // _PACKET * _PACKET
+        for number in np.flatnonzero(packets > self._fed):
+            first, end = self._fed[number], packets[number]
+            where = np.arange(first, end) + self._positions[number]
+            samples = self._sound[where % len(self._sound)]
+            captured_at = float(self._begins_s[number] + end / SAMPLE_RATE)
+            self._session.feed_audio(self._handles[number], samples, captured_at)
+            self._fed[number] = end
 
-    def _compute(self, now: float, origin: float) -> bool:
-        """One batch, or hold what is lost; False with nothing to do."""
-        jobs = [self._job(slot) for slot in self._pool.slots if self._pool.ready(slot)]
-        plan = self._batcher.plan(jobs, self._pool.capacity, now)
-        if plan.hold:
-            held = self._pool.skip(plan.hold)
-            if now > _SETTLED_S:
-                self._run.held += sum(map(len, held.values()))
-        if not plan.compute:
-            return bool(plan.hold)
-        begin = time.perf_counter()
-        chunks = self._pool.step(plan.compute)
-        end = time.perf_counter()
-        self._batcher.cost.learn(len(chunks), end - begin)
-        if now > _SETTLED_S:
-            self._note(chunks, end - origin)
-        return True
+    def _receiver(self, number: int) -> Callable[[PoseChunk], None]:
+        def deliver(chunk: PoseChunk) -> None:
+            now = self._host.now()
+            held = bool(chunk.flags[0] & FrameFlag.HELD)
+            counted = now - self._origin_s > _SETTLE_S
+            if held:
+                self._result.held += len(chunk) * counted
+            elif counted:
+                self._batch += 1
+                frames = range(chunk.first, chunk.first + len(chunk))
+                self._result.latency_ms += [
+                    (now - self._captured_s(number, frame)) * 1000 for frame in frames
+                ]
 
-    def _job(self, slot: int) -> Job:
-        first = self._pool.next_frame(slot)
-        last = first + self._hop - 1
-        return Job(
-            slot, self._heard_s(slot, first) + BUDGET_S, self._heard_s(slot, last) + BUDGET_S
-        )
+        return deliver
 
-    def _heard_s(self, slot: int, frame: int) -> float:
-        """When the sound of `frame` was complete."""
-        return float(self._begins_s[slot]) + self._clock.first_sample(frame + 1) / SAMPLE_RATE
+    def _captured_s(self, number: int, frame: int) -> float:
+        """When the audio of `frame` was complete."""
+        return float(self._begins_s[number]) + self._clock.first_sample(frame + 1) / SAMPLE_RATE
 
-    def _note(self, chunks: dict[int, PoseChunk], now: float) -> None:
-        self._run.batches[len(chunks)] += 1
-        for slot, chunk in chunks.items():
-            for frame in range(chunk.first, chunk.first + len(chunk)):
-                self._run.latency_ms.append((now - self._heard_s(slot, frame)) * 1000)
+
+class _BenchClock(SessionClock):
+    """Seconds with the resolution of a performance counter."""
+
+    def now(self) -> float:
+        """Seconds since an arbitrary origin."""
+        return time.perf_counter()

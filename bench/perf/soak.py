@@ -22,15 +22,17 @@ from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND
 from engine.events import EventCounter
 from engine.kernels.eager import EagerKernel
 from engine.motion.pose import PoseFormat, PoseFrame, PoseSink
+from engine.session.base import SessionOptions
 from engine.session.clock import SessionClock
-from engine.session.live import LiveSession, SessionHooks
+from engine.session.live import LiveSession
+from engine.session.receivers import SessionHooks
+from engine.session.telemetry import Summary
 from engine.stream.build_step import drop_network_weights
 from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
 from engine.system.memory import trim_heap
-from engine.timing import Summary
 from exporters.address import Address
-from exporters.commands.common import add_seed_option, load_for_use, say
+from exporters.commands.common import add_seed_option, load_bundle_for_cli, say
 from exporters.commands.control import SessionControl
 from exporters.commands.options import whole
 from exporters.vmc import VmcSink
@@ -97,7 +99,7 @@ def add_command(commands: Any) -> None:
 
 def soak_command(options: argparse.Namespace) -> int:
     """Print results, and one line of JSON."""
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     step = select_step(options.kernel, bundle, schedule, log=say)
     stream = GestureStream(
@@ -135,16 +137,8 @@ def soak(
         receiver.bind(("127.0.0.1", 0))
         vmc = VmcSink(Address("127.0.0.1", receiver.getsockname()[1]), events=events)
         sinks: list[PoseSink] = [count, server, vmc]
-        session = LiveSession(
-            stream,
-            source,
-            sinks,
-            events=events,
-            bundle_name="soak",
-            duration_s=seconds * speed,
-            hooks=hooks,
-            host=host,
-        )
+        options = SessionOptions(duration_s=seconds * speed, hooks=hooks, clock=host)
+        session = LiveSession(stream, source, sinks, options)
         session.prepare()
         for sink in sinks:
             sink.open(session.output_format)

@@ -24,11 +24,12 @@ from bench.export.random_checkpoints import (
 from bench.perf.reference import Reference
 from bench.quality.published_text import ReferenceText, text_program
 from engine.audio import SAMPLE_RATE
-from engine.audio.front_end import build_front, sliding_maximum
+from engine.audio.front_end import build_front_end, sliding_maximum
 from engine.audio.onsets import HOP, OnsetPicker
 from engine.bundle.checkpoints.load import load_model
 from engine.bundle.io import Bundle
 from engine.generate.decoder import Decoded, Decoder
+from engine.generate.window import window_slices
 from engine.kernels.from_bundle import pose_decoder, staged_step
 from engine.model.types import Kernel
 from engine.motion.pose import PoseChunk, concatenate
@@ -284,17 +285,22 @@ def render_text(
 ) -> Rendered:
     """File rendered in windows of the file schedule from given rhythm and word indices."""
     config, decoder = bundle.config, CodeRecorder(pose_decoder(bundle))
-    front = build_front(config.front_end, config.features, config.clock, truncated=True)
+    front = build_front_end(config.front_end, config.features, config.clock, truncated=True)
     step = staged_step(bundle, config.file_schedule, kernel=kernel, decoder=decoder)
     runner = build_runner(bundle, config.file_schedule, front, step)
-    state, window, hop = runner.fresh([0]), config.file_schedule.window, config.file_schedule.hop
+    state, window, hop = (
+        runner.initial_state([0]),
+        config.file_schedule.window,
+        config.file_schedule.hop,
+    )
     taken = 0
     for begin in range(0, len(words) - window + 1, hop):
-        end = front.end(begin + window)
+        end = front.frame_start(begin + window)
         given = words[None, begin : begin + window]
-        runner.step(state, entries[None, taken:end], given, torch.tensor([speaker]))
+        windows = window_slices(entries[None, taken:end], given, hop)
+        runner.step(state, windows, torch.tensor([speaker]))
         taken = end
-    return _rendered(concatenate(runner.finish(state)), decoder)
+    return _rendered(concatenate(runner.finish(state, ())), decoder)
 
 
 # -- rows ----------------------------------------------------------------------------------------

@@ -24,10 +24,11 @@ from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, RootModelConfig
 from engine.generate.decoder import PoseDecoder
-from engine.generate.runner import Runner, WindowSpec
+from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.generate.step import CodeSampler, StagedStep
+from engine.generate.window import WindowSpec, window_slices
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model, build_root_model
 from engine.model.part_vae import PartVae
@@ -95,7 +96,7 @@ class RolloutModel:
         """Motions for features `[B, T, F]` and word indices `[B, T]` (None: no words)."""
         rows, frames, _ = audio.shape
         runner, hop, window = self.runner(settings), settings.hop, 64
-        state = runner.fresh(list(range(rows)))
+        state = runner.initial_state(list(range(rows)))
         known = np.zeros((rows, frames + window), np.int64)
         if words is not None:
             known[:, window:] = words
@@ -103,10 +104,9 @@ class RolloutModel:
         speaker = torch.zeros(rows, dtype=torch.int64)
         for first in range(0, frames - hop + 1, hop):
             end = first + hop + window
-            out = runner.step(
-                state, audio[:, first : first + hop], known[:, end - window : end], speaker
-            )
-            for row, chunk in enumerate(out):
+            shown = known[:, end - window : end]
+            windows = window_slices(audio[:, first : first + hop], shown, hop)
+            for row, chunk in enumerate(runner.step(state, windows, speaker)):
                 chunks[row].append(chunk)
         return [Motion(PoseFormat(clock=CLOCK), concatenate(row)) for row in chunks]
 

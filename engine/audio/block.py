@@ -1,7 +1,4 @@
-"""PcmBlock: a piece of mono sound and when it was heard; and the one way to make samples clean.
-
-Knows nothing about where sound comes from.
-"""
+"""PcmBlock: a block of mono samples with its capture time; and the conversion to clean samples."""
 
 import math
 from dataclasses import dataclass
@@ -23,8 +20,8 @@ _BAD_SAMPLES = (
 class PcmBlock:
     """Mono samples `[S]` float32 in -1..1 at the source's rate.
 
-    captured_at: `time.monotonic()` seconds at which the block's LAST sample was heard; NaN from a
-    source that has no clock, such as a file.
+    captured_at: capture time of the LAST sample, `time.monotonic()` seconds; NaN from a source
+    without a clock, such as a file.
     """
 
     samples: NDArray[np.float32]

@@ -1,7 +1,7 @@
-"""Sound devices by PortAudio: what there is, and the one import of sounddevice.
+"""Sound devices by PortAudio: the list of devices, and the only import of sounddevice.
 
-Whoever opens a stream, in or out, passes it through `opened`, so that `rescan` never pulls
-PortAudio away from under it. Knows nothing of what is recorded or played.
+Every stream, input or output, is registered by `opened`, so that `rescan` never stops PortAudio
+while one is open.
 """
 
 import atexit
@@ -33,7 +33,7 @@ class InputDevice:
 
 
 def list_devices() -> list[InputDevice]:
-    """The microphones there are, possibly none. Raises AudioDeviceError where they are unknown."""
+    """The microphones, possibly none. Raises AudioDeviceError if the list cannot be read."""
     return [device for device in _all_devices() if device.channels > 0]
 
 
@@ -61,7 +61,7 @@ def _all_devices() -> list[InputDevice]:
 
 
 def _queried(sound: Any) -> Sequence[Mapping[str, Any]]:
-    """What PortAudio says about every device; a byte that is no UTF-8 in a name is replaced."""
+    """PortAudio's description of every device; bytes of a name that are not UTF-8 are replaced."""
     try:
         return list(sound.query_devices())
     except UnicodeDecodeError:
@@ -84,25 +84,25 @@ def _in_a_line(error: Exception) -> str:
 
 
 def opened(stream: Any) -> Any:
-    """Note that a stream is in use until it is closed; gives it back."""
+    """Register a stream as in use until it is closed; returns it."""
     _STREAMS.add(stream)
     return stream
 
 
 def give_up(stream: Any) -> None:
-    """Leave a stream that does not come back from PortAudio alone, also when the program ends.
+    """Mark a stream that PortAudio does not release, also for the end of the program.
 
-    Ending PortAudio would wait for it; so it is neither ended nor begun anew from here on.
+    PortAudio would wait for it when it ends; so PortAudio is not ended or restarted from here on.
     """
     _STUCK.append(stream)
     atexit.unregister(portaudio()._exit_handler)
 
 
 def rescan() -> None:
-    """Look for devices that came or went: PortAudio keeps the list it made when it began.
+    """Update the device list, which PortAudio makes only when it starts.
 
-    A new start would end every open stream, so nothing is done while one is open. Raises
-    AudioDeviceError where PortAudio does not begin.
+    A restart would end every open stream, so nothing is done while one is open. Raises
+    AudioDeviceError if PortAudio does not start.
     """
     if _STUCK or not all(stream.closed for stream in _STREAMS):
         return
@@ -118,7 +118,7 @@ def rescan() -> None:
 
 
 def portaudio() -> Any:
-    """The module sounddevice. Raises AudioDeviceError saying what to install if it is missing."""
+    """The module sounddevice. Raises AudioDeviceError with the install command if it is missing."""
     try:
         import sounddevice
     except ImportError as error:
@@ -139,9 +139,9 @@ def portaudio() -> Any:
 
 
 def find_device(wanted: int | str | None) -> InputDevice:
-    """The default (None), an index, or the one whose name is or contains the text.
+    """The default (None), an index, or the device whose name is or contains the text.
 
-    Raises AudioDeviceError with the list of what there is.
+    Raises AudioDeviceError with the list of devices.
     """
     everything = _all_devices()
     devices = [device for device in everything if device.channels > 0]
@@ -173,7 +173,7 @@ def find_device(wanted: int | str | None) -> InputDevice:
 
 
 def _index(wanted: int | str) -> int | None:
-    """The number that is meant, None for a name."""
+    """The number in a text; None for a name."""
     try:
         return int(wanted)
     except ValueError:
@@ -181,7 +181,7 @@ def _index(wanted: int | str) -> int | None:
 
 
 def _are_one(found: list[InputDevice]) -> bool:
-    """Whether all are one device, which Windows lists once for each of its sound systems.
+    """Whether all entries are one device, which Windows lists once per sound system.
 
     The oldest of these cuts names at 31 characters.
     """

@@ -1,17 +1,17 @@
 """Causal audio features at the frame rate: the same code for training and live.
 
-Frame k sees only samples before `clock.first_sample(k + 1)`, so the features add no look-ahead.
-Every frame is computed by the same numpy calls on the same shapes, whatever the size of the blocks
-that brought its samples; therefore any split of the sound gives the same bits. Knows nothing of
-models or of statistics: all values lie roughly in -1..2 by fixed scales, and digital silence is
-the fixed vector `FeatureExtractor.silence`.
+Frame k depends only on samples before `clock.first_sample(k + 1)`, so the features add no
+look-ahead. Every frame is computed by the same numpy calls on the same shapes for any block size;
+therefore any split of the audio gives the same bits. All values lie roughly in -1..2 by fixed
+scales, and digital silence is the fixed vector `FeatureExtractor.silence`.
 
-A frame's channels, in order (`FeatureConfig.groups`):
+The channels of a frame, in order (`FeatureConfig.groups`):
 
-    mel_early, mel_late   log-mel bands, mean of the frame's first and second half
-    onset                 spectral flux (rising part only): its largest value and its mean
-    level                 root mean square and peak, both logarithmic
-    pitch                 periodicity 0..1, and periodicity times log2(f0 / 155 Hz)
+    mel_early, mel_late: log-mel bands, mean of the frame's first and second half.
+    onset: spectral flux (rising part only), its maximum and its mean.
+    level: root mean square and peak, both logarithmic.
+    pitch: periodicity 0..1, and periodicity times log2(f0 / 155 Hz).
+
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from engine.config.features import FeatureConfig
 from engine.errors import ConfigError
 from engine.events import EventCounter
 
-_PIECE: Final = 16000  # samples looked at together: bounds the memory a long clip needs
-_CEILING: Final = 2.0  # levels end here, so that absurdly loud samples stay finite
+_PIECE: Final = 16000  # samples processed together: bounds the memory for a long clip
+_CEILING: Final = 2.0  # upper bound of levels, so that very loud samples stay finite
 _ONSET_GAIN: Final = 8.0  # brings the flux of ordinary speech to about 0..2
 _PITCH_RATE: Final = 8000  # enough to place a pitch of 400 Hz
 _PITCH_POINTS: Final = 512  # 64 ms: two periods of the lowest pitch and more
@@ -39,7 +39,7 @@ _OCTAVE_GUARD: Final = 0.85  # the shortest period nearly as good as the best on
 
 @dataclass(frozen=True)
 class FeatureState:
-    """Everything a FeatureExtractor remembers between two calls."""
+    """State of a FeatureExtractor between two calls."""
 
     buffer: NDArray[np.float32]
     first: int  # index of buffer[0] in the stream, negative before the beginning
@@ -48,9 +48,9 @@ class FeatureState:
 
 
 class FeatureExtractor:
-    """Samples in, features out: the front end of our own networks.
+    """Samples in, features out: the front end of this project's own models.
 
-    Raises ConfigError where config and clock do not fit together.
+    Raises ConfigError for a config that does not fit the clock.
     """
 
     delay = 0
@@ -81,18 +81,18 @@ class FeatureExtractor:
         self._bands = np.full(self.config.bands, -1.0)
 
     def finish(self) -> NDArray[np.float32]:
-        """Nothing waits but a frame that is not complete."""
+        """Nothing: only an incomplete frame is left."""
         return np.zeros((0, self.width), np.float32)
 
-    def end(self, frame: int) -> int:
+    def frame_start(self, frame: int) -> int:
         """Feature vectors before frame `frame`."""
         return frame
 
-    def cut(self, frame: int) -> int:
-        """The same: a window ends where its last frame does."""
+    def window_end(self, frame: int) -> int:
+        """Feature vectors before the end of a window whose last frame is `frame - 1`."""
         return frame
 
-    def span(self, frames: int) -> int:
+    def window_length(self, frames: int) -> int:
         """Feature vectors in a window of `frames` frames."""
         return frames
 
@@ -107,9 +107,9 @@ class FeatureExtractor:
         self._bands = state.bands.copy()
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
-        """Take samples `[S]`, give the features `[n, F]` of the frames that are now complete.
+        """Take samples `[S]`, return the features `[n, F]` of the frames that are now complete.
 
-        Samples are cleaned by `to_float`, which raises ShapeError for anything but mono sound.
+        Samples are cleaned by `to_float`, which raises ShapeError for anything but mono audio.
         """
         clean = to_float(samples, self._events)
         rows: list[NDArray[np.float32]] = []
@@ -126,7 +126,7 @@ class FeatureExtractor:
         self._first += max(keep, 0)
 
     def _position(self, frame: int, part: int) -> int:
-        """The sample before which the window of the frame's `part` ends."""
+        """End, in samples, of the analysis window of the frame's `part`."""
         parts = self.config.positions
         return (
             (parts * frame + part + 1) * self.clock.sample_rate // (parts * self.clock.frame_rate)

@@ -1,7 +1,7 @@
-"""Front ends: from samples to what a network hears, entry by entry, and where frames lie in it.
+"""Front ends: samples to audio steps, and the positions of frames among them.
 
-An entry is a frame's features or one sample with its channels. Entries come in any split of the
-sound with the same bits. Knows nothing of networks; `FeatureExtractor` is the front end of our own.
+An audio step is a frame of features, or one sample with its channels. Any split of the audio gives
+the same bits. `FeatureExtractor` is the front end of this project's own models.
 """
 
 from collections import deque
@@ -20,16 +20,18 @@ from engine.events import EventCounter
 
 _AMPLITUDE_SPAN: Final = 1024  # samples, a power of two
 WAVE_STEP: Final = 30
-"""Live windows of samples lie on a grid of so many (1.9 ms), that of their encoder's first blocks,
-whose outputs can thus be used again by the next window; see `engine.kernels.encoder_cache`. The
-encoder's own frames are 540 samples long and stray from ours by 27 ms in a window."""
+"""Grid of live windows of samples: multiples of this (1.9 ms), the stride of the encoder's first
+blocks, so that consecutive windows can share their outputs; see `engine.kernels.encoder_cache`. The
+encoder's own frames are 540 samples long and differ from video frames by 27 ms in a window."""
 
 
 class FrontEndStream(Protocol):
-    """Samples in, entries `[n, width]` out.
+    """Samples in, audio steps `[n, width]` out.
 
-    silence `[width]`: an entry of exact silence. delay: samples after its own that an entry waits
-    for, in all.
+    Attributes:
+        width: channels of an audio step.
+        delay: samples after its own that an audio step needs.
+
     """
 
     width: int
@@ -37,29 +39,30 @@ class FrontEndStream(Protocol):
 
     @property
     def silence(self) -> NDArray[np.float32]:
-        """An entry of silence."""
+        """`[width]`, the audio step of digital silence."""
         ...
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
-        """Take mono samples `[S]`, give the entries that are now complete."""
+        """Take mono samples `[S]`, return the audio steps that are now complete."""
         ...
 
     def finish(self) -> NDArray[np.float32]:
-        """The sound is over: the entries that waited for more."""
+        """End the audio: the remaining audio steps."""
         ...
 
-    def end(self, frame: int) -> int:
-        """Entries before frame `frame` begins."""
+    def frame_start(self, frame: int) -> int:
+        """Audio steps before frame `frame` begins."""
         ...
 
-    def cut(self, frame: int) -> int:
-        """Entries before the end of a window that ends before frame `frame`: `end`, or a few less
-        that wait for the next window.
+    def window_end(self, frame: int) -> int:
+        """End (exclusive), in audio steps, of the window whose last frame is `frame - 1`.
+
+        `frame_start`, rounded down to the encoder stride.
         """
         ...
 
-    def span(self, frames: int) -> int:
-        """Entries in a window of `frames` frames, the same wherever it lies."""
+    def window_length(self, frames: int) -> int:
+        """Audio steps in a window of `frames` frames, the same at any position."""
         ...
 
     def reset(self) -> None:
@@ -67,7 +70,7 @@ class FrontEndStream(Protocol):
         ...
 
     def snapshot(self) -> Any:
-        """The state, independent of what comes later."""
+        """The state, independent of later changes."""
         ...
 
     def restore(self, state: Any) -> None:
@@ -75,7 +78,7 @@ class FrontEndStream(Protocol):
         ...
 
 
-def build_front(
+def build_front_end(
     kind: FrontEnd,
     features: FeatureConfig,
     clock: FrameClock,
@@ -92,10 +95,10 @@ def build_front(
 
 
 class SampleGrid:
-    """Where frames lie among samples.
+    """Positions of frames among samples.
 
-    truncated: every frame is `sample_rate // frame_rate` samples long, as in the published
-    programs, instead of where the clock says. step: live windows end with multiples of so many.
+    truncated: every frame is `sample_rate // frame_rate` samples long, as in the reference
+    implementations, instead of by the clock. step: live windows end at multiples of this.
     """
 
     def __init__(self, clock: FrameClock, *, truncated: bool, step: int = 1) -> None:
@@ -104,29 +107,30 @@ class SampleGrid:
         self._step = step
         self._whole = clock.sample_rate // clock.frame_rate
 
-    def end(self, frame: int) -> int:
+    def frame_start(self, frame: int) -> int:
         """Samples before frame `frame` begins."""
         return frame * self._whole if self._truncated else self._clock.first_sample(frame)
 
-    def cut(self, frame: int) -> int:
-        """Samples before a window ends that ends before frame `frame`."""
-        end = self.end(frame)
+    def window_end(self, frame: int) -> int:
+        """End, in samples, of the window whose last frame is `frame - 1`."""
+        end = self.frame_start(frame)
         return end if self._truncated else end // self._step * self._step
 
-    def span(self, frames: int) -> int:
+    def window_length(self, frames: int) -> int:
         """Samples in a window of `frames` frames."""
         return frames * self._whole
 
 
 class WaveFrontEnd:
-    """The samples themselves, one channel."""
+    """The samples as they are, one channel."""
 
     width = 1
     delay = 0
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(1, np.float32)
-        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
+        self.frame_start, self.window_end = grid.frame_start, grid.window_end
+        self.window_length = grid.window_length
         self._events = events
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
@@ -134,26 +138,27 @@ class WaveFrontEnd:
         return to_float(samples, self._events)[:, None]
 
     def finish(self) -> NDArray[np.float32]:
-        """Nothing waits."""
+        """Nothing: every sample is complete."""
         return np.zeros((0, 1), np.float32)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Nothing: it has no state."""
 
     def snapshot(self) -> None:
-        """Nothing is remembered."""
+        """Nothing: it has no state."""
 
     def restore(self, state: None) -> None:
-        """Nothing is remembered."""
+        """Nothing: it has no state."""
 
 
 class AmplitudeOnsetFrontEnd:
-    """Two channels a sample: amplitude and onset impulses (EMAGE section 4.3, the code of 2024).
+    """Two channels per sample: amplitude and onset impulses (EMAGE section 4.3, the code of 2024).
 
-    Amplitude is the largest |x| of this and the next 1023 samples; at the end of the sound its last
-    value is repeated. Onsets are ones where `OnsetPicker` finds them. The published program wrote
-    the frame numbers of its onsets into an array of samples, so that its onset channel is empty but
-    for the beginning of a file: with its weights this channel says more than it did in training.
+    Amplitude is the largest |x| of this and the next 1023 samples; at the end of the audio its last
+    value is repeated. Onsets are ones where `OnsetPicker` finds them. The reference implementation
+    wrote the frame numbers of its onsets into an array of samples, so that its onset channel is
+    empty but for the beginning of a file; with its weights this channel has more ones than in
+    training.
     """
 
     width = 2
@@ -161,7 +166,8 @@ class AmplitudeOnsetFrontEnd:
 
     def __init__(self, grid: SampleGrid, events: EventCounter | None = None) -> None:
         self.silence = np.zeros(2, np.float32)
-        self.end, self.cut, self.span = grid.end, grid.cut, grid.span
+        self.frame_start, self.window_end = grid.frame_start, grid.window_end
+        self.window_length = grid.window_length
         self._events = events
         self._picker = OnsetPicker()
         self.reset()
@@ -175,7 +181,7 @@ class AmplitudeOnsetFrontEnd:
         self._picker.reset()
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
-        """Take samples, give the entries whose amplitude is complete."""
+        """Take samples, return the audio steps whose amplitude is complete."""
         clean = to_float(samples, self._events)
         self._onsets += self._picker.feed(clean)
         self._sound = np.concatenate([self._sound, np.abs(clean)])
@@ -188,7 +194,7 @@ class AmplitudeOnsetFrontEnd:
         return self._entries(amplitude)
 
     def finish(self) -> NDArray[np.float32]:
-        """The last 1023 entries; the sound is over."""
+        """End the audio: the last 1023 audio steps."""
         rest = np.full(self._sound.size, self._last, np.float32)
         if self._given == 0 and rest.size:  # shorter than one span
             rest[:] = self._sound.max()
@@ -206,7 +212,7 @@ class AmplitudeOnsetFrontEnd:
         return rows
 
     def snapshot(self) -> Any:
-        """The state, independent of what comes later."""
+        """The state, independent of later changes."""
         return (
             *(self._sound.copy(), self._given, self._last),
             *(list(self._onsets), self._picker.snapshot()),
@@ -229,7 +235,7 @@ def sliding_maximum(values: NDArray[np.float32], span: int) -> NDArray[np.float3
 
 
 class FeatureQueue:
-    """Entries that wait to be computed."""
+    """Audio steps that wait for a hop."""
 
     def __init__(self, width: int) -> None:
         self._none = np.zeros((0, width), np.float32)
@@ -240,13 +246,13 @@ class FeatureQueue:
         return self._count
 
     def push(self, entries: NDArray[np.float32]) -> None:
-        """Add entries `[n, width]`."""
+        """Add audio steps `[n, width]`."""
         if len(entries):
             self._waiting.append(entries)
             self._count += len(entries)
 
     def take(self, count: int) -> NDArray[np.float32]:
-        """The oldest `count` entries `[count, width]`; all of them where there are fewer."""
+        """Remove and return the oldest audio steps, `[count, width]` or all if there are fewer."""
         taken, missing = [self._none], count
         while missing > 0 and self._waiting:
             oldest = self._waiting.popleft()
@@ -259,5 +265,5 @@ class FeatureQueue:
         return entries
 
     def silence(self, entry: NDArray[np.float32]) -> None:
-        """Turn everything that waits into `entry`."""
+        """Replace all waiting audio steps by `entry`."""
         self._waiting = deque([np.tile(entry, (self._count, 1))])

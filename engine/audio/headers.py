@@ -1,8 +1,8 @@
-"""Lengths in the headers of sound files: found wrong, and replaced by what is there.
+"""Repairs of wrong lengths in the headers of sound files.
 
-A recorder that was killed and a program that writes into a pipe leave 0 or a placeholder as the
-length of the sound. Knows WAV (RIFF, RIFX, RF64, BW64), AIFF, Wave64 and CAF, which are rows of
-chunks, and AU. Reads no sound.
+A recorder that was killed, and a program that writes into a pipe, leave 0 or a placeholder as the
+length. Supports WAV (RIFF, RIFX, RF64, BW64), AIFF, Wave64 and CAF, which are sequences of chunks,
+and AU.
 """
 
 import struct
@@ -17,17 +17,21 @@ _PADDING: Final = 1 << 20  # bytes of zeros that are not sound
 
 @dataclass(frozen=True)
 class Repair:
-    """Bytes to put in the place of those at an offset, and why (empty: nothing is wrong)."""
+    """Bytes that replace those at an offset, and the reason (empty: nothing is wrong)."""
 
     patches: dict[int, bytes]
     note: str = ""
 
 
 class _Kind(NamedTuple):
-    """How a format writes its chunks. first: offset of the first one. size: its struct format.
+    """Chunk layout of a format.
 
-    whole: the size counts the chunk's own header. outer: offset of the size of the whole file and
-    what that does not count.
+    Attributes:
+        first: offset of the first chunk.
+        size: struct format of a chunk's size.
+        whole: whether the size includes the chunk's own header.
+        outer: offset of the size of the whole file, and the bytes that it does not count.
+
     """
 
     first: int
@@ -55,11 +59,11 @@ class _Chunk(NamedTuple):
     name: bytes
     size_at: int
     body: int
-    size: int  # of the body, as the header says
+    size: int  # of the chunk's body, by the header
 
 
 def repair(file: BinaryIO, length: int) -> Repair:
-    """What is wrong with the header of a file of `length` bytes."""
+    """The repair of the header of a file of `length` bytes."""
     magic = _at(file, 0, 4)
     if magic == b".snd":
         return _repair_au(file, length)
@@ -98,14 +102,14 @@ def _repair_data(file: BinaryIO, magic: bytes, found: dict[bytes, _Chunk], lengt
 
 
 def _start(kind: _Kind, chunk: _Chunk) -> int:
-    """Where what the chunk's size counts begins."""
+    """Start of the bytes that the chunk's size counts."""
     return chunk.size_at - kind.name_bytes if kind.whole else chunk.body
 
 
 def _goes_on(file: BinaryIO, kind: _Kind, data: _Chunk, length: int) -> bool:
-    """Whether the sound ends where its size says: other chunks, padding or next to nothing follow.
+    """Whether the audio ends where its size says: other chunks, padding or almost nothing follow.
 
-    After a size of 0 only another chunk makes it true.
+    With a size of 0 only another chunk counts as proof.
     """
     end = _next(kind, data)
     if data.size < 0 or end > length + kind.align:
@@ -140,14 +144,14 @@ def _next(kind: _Kind, chunk: _Chunk) -> int:
 
 
 def _aiff_frames(file: BinaryIO, common: _Chunk, sound_bytes: int) -> dict[int, bytes]:
-    """The number of frames, where samples have a fixed size."""
+    """The number of frames, for samples of fixed size."""
     channels, _, bits = struct.unpack(">hIh", _at(file, common.body, 8).ljust(8, b"\0"))
     frame = channels * -(-bits // 8)
     return {common.body + 2: _packed(">I", sound_bytes // frame)} if frame > 0 else {}
 
 
 def _repair_au(file: BinaryIO, length: int) -> Repair:
-    """The length of an AU file may be unknown by its rules; a wrong one is replaced by that."""
+    """The repair of an AU file; its format allows an unknown length, which is written instead."""
     start, size = struct.unpack(">II", _at(file, 4, 8).ljust(8, b"\0"))
     there = length - start
     if size == there or 0 < size < there:

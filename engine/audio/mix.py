@@ -1,9 +1,8 @@
-"""Downmix: several channels of sound into one, so that no speech is lost on the way.
+"""Downmix of several channels to one without loss of speech.
 
-The mean of all channels is right only where every channel has the speech and none is inverted. So
-it is decided in steps of 10 ms: a channel that was silent for long is left out, one that cancels
-the others is inverted. Uses the past and the step itself only, and gives the same for any split of
-its input. Knows nothing of files or devices.
+The mean of all channels is right only if every channel has the speech and none is inverted. Every
+10 ms is decided by the past and itself: a channel that was silent for long is left out, one that
+cancels the others is inverted. Any split of the input gives the same output.
 """
 
 import math
@@ -19,18 +18,18 @@ _STEP_S: Final = 0.01
 _BAND_HZ: Final = 4000  # channels are compared at this rate: hiss and hum do not count
 _MEMORY: Final = math.exp(-_STEP_S / 0.5)
 _LEVEL_MEMORY: Final = math.exp(-_STEP_S / 5)  # long: the mix must not change from word to word
-_LEAST_POWER: Final = 1e-8  # below this there is no sound to decide by
+_LEAST_POWER: Final = 1e-8  # below this power no decision is made
 _SILENT: Final = 0.01  # of the loudest channel's power: 20 dB below it
-_CANCELLED: Final = 0.2  # of the power which independent channels leave in their mean
-_APPROACH: Final = 0.3  # of the way to new weights in a step: no click
-_JUDGED_STEPS: Final = 500  # with sound: then a channel without any is noted
+_CANCELLED: Final = 0.2  # share of the power that independent channels leave in their mean
+_APPROACH: Final = 0.3  # share of the way to new weights per step: no click
+_JUDGED_STEPS: Final = 500  # steps with audio until a silent channel is noted
 _NO_SOUND: Final = 1e-4
 
 
 class Downmix:
-    """Feed sound `[n, C]` at `rate`, get mono `[m]`; `flush` gives the last incomplete step.
+    """Takes audio `[n, C]` at `rate`, returns mono `[m]`; `flush` returns the last incomplete step.
 
-    What is wrong with the channels is noted in `events`, each thing once.
+    Faults of the channels are noted in `events`, each once.
     """
 
     def __init__(self, rate: int, channels: int, events: EventCounter) -> None:
@@ -47,7 +46,7 @@ class Downmix:
         self._sounding = 0
 
     def feed(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take sound, give the steps that are complete."""
+        """Take audio, return the steps that are complete."""
         clean = to_float(sound.reshape(-1), self._events).reshape(-1, self._channels)
         if self._channels == 1:
             return clean[:, 0]
@@ -61,7 +60,7 @@ class Downmix:
         return np.concatenate([np.zeros(0, np.float32), *mixed])
 
     def flush(self) -> NDArray[np.float32]:
-        """The sound is over: the rest, by what is known so far."""
+        """End the audio: the rest, by the present weights."""
         if self._channels == 1:
             return np.zeros(0, np.float32)
         rest, self._rest = self._rest, self._rest[:0]
@@ -72,7 +71,7 @@ class Downmix:
     def _powers(self, steps: NDArray[np.float32]) -> NDArray[np.float64]:
         """Covariance `[s, C, C]` of each step's channels around 1 kHz.
 
-        An offset and the hum of the mains, which would hide that speech cancels, are left out.
+        Without offset and mains hum, which would hide cancelling speech.
         """
         groups = self._step // self._group
         grouped = steps[:, : groups * self._group].astype(np.float64)
@@ -114,7 +113,7 @@ class Downmix:
         return float(signs @ self._power @ signs)
 
     def _invert(self, active: NDArray[np.bool_]) -> None:
-        """Choose signs by the loudest channel, where that helps."""
+        """Choose signs by the loudest channel, if that raises the power."""
         loudest = self._power.diagonal().argmax()
         signs = np.where(self._power[loudest] < 0, -1.0, 1.0)
         if self._left(signs * active) <= self._left(self._signs * active):

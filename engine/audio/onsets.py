@@ -1,8 +1,8 @@
-"""OnsetPicker: where sounds begin, found while they are heard.
+"""OnsetPicker: streaming detection of sound onsets.
 
 Onset strength is the mean rise of a log spectrum from one hop to the next; an onset is a hop whose
-strength stands out of the last tenth of a second and is not below its neighbours. An onset is known
-one hop after it was. The samples of a stream may come in any split.
+strength exceeds the mean of the last tenth of a second and is not below its neighbours. An onset is
+known one hop later. Any split of the samples gives the same onsets.
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 HOP: Final = 512
 _WINDOW: Final = 1024
 _BANDS: Final = 40
-_PAST: Final = 4  # hops that the strength is compared with
+_PAST: Final = 4  # hops whose mean the strength is compared with
 _DELTA: Final = 0.07  # by how much it must exceed their mean; a clear onset has about 1
 _WAIT: Final = 2  # hops between two onsets
-_FLOOR: Final = 1e-4  # the magnitude that counts as silence
+_FLOOR: Final = 1e-4  # magnitude of silence
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class _State:
     sound: NDArray[np.float32]
     hop: int  # index of the next hop to look at
     bands: NDArray[np.float64]
-    strengths: tuple[float, ...]  # the last of them, newest last
+    strengths: tuple[float, ...]  # the newest strengths, newest last
     last_onset: int
 
 
@@ -45,7 +45,7 @@ class OnsetPicker:
         self._state = _State(silence, 0, quiet, (0.0,) * (_PAST + 2), -_WAIT - 1)
 
     def snapshot(self) -> _State:
-        """The state, independent of what comes later."""
+        """The state, independent of later changes."""
         return self._state
 
     def restore(self, state: _State) -> None:
@@ -53,7 +53,7 @@ class OnsetPicker:
         self._state = state
 
     def feed(self, samples: NDArray[np.float32]) -> list[int]:
-        """Take samples `[S]`, give the onsets found, as indices of samples since the beginning."""
+        """Take samples `[S]`, return the onsets found, as sample indices from the beginning."""
         sound = np.concatenate([self._state.sound, samples])
         found = []
         while len(sound) >= _WINDOW:
@@ -65,14 +65,14 @@ class OnsetPicker:
         return found
 
     def _look(self, sound: NDArray[np.float32]) -> int | None:
-        """Take one more hop; the hop before it, if that turns out to be an onset."""
+        """Process one hop; returns the hop before it if that is an onset."""
         state = self._state
         spectrum = np.abs(np.fft.rfft(sound * self._hann)) / _WINDOW
         sums = np.add.reduceat(spectrum, self._edges[:-1])
         bands = np.log(np.maximum(sums, _FLOOR))
         strength = float(np.maximum(bands - state.bands, 0.0).mean())
         strengths = (*state.strengths[1:], strength)
-        hop = state.hop - 1  # the candidate: its neighbours on both sides are known now
+        hop = state.hop - 1  # the candidate: both neighbours are known now
         *past, candidate, after = strengths
         clear = candidate >= max(past[-1], after) and candidate > np.mean(past) + _DELTA
         is_onset = hop >= 0 and clear and hop - state.last_onset > _WAIT

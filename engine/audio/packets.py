@@ -1,7 +1,7 @@
-"""Pages of Ogg, streams of FLAC, frames of MP3: the parts of a file that a decoder would miss.
+"""Parts of sound files that a decoder would miss: Ogg pages, FLAC streams, MP3 frames.
 
-The decoders pass over damage and joined files without a word, so the file's parts are found here
-before they see it. Reads no sound.
+The decoders skip damage and joined files silently, so the parts of a file are found before
+decoding.
 """
 
 import mmap
@@ -19,7 +19,13 @@ _BEGINS, _ENDS = 2, 4  # flags of an Ogg page
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes of a file that one decoder can read. prefix: put before them; patches: see Repair."""
+    """Bytes of a file that one decoder can read.
+
+    Attributes:
+        prefix: bytes put before them.
+        patches: see Repair.
+
+    """
 
     start: int
     end: int
@@ -29,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Contents:
-    """The parts of a file in their order. fault: why the sound ends after them, if it is damage."""
+    """The parts of a file in their order. fault: damage at which the audio ends, or None."""
 
     parts: tuple[Part, ...]
     note: str = ""
@@ -55,14 +61,14 @@ def ogg_contents(data: Bytes) -> Contents:
     parts = tuple(Part(a, b) for a, b in zip(starts, ends, strict=True))
     if at < len(data) and data.find(b"OggS", at + 1) >= 0:
         return Contents(parts, fault=f"a page of it is damaged at byte {at}")
-    begun = data[at : at + 4] == b"OggS"  # other bytes behind an end mark are a tag or padding
+    begun = data[at : at + 4] == b"OggS"  # other bytes after an end mark are a tag or padding
     if begun or not flags & _ENDS:
         return Contents(parts, "it ends without an end mark, so it was cut")
     return Contents(parts)
 
 
 def _page_end(data: Bytes, at: int) -> int | None:
-    """The byte after the page at `at`; None where there is none, or a damaged one."""
+    """The byte after the page at `at`; None without an intact page."""
     head = data[at : at + _OGG_HEAD]
     if len(head) < _OGG_HEAD or head[:4] != b"OggS":
         return None
@@ -76,7 +82,7 @@ def _page_end(data: Bytes, at: int) -> int | None:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Ogg's CRC-32, which takes the bits of a byte in the other order than zlib's, from 0."""
+    """Ogg's CRC-32: bits in the other order than zlib's, start value 0."""
     mirrored = zlib.crc32(page.translate(_SWAP), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
 
@@ -84,7 +90,7 @@ def _ogg_checksum(page: bytes) -> int:
 # -- FLAC -----------------------------------------------------------------------------------------
 
 _FLAC_BEGINS: Final = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
-_ID3V1: Final = 128  # bytes of a tag at the end, which the decoder takes for damage
+_ID3V1: Final = 128  # bytes of a tag at the end, which the decoder would report as damage
 
 
 def flac_contents(data: Bytes) -> Contents:
@@ -128,7 +134,7 @@ class _Frames(NamedTuple):
 
 
 def mp3_contents(data: Bytes) -> Contents | None:
-    """The sound of an MP3 file with its true number of frames; None where it cannot be counted."""
+    """The part of an MP3 file with its true number of frames; None if it cannot be counted."""
     frames = _count_frames(data)
     if frames is None:
         return None
@@ -143,13 +149,13 @@ def mp3_contents(data: Bytes) -> Contents | None:
 
 
 def _whole_part(data: Bytes, frames: _Frames) -> tuple[Part, str]:
-    """The part with a header that counts its frames truly, and how the file's own one is wrong."""
+    """The part with a correct frame count in its header, and the error of the original one."""
     info = _info_at(data, frames.first)
     if info is None:
         prefix = _info_frame(data, frames.first, frames.number)
         return Part(frames.first, frames.end, prefix), ""
     said, there = struct.unpack(">I", data[info + 8 : info + 12])[0], frames.number - 1
-    if abs(said - there) <= 1:  # some encoders count the frame of the header too
+    if abs(said - there) <= 1:  # some encoders include the frame of the header
         return Part(frames.first, frames.end), ""
     patches = {}
     if data[info + 7] & 2:  # the count of bytes, at which the decoder would complain
@@ -165,7 +171,7 @@ def _whole_part(data: Bytes, frames: _Frames) -> tuple[Part, str]:
 def _count_frames(data: Bytes) -> _Frames | None:
     tag = _after_tag(data, 0)
     first = _find_frame(data, tag, None)
-    # Other formats have what looks like a frame somewhere.
+    # Other formats contain bytes that look like a frame.
     if first is None or first > tag + (_MOST_GAP if tag else 0):
         return None
     shape = _head(data, first) & _SAME
@@ -203,7 +209,7 @@ def _after_tag(data: Bytes, at: int) -> int:
 
 
 def _find_frame(data: Bytes, at: int, shape: int | None) -> int | None:
-    """The next frame that another one like it follows, or that is the last."""
+    """The next frame that is followed by a similar one, or that is the last."""
     while (at := data.find(b"\xff", at)) >= 0:
         head = _head(data, at)
         size = _frame_bytes(head)
@@ -220,7 +226,7 @@ def _head(data: Bytes, at: int) -> int:
 
 
 def _frame_bytes(head: int) -> int:
-    """The length of the frame with this header, 0 where it is none (or has a free bit rate)."""
+    """The length of the frame with this header; 0 for no frame and for free bit rates."""
     version, layer = head >> 19 & 3, head >> 17 & 3
     rates, rate, bits = _RATES[version], head >> 10 & 3, head >> 12 & 15
     if head >> 21 != 0x7FF or rates is None or layer == 0 or rate == 3 or bits in (0, 15):
@@ -234,25 +240,25 @@ def _frame_bytes(head: int) -> int:
 
 
 def _side_bytes(head: int) -> int:
-    """Where the Xing header lies in a frame of layer 3."""
+    """Position of the Xing header in a frame of layer 3."""
     mono = head >> 6 & 3 == 3
     high = head >> 19 & 3 == 3
     return 4 + ((17 if mono else 32) if high else (9 if mono else 17))
 
 
 def _info_at(data: Bytes, first: int) -> int | None:
-    """Where the Xing header is that counts the frames; None where there is none."""
+    """Position of a Xing header that counts the frames; None without one."""
     at = first + _side_bytes(_head(data, first))
     counts = data[at : at + 4] in (b"Xing", b"Info") and data[at + 7 : at + 8] and data[at + 7] & 1
     return at if counts else None
 
 
 def _info_frame(data: Bytes, first: int, count: int) -> bytes:
-    """A silent frame with a Xing header, without which decoders guess the length and end there."""
+    """A silent frame with a Xing header, without which decoders guess the length and stop there."""
     head = _head(data, first)
     if head >> 17 & 3 != 1:
         return b""
-    # The largest bit rate, so that it has room; without a checksum.
+    # The largest bit rate, for enough room; without a checksum.
     head = head & ~(15 << 12) | 14 << 12 | 1 << 16
     body = head.to_bytes(4, "big").ljust(_side_bytes(head), b"\0")
     return (body + b"Xing" + struct.pack(">II", 1, count)).ljust(_frame_bytes(head), b"\0")

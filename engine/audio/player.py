@@ -1,7 +1,7 @@
-"""Player: the speech made audible in step with the motion.
+"""Player: plays the speech in step with the motion.
 
-Each sample is heard at the time its pose is shown: `delay_s` after it was recorded. Small errors of
-the sound clock are corrected by dropping or repeating a few samples. Needs PortAudio.
+Each sample is played when its pose is shown, `delay_s` after its capture. Small errors of the sound
+clock are corrected by dropping or repeating a few samples. Needs PortAudio.
 """
 
 import time
@@ -19,18 +19,18 @@ from engine.timing import Timings
 
 _KEPT: Final = 10 * SAMPLE_RATE
 _RATES: Final = (SAMPLE_RATE, 48000, 44100, 96000, 32000)
-_SLACK: Final = SAMPLE_RATE // 50  # 20 ms out of step is heard: jump there, and not before
+_SLACK: Final = SAMPLE_RATE // 50  # larger offsets are audible: jump
 
 
 class Player:
-    """Plays samples handed to `take` on the default loudspeaker.
+    """Plays samples on the default loudspeaker.
 
-    heard_s: gives the monotonic time at which a sample was recorded. delay_s: gives the seconds
-    from then until its pose is shown. Raises AudioDeviceError where there is no loudspeaker.
+    captured_s: gives the monotonic capture time of a sample. delay_s: gives the seconds from then
+    until its pose is shown. Raises AudioDeviceError without a loudspeaker.
     """
 
-    def __init__(self, heard_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
-        self._heard_s, self._delay_s = heard_s, delay_s
+    def __init__(self, captured_s: Callable[[int], float], delay_s: Callable[[], float]) -> None:
+        self._captured_s, self._delay_s = captured_s, delay_s
         self._ring: NDArray[np.float32] = np.zeros(_KEPT, np.float32)
         self._end = 0
         self._position: float | None = None
@@ -40,12 +40,12 @@ class Player:
         self._stream = self._open()
 
     def _open(self) -> Any:
-        """A running stream at the first rate and number of channels that are not refused."""
+        """A running stream at the first accepted rate and number of channels."""
         sound = portaudio()
         refused: Exception | None = None
         for self._rate in _RATES:
             for channels in (1, 2):
-                # Drivers raise more than PortAudioError; whatever it is, the next may do.
+                # Drivers raise more than PortAudioError; the next setting may work.
                 try:
                     stream = sound.OutputStream(
                         samplerate=self._rate,
@@ -63,14 +63,14 @@ class Player:
         )
 
     def take(self, first: int, samples: NDArray[np.float32]) -> None:
-        """Sound from sample `first` on."""
+        """Take samples, beginning with sample `first`."""
         with self._lock:
             where = np.arange(first, first + len(samples)) % _KEPT
             self._ring[where] = samples
             self._end = first + len(samples)
 
     def offset_ms(self) -> dict[str, float] | None:
-        """How much later sound leaves the loudspeaker than its pose: p50, p95, p99, max."""
+        """Delay of the audio after its pose: p50, p95, p99, max."""
         return self._offsets.summary()
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Player:
             self._position = float(at[-1])
 
     def _between(self, at: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The sound at places between samples, where it is known."""
+        """The audio at positions between samples, where it is available."""
         first = np.floor(at).astype(np.int64)
         part = (at - first).astype(np.float32)
         return self._known(first) * (1 - part) + self._known(first + 1) * part
@@ -103,7 +103,7 @@ class Player:
 
     def _wanted(self, sounding_s: float) -> int:
         """The sample whose pose is shown at `sounding_s`."""
-        origin_s = self._heard_s(0)
+        origin_s = self._captured_s(0)
         if origin_s != origin_s:  # the stream has not begun
             return -SAMPLE_RATE
         return int((sounding_s - origin_s - self._delay_s()) * SAMPLE_RATE)

@@ -1,8 +1,7 @@
-"""QueueSource: sound that somebody pushes, for example a voice agent over a socket.
+"""QueueSource: audio that is pushed, for example by a voice agent over a socket.
 
-Faster than real time is welcome: what is pushed waits here and is taken at the pace of whoever
-reads `blocks`; while nothing waits, silence is given. Places words in the same timeline. Reads no
-clock.
+Audio may be pushed faster than real time: it waits here until `blocks` is read; while nothing
+waits, silence is returned. Words are placed in the same timeline. No clock.
 """
 
 from collections import deque
@@ -58,7 +57,7 @@ class QueueSource:
             self._add(sound)
 
     def end(self) -> None:
-        """The utterance is complete: give what the resampler still holds."""
+        """End the utterance: the resampler's remaining samples join the queue."""
         with self._lock:
             if self._resampler is not None:
                 self._add(self._resampler.flush())
@@ -66,7 +65,7 @@ class QueueSource:
             self._utterance = None
 
     def clear(self) -> None:
-        """Drop all that waits."""
+        """Drop all waiting audio."""
         with self._lock:
             self._waiting.clear()
             self._count = 0
@@ -80,7 +79,7 @@ class QueueSource:
             return start / SAMPLE_RATE
 
     def blocks(self) -> Iterator[PcmBlock]:
-        """10 ms at a time, sound or silence, until closed."""
+        """Blocks of 10 ms, audio or silence, until closed."""
         while not self._closed.is_set():
             yield PcmBlock(self._take())
 

@@ -1,7 +1,7 @@
-"""Resampler: a stream at one rate into a stream at another, by soxr.
+"""Resampler: streaming sample-rate conversion by soxr.
 
-soxr gives the same values for any split of its input (a test holds it to that) but keeps back what
-its filter still needs; `held_s` says how much at any moment. Knows nothing of devices or files.
+soxr gives the same values for any split of its input (a test checks it) but holds back the samples
+that its filter still needs; `held_s` is that delay at any moment.
 """
 
 from enum import StrEnum
@@ -21,19 +21,19 @@ _PROBE_STEP_S: Final = 0.01
 
 
 class Quality(StrEnum):
-    """What to give up. Measured from 48 to 16 kHz; both are flat to 7.4 kHz.
+    """Trade-off of a resampler, measured from 48 to 16 kHz; both are flat to 7.4 kHz.
 
-    soxr's usual engine works in batches. The one it has for variable rates does not, so that what
-    it holds is always the same: no jitter is added to the time of a block. Its filter moves the
-    sound by a constant 0.1 ms.
+    soxr's usual engine works in batches. Its engine for variable rates does not, so that its delay
+    is constant and adds no jitter to the time of a block. Its filter shifts the audio by a constant
+    0.1 ms.
     """
 
-    LIVE = "live"  # holds 12.5 ms
-    FILE = "file"  # holds 6..37 ms, and costs least
+    LIVE = "live"  # delay 12.5 ms
+    FILE = "file"  # delay 6..37 ms; least CPU time
 
 
 class Resampler:
-    """Feed samples at `in_rate`, get samples at `out_rate`; equal rates pass unchanged.
+    """Takes samples at `in_rate`, returns samples at `out_rate`; equal rates pass unchanged.
 
     Raises ConfigError for rates outside 1000..768000 Hz.
     """
@@ -72,21 +72,21 @@ class Resampler:
 
     @property
     def held_s(self) -> float:
-        """Seconds of sound taken but not yet given; what follows comes that much later."""
+        """Seconds of audio taken and not returned yet; the delay of the next samples."""
         return max(0.0, self._taken / self.in_rate - self._given / self.out_rate)
 
     @property
     def delay_s(self) -> float:
-        """The most `held_s` can be after a block of up to 10 ms: declare this as latency."""
+        """The largest `held_s` after a block of up to 10 ms: the latency to declare."""
         return longest_hold(self.in_rate, self.out_rate, self._quality)
 
     def feed(self, samples: ArrayLike) -> NDArray[np.float32]:
-        """Take samples `[S]` (cleaned by `to_float`), give what is ready, `[n]`."""
+        """Take samples `[S]` (cleaned by `to_float`), return those that are ready, `[n]`."""
         clean = to_float(samples, self._events)
         return self._run(clean, last=False)
 
     def flush(self) -> NDArray[np.float32]:
-        """End the stream: give what was still held, then begin anew."""
+        """End the stream: return the rest, then reset."""
         rest = self._run(np.zeros(0, np.float32), last=True)
         self.reset()
         return rest
@@ -103,9 +103,9 @@ class Resampler:
 
 @lru_cache(maxsize=32)
 def longest_hold(in_rate: int, out_rate: int, quality: Quality) -> float:
-    """Seconds a Resampler fed in blocks of 10 ms may hold back, found by feeding it silence.
+    """Largest delay, in seconds, of a Resampler fed with 10 ms blocks, measured with silence.
 
-    Batches repeat many times a second, so two seconds show the worst.
+    Batches repeat many times per second, so two seconds show the maximum.
     """
     if in_rate == out_rate:
         return 0.0

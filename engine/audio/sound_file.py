@@ -1,8 +1,7 @@
 """WavSource: a sound file of any kind, or a pipe that brings one, as mono blocks at 16 kHz.
 
-Whatever sound is there is used: a wrong length in a header is replaced, and a damaged file gives
-all that lies before the damage, then raises. What was wrong is noted. Uses soundfile, imported
-here and nowhere else in the engine.
+All readable audio is used: a wrong length in a header is replaced, and a damaged file gives the
+audio before the damage, then raises. Faults are noted. The only import of soundfile in the engine.
 """
 
 import mmap
@@ -28,18 +27,17 @@ from engine.errors import AudioError
 from engine.events import EventCounter
 
 _READ_FRAMES: Final = 8192
-_UNKNOWN_FRAMES: Final = 1 << 60  # soundfile gives a number beyond this for a FLAC from a pipe
-_UNCOUNTED: Final = 512  # frames by which a header may differ from what is decoded
+_UNKNOWN_FRAMES: Final = 1 << 60  # soundfile reports a larger number for FLAC from a pipe
+_UNCOUNTED: Final = 512  # allowed difference, in frames, of a header from the decoded length
 
 
 class WavSource:
-    """Any file soundfile reads, mixed to mono, read from disk as it is used.
+    """Any file that soundfile reads, mixed to mono, read from disk as it is used.
 
-    A named pipe is read to its end first. block: samples a block at 16 kHz; the last one may be
-    shorter. duration_s: NaN where the file does not say. events: `events.notes` says what was wrong
-    with the file and could be mended.
-    Raises AudioError where the file is missing, empty or not audio; `blocks` raises it where the
-    sound is damaged, after all that lies before.
+    A named pipe is read to its end first. block: samples per block at 16 kHz; the last one may be
+    shorter. duration_s: NaN if the file does not say. events: `events.notes` lists faults of the
+    file that were repaired. Raises AudioError for a file that is missing, empty or not audio;
+    `blocks` raises it for damaged audio, after all audio before the damage.
     """
 
     sample_rate = SAMPLE_RATE
@@ -94,7 +92,7 @@ class WavSource:
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        """The file as bytes that can be read from anywhere."""
+        """The file as seekable bytes."""
         if self._spool is not None:
             yield self._spool
             return
@@ -113,7 +111,7 @@ class WavSource:
         yield self._spool
 
     def _refuse(self, mode: int) -> None:
-        """Raise AudioError for what is neither a file nor a pipe."""
+        """Raise AudioError for anything but a file or pipe."""
         if stat.S_ISDIR(mode):
             raise AudioError(
                 f"no audio file at {self._path}: it is a folder; name a file in it, or render all "
@@ -126,7 +124,7 @@ class WavSource:
             )
 
     def _stored(self, pipe: BinaryIO) -> BinaryIO:
-        """All that a pipe brings, in a file without a name."""
+        """All bytes of a pipe, in an unnamed file."""
         self._note("it is a pipe and is read to its end first; for live sound use --stdin")
         try:
             spool = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the source)
@@ -140,7 +138,7 @@ class WavSource:
         return spool
 
     def _examined(self, file: BinaryIO) -> Contents:
-        """What the file holds; AudioError where it holds nothing."""
+        """The parts of the file; AudioError if there are none."""
         try:
             length = os.fstat(file.fileno()).st_size
             if not length:
@@ -152,7 +150,7 @@ class WavSource:
             raise self._unreadable(error) from error
 
     def _duration_s(self, file: BinaryIO, part: Part) -> float:
-        """How long a part is; AudioError where it cannot be used."""
+        """The length of a part; AudioError if it cannot be used."""
         sound = self._decoder(_PartFile(file, part))
         with sound:
             rate, frames = sound.samplerate, sound.frames
@@ -181,7 +179,7 @@ class WavSource:
                 f"example: ffmpeg -i {self._path.name} out.wav"
             ) from error
         # soundfile seeks after each read, which fails at the end of a file of unknown length and
-        # takes time in others; the file is only read forwards.
+        # takes time in others; this file is read forwards only.
         sound.seekable = lambda: False
         return sound
 
@@ -200,7 +198,7 @@ class WavSource:
     def _part(
         self, file: BinaryIO, part: Part, begin_s: float
     ) -> Generator[NDArray[np.float32], None, float]:
-        """The sound of one part; returns where it ends."""
+        """The audio of one part; returns its end."""
         source = _PartFile(file, part)
         frames, fault = 0, ""
         with self._decoder(source) as sound:
@@ -218,7 +216,7 @@ class WavSource:
             end_s = begin_s + frames / rate
             if source.error is not None:
                 raise self._unreadable(source.error)
-            if fault and frames < sound.frames:  # behind the last sample lies a tag or padding
+            if fault and frames < sound.frames:  # a tag or padding follows the last sample
                 raise self._damaged(end_s, fault)
             if not self._closed and sound.format != "MP3":
                 self._compare(frames, sound.frames, rate)
@@ -252,7 +250,7 @@ class WavSource:
 
 
 def _contents(file: BinaryIO, length: int) -> Contents:
-    """The parts of a file by its kind; one for kinds that need no care."""
+    """The parts of a file by its format; one part for formats without special cases."""
     file.seek(0)
     magic = file.read(4)
     if magic in (b"OggS", b"fLaC") or magic[:3] == b"ID3" or magic[:1] == b"\xff":
@@ -271,10 +269,10 @@ def _examine(data: mmap.mmap, magic: bytes) -> Contents | None:
 
 
 def _read(sound: Any) -> tuple[NDArray[np.float32], str]:
-    """The next frames `[n, C]`, and why they are the last ones, if that is damage."""
+    """The next frames `[n, C]`, and the reason if they are the last ones because of damage."""
     import soundfile
 
-    # A decoder that fails has written what it decoded before; the rest stays NaN.
+    # A failing decoder has written the frames decoded before; the rest stays NaN.
     piece = np.full((_READ_FRAMES, sound.channels), np.nan, np.float32)
     try:
         return np.asarray(sound.read(out=piece), np.float32), ""
@@ -285,9 +283,9 @@ def _read(sound: Any) -> tuple[NDArray[np.float32], str]:
 
 
 class _PartFile:
-    """A part of a file, with its repairs, as soundfile wants files. `error`: what the disk raised.
+    """A part of a file, with its repairs, as a file object for soundfile.
 
-    An exception would be lost in the decoder, so the file ends there instead.
+    error: exception of the disk. soundfile would lose an exception, so the file ends there instead.
     """
 
     def __init__(self, file: BinaryIO, part: Part) -> None:
@@ -297,17 +295,17 @@ class _PartFile:
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As for any file."""
+        """See `io.RawIOBase`."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def tell(self) -> int:
-        """As for any file."""
+        """See `io.RawIOBase`."""
         return self._at
 
     def read(self, count: int) -> bytes:
-        """As for any file."""
+        """See `io.RawIOBase`."""
         prefix = self._part.prefix[self._at : self._at + count]
         self._at += len(prefix)
         rest = min(count - len(prefix), self._size - self._at)

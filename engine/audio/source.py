@@ -1,6 +1,6 @@
-"""Where sound comes from: a file, a pipe, a microphone. All give mono blocks at 16 kHz.
+"""Audio sources: a file, a pipe, a microphone. All give mono blocks at 16 kHz.
 
-A source gives the capture time of each block where it can. This is the only file of `engine/audio`
+A source gives the capture time of each block if it has a clock. The only file of `engine/audio`
 that reads a clock.
 """
 
@@ -28,17 +28,17 @@ from engine.errors import AudioDeviceError, AudioError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
 
 _READ_BYTES: Final = 1 << 16
-_POLL_S: Final = 0.1  # how soon a source notices that it was closed
-_STOPPED_S: Final = 0.5  # a wait of 0.1 s that took so long
-_SILENT_DEVICE_S: Final = 1.0  # no callback for so long: the device is gone
+_POLL_S: Final = 0.1  # time until a source notices that it was closed
+_STOPPED_S: Final = 0.5  # a wait of 0.1 s that took longer: the process was stopped
+_SILENT_DEVICE_S: Final = 1.0  # time without a callback after which the device counts as gone
 _REOPEN_S: Final = 1.0
 _MIC_BLOCK_S: Final = 0.010
-_QUEUED_BLOCKS: Final = 500  # 5 s: more means that nobody reads
+_QUEUED_BLOCKS: Final = 500  # 5 s: more means that nothing reads
 _STUCK_S: Final = 2.0  # PortAudio starts a sound device much sooner, or never
 _CLOSE_S: Final = 0.1
-_MOST_AGE_S: Final = 0.5  # an older capture time is a driver's mistake
+_MOST_AGE_S: Final = 0.5  # an older capture time is an error of the driver
 _MIC_RATES: Final = (48000, 44100, 32000, 16000, 96000, 24000, 22050, 11025, 8000, 192000)
-_MOST_CHANNELS: Final = 8  # a device that offers more is no microphone but a mixer in software
+_MOST_CHANNELS: Final = 8  # a device with more channels is a software mixer, not a microphone
 _CONTAINERS: Final = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b"caff")
 
 
@@ -60,7 +60,7 @@ class AudioSource(Protocol):
         ...
 
     def blocks(self) -> Iterator[PcmBlock]:
-        """Blocks of any size until the sound ends or the source is closed; waits for them."""
+        """Blocks of any size until the audio ends or the source is closed; waits for them."""
         ...
 
     def close(self) -> None:
@@ -69,13 +69,13 @@ class AudioSource(Protocol):
 
 
 class StdinSource:
-    """16-bit little-endian mono PCM at `rate` from a pipe; bytes are given on as they arrive.
+    """16-bit little-endian mono PCM at `rate` from a pipe; bytes are passed on as they arrive.
 
     `stream` must have a file descriptor, None stands for a closed one. A block's time is when its
-    bytes were read. A byte left over at the end is counted as BAD_SAMPLE. Raises AudioError where
-    there is no descriptor, or a terminal, and ConfigError for an impossible rate; `blocks` raises
-    AudioError where nothing can be read or nothing comes. Where the system cannot wait for a pipe
-    and a clock at once (Windows), `close` takes effect with the next bytes.
+    bytes were read. A single byte at the end is counted as BAD_SAMPLE. Raises AudioError without a
+    descriptor and for a terminal, and ConfigError for an impossible rate; `blocks` raises
+    AudioError for an unreadable or empty pipe. Where the system cannot wait for a pipe with a
+    timeout (Windows), `close` takes effect with the next bytes.
     """
 
     sample_rate = SAMPLE_RATE
@@ -98,11 +98,11 @@ class StdinSource:
 
     @property
     def delay_s(self) -> float:
-        """The most the resampler holds back."""
+        """The largest delay of the resampler."""
         return self._resampler.delay_s
 
     def blocks(self) -> Iterator[PcmBlock]:
-        """One block for every read that completed a sample, then the resampler's rest."""
+        """One block per read that completed a sample, then the resampler's rest."""
         odd, bytes_read = b"", 0
         while (data := self._read()) is not None:
             captured_at = time.monotonic()
@@ -134,7 +134,7 @@ class StdinSource:
         self._closed.set()
 
     def _read(self) -> bytes | None:
-        """What has arrived, waiting for it; None at the end or when closed."""
+        """Bytes that have arrived, waiting for them; None at the end or when closed."""
         while not self._closed.is_set():
             try:
                 if self._ready():
@@ -146,7 +146,7 @@ class StdinSource:
         return None
 
     def _look_at(self, data: bytes) -> None:
-        """Note it when the first bytes are those of a sound file, not of raw sound."""
+        """Note first bytes that are those of a sound file, not of raw samples."""
         if data.startswith(_CONTAINERS):
             self._events.note(
                 "standard input begins like a sound file, not like raw 16-bit PCM, and may become "
@@ -162,11 +162,11 @@ class StdinSource:
 
 
 class MicSource:
-    """A microphone at the first rate it takes, its own if possible, mixed to mono at 16 kHz.
+    """A microphone at the first accepted rate, its own if possible, mixed to mono at 16 kHz.
 
-    device: None for the default, an index, or part of a name. It is opened at once, so that a
-    wrong one raises AudioDeviceError here; one that goes away later is counted as LOST_DEVICE,
-    noted, and reopened every second until `close`. No silence is put in the place of what was lost.
+    device: None for the default, an index, or part of a name. It is opened at once, so that a wrong
+    one raises AudioDeviceError here; a device that is lost later is counted as LOST_DEVICE, noted,
+    and reopened every second until `close`. Lost audio is not replaced by silence.
     """
 
     sample_rate = SAMPLE_RATE
@@ -184,11 +184,11 @@ class MicSource:
 
     @property
     def delay_s(self) -> float:
-        """What the resampler holds back and the length of a block."""
+        """The delay of the resampler and the length of a block."""
         return self._resampler.delay_s + _MIC_BLOCK_S
 
     def blocks(self) -> Iterator[PcmBlock]:
-        """About 10 ms a block, from the moment of this call, until closed."""
+        """Blocks of about 10 ms, from the moment of this call, until closed."""
         try:
             if not self._closed.is_set():
                 self._start()
@@ -211,13 +211,13 @@ class MicSource:
             self._abandon()
 
     def close(self) -> None:
-        """End `blocks` within 0.1 s; the device is given back by whoever runs `blocks`."""
+        """End `blocks` within 0.1 s; the thread that runs `blocks` releases the device."""
         self._closed.set()
         if self._stream is not None and not self._started:
             self._abandon()
 
     def _open(self) -> Any:
-        """An open, stopped stream at the first rate and number of channels that are not refused."""
+        """An open, stopped stream at the first accepted rate and number of channels."""
         self._started = False
         self._last = time.monotonic()
         refused: Exception | None = None
@@ -226,7 +226,7 @@ class MicSource:
         wanted = most if most <= _MOST_CHANNELS else 2
         for rate in rates:
             for channels in dict.fromkeys((wanted, 1, most)):
-                # Drivers raise more than PortAudioError; whatever it is, the next may do.
+                # Drivers raise more than PortAudioError; the next setting may work.
                 try:
                     return opened(self._opened_at(rate, channels))
                 except Exception as error:
@@ -247,7 +247,7 @@ class MicSource:
             channels=channels,
             dtype="float32",
             latency="low",
-            callback=self._heard,
+            callback=self._received,
             finished_callback=self._finished.set,
         )
 
@@ -275,8 +275,8 @@ class MicSource:
                 "another with --mic"
             )
 
-    def _heard(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
-        """Called by PortAudio's own thread: copy, stamp, hand over."""
+    def _received(self, sound: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
+        """Callback of PortAudio's own thread: copy, stamp, pass on."""
         now = time.monotonic()
         captured_at = now
         if times.inputBufferAdcTime > 0:
@@ -290,7 +290,7 @@ class MicSource:
         self._queue.put_nowait((sound.copy(), captured_at))
 
     def _watch(self) -> None:
-        """Nothing came for a while: see whether the device is gone, and bring it back."""
+        """After a time without audio: check whether the device is gone, and reopen it."""
         silent_s = time.monotonic() - self._last
         if not self._finished.is_set() and silent_s < _SILENT_DEVICE_S:
             return
@@ -312,17 +312,17 @@ class MicSource:
 
     def _abandon(self) -> None:
         stream, self._stream = self._stream, None
-        # What a device that is gone raises when it is closed means nothing.
+        # An exception while closing a lost device means nothing.
         with contextlib.suppress(Exception):
             if stream is not None and not _finish(stream.close, _CLOSE_S, Event()):
                 give_up(stream)
 
 
 def _finish(call: Callable[[], None], within_s: float, closed: Event) -> bool:
-    """Whether `call` came to its end in time; what it raises is raised here.
+    """Whether `call` ended in time; its exception is raised here.
 
-    PortAudio can wait for ever for a device that dies while it is started (seen with ALSA), and a
-    thread stuck there must not take the session with it.
+    PortAudio can wait for ever for a device that is lost while it starts (seen with ALSA), and a
+    blocked thread must not block the session.
     """
     raised: list[Exception] = []
 

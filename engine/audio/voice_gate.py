@@ -1,11 +1,11 @@
-"""VoiceGate: is somebody speaking in this frame? Decided from the past only.
+"""VoiceGate: voice activity of each frame, from past audio only.
 
-Wraps WebRTC's detector (10 ms at a time, package webrtcvad-wheels, imported here and nowhere
-else) with a short attack and a hangover. That detector goes on adapting for minutes: on real
-takes it came to call a third to a half of the pauses speech. So it is begun afresh every ten
-seconds, warmed with the three seconds before, which called 15 to 30 percent of the same pauses
-speech and missed no more words. It also makes the gate's memory finite, so that it can be
-snapshotted although the detector itself cannot. Knows nothing of what closing the gate means.
+Wraps WebRTC's detector (10 ms at a time, package webrtcvad-wheels, imported only here) with a short
+attack and a hangover. That detector adapts for minutes: on real takes it classified a third to a
+half of the pauses as speech. So it is restarted every ten seconds and warmed up with the three
+seconds before, which classified 15 to 30 percent of the same pauses as speech and missed no more
+words. The restart also makes the gate's memory finite, so that it can be snapshotted although the
+detector itself cannot.
 """
 
 import math
@@ -20,8 +20,8 @@ from engine.clock import FrameClock
 from engine.errors import ConfigError
 
 _STEP_S: Final = 0.01
-_PERIOD: Final = 1000  # steps between two fresh detectors
-_WARM_UP: Final = 300  # steps a fresh detector hears before it decides
+_PERIOD: Final = 1000  # steps between two restarts of the detector
+_WARM_UP: Final = 300  # warm-up steps of a new detector
 _RATES: Final = (8000, 16000, 32000, 48000)  # what the detector accepts
 _LOUDNESS_ONLY: Final = (
     "the voice gate uses loudness only and will take noise for speech; run: "
@@ -30,15 +30,15 @@ _LOUDNESS_ONLY: Final = (
 
 
 class Detector(Protocol):
-    """Speech or not, one 10 ms step of 16-bit samples at a time, adapting as it goes."""
+    """Speech or not, for 10 ms steps of 16-bit samples; adapts to them."""
 
     def __call__(self, step: bytes) -> bool:
-        """Decide on the next step."""
+        """Classify the next step."""
         ...
 
 
 class WebRtcDetector:
-    """WebRTC's detector. Raises whatever its package raises where that is missing or broken."""
+    """WebRTC's detector. Raises the errors of its package if that is missing or broken."""
 
     def __init__(self, sample_rate: int, mode: int) -> None:
         import webrtcvad
@@ -47,22 +47,22 @@ class WebRtcDetector:
         self._rate = sample_rate
 
     def __call__(self, step: bytes) -> bool:
-        """Decide on the next step."""
+        """Classify the next step."""
         return bool(self._vad.is_speech(step, self._rate))
 
 
 class EnergyDetector:
-    """Loudness against a noise floor that falls at once and rises slowly: the stopgap."""
+    """Fallback: level above a noise floor that falls at once and rises slowly."""
 
     _LEAST_DB: Final = -50.0
     _ABOVE_FLOOR_DB: Final = 12.0
-    _RISE_DB: Final = 0.03  # a step, so 3 dB a second
+    _RISE_DB: Final = 0.03  # per step, so 3 dB per second
 
     def __init__(self) -> None:
         self._floor_db = -65.0
 
     def __call__(self, step: bytes) -> bool:
-        """Decide on the next step."""
+        """Classify the next step."""
         samples = np.frombuffer(step, np.int16).astype(np.float64) / 32768
         level_db = 10 * math.log10(float(np.square(samples).mean()) + 1e-9)
         self._floor_db = min(self._floor_db + self._RISE_DB, level_db)
@@ -71,23 +71,23 @@ class EnergyDetector:
 
 @dataclass(frozen=True)
 class GateState:
-    """Everything a VoiceGate remembers between two calls."""
+    """State of a VoiceGate between two calls."""
 
     rest: NDArray[np.int16]
     steps: int
     frame: int
     run: int
     hold: int
-    heard: tuple[bytes, ...]
+    recent: tuple[bytes, ...]
     opened: tuple[bool, ...]
 
 
 class VoiceGate:
-    """One decision a frame: open while there is speech and for `hangover_s` after.
+    """One decision per frame: open during speech and for `hangover_s` after it.
 
-    mode: 0 (lets much through) .. 3 (strict). attack_s: how long speech must last before the gate
-    opens. note: empty, or what is worse than it should be and how to mend it.
-    Raises ConfigError for a sample rate the detector cannot take, or a value out of range.
+    mode: 0 (permissive) .. 3 (strict). attack_s: duration of speech before the gate opens. note:
+    empty, or a degradation and its remedy. Raises ConfigError for a sample rate that the detector
+    does not support, or a value out of range.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class VoiceGate:
         self.restore(GateState(np.zeros(0, np.int16), 0, 0, 0, 0, (), ()))
 
     def snapshot(self) -> GateState:
-        """The state after what was fed so far, independent of what comes later."""
+        """The state, independent of later changes."""
         return GateState(
             self._rest.copy(),
             self._steps,
             self._frame,
             self._run,
             self._hold,
-            tuple(self._heard),
+            tuple(self._received),
             tuple(self._opened),
         )
 
@@ -138,10 +138,10 @@ class VoiceGate:
         self._steps, self._frame = state.steps, state.frame
         self._run, self._hold = state.run, state.hold
         self._opened = list(state.opened)
-        self._begin_detector(list(state.heard))
+        self._begin_detector(list(state.recent))
 
     def feed(self, samples: ArrayLike) -> NDArray[np.bool_]:
-        """Take samples `[S]`, give `[n]`: open or not, for each frame that is now complete."""
+        """Take samples `[S]`, return `[n]`: open or not, of each frame that is now complete."""
         clean = np.clip(np.rint(to_float(samples) * np.float32(32768)), -32768, 32767)
         frames: list[bool] = []
         for start in range(0, clean.size, self.clock.sample_rate):
@@ -163,8 +163,8 @@ class VoiceGate:
 
     def _step(self, step: bytes) -> None:
         if self._steps and self._steps % _PERIOD == 0:
-            self._begin_detector(self._heard[-_WARM_UP:])
-        self._heard.append(step)
+            self._begin_detector(self._received[-_WARM_UP:])
+        self._received.append(step)
         self._steps += 1
         self._run = self._run + 1 if self._detector(step) else 0
         if self._run >= self._attack:
@@ -173,7 +173,7 @@ class VoiceGate:
         self._hold = max(0, self._hold - 1)
 
     def _next_frame(self) -> bool:
-        """Open if any of the steps that ended within the frame was, else as the last one was."""
+        """Open if any step that ended within the frame was, else as the last step was."""
         first, self._frame = self._frame, self._frame + 1
         begin = self.clock.first_sample(first) // self._span
         end = self.clock.first_sample(self._frame) // self._span
@@ -183,10 +183,10 @@ class VoiceGate:
         del self._opened[:kept]
         return any(steps)
 
-    def _begin_detector(self, heard: list[bytes]) -> None:
+    def _begin_detector(self, recent: list[bytes]) -> None:
         self._detector = self._new_detector()
-        self._heard = heard
-        for step in heard:
+        self._received = recent
+        for step in recent:
             self._detector(step)
 
     def _new_detector(self) -> Detector:
@@ -197,7 +197,7 @@ class VoiceGate:
         except ModuleNotFoundError as error:
             missing = "missing" if error.name == "webrtcvad" else f"broken ({error})"
             self.note = f"webrtcvad is {missing}: {_LOUDNESS_ONLY}"
-        # An old release fails with what pkg_resources raises, a frozen program with other kinds.
+        # An old release fails with an error of pkg_resources, a frozen program with other kinds.
         except Exception as error:
             self.note = f"webrtcvad is broken ({type(error).__name__}: {error}): {_LOUDNESS_ONLY}"
         return EnergyDetector()

@@ -21,14 +21,14 @@ REST_SIXD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """The 6D rotation that turns nothing."""
 
 
-OVERLAP: Final = 2
+SEAM_FRAMES: Final = 2
 """Frames already emitted that every hop decodes again, to see the seam and its rate."""
 
 
 class Decoded(NamedTuple):
     """T decoded frames of B streams.
 
-    rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, travel `[B, T, 3]` =
+    rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, root_motion `[B, T, 3]` =
     x velocity (m/s), height (m), z velocity (m/s); motion `[B, T, 337]` to feed back as a seed:
     orthonormal rotations and the lower decoder's own last seven channels.
     """
@@ -36,17 +36,17 @@ class Decoded(NamedTuple):
     rotations: Tensor
     face: Tensor
     contacts: Tensor
-    travel: Tensor
+    root_motion: Tensor
     motion: Tensor
 
 
-def on_host(decoded: Decoded) -> Decoded:
+def to_cpu(decoded: Decoded) -> Decoded:
     """The same where numpy reads it; the motion stays, which goes back to the model."""
-    rotations, face, contacts, travel = (tensor.cpu() for tensor in decoded[:-1])
-    return Decoded(rotations, face, contacts, travel, decoded.motion)
+    rotations, face, contacts, root_motion = (tensor.cpu() for tensor in decoded[:-1])
+    return Decoded(rotations, face, contacts, root_motion, decoded.motion)
 
 
-def placed_motion(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
+def world_space_seed(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
     """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
 
     The jaw at rest, and in place of the lower decoder's own velocities their integral, beside its
@@ -184,10 +184,10 @@ class PoseDecoder:
         rotations = self._joints(parts)
         if self._whole_body:
             shown = local_motion(rotations, lower["contact"].clamp(0.0, 1.0))
-            travel = self._global(shown, last)
+            root_motion = self._global(shown, last)
             rotations = rotations[:, -last:]
         else:
-            travel = self._travel(lower, last)
+            root_motion = self._root_motion(lower, last)
         contact = lower["contact"][:, -last:]
         motion = MOTION.pack(
             {
@@ -197,9 +197,9 @@ class PoseDecoder:
             }
         )
         face = fields[BodyPart.FACE]["face"][:, -last:]
-        return Decoded(rotations, face, contact.clamp(0.0, 1.0), travel, motion)
+        return Decoded(rotations, face, contact.clamp(0.0, 1.0), root_motion, motion)
 
-    def _travel(self, lower: dict[str, Tensor], last: int) -> Tensor:
+    def _root_motion(self, lower: dict[str, Tensor], last: int) -> Tensor:
         """X velocity, height and z velocity `[B, last, 3]`."""
         layout = self._layouts[BodyPart.LOWER]
         shown = {

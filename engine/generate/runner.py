@@ -1,88 +1,34 @@
-"""Runner: the one window loop. Window after window, predictions are fed back as seed gestures.
+"""The window loop: each window's predicted frames are fed back as seed gestures of the next.
 
-Offline rendering and live streaming differ only in the schedule. Knows no sound, no words and no
-clock on the wall: it takes entries of a front end and word indices of whole windows.
+Offline rendering and live streaming differ only in the schedule.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.clock import FrameClock
-from engine.errors import ConfigError, ShapeError
-from engine.generate.decoder import OVERLAP, REST_SIXD, Decoded, on_host, placed_motion
+from engine.errors import ShapeError
+from engine.generate.decoder import REST_SIXD, SEAM_FRAMES, Decoded, to_cpu, world_space_seed
+from engine.generate.emit import Emitter
+from engine.generate.file_windows import FileWindows
 from engine.generate.sampling import CorrelatedNoise, gumbel
-from engine.generate.schedule import FileRules, Overlap, Schedule
 from engine.generate.state import (
     EncoderState,
     SeedRoot,
     StreamState,
     empty_emitted,
-    keep_two,
     no_history,
     push,
 )
-from engine.generate.step import HopStep, StagedStep
+from engine.generate.step import HopStep
+from engine.generate.window import WindowLayout, WindowSlice, WindowSpec
 from engine.model.types import WindowInputs
-from engine.motion import inertialize as smoothing
 from engine.motion.channels import MOTION
-from engine.motion.pose import FrameFlag, PoseChunk
+from engine.motion.pose import PoseChunk
 from engine.motion.skeleton import SMPLX_55
 from engine.timing import Stage, Watch, no_timer
-
-SEAM_HALF_LIFE_S = 0.075
-"""A seam's offset falls below 3 % within 300 ms at this half-life."""
-
-
-Entries = Sequence[np.ndarray] | np.ndarray
-"""What the front ends of B streams heard, `[n, F]` each; n may differ."""
-
-
-class Place(NamedTuple):
-    """Where things lie in a window of `frames` frames; codes are picked for its `picked` newest."""
-
-    frames: int
-    seed: slice
-    new: slice
-    picked: int
-
-
-@dataclass(frozen=True)
-class WindowSpec:
-    """Windows of one model and schedule.
-
-    Attributes:
-        schedule: hops and windows.
-        clock: frames and samples.
-        silence: `[F]`, entry of the front end in silence.
-        face_width: coefficients of a face.
-        span: entries of the front end in a window of so many frames.
-        recenter_time_s: time constant of root recentering, seconds; 0 disables it.
-        seed_from_identity: the first seed is identity rotations at the origin.
-        seed_root: how root channels are fed back.
-
-    """
-
-    schedule: Schedule
-    clock: FrameClock
-    silence: np.ndarray
-    face_width: int
-    span: Callable[[int], int] = int
-    recenter_time_s: float = 0.0
-    seed_from_identity: bool = False
-    seed_root: SeedRoot = SeedRoot.VELOCITY
-
-    @property
-    def recenter_share(self) -> float:
-        """Share of the distance from the origin that a frame removes."""
-        if self.recenter_time_s <= 0:
-            return 0.0
-        return 1.0 / (self.recenter_time_s * self.clock.frame_rate)
 
 
 class Runner:
@@ -94,57 +40,32 @@ class Runner:
     """
 
     def __init__(self, step: HopStep, spec: WindowSpec, rest_codes: Tensor) -> None:
-        schedule = spec.schedule
-        if schedule.files is not None and step.sampler.samples:
-            temperature = step.sampler.sampling.temperature
-            raise ConfigError(
-                "published windows predict their seeds twice and take the likeliest code: set the "
-                f"sampling temperature to 0, not {temperature:g}, for all parts"
-            )
-        if schedule.files is not None and not isinstance(step, StagedStep):
-            raise ConfigError(
-                f"the step of {step.name} computes live hops only; render whole files by a "
-                "StagedStep"
-            )
-        self.schedule = schedule
-        self.watch: Watch = no_timer
-        self._step = step
-        self._decoder = step.decoder
-        self._spec, self._clock = spec, spec.clock
+        self.schedule = spec.schedule
+        rules = spec.schedule.files
+        self._files = None if rules is None else FileWindows(spec.schedule, rules, step)
+        self._timer: Watch = no_timer
+        self._step, self._decoder = step, step.decoder
+        self._spec, self._emitter = spec, Emitter(spec)
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(spec.silence)
-        self._half_life = SEAM_HALF_LIFE_S * spec.clock.frame_rate
 
-    def _place(self, state: StreamState, frames: int) -> Place:
-        """The next window's places; `frames` is less than the window at the end of a file."""
-        schedule = self.schedule
-        if schedule.files is not None:
-            return self._file_place(schedule.files, frames, first=not state.kept)
-        new = schedule.first_new
-        seed, kept = slice(new - schedule.seed, new), slice(new, new + schedule.hop)
-        return Place(frames, seed, kept, schedule.algorithmic_frames)
-
-    def _file_place(self, rules: FileRules, frames: int, *, first: bool) -> Place:
-        """A published window begins with its seeds, and picks a code for them too."""
-        schedule, last = self.schedule, frames < self.schedule.window
-        if rules.overlap is Overlap.EARLIER:
-            new = slice(0 if first else schedule.seed, frames)
-        else:
-            new = slice(0, frames if last else schedule.hop)
-        return Place(frames, slice(0, schedule.seed), new, frames)
+    def set_timer(self, timer: Watch) -> None:
+        """Call `timer` around each stage of the work from now on."""
+        self._timer = timer
 
     # -- state ---------------------------------------------------------------------------------
 
-    def fresh(self, seeds: Sequence[int], start: Tensor | None = None) -> StreamState:
-        """States of `len(seeds)` new streams, standing at rest in silence before frame 0.
+    def initial_state(self, seeds: Sequence[int], start: Tensor | None = None) -> StreamState:
+        """States of `len(seeds)` new streams, at rest in silence before frame 0.
 
         start `[n, 337]`: the motion shown to the first window instead, at most the schedule's seed
         long; ShapeError for anything else.
         """
         rows, window = len(seeds), self.schedule.window
+        steps = self._spec.audio_steps(window)
         state = StreamState(
             frame=np.zeros(rows, np.int64),
-            audio=no_history(rows, self._spec.span(window), self._silence.shape[0], self._device),
+            audio=no_history(rows, steps, self._silence.shape[0], self._device),
             motion=no_history(rows, window, MOTION.width, self._device),
             codes=self._rest[None, :, None].repeat(rows, 1, self._decoder.context + 1),
             ground=np.zeros((rows, 2)),
@@ -152,8 +73,8 @@ class Runner:
             noise=[self.noise(seed) for seed in seeds],
             encoder=EncoderState.empty(rows),
         )
-        self._still(state)
-        self._remember(state, on_host(self._decoder.decode(state.codes, OVERLAP)), OVERLAP)
+        self.return_to_rest(state)
+        self._emitter.store(state, to_cpu(self._decoder.decode(state.codes, SEAM_FRAMES)))
         if start is not None:
             self._start_from(state, start)
         return state
@@ -168,11 +89,11 @@ class Runner:
         state.motion[:, -len(start) :] = start
 
     def noise(self, seed: int) -> CorrelatedNoise:
-        """The noise of a new stream's choices."""
+        """The sampling noise of a new stream."""
         return self._step.sampler.new_noise(seed)
 
-    def _still(self, state: StreamState) -> None:
-        """Make a history of standing at rest in silence, of everything the model is shown."""
+    def return_to_rest(self, state: StreamState) -> None:
+        """Fill the histories with rest in silence; the motion comes to rest within 300 ms."""
         state.audio[:] = self._silence
         state.encoder.clear()
         state.codes[:] = self._rest[None, :, None]
@@ -183,121 +104,101 @@ class Runner:
             fields["translation"][:] = 0.0
             fields["contact"][:] = 0.0
 
-    def settle(self, state: StreamState) -> None:
-        """Forget what was being said: the motion comes to rest, smoothly, within 300 ms."""
-        self._still(state)
-
     # -- one step --------------------------------------------------------------------------------
 
     def step(
-        self, state: StreamState, audio: Entries, words: np.ndarray, speaker: Tensor
+        self, state: StreamState, windows: Sequence[WindowSlice], speaker: Tensor
     ) -> list[PoseChunk]:
         """Emit `hop` frames of each stream; nothing yet with a schedule of whole files.
 
-        audio: entries `[n, F]` of each stream that are new since its last step: those of `hop`
-        frames (the first step of a stream with look-ahead brings `hop + lookahead`). words:
-        `[B, W]` int64; fewer than W at the end of a file. speaker: `[B]` int64.
-        Raises ShapeError where these do not fit the state.
+        windows: one for each stream, with the audio steps of `hop` frames (the first step of a
+        stream with look-ahead brings `hop + lookahead`) and the words of a whole window, fewer at
+        the end of a file. speaker: `[B]` int64. Raises ShapeError where these do not fit the state.
         """
-        self._check(state, audio, words)
-        self._hear(state, audio)
-        place = self._place(state, words.shape[1])
-        inputs = self._inputs(state, torch.from_numpy(words), speaker, place)
+        self._check(state, windows)
+        self._push_audio(state, windows)
+        words = torch.from_numpy(np.stack([window.words for window in windows]))
 
         def draw() -> Tensor | None:
             return self._noises(state) if self._step.sampler.samples else None
 
-        if isinstance(self._step, StagedStep) and self.schedule.files is not None:
-            new = self._step.codes(inputs, draw, self.watch, place.picked)
-            self._keep_window(state, new, place)
+        if self._files is not None:
+            layout = self._files.layout(words.shape[1], first=not state.kept)
+            inputs = self._inputs(state, words, speaker, layout)
+            codes = self._files.step.codes(inputs, draw, self._timer, layout.sampled)
+            self._files.keep(state, codes, layout)
+            alone = self._decoder.decode(codes, layout.frames)
+            push(state.motion, self._as_seed(alone, torch.zeros(len(codes), 2)), 1)
             return []
-        new, decoded = self._step(inputs, state.codes, draw, self.watch, state.encoder)
+        inputs = self._inputs(state, words, speaker, self._spec.layout)
+        new, decoded = self._step(inputs, state.codes, draw, self._timer, state.encoder)
         start, hop = torch.from_numpy(state.ground.astype(np.float32)), self.schedule.hop
-        with self.watch(Stage.EMIT):
-            chunks = self._emit(state, on_host(decoded))
+        with self._timer(Stage.EMIT):
+            voiced = [window.voiced for window in windows]
+            chunks = self._emitter.emit(state, to_cpu(decoded), voiced)
         push(state.codes, new[:, :, :hop], 2)
-        push(state.motion, self._as_seed(decoded, start)[:, OVERLAP : OVERLAP + hop], 1)
+        seed = self._as_seed(decoded, start)[:, SEAM_FRAMES : SEAM_FRAMES + hop]
+        push(state.motion, seed, 1)
         return chunks
 
-    def _keep_window(self, state: StreamState, codes: Tensor, place: Place) -> None:
-        """Keep a window's codes; its last frames, decoded from it alone, are the next seeds."""
-        state.kept.append(codes[:, :, place.new])
-        decoded = self._decoder.decode(codes, place.frames)
-        push(state.motion, self._as_seed(decoded, torch.zeros(len(codes), 2)), 1)
-        state.frame += self.schedule.hop
+    def finish(self, state: StreamState, voiced: Sequence[bool]) -> list[PoseChunk]:
+        """Emit a whole file from the codes of its windows; no chunks where there are none.
+
+        voiced: whether the voice gate was open, of each frame; missing frames count as closed.
+        """
+        decoded = None if self._files is None else self._files.decode(state, self._decoder)
+        if decoded is None:
+            return []
+        frames = decoded.face.shape[1]
+        padded = (*voiced[:frames], *[False] * (frames - len(voiced)))
+        return self._emitter.emit_file(state, decoded, padded)
+
+    def hold_pose(self, state: StreamState, windows: Sequence[WindowSlice]) -> list[PoseChunk]:
+        """Pass over `hop` frames without the model, holding the last pose: for catching up."""
+        self._push_audio(state, windows)
+        hop = self.schedule.hop
+        push(state.codes, state.codes[:, :, -1:].repeat(1, 1, hop), 2)
+        push(state.motion, state.motion[:, -1:].repeat(1, hop, 1), 1)
+        return self._emitter.repeat(state, [window.voiced for window in windows])
 
     def _as_seed(self, decoded: Decoded, start: Tensor) -> Tensor:
         if self._spec.seed_root is SeedRoot.POSITION:
-            return placed_motion(decoded, start, self._clock.frame_rate)
+            return world_space_seed(decoded, start, self._spec.clock.frame_rate)
         return decoded.motion
 
-    def finish(self, state: StreamState) -> list[PoseChunk]:
-        """Decode a whole file once, from its kept codes; no chunks where there are none."""
-        if not state.kept:
-            return []
-        codes = torch.cat(state.kept, 2)
-        decoded = on_host(self._decoder.decode(codes, codes.shape[2]))
-        travel = decoded.travel.transpose(0, 1).numpy()
-        walked = self._walk(state.ground, travel[:-1, :, (0, 2)])
-        state.frame[:] = 0
-        state.kept.clear()
-        return self._chunks(
-            state,
-            rotations=decoded.rotations.numpy(),
-            face=decoded.face.numpy(),
-            height=decoded.travel[..., 1:2].numpy(),
-            contacts=decoded.contacts.numpy(),
-            ground=np.concatenate([state.ground[None], walked]).swapaxes(0, 1),
-            flag=FrameFlag.NONE,
-        )
-
-    def hold(self, state: StreamState, audio: Entries) -> list[PoseChunk]:
-        """Pass over `hop` frames without the model, holding the last pose: for catching up."""
-        self._hear(state, audio)
-        hop, last = self.schedule.hop, state.emitted
-        push(state.codes, state.codes[:, :, -1:].repeat(1, 1, hop), 2)
-        push(state.motion, state.motion[:, -1:].repeat(1, hop, 1), 1)
-        for array in (last.rotations, last.face, last.height, last.contacts):
-            array[0] = array[1]
-        repeat = {
-            name: np.repeat(getattr(last, name)[1:].swapaxes(0, 1), hop, axis=1)
-            for name in ("rotations", "face", "height", "contacts")
-        }
-        ground = np.repeat(state.ground[:, None], hop, axis=1)
-        return self._chunks(state, **repeat, ground=ground, flag=FrameFlag.HELD)
-
     @staticmethod
-    def _hear(state: StreamState, audio: Entries) -> None:
-        """Streams of one batch may stand at different hops, and so bring more or fewer entries."""
-        for row, entries in enumerate(audio):
-            state.encoder.advance(row, len(entries))
-        if len({len(entries) for entries in audio}) == 1:
-            push(state.audio, torch.from_numpy(np.stack(list(audio))), 1)
+    def _push_audio(state: StreamState, windows: Sequence[WindowSlice]) -> None:
+        """Append the audio; streams at different hops may bring more or fewer steps."""
+        audio = [window.audio for window in windows]
+        for row, steps in enumerate(audio):
+            state.encoder.advance(row, len(steps))
+        if len({len(steps) for steps in audio}) == 1:
+            push(state.audio, torch.from_numpy(np.stack(audio)), 1)
             return
-        for row, entries in enumerate(audio):
-            push(state.audio[row : row + 1], torch.from_numpy(entries)[None], 1)
+        for row, steps in enumerate(audio):
+            push(state.audio[row : row + 1], torch.from_numpy(steps)[None], 1)
 
-    def _check(self, state: StreamState, audio: Entries, words: np.ndarray) -> None:
+    def _check(self, state: StreamState, windows: Sequence[WindowSlice]) -> None:
         rows, width = len(state.frame), state.audio.shape[2]
-        for got in {(len(audio), *entries.shape) for entries in audio}:
+        for got in {(len(windows), *window.audio.shape) for window in windows}:
             if len(got) != 3 or got[0] != rows or got[2] != width:
-                raise ShapeError(f"audio entries must be [{rows}, n, {width}], got {got}")
-        window = self.schedule.window
-        short = self.schedule.files is not None and words.ndim == 2
-        frames = min(words.shape[1], window) if short else window
-        if words.shape != (rows, frames):
-            raise ShapeError(f"words must be [{rows}, {window}], got shape {words.shape}")
+                raise ShapeError(f"audio steps must be [{rows}, n, {width}], got {got}")
+        most = self.schedule.window
+        for words in (window.words for window in windows):
+            short = self._files is not None and words.ndim == 1 and len(words) < most
+            if words.shape != (len(words) if short else most,):
+                raise ShapeError(f"words must be [{rows}, {most}], got {(rows, *words.shape)}")
 
     def _inputs(
-        self, state: StreamState, words: Tensor, speaker: Tensor, place: Place
+        self, state: StreamState, words: Tensor, speaker: Tensor, layout: WindowLayout
     ) -> WindowInputs:
-        """The window: the newest of the `motion` history in the place of the seed."""
-        rows, frames = len(state.frame), place.frames
+        """The window, with the newest frames of the `motion` history as its seed."""
+        rows, frames = len(state.frame), layout.frames
         motion = torch.zeros(rows, frames, MOTION.width, device=self._device)
         mask = torch.ones(rows, frames, MOTION.width, device=self._device)
-        motion[:, place.seed] = state.motion[:, -self.schedule.seed :]
-        mask[:, place.seed] = 0.0
-        audio = state.audio[:, state.audio.shape[1] - self._spec.span(frames) :]
+        motion[:, layout.seed] = state.motion[:, -self.schedule.seed :]
+        mask[:, layout.seed] = 0.0
+        audio = state.audio[:, state.audio.shape[1] - self._spec.audio_steps(frames) :]
         return WindowInputs(motion, mask, audio, words.to(self._device), speaker.to(self._device))
 
     def _noises(self, state: StreamState) -> Tensor:
@@ -309,82 +210,3 @@ class Runner:
         ]
         normal = np.stack([frames + frames[-1:] * schedule.lookahead for frames in rows])
         return gumbel(torch.from_numpy(normal).to(self._device)).transpose(1, 2)
-
-    # -- emission --------------------------------------------------------------------------------
-
-    def _remember(self, state: StreamState, decoded: Decoded, count: int) -> None:
-        """Take the last two of `count` decoded frames as emitted."""
-        emitted = state.emitted
-        where = slice(count - 2, count)
-        emitted.rotations[:] = decoded.rotations[:, where].transpose(0, 1).numpy()
-        emitted.face[:] = decoded.face[:, where].transpose(0, 1).numpy()
-        emitted.height[:] = decoded.travel[:, where, 1:2].transpose(0, 1).numpy()
-        emitted.contacts[:] = decoded.contacts[:, where].transpose(0, 1).numpy()
-
-    def _emit(self, state: StreamState, decoded: Decoded) -> list[PoseChunk]:
-        """Close the seam, integrate the travel, remember what went out."""
-        hop, half_life, last = self.schedule.hop, self._half_life, state.emitted
-        span = slice(0, OVERLAP + hop)
-        rotations = decoded.rotations[:, span].transpose(0, 1).numpy()
-        face = decoded.face[:, span].transpose(0, 1).numpy()
-        travel = decoded.travel[:, span].transpose(0, 1).numpy()
-        height = travel[..., 1:2]
-        turn = smoothing.rotation_offset(last.rotations, rotations[:OVERLAP])
-        rotations = smoothing.add_rotation(rotations[OVERLAP:], turn, half_life)
-        change = smoothing.linear_offset(last.face, face[:OVERLAP])
-        face = smoothing.add_linear(face[OVERLAP:], change, half_life)
-        rise = smoothing.linear_offset(last.height, height[:OVERLAP])
-        height = smoothing.add_linear(height[OVERLAP:], rise, half_life)
-        contacts = decoded.contacts[:, OVERLAP : OVERLAP + hop].transpose(0, 1).numpy()
-        # A frame's velocity leads to the next frame: position t = position t - 1 + v[t - 1] / fps.
-        ground = self._walk(state.ground, travel[OVERLAP - 1 : -1, :, (0, 2)])
-        for name, value in (("rotations", rotations), ("face", face), ("height", height)):
-            keep_two(getattr(last, name), value)
-        keep_two(last.contacts, contacts)
-        return self._chunks(
-            state,
-            rotations=rotations.swapaxes(0, 1),
-            face=face.swapaxes(0, 1),
-            height=height.swapaxes(0, 1),
-            contacts=contacts.swapaxes(0, 1),
-            ground=ground.swapaxes(0, 1),
-            flag=FrameFlag.NONE,
-        )
-
-    def _walk(self, start: NDArray[np.float64], velocity: np.ndarray) -> NDArray[np.float64]:
-        """Positions `[T, B, 2]` in the plane from `start [B, 2]` on, by velocities in m/s."""
-        places = []
-        for step in velocity.astype(np.float64):
-            start = start * (1.0 - self._spec.recenter_share) + step / self._clock.frame_rate
-            places.append(start)
-        return np.stack(places)
-
-    def _chunks(
-        self,
-        state: StreamState,
-        *,
-        rotations: np.ndarray,
-        face: np.ndarray,
-        height: np.ndarray,
-        contacts: np.ndarray,
-        ground: np.ndarray,
-        flag: FrameFlag,
-    ) -> list[PoseChunk]:
-        """One chunk a stream from arrays `[B, n, ...]`; moves the streams on."""
-        count = ground.shape[1]
-        translation = np.concatenate([ground[..., :1], height, ground[..., 1:]], -1)
-        state.ground[:] = ground[:, -1]
-        first = state.frame.copy()
-        state.frame += count
-        basis = np.clip(face, 0.0, 1.0) if self._spec.face_width <= 52 else face
-        return [
-            PoseChunk(
-                first=int(first[row]),
-                rotations=np.ascontiguousarray(rotations[row], np.float32),
-                translation=translation[row].astype(np.float32),
-                contacts=np.ascontiguousarray(contacts[row], np.float32),
-                face=np.ascontiguousarray(basis[row], np.float32),
-                flags=(flag,) * count,
-            )
-            for row in range(len(first))
-        ]

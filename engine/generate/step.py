@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ShapeError
-from engine.generate.decoder import OVERLAP, Decoded, Decoder
+from engine.generate.decoder import SEAM_FRAMES, Decoded, Decoder
 from engine.generate.sampling import (
     CodeSelection,
     CorrelatedNoise,
@@ -86,7 +86,7 @@ class CodeSampler:
 
 
 class StepOutput(NamedTuple):
-    """codes `[B, P, n]` of the new frames; decoded: these and the OVERLAP frames before them."""
+    """codes `[B, P, n]` of the new frames; decoded: SEAM_FRAMES earlier frames and these."""
 
     codes: Tensor
     decoded: Decoded
@@ -158,5 +158,5 @@ class StagedStep:
         """See `HopStep`."""
         new = self.codes(inputs, draw, watch, self._count)
         with watch(Stage.DECODE):
-            decoded = self.decoder.decode(torch.cat((history, new), 2), OVERLAP + self._count)
+            decoded = self.decoder.decode(torch.cat((history, new), 2), SEAM_FRAMES + self._count)
         return StepOutput(new, decoded)

@@ -1,4 +1,4 @@
-"""Kernels of fixed shapes for any number of rows: the smallest that is large enough, filled up.
+"""Kernels of fixed shapes for any number of rows: the smallest that is large enough, pad_rows up.
 
 For pools, whose batches differ in size from step to step. Rows do not see each other, so what the
 filling rows compute is thrown away and changes nothing.
@@ -17,7 +17,7 @@ _Made = TypeVar("_Made")
 
 
 def batch_sizes(most: int) -> list[int]:
-    """Sizes up to `most`; for any batch one is at most half too large: 1 2 3 4 6 8 12 ..."""
+    """Buckets up to `most`; for any batch one is at most half too large: 1 2 3 4 6 8 12 ..."""
     sizes = {most}
     power = 1
     while power < most:
@@ -26,21 +26,21 @@ def batch_sizes(most: int) -> list[int]:
     return sorted(sizes)
 
 
-class Sizes(Generic[_Made]):
-    """What was made for batches of as many rows as its key. Raises KernelError for nothing."""
+class Buckets(Generic[_Made]):
+    """Kernels or steps by batch size. Raises KernelError for none."""
 
     def __init__(self, made: Mapping[int, _Made]) -> None:
         if not made:
-            raise KernelError("expected at least one kernel to fill up to; make one for 1 row")
+            raise KernelError("expected at least one kernel to pad to; make one for 1 row")
         self._made = dict(sorted(made.items()))
 
     @property
     def smallest(self) -> _Made:
-        """What was made for the fewest rows."""
+        """The one of the smallest batch size."""
         return next(iter(self._made.values()))
 
     def fitting(self, rows: int) -> tuple[int, _Made]:
-        """The smallest that takes so many rows, and how many it takes; KernelError for none."""
+        """Batch size and value of the smallest bucket for `rows`; KernelError if there is none."""
         size = next((size for size in self._made if size >= rows), None)
         if size is None:
             raise KernelError(
@@ -51,28 +51,28 @@ class Sizes(Generic[_Made]):
 
 
 class BucketedKernel:
-    """Runs one of `kernels`, each made for windows of as many rows as its key.
+    """Runs the smallest of `kernels`, which are by batch size, that is large enough.
 
-    Raises KernelError for none, and for more rows than the largest takes.
+    Raises KernelError for no kernels, and for more rows than the largest takes.
     """
 
     def __init__(self, kernels: Mapping[int, Kernel]) -> None:
-        self._sizes = Sizes(kernels)
-        self.name = self._sizes.smallest.name
+        self._buckets = Buckets(kernels)
+        self.name = self._buckets.smallest.name
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
         """Forward over one window of each row."""
         rows = len(inputs.speaker)
-        size, kernel = self._sizes.fitting(rows)
+        size, kernel = self._buckets.fitting(rows)
         if size == rows:
             return kernel(inputs)
-        outputs = kernel(WindowInputs(*(filled(tensor, size) for tensor in inputs)))
+        outputs = kernel(WindowInputs(*(pad_rows(tensor, size) for tensor in inputs)))
         return WindowOutputs(
             tuple(tensor[:rows] for tensor in outputs.latents),
             tuple(tensor[:rows] for tensor in outputs.logits),
         )
 
 
-def filled(tensor: Tensor, rows: int) -> Tensor:
-    """`tensor` with copies of its last row behind it: ordinary values, as a kernel expects them."""
+def pad_rows(tensor: Tensor, rows: int) -> Tensor:
+    """Append copies of the last row: ordinary values, as a kernel expects them."""
     return torch.cat((tensor, tensor[-1:].expand(rows - len(tensor), *tensor.shape[1:])))

@@ -23,7 +23,7 @@ import engine.model
 from engine.bundle.io import Bundle
 from engine.config.serialize import to_mapping
 from engine.generate.schedule import Schedule
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from engine.motion import rotation
 from engine.postprocess.chain import PostProcessConfig
 from engine.system import cache
@@ -62,12 +62,12 @@ class BuildTarget:
         return None if place is None else place / "kernels" / _fingerprint(self.bundle)
 
     @property
-    def options(self) -> Settings:
-        """Threads, folder and log of the backends; one note where nothing can be kept."""
+    def options(self) -> BuildOptions:
+        """Threads, folder and log of the backends; logs a note where nothing can be kept."""
         folder = self.folder
         if folder is None:
             cache.note_unkept(None, "no home folder; set XDG_CACHE_HOME", self.log)
-        return Settings(graph_threads(self.bundle.gesture), folder, self.log, machine())
+        return BuildOptions(graph_threads(self.bundle.gesture), folder, self.log, machine())
 
     def with_schedule(self, schedule: Schedule) -> "BuildTarget":
         """The same model with other windows."""

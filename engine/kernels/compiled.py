@@ -1,6 +1,6 @@
-"""The compile kernel: torch.compile on the device that the model is on. Needs a C++ compiler.
+"""The compile kernel: torch.compile on the device of the model. Needs a C++ compiler.
 
-PyTorch keeps what it compiled in a folder, which it trusts. Here that folder is a temporary one of
+PyTorch caches compiled code in a folder, which it trusts. Here that folder is a temporary one of
 each process; its contents are kept as one checked file and unpacked before the next compilation.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 import torch
 
 from engine.errors import MissingBackendError
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.system import cache
 from engine.system.privacy import compile_in
 
@@ -29,22 +29,22 @@ class CompileBackend:
     name = "compile"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph compiled, which takes a minute the first time on a machine."""
-        kept = settings.kept(graph, f"torch{torch.__version__}", settings.mark)
-        path = None if kept is None else kept.with_name(f"{kept.name}.tar")
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Compile the graph, which takes a minute the first time on a machine."""
+        marks = (f"torch{torch.__version__}", options.machine_mark)
+        path = options.cache_path(graph, *marks, suffix=".tar")
         run = _Compiled(graph)
         try:
-            folder = _workplace(settings.folder)
+            folder = _workplace(options.folder)
             with compile_in(folder):
-                known = _unpacked(path, folder)
+                cached = _unpacked(path, folder)
                 before = _files(folder)
-                if not known:
-                    settings.say(f"compiling {graph.name} ...")
+                if not cached:
+                    options.log(f"compiling {graph.name} ...")
                 run(graph.example)
-                if not known:
-                    settings.write(path, _packed(folder, _files(folder) - before))
-        except Exception as error:  # PyTorch's compiler raises whatever its stages raise
+                if not cached:
+                    options.write(path, _packed(folder, _files(folder) - before))
+        except Exception as error:  # PyTorch's compiler stages raise errors of any kind
             raise MissingBackendError(
                 f"torch.compile cannot compile {graph.name} here: {_reason(error)}"
             ) from error
@@ -53,10 +53,10 @@ class CompileBackend:
 
 @functools.cache
 def _workplace(folder: Path | None) -> Path:
-    """Where this process compiles; deleted when it ends.
+    """Folder in which this process compiles; deleted when it ends.
 
-    One folder for all graphs: PyTorch's worker processes remember theirs, and its headers take
-    long to compile.
+    One folder for all graphs: PyTorch's worker processes keep theirs, and its headers take long to
+    compile.
     """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
@@ -81,7 +81,7 @@ def _packed(folder: Path, files: set[Path]) -> bytes:
 
 
 def _unpacked(path: Path | None, folder: Path) -> bool:
-    """Unpack what was kept into `folder`, if anything was."""
+    """Unpack the cache file into `folder`; False without a usable one."""
     data = cache.read(path)
     if data is None:
         return False
@@ -100,7 +100,7 @@ class _Compiled:
     and for another mode of gradients; so every call has the same buffers and the same mode.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: GraphSpec) -> None:
         self._buffers = [
             torch.zeros_like(tensor, memory_format=torch.contiguous_format)
             for tensor in graph.example

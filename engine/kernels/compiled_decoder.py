@@ -9,21 +9,20 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from engine.generate.decoder import OVERLAP, Decoded, Decoder, PoseDecoder
+from engine.generate.decoder import SEAM_FRAMES, Decoded, PoseDecoder
 from engine.generate.schedule import Schedule
-from engine.kernels.graph import Backend, Graph, Run, Settings, Tensors
-from engine.kernels.parity import ParityError, relative_error
-from engine.kernels.verify import admitted
+from engine.kernels.graph import Backend, BuildOptions, Executable, GraphSpec, Precision, Tensors
+from engine.kernels.parity import Outputs, require, worst
+from engine.kernels.parity import compare as compare_outputs
+from engine.kernels.verify import build_verified
 from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import BodyPart
 
-TOLERANCE: Final = 1e-3
-"""|got - expected| / |expected| of any output at most."""
 _DRAWS: Final = 2
 
 
-class DecodeNetwork(nn.Module):
-    """Codes `[B, P, T]` in, the fields of Decoded for the last frames out."""
+class DecoderModule(nn.Module):
+    """Decodes codes `[B, P, T]` to the fields of Decoded for the last frames."""
 
     def __init__(self, decoder: PoseDecoder, last: int) -> None:
         super().__init__()
@@ -34,13 +33,13 @@ class DecodeNetwork(nn.Module):
         return tuple(self._decoder.decoded(codes, self._last))
 
 
-class GraphDecoder:
-    """A `PoseDecoder` whose live hops `run` decodes; stretches of other lengths it decodes itself.
+class CompiledDecoder:
+    """Decodes live hops by a compiled graph, and other lengths by the `PoseDecoder` itself.
 
-    graph: what `run` was made of; last: frames that it gives.
+    run: compiled from `graph`. last: frames that it gives.
     """
 
-    def __init__(self, decoder: PoseDecoder, run: Run, graph: Graph, last: int) -> None:
+    def __init__(self, decoder: PoseDecoder, run: Executable, graph: GraphSpec, last: int) -> None:
         self.context = decoder.context
         self._decoder, self._run, self._last = decoder, run, last
         self._shape = graph.example[0].shape
@@ -52,46 +51,40 @@ class GraphDecoder:
         return Decoded(*self._run((codes,)))
 
 
-def graph_decoder(
-    decoder: PoseDecoder, backend: Backend, settings: Settings, schedule: Schedule, rows: int = 1
-) -> GraphDecoder:
-    """The decoder of a live schedule's hops, which has shown that it matches `decoder`.
+def compile_decoder(
+    decoder: PoseDecoder,
+    backend: Backend,
+    options: BuildOptions,
+    schedule: Schedule,
+    rows: int = 1,
+) -> CompiledDecoder:
+    """Compile and verify the decoder of a live schedule's hops.
 
-    Raises what the backend raises, and ParityError for a graph that decodes otherwise.
+    Raises what the backend raises, and ParityError for a mismatch.
     """
     newest = schedule.algorithmic_frames
-    last = OVERLAP + newest
+    last = SEAM_FRAMES + newest
     shape = (rows, len(BodyPart), decoder.context + 1 + newest)
     generator = torch.Generator()
     generator.seed()
     draws = [draw_codes(decoder, shape, generator) for _ in range(_DRAWS)]
-    module = DecodeNetwork(decoder, last).eval()
-    graph = Graph(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
+    module = DecoderModule(decoder, last).eval()
+    graph = GraphSpec(f"decode-last{last}", module, (draws[0],), ("codes",), Decoded._fields)
 
-    def compare(run: Run) -> list[Tensors]:
-        for codes in draws:
-            _require_parity(decoder, GraphDecoder(decoder, run, graph, last), codes, last)
+    def compare(run: Executable) -> list[Tensors]:
+        compiled = CompiledDecoder(decoder, run, graph, last)
+        pairs = ((decoder.decode(c, last), compiled.decode(c, last)) for c in draws)
+        found = [compare_outputs(*(Outputs(poses=comparable(x)) for x in pair)) for pair in pairs]
+        require(f"the pose decoder of {backend.name}", worst(found), Precision.FP32)
         return [(codes,) for codes in draws]
 
-    run = admitted(
-        lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
-    )
-    return GraphDecoder(decoder, run, graph, last)
+    run = build_verified(backend, graph, options, compare)
+    return CompiledDecoder(decoder, run, graph, last)
 
 
-def _require_parity(decoder: Decoder, ready: Decoder, codes: Tensor, last: int) -> None:
-    error = decoding_error(decoder.decode(codes, last), ready.decode(codes, last))
-    if error > TOLERANCE:
-        raise ParityError(
-            f"decoding as a graph is {error:.2g} off the decoder (at most {TOLERANCE:g}); use the "
-            "eager kernel, which decodes without one"
-        )
-
-
-def decoding_error(expected: Decoded, got: Decoded) -> float:
-    """The worst `relative_error`: of a rotation and its negative, which are one, of the matrix."""
-    shown = (d._replace(rotations=to_sixd(d.rotations)) for d in (expected, got))
-    return max(relative_error(a, b) for a, b in zip(*shown, strict=True))
+def comparable(decoded: Decoded) -> Decoded:
+    """Rotations as 6D, since a quaternion and its negative are the same rotation."""
+    return decoded._replace(rotations=to_sixd(decoded.rotations))
 
 
 def draw_codes(decoder: PoseDecoder, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

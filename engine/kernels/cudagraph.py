@@ -1,7 +1,7 @@
 """The cudagraph kernels: a graph's launches recorded once and replayed, on a CUDA device.
 
-At batch 1 a step's time on a large GPU is that of launching hundreds of small kernels; replayed,
-they are launched as one. Needs no package beyond PyTorch.
+At batch 1 on a large GPU, launching hundreds of small kernels takes most of a step; a replay
+launches them as one. Needs no package beyond PyTorch.
 """
 
 import copy
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import KernelError
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 
 _WARM_UP: Final = 3  # cuBLAS and the allocator settle before anything is recorded
 
 Compute = Callable[[], Tensors]
 Record = Callable[[Compute], tuple[Tensors, Callable[[], object]]]
-"""Has a device note all that a function launches. Gives the function's results, and what launches
-the same again: it reads and writes the places that the recorded run has read and written."""
+"""Records all launches of a function on a device. Returns its results and a replay, which reads and
+writes the same memory as the recorded run."""
 
 
 class CudaGraphBackend:
@@ -29,17 +29,17 @@ class CudaGraphBackend:
         self.precision = precision
         self.name = "cudagraph" if precision is Precision.FP32 else f"cudagraph-{precision}"
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph recorded on the current CUDA device."""
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Record the graph on the current CUDA device."""
         if not torch.cuda.is_available():
             raise KernelError(
                 f"{self.name} needs a CUDA device and PyTorch finds none; use eager, compile or "
                 "openvino on a CPU"
             )
-        settings.say(f"recording {graph.name} on {torch.cuda.get_device_name()} ...")
+        options.log(f"recording {graph.name} on {torch.cuda.get_device_name()} ...")
         try:
-            return Recorded(graph, torch.device("cuda"), self.precision, _record)
-        except RuntimeError as error:  # of CUDA, cuDNN or the allocator, which share no other base
+            return CudaGraphModule(graph, torch.device("cuda"), self.precision, _record)
+        except RuntimeError as error:  # of CUDA, cuDNN or the allocator
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise KernelError(f"{self.name} cannot record {graph.name}: {reason}") from error
 
@@ -48,7 +48,7 @@ def _record(compute: Compute) -> tuple[Tensors, Callable[[], object]]:
     """A CUDA graph of `compute`."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    # fp32 is fp32: by itself cuDNN would round the factors of its products to 10 bits.
+    # By default cuDNN would compute fp32 products in TF32, with 10-bit mantissas.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
@@ -60,20 +60,20 @@ def _record(compute: Compute) -> tuple[Tensors, Callable[[], object]]:
     return outputs, recording.replay
 
 
-class Recorded:
+class CudaGraphModule:
     """A graph with static buffers on `device`; a call copies in, replays and copies out.
 
-    precision: FP16 computes in it what the graph lets it (`Graph.halved`), all else in fp32.
+    precision: FP16 computes `GraphSpec.fp16_modules` in fp16 and all else in fp32.
     """
 
     def __init__(
-        self, graph: Graph, device: torch.device, precision: Precision, record: Record
+        self, graph: GraphSpec, device: torch.device, precision: Precision, record: Record
     ) -> None:
         module = copy.deepcopy(graph.module).to(device)
         if precision is Precision.FP16:
-            module = _halved(module, graph.halved)
+            module = _with_half(module, graph.fp16_modules)
         self._device = device
-        self._module = module  # a recording does not keep the weights that it reads
+        self._module = module  # keeps the weights that the recording reads
         self._inputs = tuple(tensor.to(device, copy=True) for tensor in graph.example)
         with torch.no_grad():
             self._outputs, self._replay = record(lambda: tuple(module(*self._inputs)))
@@ -84,7 +84,7 @@ class Recorded:
             for buffer, tensor in zip(self._inputs, tensors, strict=True):
                 buffer.copy_(tensor, non_blocking=True)
             self._replay()
-            # Copies, as the next replay writes these again; all on their way before one is awaited.
+            # Copies, since the next replay overwrites these; all are started before waiting.
             found = tuple(x.to(device, non_blocking=True, copy=True) for x in self._outputs)
         if self._device.type == "cuda" and device.type != "cuda":
             torch.cuda.current_stream(self._device).synchronize()
@@ -92,7 +92,7 @@ class Recorded:
 
 
 class _Half(nn.Module):
-    """A module of tensors computed in half precision, whose surroundings are not."""
+    """Computes a module in half precision, with fp32 inputs and outputs."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -106,12 +106,12 @@ class _Half(nn.Module):
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Fractions alone: numbers of words and codes stay what they are."""
+    """Cast floating-point tensors; word and code indices stay as they are."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _halved(module: nn.Module, names: tuple[str, ...]) -> nn.Module:
-    """`module` with those of its submodules in half precision; the empty name is itself."""
+def _with_half(module: nn.Module, names: tuple[str, ...]) -> nn.Module:
+    """Replace the named submodules by half-precision ones; the empty name is the module."""
     for name in names:
         half = _Half(module.get_submodule(name))
         if not name:

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from engine.errors import ShapeError
 from engine.generate.state import EncoderState
-from engine.kernels.graph import Graph, Precision, Run, Tensors
-from engine.kernels.parity import TOLERANCES, ParityError, relative_error
-from engine.kernels.registry import Request, backend, to_calibrate, to_compare
-from engine.kernels.verify import admitted
+from engine.kernels.graph import Executable, GraphSpec, Precision, Tensors
+from engine.kernels.parity import Outputs, require, worst
+from engine.kernels.parity import compare as compare_outputs
+from engine.kernels.registry import KernelSpec, backend, to_calibrate, to_compare
+from engine.kernels.verify import build_verified
 from engine.model.encoder_split import (
     STRIDE,
     EncoderStem,
@@ -34,8 +35,8 @@ from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs
 
 INT8_LAYERS: Final = (r"encoders\.\w+\.(?!0\.(outer|around)\b)",)
-"""Layers that tolerate int8, see `Graph`."""
-_HOPS: Final = 64  # among so many hops every offset occurs
+"""Layers that tolerate int8, see `GraphSpec`."""
+_HOPS: Final = 64  # every offset occurs within this many hops
 _MIN_REUSE: Final = 0.5  # share of a window's activations that must come from the cache
 
 
@@ -133,7 +134,7 @@ def _full_calls(samples: int, segment: int) -> tuple[SegmentCall, ...]:
 class EncoderCache:
     """Encodes windows of samples by `run`, a graph of one segment; keeps no state of its own."""
 
-    def __init__(self, run: Run, plan: CachePlan) -> None:
+    def __init__(self, run: Executable, plan: CachePlan) -> None:
         self._run, self._plan = run, plan
 
     def __call__(self, audio: Tensor, state: EncoderState) -> Tensor:
@@ -191,37 +192,37 @@ class SplitModel(NamedTuple):
         cache: the stem, with cache.
         stem: the stem as a module, on samples `[B, S, 1]`.
         tail: the remaining model, on activations instead of samples.
-        request: shapes, options and calibration windows of the tail.
+        spec: shapes, options and calibration windows of the tail.
 
     """
 
     cache: EncoderCache
     stem: EncoderStem
     tail: GestureModel
-    request: Request
+    spec: KernelSpec
 
 
 def split_for_cache(
-    name: str, model: GestureModel, request: Request, offsets: Sequence[int]
+    name: str, model: GestureModel, spec: KernelSpec, offsets: Sequence[int]
 ) -> SplitModel | None:
     """Split a fused `model` for the backend called `name`; the stem's graph is verified.
 
     None where the model has no waveform encoders, or where windows overlap too little. offsets: see
     `hop_offsets`. Raises as `engine.kernels.registry.make_kernel`.
     """
-    plan, split = plan_cache(request.shape.entries, offsets), split_encoder(model)
+    plan, split = plan_cache(spec.shape.audio_steps, offsets), split_encoder(model)
     if split is None or plan is None:
         return None
     stem, tail = split
-    cache = EncoderCache(_stem_run(name, stem, plan, request), plan)
+    cache = EncoderCache(_stem_run(name, stem, plan, spec), plan)
     channels = stem(torch.zeros(1, plan.segment, 1)).shape[1]
     # Channels first, as the following convolutions take them.
-    shape = replace(request.shape, entries=channels, channels=plan.length)
+    shape = replace(spec.shape, audio_steps=channels, channels=plan.length)
 
     def samples() -> list[WindowInputs]:
-        return [encode_window(stem, window) for window in request.samples()]
+        return [encode_window(stem, window) for window in spec.samples()]
 
-    return SplitModel(cache, stem, tail, replace(request, shape=shape, samples=samples))
+    return SplitModel(cache, stem, tail, replace(spec, shape=shape, samples=samples))
 
 
 def encode_window(stem: EncoderStem, window: WindowInputs) -> WindowInputs:
@@ -230,7 +231,7 @@ def encode_window(stem: EncoderStem, window: WindowInputs) -> WindowInputs:
         return window._replace(audio=stem(window.audio))
 
 
-def _stem_run(name: str, stem: EncoderStem, plan: CachePlan, request: Request) -> Run:
+def _stem_run(name: str, stem: EncoderStem, plan: CachePlan, spec: KernelSpec) -> Executable:
     """The stem's graph of one segment, compiled and verified."""
     chosen, inputs = backend(name), plan.incremental[0].inputs
 
@@ -241,25 +242,18 @@ def _stem_run(name: str, stem: EncoderStem, plan: CachePlan, request: Request) -
     generator.seed()
     size = (1, plan.segment, 1)
     drawn: list[Tensors] = [(torch.randn(size, generator=generator) * 0.5,) for _ in range(2)]
-    graph = Graph(
+    graph = GraphSpec(
         *("encoder-stem", stem, drawn[0], ("audio",), ("activations",)),
-        samples=lambda: segments(to_calibrate(request.samples())),
-        robust=INT8_LAYERS,
+        samples=lambda: segments(to_calibrate(spec.samples())),
+        int8_layers=INT8_LAYERS,
     )
 
-    def compare(run: Run) -> list[Tensors]:
+    def compare(run: Executable) -> list[Tensors]:
         calibrated = chosen.precision is Precision.INT8  # holds for speech only
-        tried = segments(to_compare(request.samples())) if calibrated else drawn
-        allowed = TOLERANCES[chosen.precision].error
+        tried = segments(to_compare(spec.samples())) if calibrated else drawn
         with torch.inference_mode():
-            error = max(relative_error(stem(*each), run(each)[0]) for each in tried)
-        if error > allowed:
-            raise ParityError(
-                f"the encoder stem of {name} does not match the eager one: activations {error:.2g} "
-                f"apart (at most {allowed:g}); use another kernel"
-            )
+            found = [compare_outputs(Outputs([stem(*x)]), Outputs(run(x))) for x in tried]
+        require(f"the encoder stem of {name}", worst(found), chosen.precision)
         return tried
 
-    return admitted(
-        lambda kept: chosen.prepare(graph, kept), compare, graph, request.settings, name
-    )
+    return build_verified(chosen, graph, spec.options, compare)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from engine.audio.front_end import FrontEndStream, build_front
+from engine.audio.front_end import FrontEndStream, build_front_end
 from engine.bundle.io import Bundle
 from engine.generate.decoder import Decoder, PoseDecoder
 from engine.generate.schedule import Schedule
 from engine.generate.step import CodeSampler, StagedStep
 from engine.kernels.eager import EagerKernel
-from engine.kernels.fused_step import StepNetwork
+from engine.kernels.fused_step import FusedStepModule
 from engine.kernels.window_graph import WindowShape
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import Kernel
 from engine.motion.channels import LOCAL_MOTION, MOTION
 
@@ -35,7 +35,7 @@ def code_sampler(bundle: Bundle) -> CodeSampler:
 
 def eager_kernel(bundle: Bundle, schedule: Schedule) -> EagerKernel:
     """The bundle's transformer, fused, as PyTorch runs it."""
-    return EagerKernel(lean(bundle.gesture), schedule.newest)
+    return EagerKernel(fuse_for_inference(bundle.gesture), schedule.newest)
 
 
 def staged_step(
@@ -59,10 +59,12 @@ def staged_step(
     )
 
 
-def step_network(bundle: Bundle, schedule: Schedule) -> StepNetwork:
+def fused_module(bundle: Bundle, schedule: Schedule) -> FusedStepModule:
     """All network computation of a live hop as one module."""
     newest = schedule.algorithmic_frames
-    return StepNetwork(lean(bundle.gesture), newest, code_sampler(bundle), pose_decoder(bundle))
+    return FusedStepModule(
+        fuse_for_inference(bundle.gesture), newest, code_sampler(bundle), pose_decoder(bundle)
+    )
 
 
 def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowShape:
@@ -72,7 +74,7 @@ def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowSha
     return WindowShape(
         rows=rows,
         frames=schedule.window,
-        entries=front.span(schedule.window),
+        audio_steps=front.window_length(schedule.window),
         channels=front.width,
         motion=MOTION.width,
         words=0 if words is None else words.vocabulary,
@@ -82,10 +84,10 @@ def window_shape(bundle: Bundle, schedule: Schedule, rows: int = 1) -> WindowSha
 
 
 def window_ends(bundle: Bundle) -> Callable[[int], int]:
-    """Maps a frame to the end, in entries of the front end, of the live window before it."""
-    return _front_end(bundle).cut
+    """Maps a frame to the end, in audio steps, of the live window before it."""
+    return _front_end(bundle).window_end
 
 
 def _front_end(bundle: Bundle) -> FrontEndStream:
     config = bundle.config
-    return build_front(config.front_end, config.features, config.clock)
+    return build_front_end(config.front_end, config.features, config.clock)

@@ -1,8 +1,8 @@
 """A hop as one graph: transformer, code sampling, codebook look-up, decoders, root motion.
 
 Between separate graphs PyTorch launches some hundred small operators one by one. The fused graph
-never waits for the device, and no shape depends on values. Verified against the staged
-step before use.
+never waits for the device, and no shape depends on values. Verified against the staged step before
+use.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,35 +13,36 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ShapeError
-from engine.generate.decoder import OVERLAP, Decoded, PoseDecoder
+from engine.generate.decoder import SEAM_FRAMES, Decoded, PoseDecoder
 from engine.generate.sampling import gumbel
 from engine.generate.state import EncoderState
 from engine.generate.step import CodeSampler, HopStep, NoiseSource, StagedStep, StepOutput
-from engine.kernels.buckets import Sizes, filled
-from engine.kernels.compiled_decoder import TOLERANCE, decoding_error, draw_codes
+from engine.kernels.buckets import Buckets, pad_rows
+from engine.kernels.compiled_decoder import comparable, draw_codes
 from engine.kernels.eager import EagerKernel
-from engine.kernels.graph import Backend, Graph, Precision, Run, Settings, Tensors
-from engine.kernels.parity import TOLERANCES, ParityError, relative_error
+from engine.kernels.graph import Backend, BuildOptions, Executable, GraphSpec, Precision, Tensors
+from engine.kernels.parity import DIFFERENT, Outputs, Parity, require, worst
+from engine.kernels.parity import compare as compare_outputs
 from engine.kernels.registry import to_calibrate, to_compare
-from engine.kernels.verify import admitted
+from engine.kernels.verify import build_verified
 from engine.kernels.window_graph import (
-    ROUNDED,
-    FlatWindow,
+    BF16_LAYERS,
+    WindowModule,
     WindowShape,
     draw_window,
-    robust,
+    int8_layers,
     window_outputs,
 )
 from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
 from engine.timing import Stage, Watch
 
-_DRAWS: Final = 8  # rows: a hop has few codes, and a share of them is asked for
-_LEAST: Final = 3  # of which the second and third would show old buffers played again
+_MIN_ROWS: Final = 8  # a hop has few codes, and the share of equal ones is compared
+_MIN_INPUTS: Final = 3  # more than one, see `engine.kernels.parity`
 
 
 class HopInputs(NamedTuple):
-    """All that a hop depends on. history: codes `[B, P, C]` int64; noise: see `NoiseSource`."""
+    """All inputs of a hop. history: codes `[B, P, C]` int64; noise: see `NoiseSource`."""
 
     window: WindowInputs
     history: Tensor
@@ -49,15 +50,19 @@ class HopInputs(NamedTuple):
 
     @property
     def flat(self) -> Tensors:
-        """The tensors that a `StepNetwork` takes."""
+        """The inputs of a `FusedStepModule`."""
         noise = () if self.noise is None else (self.noise,)
         return (*self.window, self.history, *noise)
 
 
-class Outcome(NamedTuple):
-    """codes `[B, P, n]` of the new frames, and what they were picked from: latents
-    `[B, n, sum of D]` of all parts side by side, by which the transformer is judged. decoded: see
-    `engine.generate.step.StepOutput`.
+class FusedStepOutput(NamedTuple):
+    """Outputs of a `FusedStepModule`.
+
+    Attributes:
+        codes: `[B, P, n]` of the new frames.
+        latents: `[B, n, sum of D]` of all parts side by side, compared for parity.
+        decoded: see `engine.generate.step.StepOutput`.
+
     """
 
     codes: Tensor
@@ -65,25 +70,25 @@ class Outcome(NamedTuple):
     decoded: Decoded
 
     @staticmethod
-    def of(tensors: Tensors) -> "Outcome":
-        """Of what a `StepNetwork` gives."""
+    def of(tensors: Tensors) -> "FusedStepOutput":
+        """From the flat outputs of the module."""
         codes, latents, *decoded = tensors
-        return Outcome(codes, latents, Decoded(*decoded))
+        return FusedStepOutput(codes, latents, Decoded(*decoded))
 
 
-class StepNetwork(nn.Module):
-    """A `StagedStep` as one module: the tensors of HopInputs in, those of `Outcome` out, flat.
+class FusedStepModule(nn.Module):
+    """A `StagedStep` as one module: flat tensors of HopInputs in, of FusedStepOutput out.
 
-    model: the gesture transformer. newest: frames that are taken of each window.
+    model: the gesture transformer. newest: frames taken of each window.
     """
 
     def __init__(
-        self, model: nn.Module, newest: int, chooser: CodeSampler, decoder: PoseDecoder
+        self, model: nn.Module, newest: int, sampler: CodeSampler, decoder: PoseDecoder
     ) -> None:
         super().__init__()
-        self.window = FlatWindow(model, newest)
-        self.networks = nn.ModuleList(decoder.networks)  # those of the chooser are among them
-        self.newest, self.chooser, self.decoder = newest, chooser, decoder
+        self.window = WindowModule(model, newest)
+        self.networks = nn.ModuleList(decoder.networks)  # includes those of the sampler
+        self.newest, self.sampler, self.decoder = newest, sampler, decoder
 
     def forward(
         self,
@@ -96,36 +101,38 @@ class StepNetwork(nn.Module):
         noise: Tensor | None = None,
     ) -> Tensors:
         outputs = window_outputs(self.window(motion, mask, audio, words, speaker))
-        codes = self.chooser(outputs, noise, self.newest)
+        codes = self.sampler(outputs, noise, self.newest)
         joined = torch.cat((history, codes), 2)
-        decoded = self.decoder.decoded(joined, OVERLAP + self.newest)
+        decoded = self.decoder.decoded(joined, SEAM_FRAMES + self.newest)
         return (codes, torch.cat(outputs.latents, -1), *decoded)
 
-    def pieces(self) -> StagedStep:
-        """The same, one after the other."""
+    def staged(self) -> StagedStep:
+        """The same computation as a `StagedStep`."""
         kernel = EagerKernel(self.window.model, self.newest)
-        return StagedStep(kernel, self.chooser, self.decoder, self.newest)
+        return StagedStep(kernel, self.sampler, self.decoder, self.newest)
 
     def draw(self, shape: WindowShape, generator: torch.Generator) -> HopInputs:
         """Random inputs of a hop whose windows have this shape."""
         length = self.decoder.context + 1
         history = draw_codes(self.decoder, (shape.rows, len(BodyPart), length), generator)
         noise = None
-        if self.chooser.samples:
-            size = (shape.rows, len(BodyPart), self.newest, self.chooser.classes)
+        if self.sampler.samples:
+            size = (shape.rows, len(BodyPart), self.newest, self.sampler.classes)
             noise = gumbel(torch.randn(size, generator=generator))
         return HopInputs(draw_window(shape, generator), history, noise)
 
 
 class CompiledStep:
-    """A hop that a graph made ready computes at once. Holds no weights of its own.
+    """Computes a hop by one compiled graph; holds no weights of its own.
 
-    Raises ShapeError for another number of rows than the graph was made for, as for all else.
+    Raises ShapeError for inputs of other shapes than the graph's, such as another batch size.
     """
 
-    def __init__(self, name: str, run: Run, graph: Graph, network: StepNetwork) -> None:
+    def __init__(
+        self, name: str, run: Executable, graph: GraphSpec, network: FusedStepModule
+    ) -> None:
         self.name = name
-        self.sampler = network.chooser
+        self.sampler = network.sampler
         self.decoder = network.decoder
         self._run = run
         self._shapes = [tensor.shape for tensor in graph.example]
@@ -148,117 +155,96 @@ class CompiledStep:
                 f"{[list(tensor.shape) for tensor in tensors]}; make one for these"
             )
         with watch(Stage.KERNEL):
-            outcome = Outcome.of(self._run(tensors))
+            outcome = FusedStepOutput.of(self._run(tensors))
         return StepOutput(outcome.codes, outcome.decoded)
 
 
-def graph_step(
-    network: StepNetwork,
+def compile_step(
+    network: FusedStepModule,
     shape: WindowShape,
     backend: Backend,
-    settings: Settings,
-    real: Callable[[], Sequence[HopInputs]] = tuple,
+    options: BuildOptions,
+    recorded: Callable[[], Sequence[HopInputs]] = tuple,
 ) -> CompiledStep:
-    """The hop of `network` for windows of one shape, which has shown that it matches it.
+    """Compile and verify the hop of `network` for windows of one shape.
 
-    real: inputs that a stream has had, to compare on beside random ones; in 8 bits, which are
-    calibrated on some of them and hold for speech only, in their place. Not asked for where what
-    was kept has matched here before. Raises what the backend raises, and ParityError, with the
-    figures, for a graph that computes otherwise.
+    recorded: recorded stream inputs. Used with random inputs for the comparison; for int8, instead
+    of them (int8 is calibrated on speech). Not called if the cached graph was verified before.
+    Raises what the backend raises, and ParityError, with the figures, for a mismatch.
     """
     if shape.newest != network.newest:
         raise ShapeError(f"the step takes {network.newest} newest frames, windows {shape.newest}")
     network.eval()
     generator = torch.Generator()
     generator.seed()
-    count = max(_LEAST, -(-_DRAWS // shape.rows))
-    inputs = [network.draw(shape, generator) for _ in range(count)]
-    graph = _graph(network, inputs[0])
-    graph = replace(graph, samples=lambda: [hop.flat for hop in to_calibrate(real())])
+    count = max(_MIN_INPUTS, -(-_MIN_ROWS // shape.rows))
+    drawn = [network.draw(shape, generator) for _ in range(count)]
+    graph = _graph(network, drawn[0])
+    graph = replace(graph, samples=lambda: [hop.flat for hop in to_calibrate(recorded())])
 
-    def compare(run: Run) -> list[Tensors]:
+    def compare(run: Executable) -> list[Tensors]:
         speech_only = backend.precision is Precision.INT8
-        tried = to_compare(real()) if speech_only else [*inputs, *real()]
-        _require([_compared(network, run, one) for one in tried], backend)
-        return [one.flat for one in tried]
+        hops = to_compare(recorded()) if speech_only else [*drawn, *recorded()]
+        found = worst([_parity(network, run, hop) for hop in hops])
+        require(f"a hop as one graph of {backend.name}", found, backend.precision)
+        return [hop.flat for hop in hops]
 
-    run = admitted(
-        lambda kept: backend.prepare(graph, kept), compare, graph, settings, backend.name
+    return CompiledStep(
+        backend.name, build_verified(backend, graph, options, compare), graph, network
     )
-    return CompiledStep(backend.name, run, graph, network)
 
 
-def _graph(network: StepNetwork, example: HopInputs) -> Graph:
+def _graph(network: FusedStepModule, example: HopInputs) -> GraphSpec:
     names = (*WindowInputs._fields, "history", "noise")
-    return Graph(
+    return GraphSpec(
         f"step-newest{network.newest}",
         network,
         example.flat,
         names[: len(example.flat)],
         ("codes", "latents", *Decoded._fields),
-        # None of it beyond the window: a code or a pose is soon another one in fewer bits.
-        robust=robust(network.window.model),
-        rounded=ROUNDED,
-        halved=("window",),
+        # Only in the window: in the sampler and decoder fewer bits would change codes and poses.
+        int8_layers=int8_layers(network.window.model),
+        bf16_layers=BF16_LAYERS,
+        fp16_modules=("window",),
     )
 
 
-class _Apart(NamedTuple):
-    """How far a graph is from its network: latents of the worst part, and the share of equal codes;
-    poses, from those that belong to the graph's own codes.
-    """
-
-    latents: float
-    codes: float
-    poses: float
-
-
-def _compared(network: StepNetwork, run: Run, inputs: HopInputs) -> _Apart:
+def _parity(network: FusedStepModule, run: Executable, inputs: HopInputs) -> Parity:
+    """Compare a graph with its module; poses with those that the decoder gives for its codes."""
     with torch.inference_mode():
-        expected = Outcome.of(network(*inputs.flat))
-    got = Outcome.of(run(inputs.flat))
-    decoder, widths = network.decoder, network.chooser.widths
-    if got.codes.shape != expected.codes.shape or not _named(decoder, got.codes):
-        return _Apart(float("inf"), 0.0, float("inf"))
-    pairs = zip(*(torch.split(x.latents, widths, -1) for x in (expected, got)), strict=True)
-    joined = torch.cat((inputs.history, got.codes), 2)
-    poses = decoder.decode(joined, OVERLAP + network.newest)
-    return _Apart(
-        max(relative_error(a, b) for a, b in pairs),
-        (got.codes == expected.codes).double().mean().item(),
-        decoding_error(poses, got.decoded),
+        expected = FusedStepOutput.of(network(*inputs.flat))
+    got = FusedStepOutput.of(run(inputs.flat))
+    decoder, widths = network.decoder, network.sampler.widths
+    if got.codes.shape != expected.codes.shape or not _codes_in_range(decoder, got.codes):
+        return DIFFERENT
+    codes = torch.cat((inputs.history, got.codes), 2)
+    poses = decoder.decode(codes, SEAM_FRAMES + network.newest)
+    return compare_outputs(
+        Outputs(_split(expected, widths), [expected.codes], comparable(poses)),
+        Outputs(_split(got, widths), [got.codes], comparable(got.decoded)),
     )
 
 
-def _named(decoder: PoseDecoder, codes: Tensor) -> bool:
-    """Whether every code is one that its part has."""
+def _split(output: FusedStepOutput, widths: list[int]) -> Sequence[Tensor]:
+    """Latents of each part."""
+    return torch.split(output.latents, widths, -1)
+
+
+def _codes_in_range(decoder: PoseDecoder, codes: Tensor) -> bool:
     limits = torch.tensor(decoder.codebooks, device=codes.device)[:, None]
     return bool(((codes >= 0) & (codes < limits)).all())
 
 
-def _require(found: Sequence[_Apart], backend: Backend) -> None:
-    allowed = TOLERANCES[backend.precision]
-    latents, poses = (max(getattr(one, name) for one in found) for name in ("latents", "poses"))
-    codes = sum(one.codes for one in found) / len(found)
-    if latents > allowed.error or codes < allowed.codes or poses > TOLERANCE:
-        raise ParityError(
-            f"a hop as one graph of {backend.name} does not match the eager one: latents "
-            f"{latents:.2g} apart (at most {allowed.error:g}), codes {codes:.1%} equal (at least "
-            f"{allowed.codes:.1%}), poses of the same codes {poses:.2g} apart (at most "
-            f"{TOLERANCE:g})"
-        )
-
-
 class BucketedStep:
-    """Hops of any number of rows by the smallest of `steps` that takes them, filled up.
+    """Hops of any number of rows by the smallest of `steps` that takes them, pad_rows up.
 
     steps: by the rows that each was made for. What `engine.kernels.buckets` does for kernels;
     raises what that raises.
     """
 
     def __init__(self, steps: Mapping[int, HopStep]) -> None:
-        self._sizes = Sizes(steps)
-        smallest = self._sizes.smallest
+        self._buckets = Buckets(steps)
+        smallest = self._buckets.smallest
         self.name, self.sampler, self.decoder = smallest.name, smallest.sampler, smallest.decoder
 
     def __call__(
@@ -271,14 +257,14 @@ class BucketedStep:
     ) -> StepOutput:
         """See `HopStep`."""
         rows = len(history)
-        size, step = self._sizes.fitting(rows)
+        size, step = self._buckets.fitting(rows)
         if size == rows:
             return step(inputs, history, draw, watch, encoder)
 
         def noise() -> Tensor | None:
             drawn = draw()
-            return None if drawn is None else filled(drawn, size)
+            return None if drawn is None else pad_rows(drawn, size)
 
-        window = WindowInputs(*(filled(tensor, size) for tensor in inputs))
-        codes, decoded = step(window, filled(history, size), noise, watch, encoder)
+        window = WindowInputs(*(pad_rows(tensor, size) for tensor in inputs))
+        codes, decoded = step(window, pad_rows(history, size), noise, watch, encoder)
         return StepOutput(codes[:rows], Decoded(*(tensor[:rows] for tensor in decoded)))

@@ -1,7 +1,6 @@
-"""What a backend is given and what it gives back: a flat graph, fixed shapes, tensors in and out.
+"""Interface of the backends: a flat graph with fixed shapes, compiled to tensors in, tensors out.
 
-A graph may be the gesture transformer or anything else without memory; backends do not ask. They
-know neither bundles nor streams, only where their files may lie and how many threads are theirs.
+A graph may be the gesture transformer or any other module without memory.
 """
 
 import hashlib
@@ -16,14 +15,14 @@ from torch import Tensor, nn
 from engine.system import cache
 
 Tensors = tuple[Tensor, ...]
-PROOF: Final = ".proof.safetensors"
-"""How a file about a match ends; see `engine.kernels.verify`."""
-Run = Callable[[Tensors], Tensors]
-"""A graph made ready: tensors of the graph's shapes in, new tensors out, nothing remembered."""
+REFERENCE: Final = ".reference.safetensors"
+"""Suffix of a file of reference outputs; see `engine.kernels.verify`."""
+Executable = Callable[[Tensors], Tensors]
+"""A compiled graph: tensors of the graph's shapes in, new tensors out. Stateless."""
 
 
 class Precision(StrEnum):
-    """In what numbers a backend multiplies; how near it must come follows from it."""
+    """Number format of a backend's products; the tolerances of its parity depend on it."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -32,15 +31,22 @@ class Precision(StrEnum):
 
 
 @dataclass(frozen=True)
-class Graph:
+class GraphSpec:
     """A module of tensors in, tuple of tensors out, with its shapes.
 
-    name: of its files. example: one input each, of the shapes that all later ones have. inputs,
-    outputs: names, in order. samples: real inputs for a backend that calibrates, made only when
-    they are asked for. robust: patterns found in the names of what bears 8-bit numbers;
-    rounded: of the other linear maps that a backend in 8 bits may multiply in bfloat16.
-    halved: names of the submodules that a backend in half precision may compute so; all of it
-    unless given.
+    Attributes:
+        name: prefix of its files.
+        module: the computation.
+        example: one tensor per input, with the shapes of all later ones.
+        inputs: names of the inputs, in order.
+        outputs: names of the outputs, in order.
+        samples: recorded inputs for a backend that calibrates; called only by such a backend.
+        int8_layers: patterns of the names of layers that tolerate int8.
+        bf16_layers: patterns of further linear layers and convolutions that an int8 backend may
+            compute in bfloat16.
+        fp16_modules: names of the submodules that a half-precision backend may compute in fp16;
+            the empty name is the whole module.
+
     """
 
     name: str
@@ -49,9 +55,9 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     samples: Callable[[], Sequence[Tensors]] = tuple
-    robust: tuple[str, ...] = ()
-    rounded: tuple[str, ...] = ()
-    halved: tuple[str, ...] = ("",)
+    int8_layers: tuple[str, ...] = ()
+    bf16_layers: tuple[str, ...] = ()
+    fp16_modules: tuple[str, ...] = ("",)
 
     @property
     def signature(self) -> str:
@@ -59,59 +65,67 @@ class Graph:
         return "-".join("x".join(map(str, tensor.shape)) for tensor in self.example)
 
 
-def _nothing(text: str) -> None:
-    pass
+def _ignore(_text: str) -> None:
+    """Log nothing."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """threads: that a graph may use at once. folder: where what was made of this very model may
-    be kept, None to keep nothing. say: told what takes long. machine: with its versions, what a
-    comparison holds for; without a name none is remembered.
+class BuildOptions:
+    """Resources of a backend, and the cache of compiled files.
+
+    Attributes:
+        threads: threads that a graph may use.
+        folder: folder of this model's compiled files; None: nothing is kept.
+        log: called with one line about whatever takes long.
+        machine: hardware and library versions that a verification holds for; without them no
+            reference outputs are kept.
+
     """
 
     threads: int = 1
     folder: Path | None = None
-    say: Callable[[str], None] = field(default=_nothing)
+    log: Callable[[str], None] = field(default=_ignore)
     machine: str = ""
 
-    def kept(self, graph: Graph, *marks: str) -> Path | None:
-        """Where a backend may keep what it made of `graph`; marks: whatever else changes it."""
+    def cache_path(self, graph: GraphSpec, *marks: str, suffix: str = "") -> Path | None:
+        """File of a compiled `graph`; marks: everything else that changes the file."""
         if self.folder is None:
             return None
-        return self.folder / "_".join((graph.name, graph.signature, *marks))
+        return self.folder / ("_".join((graph.name, graph.signature, *marks)) + suffix)
 
-    def files(self, graph: Graph) -> list[Path]:
-        """The files that are kept of `graph`, but for those about matches."""
-        return [path for path in self._all(graph) if not path.name.endswith(PROOF)]
+    def cached_files(self, graph: GraphSpec) -> list[Path]:
+        """Compiled files of `graph`, without its reference outputs."""
+        return [path for path in self._all(graph) if not path.name.endswith(REFERENCE)]
 
-    def _all(self, graph: Graph) -> list[Path]:
-        kept = self.kept(graph)
-        return [] if kept is None else cache.listed(kept.parent, f"{kept.name}_")
+    def _all(self, graph: GraphSpec) -> list[Path]:
+        path = self.cache_path(graph)
+        return [] if path is None else cache.listed(path.parent, f"{path.name}_")
 
-    def forget(self, graph: Graph) -> bool:
-        """Delete everything kept of `graph`; False where nothing was, or where it stays."""
-        gone = [cache.delete(path) for path in self._all(graph)]
-        return bool(gone) and all(gone)
+    def clear_cache(self, graph: GraphSpec) -> bool:
+        """Delete all files of `graph`; False if there were none, or if one could not be deleted."""
+        deleted = [cache.delete(path) for path in self._all(graph)]
+        return bool(deleted) and all(deleted)
 
     @property
-    def mark(self) -> str:
-        """Machine and threads as part of a file's name, for what is compiled for them."""
+    def machine_mark(self) -> str:
+        """Hash of machine and threads, as part of the name of a file compiled for them."""
         return hashlib.sha256(f"{self.machine} {self.threads}".encode()).hexdigest()[:8]
 
     def write(self, path: Path | None, data: bytes | memoryview) -> bool:
-        """Keep a file; False, and one line to the user, where that is not possible."""
-        return cache.write(path, data, self.say)
+        """Write a cache file; False, with one line logged, where that is not possible."""
+        return cache.write(path, data, self.log)
 
 
 class Backend(Protocol):
-    """Makes graphs ready to run. Raises KernelError for what it cannot run, and
-    MissingBackendError where its library or its device is not there.
+    """Compiles graphs.
+
+    Raises KernelError for a graph that it cannot run, and MissingBackendError without its library
+    or its device.
     """
 
     name: str
     precision: Precision
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph, ready to run."""
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Compile the graph."""
         ...

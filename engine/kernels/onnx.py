@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.system import cache
 from engine.system.privacy import stay_private
 
@@ -29,40 +29,39 @@ class OnnxBackend:
     name = "onnx"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph in a session of its own."""
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Open a session for the graph."""
         runtime = _onnxruntime()
-        kept = settings.kept(graph, f"torch{torch.__version__}")
-        path = None if kept is None else kept.with_name(f"{kept.name}.onnx")
-        known = cache.read(path)
-        if known is not None:
+        path = options.cache_path(graph, f"torch{torch.__version__}", suffix=".onnx")
+        cached = cache.read(path)
+        if cached is not None:
             with contextlib.suppress(KernelError):  # of another version: made again
-                return _Session(_session(runtime, bytes(known), settings.threads), graph)
-        settings.say(f"exporting {graph.name} to ONNX ...")
+                return _Session(_session(runtime, bytes(cached), options.threads), graph)
+        options.log(f"exporting {graph.name} to ONNX ...")
         exported = _exported(graph, OPSET)
-        settings.write(path, exported)
-        return _Session(_session(runtime, exported, settings.threads), graph)
+        options.write(path, exported)
+        return _Session(_session(runtime, exported, options.threads), graph)
 
 
-def write_onnx(graph: Graph, path: Path, opset: int = OPSET) -> None:
-    """Write `graph` to `path`, whole or not at all; KernelError for what ONNX cannot say."""
+def write_onnx(graph: GraphSpec, path: Path, opset: int = OPSET) -> None:
+    """Write `graph` to `path` atomically; KernelError for operators without an ONNX form."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(_exported(graph, opset))
     part.replace(path)
 
 
-def _exported(graph: Graph, opset: int) -> bytes:
+def _exported(graph: GraphSpec, opset: int) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
-        # The newer exporter needs two packages more and gives the same operators; that shapes are
-        # traced as constants, which the older one warns of, is meant.
+        # The newer exporter needs two more packages and gives the same operators. The older one
+        # warns that shapes are traced as constants, which is intended.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
                 graph.module,
                 graph.example,
-                file,  # type: ignore[arg-type]  # a path or a file, it says for itself
+                file,  # type: ignore[arg-type]  # a path or a file, by its documentation
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
                 opset_version=opset,
@@ -74,8 +73,8 @@ def _exported(graph: Graph, opset: int) -> bytes:
     return file.getvalue()
 
 
-def open_onnx(path: Path, graph: Graph, threads: int) -> Run:
-    """The file at `path`, exported from `graph`, ready to run."""
+def open_onnx(path: Path, graph: GraphSpec, threads: int) -> Executable:
+    """Open the file at `path`, exported from `graph`."""
     return _Session(_session(_onnxruntime(), path.read_bytes(), threads), graph)
 
 
@@ -94,14 +93,14 @@ def _session(runtime: Any, model: bytes, threads: int) -> Any:
     options.log_severity_level = 3
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base but this
+    except Exception as error:  # its errors share no other base class
         raise KernelError(f"onnxruntime refuses the exported graph: {error}") from error
 
 
 class _Session:
-    """A session; the exporter leaves out inputs that a graph does not look at."""
+    """Runs a session; the exporter leaves out unused inputs."""
 
-    def __init__(self, session: Any, graph: Graph) -> None:
+    def __init__(self, session: Any, graph: GraphSpec) -> None:
         self._session = session
         used = {port.name for port in session.get_inputs()}
         self._names = [(i, name) for i, name in enumerate(graph.inputs) if name in used]

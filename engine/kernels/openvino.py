@@ -1,7 +1,7 @@
 """The openvino kernels: a graph converted once, run on the CPU in fp32, bf16 or int8.
 
-What int8 is made of is in `engine.kernels.openvino_int8`. What was compiled is kept as one file of
-OpenVINO's where there is a folder for it. OpenVINO and nncf are imported in these two files only.
+Int8 is in `engine.kernels.openvino_int8`. The compiled graph is kept as one file in OpenVINO's
+format. OpenVINO and nncf are imported in these two files only.
 """
 
 import contextlib
@@ -15,8 +15,13 @@ import numpy as np
 import torch
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.kernels.openvino_int8 import lighten, quantized, round_rest, shared_core
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
+from engine.kernels.openvino_int8 import (
+    convert_to_bf16,
+    quantize_layers,
+    quantize_weights_only,
+    shared_core,
+)
 from engine.system import cache
 from engine.system.privacy import stay_private
 
@@ -31,45 +36,47 @@ class OpenVinoBackend:
         self.precision = precision
         self.name = "openvino" if precision is Precision.FP32 else f"openvino-{precision}"
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph compiled for this machine's CPU."""
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Compile the graph for this machine's CPU."""
         openvino = _openvino()
-        options: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
-            "INFERENCE_NUM_THREADS": settings.threads,
+            "INFERENCE_NUM_THREADS": options.threads,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
-            # Where weights alone have 8 bits, inputs would be rounded too, as they come.
+            # Else inputs of weight-only int8 layers would be quantised too.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
         core = shared_core(openvino)
-        path = self._path(openvino, graph, settings)
+        path = self._path(openvino, graph, options)
         with decimal_points():
-            ready = _kept(openvino, core, path, options)
+            ready = _load(openvino, core, path, properties)
             if ready is None:
-                compiled = core.compile_model(self.model(openvino, graph, settings), "CPU", options)
-                kept = settings.write(path, compiled.export_model().getbuffer())
+                compiled = core.compile_model(
+                    self.model(openvino, graph, options), "CPU", properties
+                )
+                written = options.write(path, compiled.export_model().getbuffer())
                 # A mapped graph needs less memory than the compiled one.
-                ready = _kept(openvino, core, path, options) if kept else None
-                ready = ready or _Ready(compiled)
-        return _Request(ready, graph)
+                ready = _load(openvino, core, path, properties) if written else None
+                ready = ready or _Compiled(compiled)
+        return _InferRequest(ready, graph)
 
-    def _path(self, openvino: Any, graph: Graph, settings: Settings) -> Path | None:
-        """Where the compiled graph is kept: for this version, precision, machine and threads."""
+    def _path(self, openvino: Any, graph: GraphSpec, options: BuildOptions) -> Path | None:
+        """File of the compiled graph, for this version, precision, machine and threads."""
         version = f"openvino{openvino.__version__.split('-')[0]}"
-        kept = settings.kept(graph, version, self.precision, settings.mark)
-        return None if kept is None else kept.with_name(f"{kept.name}.blob")
+        marks = (version, self.precision, options.machine_mark)
+        return options.cache_path(graph, *marks, suffix=".blob")
 
-    def model(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
+    def model(self, openvino: Any, graph: GraphSpec, options: BuildOptions) -> Any:
         """The graph converted to an OpenVINO model in this precision, not compiled."""
-        model = self._make(openvino, graph, settings)
+        model = self._make(openvino, graph, options)
         capable = shared_core(openvino).get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if self.precision is Precision.INT8 and "BF16" in capable:
-            round_rest(openvino, model, graph)
+            convert_to_bf16(openvino, model, graph)
         return model
 
-    def _make(self, openvino: Any, graph: Graph, settings: Settings) -> Any:
-        settings.say(f"converting {graph.name} for {self.name} ...")
+    def _make(self, openvino: Any, graph: GraphSpec, options: BuildOptions) -> Any:
+        options.log(f"converting {graph.name} for {self.name} ...")
         model = _converted(openvino, graph)
         if self.precision is not Precision.INT8:
             return model
@@ -79,8 +86,8 @@ class OpenVinoBackend:
                 f"int8 needs real inputs of {graph.name} to calibrate on and none came; use "
                 "openvino or openvino-bf16"
             )
-        model = quantized(model, graph, samples, settings.say)
-        lighten(openvino, model, graph, samples)
+        model = quantize_layers(model, graph, samples, options.log)
+        quantize_weights_only(openvino, model, graph, samples)
         return model
 
 
@@ -93,28 +100,30 @@ def _openvino() -> Any:
     return openvino
 
 
-class _Ready(NamedTuple):
-    """A compiled model, and the mapped file that it reads its weights from."""
+class _Compiled(NamedTuple):
+    """A compiled model, and the mapped file that holds its weights."""
 
     compiled: Any
     file: Any = None
 
 
-def _kept(openvino: Any, core: Any, path: Path | None, options: dict[str, Any]) -> _Ready | None:
-    """What was kept, ready to run; None where nothing was, or where OpenVINO refuses it."""
+def _load(
+    openvino: Any, core: Any, path: Path | None, properties: dict[str, Any]
+) -> _Compiled | None:
+    """The compiled graph of a file; None without a file, or where OpenVINO refuses it."""
     data = cache.read(path)
     if data is None:
         return None
     try:
         shared = openvino.Tensor(np.frombuffer(data, np.uint8), shared_memory=True)
-        return _Ready(core.import_model(shared, "CPU", options), (shared, data))
+        return _Compiled(core.import_model(shared, "CPU", properties), (shared, data))
     except RuntimeError:
         return None
 
 
 @contextlib.contextmanager
 def decimal_points() -> Iterator[None]:
-    """A decimal point while OpenVINO saves and loads numbers as text, whatever the host has set."""
+    """Set a decimal point while OpenVINO saves and loads numbers as text."""
     before = locale.setlocale(locale.LC_NUMERIC)
     if locale.localeconv()["decimal_point"] == ".":
         yield
@@ -126,16 +135,16 @@ def decimal_points() -> Iterator[None]:
         locale.setlocale(locale.LC_NUMERIC, before)
 
 
-def _converted(openvino: Any, graph: Graph) -> Any:
+def _converted(openvino: Any, graph: GraphSpec) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that shapes are traced as constants, which is meant
+        warnings.simplefilter("ignore")  # shapes are traced as constants on purpose
         try:
-            # OpenVINO would trace the module itself and compare, which takes seconds more; whether
-            # the graph matches is found out later, on other inputs.
+            # OpenVINO would trace the module itself and compare, which takes seconds more; the
+            # graph is verified later, on other inputs.
             trace: Any = torch.jit.trace
             traced = trace(graph.module, graph.example, check_trace=False, strict=False)
             model = openvino.convert_model(traced, example_input=graph.example)
-        except Exception as error:  # it raises whatever its stages raise
+        except Exception as error:  # its stages raise errors of any kind
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise KernelError(f"OpenVINO cannot convert {graph.name}: {reason}") from error
     for port, name in zip(model.inputs, graph.inputs, strict=True):
@@ -149,10 +158,10 @@ def _converted(openvino: Any, graph: Graph) -> Any:
     return model
 
 
-class _Request:
+class _InferRequest:
     """A compiled model with buffers of its own, so that a call allocates its results only."""
 
-    def __init__(self, ready: _Ready, graph: Graph) -> None:
+    def __init__(self, ready: _Compiled, graph: GraphSpec) -> None:
         import openvino
 
         self._request = ready.compiled.create_infer_request()
@@ -167,6 +176,6 @@ class _Request:
         for buffer, tensor in zip(self._inputs, tensors, strict=True):
             buffer.copy_(tensor)
         self._request.infer()
-        # The request's own memory is written again by the next call.
+        # The next call overwrites the request's own memory.
         found = (self._request.get_output_tensor(i).data for i in self._outputs)
         return tuple(torch.from_numpy(np.array(data)) for data in found)

@@ -1,11 +1,11 @@
-"""Parity of a kernel with the eager one, on random inputs.
+"""Parity of compiled computations with the eager networks: one comparison, one tolerance table.
 
-At least two inputs: a recorded graph that replays stale buffers passes the first comparison.
+A comparison needs at least two inputs: a graph that replays stale buffers passes the first one.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,78 +16,109 @@ from engine.model.types import Kernel, WindowInputs, WindowOutputs
 
 
 class ParityError(KernelError):
-    """A kernel does not match the eager one."""
+    """A compiled computation does not match the eager networks."""
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """error: of any output, |got - expected| / |expected|, Euclidean over the whole tensor. codes:
-    the share of frames and parts whose best-scored code is the same, at least.
+class Outputs(NamedTuple):
+    """Results of one call, in groups with a tolerance each.
+
+    Attributes:
+        values: latents, class scores or activations.
+        codes: selected codes.
+        poses: decoded fields, of the same codes on both sides.
+
     """
 
-    error: float
-    codes: float
-
-
-TOLERANCES: Final = {
-    Precision.FP32: Tolerance(1e-3, 0.995),
-    Precision.FP16: Tolerance(1e-2, 0.95),
-    Precision.BF16: Tolerance(0.1, 0.7),
-    Precision.INT8: Tolerance(0.1, 0.9),
-}
-"""On random inputs, which lie farther out than speech ever does, and on which many codes score
-nearly the same; of int8, which is calibrated on speech, on speech that it has not seen."""
+    values: Sequence[Tensor] = ()
+    codes: Sequence[Tensor] = ()
+    poses: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a kernel was from the eager one: the worst output, the mean share of equal codes."""
+    """Distance of two results, or the bounds of it.
 
-    error: float
-    codes: float
+    Attributes:
+        error: largest |got - expected| / |expected| of any value, Euclidean over the tensor.
+        codes: mean share of equal codes.
+        poses: the same as `error`, of the poses.
+
+    """
+
+    error: float = 0.0
+    codes: float = 1.0
+    poses: float = 0.0
 
 
-def compared(expected: WindowOutputs, got: WindowOutputs) -> Parity:
-    """Two results for the same window."""
-    pairs = zip((*expected.latents, *expected.logits), (*got.latents, *got.logits), strict=True)
-    errors = [relative_error(a, b) for a, b in pairs]
+TOLERANCES: Final = {
+    Precision.FP32: Parity(1e-3, 0.995, 1e-3),
+    Precision.FP16: Parity(1e-2, 0.95, 1e-3),
+    Precision.BF16: Parity(0.1, 0.7, 1e-3),
+    Precision.INT8: Parity(0.1, 0.9, 1e-3),
+}
+"""Bounds by precision. They hold on random inputs, which lie farther out than speech and on which
+many codes score nearly the same; int8 is compared on speech that it was not calibrated on. Poses
+are decoded in fp32 by every backend."""
+
+DIFFERENT: Final = Parity(float("inf"), 0.0, float("inf"))
+"""Results that cannot be compared: other shapes, or codes out of range."""
+
+
+def compare(expected: Outputs, got: Outputs) -> Parity:
+    """Compare two results of the same input."""
     equal = [
-        (a.argmax(-1) == b.argmax(-1)).double().mean().item()
-        for a, b in zip(expected.logits, got.logits, strict=True)
+        (a == b).double().mean().item() for a, b in zip(expected.codes, got.codes, strict=True)
     ]
-    return Parity(max(errors), sum(equal) / len(equal))
+    return Parity(
+        _largest(expected.values, got.values),
+        sum(equal) / len(equal) if equal else 1.0,
+        _largest(expected.poses, got.poses),
+    )
+
+
+def _largest(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:
+    pairs = zip(expected, got, strict=True)
+    return max((relative_error(a, b) for a, b in pairs), default=0.0)
 
 
 def relative_error(expected: Tensor, got: Tensor) -> float:
-    """|got - expected| / |expected|; infinite for another shape or what is no number."""
+    """|got - expected| / |expected|; infinite for another shape and for values not finite."""
     if expected.shape != got.shape or not bool(torch.isfinite(got).all()):
         return float("inf")
-    apart = (got.double() - expected.double()).norm()
-    return float(apart / expected.double().norm().clamp_min(1e-12))
+    difference = (got.double() - expected.double()).norm()
+    return float(difference / expected.double().norm().clamp_min(1e-12))
 
 
 def worst(found: Sequence[Parity]) -> Parity:
-    """The largest error and the mean share of equal codes."""
-    return Parity(max(p.error for p in found), sum(p.codes for p in found) / len(found))
+    """The largest errors and the mean share of equal codes of several comparisons."""
+    return Parity(
+        max(each.error for each in found),
+        sum(each.codes for each in found) / len(found),
+        max(each.poses for each in found),
+    )
+
+
+def require(name: str, found: Parity, precision: Precision) -> None:
+    """Raise ParityError, with the figures, where `found` is outside the tolerances."""
+    allowed = TOLERANCES[precision]
+    close = found.error <= allowed.error and found.poses <= allowed.poses
+    if not close or found.codes < allowed.codes:
+        raise ParityError(
+            f"{name} does not match the eager networks: values {found.error:.2g} apart (at most "
+            f"{allowed.error:g} for {precision}), codes {found.codes:.1%} equal (at least "
+            f"{allowed.codes:.1%}), poses of the same codes {found.poses:.2g} apart (at most "
+            f"{allowed.poses:g}); use another kernel"
+        )
+
+
+# -- kernels -------------------------------------------------------------------------------------
 
 
 def measure(kernel: Kernel, eager: Kernel, windows: Iterable[WindowInputs]) -> Parity:
-    """The parity of `kernel` over `windows`."""
-    return worst([compared(eager(window), kernel(window)) for window in windows])
+    """Compare the outputs of two kernels over `windows`; a code is the class of best score."""
+    return worst([compare(_scored(eager(each)), _scored(kernel(each))) for each in windows])
 
 
-def require_parity(
-    kernel: Kernel, eager: Kernel, windows: Sequence[WindowInputs], precision: Precision
-) -> Parity:
-    """Raise ParityError, with the figure, for a kernel that is too far from the eager one.
-
-    windows: two at least, and different ones.
-    """
-    found, allowed = measure(kernel, eager, windows), TOLERANCES[precision]
-    if found.error <= allowed.error and found.codes >= allowed.codes:
-        return found
-    raise ParityError(
-        f"kernel {kernel.name} does not match the eager one: outputs {found.error:.2g} apart "
-        f"(at most {allowed.error:g} for {precision}), codes {found.codes:.1%} equal (at least "
-        f"{allowed.codes:.1%}); use another kernel"
-    )
+def _scored(outputs: WindowOutputs) -> Outputs:
+    values = (*outputs.latents, *outputs.logits)
+    return Outputs(values, [logits.argmax(-1) for logits in outputs.logits])

@@ -1,4 +1,4 @@
-"""Kernels by name: a backend makes the graph ready, and parity with the eager kernel lets it in."""
+"""Kernels by name: a backend compiles the window graph, which is verified before use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +11,13 @@ from engine.errors import KernelError
 from engine.kernels.compiled import CompileBackend
 from engine.kernels.cudagraph import CudaGraphBackend
 from engine.kernels.eager import EagerKernel
-from engine.kernels.graph import Backend, Precision, Run, Settings, Tensors
+from engine.kernels.graph import Backend, BuildOptions, Executable, Precision, Tensors
 from engine.kernels.onnx import OnnxBackend
 from engine.kernels.openvino import OpenVinoBackend
-from engine.kernels.parity import require_parity
+from engine.kernels.parity import measure, require
 from engine.kernels.tensorrt import TensorRtBackend
-from engine.kernels.verify import admitted
-from engine.kernels.window_graph import GraphKernel, WindowShape, draw_window, window_graph
+from engine.kernels.verify import build_verified
+from engine.kernels.window_graph import CompiledKernel, WindowShape, draw_window, window_graph
 from engine.model.types import Kernel, WindowInputs
 
 BACKEND_NAMES: Final = (
@@ -25,21 +25,26 @@ BACKEND_NAMES: Final = (
     *("openvino", "openvino-bf16", "openvino-int8", "onnx"),
 )
 KERNEL_NAMES: Final = (EagerKernel.name, *BACKEND_NAMES)
-_COMPARED: Final = 4  # one in so many real windows; the others say how far values reach
+_COMPARED_EVERY: Final = 4
 _Input = TypeVar("_Input")
-_DRAWS: Final = 3  # of which the second and third would show old buffers played again
+_DRAWS: Final = 3  # more than one, see `engine.kernels.parity`
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a backend must know to make a kernel of a model.
+class KernelSpec:
+    """Requirements of a kernel.
 
-    shape: of all windows. samples: real windows for 8 bits, most to calibrate on and every fourth
-    to compare on; recorded only when asked for. fixed: no window will have another shape.
+    Attributes:
+        shape: of all windows.
+        options: threads, cache folder and log of the backend.
+        samples: recorded windows for int8, most for calibration and every fourth for the
+            comparison; called only where they are needed.
+        fixed: whether no window has another shape.
+
     """
 
     shape: WindowShape
-    settings: Settings = field(default_factory=Settings)
+    options: BuildOptions = field(default_factory=BuildOptions)
     samples: Callable[[], Sequence[WindowInputs]] = tuple
     fixed: bool = False
 
@@ -56,49 +61,46 @@ def backend(name: str) -> Backend:
     return made[name]
 
 
-def make_kernel(name: str, model: nn.Module, request: Request | None = None) -> Kernel:
-    """The kernel called `name` for `model`, which has shown here that it matches the eager one.
+def make_kernel(name: str, model: nn.Module, spec: KernelSpec | None = None) -> Kernel:
+    """The kernel called `name` for `model`, verified against the eager one.
 
-    request: needed by all kernels but eager. Raises KernelError for an unknown kernel, one that
-    cannot run here (MissingBackendError if its library is missing), or one that does not match.
+    spec: needed by all kernels but eager. Raises KernelError for an unknown kernel, one that cannot
+    run here (MissingBackendError if its library is missing), or one that does not match.
     """
-    eager = EagerKernel(model, None if request is None else request.shape.newest)
+    eager = EagerKernel(model, None if spec is None else spec.shape.newest)
     if name == eager.name:
         return eager
     chosen = backend(name)
-    if request is None:
-        raise KernelError(f"kernel {name} needs to know its windows' shapes; only eager does not")
-    graph = window_graph(model, request.shape)
-    graph = replace(graph, samples=lambda: [tuple(x) for x in to_calibrate(request.samples())])
+    if spec is None:
+        raise KernelError(f"kernel {name} needs the shapes of its windows; only eager does not")
+    graph = window_graph(model, spec.shape)
+    graph = replace(graph, samples=lambda: [tuple(x) for x in to_calibrate(spec.samples())])
 
-    def kernel(run: Run) -> GraphKernel:
-        return GraphKernel(chosen.name, run, graph, None if request.fixed else eager)
+    def kernel(run: Executable) -> CompiledKernel:
+        return CompiledKernel(chosen.name, run, graph, None if spec.fixed else eager)
 
-    def compare(run: Run) -> list[Tensors]:
-        windows = _windows(chosen, request)
-        require_parity(kernel(run), eager, windows, chosen.precision)
+    def compare(run: Executable) -> list[Tensors]:
+        windows = _windows(chosen, spec)
+        require(f"kernel {name}", measure(kernel(run), eager, windows), chosen.precision)
         return [tuple(window) for window in windows]
 
-    settings = request.settings
-    return kernel(
-        admitted(lambda kept: chosen.prepare(graph, kept), compare, graph, settings, chosen.name)
-    )
+    return kernel(build_verified(chosen, graph, spec.options, compare))
 
 
-def to_calibrate(real: Sequence[_Input]) -> list[_Input]:
-    """Of real windows or hops those that 8 bits are calibrated on."""
-    return [one for i, one in enumerate(real) if i % _COMPARED != 1]
+def to_calibrate(recorded: Sequence[_Input]) -> list[_Input]:
+    """The recorded inputs for int8 calibration, three of four."""
+    return [each for i, each in enumerate(recorded) if i % _COMPARED_EVERY != 1]
 
 
-def to_compare(real: Sequence[_Input]) -> list[_Input]:
-    """The others, on which they must hold."""
-    return list(real[1::_COMPARED])
+def to_compare(recorded: Sequence[_Input]) -> list[_Input]:
+    """The recorded inputs for the comparison, one of four."""
+    return list(recorded[1::_COMPARED_EVERY])
 
 
-def _windows(chosen: Backend, request: Request) -> Sequence[WindowInputs]:
-    """Random windows with a new seed; speech for int8, which is calibrated on speech."""
+def _windows(chosen: Backend, spec: KernelSpec) -> Sequence[WindowInputs]:
+    """Windows for the comparison: random, but speech for int8, which is calibrated on speech."""
     if chosen.precision is Precision.INT8:
-        return to_compare(request.samples())
+        return to_compare(spec.samples())
     generator = torch.Generator()
     generator.seed()
-    return [draw_window(request.shape, generator) for _ in range(_DRAWS)]
+    return [draw_window(spec.shape, generator) for _ in range(_DRAWS)]

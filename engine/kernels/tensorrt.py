@@ -1,6 +1,6 @@
 """The tensorrt kernels: a graph built into a TensorRT engine by torch-tensorrt, fp32 or fp16.
 
-Building takes minutes; what was built is kept, named by the GPU and the versions it is good for.
+Building takes minutes; the engine is kept in a file named by GPU and versions.
 torch_tensorrt is imported here only: without NVIDIA's libraries its import fails in many ways.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.system import cache
 
 _GET: Final = (
@@ -21,30 +21,29 @@ _GET: Final = (
 
 
 class TensorRtBackend:
-    """TensorRT in fp32, or with fp16 where its autocast finds that it holds."""
+    """TensorRT in fp32, or in fp16 where its autocast allows it."""
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
         self.name = "tensorrt" if precision is Precision.FP32 else f"tensorrt-{precision}"
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        """The graph as an engine for the current CUDA device."""
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        """Build an engine for the current CUDA device."""
         library = _torch_tensorrt()
         if not torch.cuda.is_available():
             raise KernelError(f"{self.name} needs a CUDA device and PyTorch finds none")
         gpu = torch.cuda.get_device_name().replace(" ", "-")
         marks = (gpu, f"tensorrt{library.__version__}", f"torch{torch.__version__}", self.precision)
-        kept = settings.kept(graph, *marks)
-        path = None if kept is None else kept.with_name(f"{kept.name}.ep")
-        engine = _kept(library, path)
+        path = options.cache_path(graph, *marks, suffix=".ep")
+        engine = _load(library, path)
         if engine is None:
-            settings.say(f"building {graph.name} for {gpu}; this takes minutes, once ...")
+            options.log(f"building {graph.name} for {gpu}; this takes minutes, once ...")
             engine = self._build(library, graph)
-            self._keep(library, engine, graph, settings, path)
+            self._keep(library, engine, graph, options, path)
         return _Engine(engine)
 
     def _keep(
-        self, library: Any, engine: Any, graph: Graph, settings: Settings, path: Path | None
+        self, library: Any, engine: Any, graph: GraphSpec, options: BuildOptions, path: Path | None
     ) -> None:
         if path is None:
             return
@@ -53,11 +52,11 @@ class TensorRtBackend:
                 library.save(
                     engine, str(folder / "engine.ep"), arg_inputs=list(_on_device(graph.example))
                 )
-                settings.write(path, (folder / "engine.ep").read_bytes())
+                options.write(path, (folder / "engine.ep").read_bytes())
         except OSError as error:
-            cache.note_unkept(path.parent, str(error), settings.say)
+            cache.note_unkept(path.parent, str(error), options.log)
 
-    def _build(self, library: Any, graph: Graph) -> Any:
+    def _build(self, library: Any, graph: GraphSpec) -> Any:
         module = copy.deepcopy(graph.module).cuda()
         inputs = _on_device(graph.example)
         options: dict[str, Any] = {"truncate_double": True, "min_block_size": 1}
@@ -79,8 +78,8 @@ def _torch_tensorrt() -> Any:
     return torch_tensorrt
 
 
-def _kept(library: Any, path: Path | None) -> Any | None:
-    """What was kept, None where nothing was or where it cannot be read."""
+def _load(library: Any, path: Path | None) -> Any | None:
+    """The engine of a file; None without a file, or where it cannot be read."""
     data = cache.read(path)
     if path is None or data is None:
         return None
@@ -88,7 +87,7 @@ def _kept(library: Any, path: Path | None) -> Any | None:
         with cache.scratch(path.parent) as folder:
             (folder / "engine.ep").write_bytes(data)
             return library.load(str(folder / "engine.ep")).module()
-    except Exception:  # of another version, which raises what it likes: built again
+    except Exception:  # of another version; built again
         return None
 
 
@@ -97,7 +96,7 @@ def _on_device(tensors: Tensors) -> Tensors:
 
 
 class _Engine:
-    """An engine; inputs and outputs are moved to and from its device."""
+    """Runs an engine; moves inputs and outputs to and from its device."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine

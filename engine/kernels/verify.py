@@ -1,8 +1,8 @@
-"""The gate that a graph made ready goes through: it matches, or gives what it gave when it did.
+"""Verifies a compiled graph before use, against the eager networks or stored reference outputs.
 
-A comparison with the eager networks takes their time and all of their weights. Where the very files
-that a backend kept have matched on this machine before, a few inputs and what came of them were
-kept beside them, and the graph must give the same again. Knows neither networks nor backends.
+A comparison with the eager networks takes their time and all of their weights. The first build of a
+graph stores the outputs of a few inputs beside its compiled files; a later start with the same
+files on the same machine only has to reproduce them.
 """
 
 import json
@@ -15,67 +15,67 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from engine.kernels.graph import PROOF, Graph, Run, Settings, Tensors
+from engine.kernels.graph import REFERENCE, Backend, BuildOptions, Executable, GraphSpec, Tensors
 from engine.kernels.parity import ParityError, relative_error
 from engine.system import cache
 
-_KEPT: Final = 2  # calls: the second would show old buffers played again
-_STAMP: Final = "stamp"
-_SAME: Final = 1e-4  # of any output; the same program on the same machine only rounds otherwise
+_CALLS: Final = 2  # a graph that replays stale buffers reproduces the first call only
+_FINGERPRINT: Final = "fingerprint"
+_MAX_ERROR: Final = 1e-4  # of any output; the same program on the same machine differs by rounding
 Call = tuple[Tensors, Tensors]
-"""Inputs of a graph and what came of them."""
+"""Inputs of a graph and its outputs."""
 
 
-def admitted(
-    prepare: Callable[[Settings], Run],
-    compare: Callable[[Run], Sequence[Tensors]],
-    graph: Graph,
-    settings: Settings,
-    backend: str,
-) -> Run:
-    """What `prepare` makes of `graph`; where it does not match, made again without what was kept.
+def build_verified(
+    backend: Backend,
+    graph: GraphSpec,
+    options: BuildOptions,
+    compare: Callable[[Executable], Sequence[Tensors]],
+) -> Executable:
+    """Compile and verify `graph`; on a mismatch, delete its cached files and compile once more.
 
-    That may be of an older version of this program. compare: raises ParityError, or
-    gives the inputs that it was compared on, two at least. Raises what both raise.
+    Cached files may be damaged or stale. compare: raises ParityError, or gives the inputs that it
+    compared, at least two. Raises what the backend and `compare` raise.
     """
-    kept, known = settings.files(graph), recalled(graph, settings, backend)
-    run = prepare(settings)
-    if known and _gives(run, known):
+    files, reference = options.cached_files(graph), load_reference(graph, options, backend.name)
+    run = backend.prepare(graph, options)
+    if reference and _reproduces(run, reference):
         return run
     try:
         inputs = compare(run)
     except ParityError:
-        if not kept or settings.files(graph) != kept:
+        if not files or options.cached_files(graph) != files:
             raise
-        if not settings.forget(graph):  # a folder that cannot be written
-            settings = replace(settings, folder=None)
-        run = prepare(settings)
+        if not options.clear_cache(graph):  # a folder that cannot be written
+            options = replace(options, folder=None)
+        run = backend.prepare(graph, options)
         inputs = compare(run)
-    remember(graph, settings, backend, [(each, run(each)) for each in inputs[:_KEPT]])
+    save_reference(graph, options, backend.name, [(each, run(each)) for each in inputs[:_CALLS]])
     return run
 
 
-def _gives(run: Run, calls: Sequence[Call]) -> bool:
-    """Whether a graph gives what it gave."""
+def _reproduces(run: Executable, calls: Sequence[Call]) -> bool:
     for inputs, expected in calls:
         got = run(inputs)
         if len(got) != len(expected):
             return False
-        if not all(_same(a, b) for a, b in zip(expected, got, strict=True)):
+        if not all(_close(a, b) for a, b in zip(expected, got, strict=True)):
             return False
     return True
 
 
-def _same(expected: torch.Tensor, got: torch.Tensor) -> bool:
+def _close(expected: torch.Tensor, got: torch.Tensor) -> bool:
     if not expected.is_floating_point():
         return bool(torch.equal(expected, got))
-    return relative_error(expected, got) <= _SAME
+    return relative_error(expected, got) <= _MAX_ERROR
 
 
-def remember(graph: Graph, settings: Settings, backend: str, calls: Sequence[Call]) -> None:
-    """Keep what a graph that matched gave, if anything of it is kept; else nothing."""
-    path = _path(graph, settings, backend)
-    if path is None or not settings.files(graph):
+def save_reference(
+    graph: GraphSpec, options: BuildOptions, backend: str, calls: Sequence[Call]
+) -> None:
+    """Store calls of a verified graph, if its compiled files are kept."""
+    path = _path(graph, options, backend)
+    if path is None or not options.cached_files(graph):
         return
     tensors = {
         f"{number}.{side}.{i}": tensor.contiguous().clone()
@@ -83,21 +83,19 @@ def remember(graph: Graph, settings: Settings, backend: str, calls: Sequence[Cal
         for side, group in zip(("in", "out"), call, strict=True)
         for i, tensor in enumerate(group)
     }
-    tensors[_STAMP] = _stamp(graph, settings)
-    settings.write(path, save(tensors))
+    tensors[_FINGERPRINT] = _fingerprint(graph, options)
+    options.write(path, save(tensors))
 
 
-def recalled(graph: Graph, settings: Settings, backend: str) -> list[Call]:
-    """What a graph gave when these very files matched on this machine; nothing if they never
-    did.
-    """
-    data = cache.read(_path(graph, settings, backend))
+def load_reference(graph: GraphSpec, options: BuildOptions, backend: str) -> list[Call]:
+    """Stored calls for these compiled files on this machine; empty if there are none."""
+    data = cache.read(_path(graph, options, backend))
     if data is None:
         return []
     try:
         tensors = load(bytes(data))
-        stamp = tensors.pop(_STAMP)
-        return _calls(tensors) if torch.equal(stamp, _stamp(graph, settings)) else []
+        stored = tensors.pop(_FINGERPRINT)
+        return _calls(tensors) if torch.equal(stored, _fingerprint(graph, options)) else []
     except (SafetensorError, KeyError, ValueError):
         return []
 
@@ -114,14 +112,14 @@ def _calls(tensors: dict[str, torch.Tensor]) -> list[Call]:
     return [(group(number, "in"), group(number, "out")) for number in numbers]
 
 
-def _path(graph: Graph, settings: Settings, backend: str) -> Path | None:
-    return settings.kept(graph, f"{backend}{PROOF}") if settings.machine else None
+def _path(graph: GraphSpec, options: BuildOptions, backend: str) -> Path | None:
+    return options.cache_path(graph, backend, suffix=REFERENCE) if options.machine else None
 
 
-def _stamp(graph: Graph, settings: Settings) -> torch.Tensor:
-    """What a match depends on: machine, threads, and each file by size and time of writing."""
-    files = {path.name: _state(path) for path in settings.files(graph)}
-    found = {"machine": settings.machine, "threads": settings.threads, "files": files}
+def _fingerprint(graph: GraphSpec, options: BuildOptions) -> torch.Tensor:
+    """Machine, threads, and size and modification time of each compiled file."""
+    files = {path.name: _state(path) for path in options.cached_files(graph)}
+    found = {"machine": options.machine, "threads": options.threads, "files": files}
     return torch.tensor(list(json.dumps(found).encode()), dtype=torch.uint8)
 
 

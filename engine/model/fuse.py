@@ -27,7 +27,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 @torch.no_grad()
-def lean(model: GestureModel) -> GestureModel:
+def fuse_for_inference(model: GestureModel) -> GestureModel:
     """The lean form of `model`, in evaluation mode."""
     model.eval()
     twin = with_submodules(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))

@@ -98,6 +98,20 @@ class PoseChunk:
     def __len__(self) -> int:
         return int(self.rotations.shape[0])
 
+    def before(self, frame: int) -> "PoseChunk | None":
+        """The part before frame `frame`; None if there is none."""
+        keep = min(len(self), frame - self.first)
+        if keep <= 0:
+            return None
+        return PoseChunk(
+            self.first,
+            self.rotations[:keep],
+            self.translation[:keep],
+            self.contacts[:keep],
+            self.face[:keep],
+            self.flags[:keep],
+        )
+
     def frames(self, clock: FrameClock) -> Iterator[PoseFrame]:
         """The frames one by one, each with its sample index by `clock`."""
         for t in range(len(self)):

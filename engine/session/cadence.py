@@ -1,7 +1,6 @@
-"""Cadence: the thread that hands a live session's frames out, each when it is due.
+"""Cadence: the thread that sends the frames of a live session, each when it is due.
 
-A frame is due `delay.total_s` after its sound was complete. Knows the pace and what waits; how
-frames are computed and who gets them is the session's business.
+A frame is due `delay.total_s` after its audio was complete.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,47 +15,55 @@ from engine.session.clock import SessionTime
 from engine.session.media_clock import MediaClock
 from engine.session.playout import PlayoutBuffer
 from engine.session.playout_delay import PlayoutDelay
-from engine.timing import Figures
+from engine.session.telemetry import Telemetry
 
 _FAR_BEHIND_S: Final = 1.0  # after a receiver that blocked: go on from now
 
 
 @dataclass(frozen=True)
 class Outlet:
-    """Callbacks of a cadence. send: takes a frame. failed: called with what ended the thread.
+    """Destination of the frames.
 
-    known: how many frames there are in all, once the sound has ended or its end is known.
+    Attributes:
+        clock: output frames.
+        events: counts late frames and overruns.
+        stopped: set when the session ends.
+        send: takes a frame.
+        failed: called with the error that ended the thread.
+        total: number of frames once the audio has ended or its end is known, else None.
+
     """
 
+    clock: FrameClock
+    events: EventCounter
+    stopped: Event
     send: Callable[[PoseFrame], None]
     failed: Callable[[BaseException], None]
-    known: Callable[[], int | None]
+    total: Callable[[], int | None]
 
 
 class Cadence:
-    """Hands frames to `outlet` until all are out or `stopped` is set."""
+    """Sends frames to `outlet` until all are out or `outlet.stopped` is set.
+
+    rest: pose that a long gap eases into. made: frames that were put, counted from the first.
+    """
 
     def __init__(
         self,
         rest: PoseFrame,
-        clock: FrameClock,
-        pace: MediaClock,
-        outlet: Outlet,
-        *,
+        media_clock: MediaClock,
         delay: PlayoutDelay,
-        stopped: Event,
-        host: SessionTime,
-        events: EventCounter,
-        figures: Figures,
+        outlet: Outlet,
+        time: SessionTime,
+        telemetry: Telemetry,
     ) -> None:
-        self._buffer = PlayoutBuffer(rest, clock)
-        self._clock, self._pace, self._outlet = clock, pace, outlet
-        self._delay, self._stopped, self._host = delay, stopped, host
-        self._events, self._figures = events, figures
+        self._buffer = PlayoutBuffer(rest, outlet.clock)
+        self._media_clock, self._delay, self._outlet = media_clock, delay, outlet
+        self._time, self._telemetry = time, telemetry
         self._lock = Lock()
         self._total: int | None = None
         self._thread = Thread(target=self._run, name="emage-playout", daemon=True)
-        self.made = 0  # frames that were put, counted from the first of the stream
+        self.made = 0
 
     def start(self) -> None:
         """Begin."""
@@ -70,7 +77,7 @@ class Cadence:
                 self.made = frame.index + 1
 
     def end(self, total: int) -> None:
-        """No more than `total` frames of the stream come."""
+        """Limit the stream to `total` frames."""
         self._total = total
 
     def join(self, seconds: float) -> bool:
@@ -78,52 +85,53 @@ class Cadence:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def hand_out_rest(self) -> None:
-        """After the thread and `end`: what has not left yet leaves at once, not in its time."""
+    def send_rest(self) -> None:
+        """After the thread and `end`: send the remaining frames at once."""
         while self._total is not None and (index := self._buffer.next_index) < self._total:
-            self._hand_out(self._heard_s(index))
+            self._send_next(self._captured_s(index))
 
     def _run(self) -> None:
         try:
-            while not self._stopped.is_set() and not self._is_over():
-                self._go_on()
-        except BaseException as error:  # of any kind: the session must end, and say why
+            while not self._outlet.stopped.is_set() and not self._is_over():
+                self._send_due()
+        except BaseException as error:  # of any kind: the session must end, and report it
             self._outlet.failed(error)
 
     def _is_over(self) -> bool:
-        total = self._outlet.known() if self._total is None else self._total
+        total = self._outlet.total() if self._total is None else self._total
         return total is not None and self._buffer.next_index >= total
 
-    def _go_on(self) -> None:
-        """Hand out the next frame if it is due, else wait for that."""
-        now = self._host.now()
-        if not self._pace.started:
-            self._stopped.wait(0.002)
+    def _send_due(self) -> None:
+        """Send the next frame if it is due, else wait for it."""
+        now = self._time.now()
+        if not self._media_clock.started:
+            self._outlet.stopped.wait(0.002)
             return
-        heard_s = self._heard_s(self._buffer.next_index)
-        late_s = now - heard_s - self._delay.total_s
+        captured_s = self._captured_s(self._buffer.next_index)
+        late_s = now - captured_s - self._delay.total_s
         if late_s < 0:
-            self._host.wait(self._stopped, -late_s)
+            self._time.wait(self._outlet.stopped, -late_s)
         elif late_s > _FAR_BEHIND_S:
-            self._skip(late_s)
+            self._skip_to_now(late_s)
         else:
-            self._figures.due(late_s)
-            self._hand_out(heard_s)
-            self._delay.advance(1 / self._clock.frame_rate)
+            self._telemetry.add_jitter(late_s)
+            self._send_next(captured_s)
+            self._delay.advance(1 / self._outlet.clock.frame_rate)
 
-    def _heard_s(self, index: int) -> float:
-        return self._pace.heard_s(self._clock.first_sample(index + 1))
+    def _captured_s(self, index: int) -> float:
+        """When the audio of frame `index` was complete."""
+        return self._media_clock.captured_s(self._outlet.clock.first_sample(index + 1))
 
-    def _skip(self, behind_s: float) -> None:
-        self._events.count(OVERRUN)
+    def _skip_to_now(self, behind_s: float) -> None:
+        self._outlet.events.count(OVERRUN)
         with self._lock:
-            self._buffer.skip(int(behind_s * self._clock.frame_rate))
+            self._buffer.skip(int(behind_s * self._outlet.clock.frame_rate))
 
-    def _hand_out(self, heard_s: float) -> None:
+    def _send_next(self, captured_s: float) -> None:
         with self._lock:
             due = self._buffer.take()
         if due.late:
-            self._figures.late += 1
-            self._events.count(LATE_FRAME)
+            self._telemetry.late += 1
+            self._outlet.events.count(LATE_FRAME)
         self._outlet.send(due.frame)
-        self._figures.handed_over(heard_s)
+        self._telemetry.add_sent(captured_s)

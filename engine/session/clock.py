@@ -1,8 +1,7 @@
-"""HostTime: the seconds of this machine as a live session lives them, possibly faster.
+"""Clocks of a session: a monotonic clock with a speed factor, and one without pauses.
 
-A session at four times the speed is the session of a machine whose day is six hours long: sound
-comes, frames leave and waits end four times as soon, and computing seems to take four times as
-long. For endurance runs; everything in real time has a speed of 1.
+A speed above 1 is for accelerated soak tests: audio arrives, frames leave and waits end sooner by
+that factor, while computing takes as long as before.
 """
 
 import math
@@ -11,17 +10,17 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import Final
 
-_PAUSE_S: Final = 0.5  # real seconds; threads that look every 33 ms are never this late otherwise
+_PAUSE_S: Final = 0.5  # real seconds; threads read the clock every 33 ms
 
 
 class SessionClock:
-    """Monotonic seconds, `speed` of which pass in one."""
+    """Monotonic clock that runs `speed` times as fast as real time."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary origin."""
         return time.monotonic() * self.speed
 
     def wait(self, event: Event, seconds: float) -> bool:
@@ -30,13 +29,13 @@ class SessionClock:
 
 
 class SessionTime:
-    """The seconds of a host without those in which this process was stopped.
+    """A clock without the time in which this process was stopped.
 
-    A live session reads the time all the while. Where more than half a second passes between two
-    readings from any thread, the process was stopped or its machine was suspended: the session's
-    time goes on from the earlier reading. Every thread finds the same time, whichever reads first.
+    A live session reads the time all the while. If more than half a second passes between two
+    readings from any thread, the process was stopped or the machine was suspended: the session's
+    time goes on from the earlier reading. All threads get the same time.
 
-    paused: called with the seconds that are left out, by the thread that finds them.
+    paused: called with the seconds that are left out, by the thread that detects the pause.
     """
 
     def __init__(self, host: SessionClock, paused: Callable[[float], None] | None = None) -> None:
@@ -53,11 +52,11 @@ class SessionTime:
             return self._resumed - self._left_out
 
     def watch(self) -> None:
-        """Leave out pauses from now on: the time is read often enough from here."""
+        """Leave out pauses from now on; the time must be read often from here on."""
         self._last = self._host.now()
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary origin."""
         left_out = 0.0
         with self._lock:
             now = self._host.now()
@@ -78,14 +77,14 @@ class SessionTime:
         return self._host.wait(event, seconds)
 
     def of(self, host_s: float) -> float:
-        """The session's time of a moment of the host, such as when sound was captured."""
-        self.now()  # finds a pause that no thread has found yet
+        """Session time of a time of the host clock, such as a capture time."""
+        self.now()  # detects a pause that no thread has detected yet
         with self._lock:
             if host_s >= self._resumed:
                 return host_s - self._left_out
             return min(host_s - self._left_out_before, self._resumed - self._left_out)
 
     def of_host(self, seconds: float) -> float:
-        """The host's time of a moment of the session, such as when sound is due."""
+        """Host time of a session time, such as a due time."""
         with self._lock:
             return seconds + self._left_out

@@ -1,11 +1,12 @@
-"""PoolSession: a StreamPool in real time. One thread hears and computes for all streams.
+"""PoolSession: a StreamPool in real time. One thread takes the input and computes for all streams.
 
-Guests come and go from any thread. A frame is due `delay_s` after its sound was heard; which
-streams are computed when is planned by a Batcher, and frames are handed over by chunk as soon as
-they are there: a steady cadence is left to the receiver, who knows their numbers. Where sound stays
-away, silence takes its place and the avatar goes on.
+Streams are opened and closed from any thread. A frame is due `delay_s` after its audio was
+captured; a DeadlineScheduler plans which streams are computed when. Chunks are passed on as soon as
+they are computed: the receiver keeps a steady cadence by their frame numbers. Missing audio is
+replaced by silence, so that the avatar goes on.
 """
 
+import math
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,39 +22,46 @@ from engine.events import LATE_FRAME, LOST_DEVICE, UNDERRUN, EventCounter
 from engine.motion.pose import PoseChunk
 from engine.session.clock import SessionClock
 from engine.session.media_clock import MediaClock
+from engine.session.messages import AudioIn, Cancel, End, Message, WordsIn
 from engine.stream.pool import StreamPool
 from engine.stream.scheduler import DeadlineScheduler, Job
 from engine.text.words import TimedWord
 
-Deliver = Callable[[PoseChunk], None]
-"""Takes the frames of one stream as they come; must not block, for all others wait."""
+FrameCallback = Callable[[PoseChunk], None]
+"""Takes the frames of one stream; must not block, since all other streams wait."""
 
-_NAP_S: Final = 0.002  # between two looks at the sound when there is nothing to compute
+_IDLE_S: Final = 0.002  # between two rounds without anything to compute
+_WARM_UP_HOPS: Final = 3
 
 
 @dataclass
 class StreamHandle:
-    """One stream of a session. held: its frames for which there was no time.
+    """One stream of a session.
 
-    over: set once its sound was finished and its last frame handed over, or `error` ended it.
-    error: what its `deliver` or the session raised.
+    Attributes:
+        slot: its number in the pool.
+        deliver: takes its frames.
+        held: frames that repeat the last pose because they were too late to compute.
+        over: set once the last frame was delivered, or `error` ended the stream.
+        error: exception of its input, its `deliver` or the session.
+
     """
 
     slot: int
-    deliver: Deliver
+    deliver: FrameCallback
     held: int = 0
     over: Event = field(default_factory=Event)
     error: BaseException | None = None
-    _pace: MediaClock = field(default_factory=lambda: MediaClock(stamped=False))
-    _finished: bool = False
+    _media_clock: MediaClock = field(default_factory=lambda: MediaClock(stamped=False))
+    _ended: bool = False
 
 
 class PoolSession:
-    """Runs `pool` from `start` to `stop`. delay_s: by when a frame is wanted after its sound.
+    """Runs `pool` from `start` to `stop`. delay_s: from the capture of a frame until it is due.
 
-    Raises nothing for faults of real time: they are counted in `events`. What a guest's sound,
-    words or `deliver` raise ends that guest's stream, counted as LOST_DEVICE; what the pool raises
-    ends the session: all guests are over, and every later call raises a GestureError.
+    Faults of real time are counted in `events`. An exception in the input or `deliver` of a stream
+    ends that stream, counted as LOST_DEVICE; an exception of the pool ends the session: all streams
+    are over, and every later call raises a GestureError.
     """
 
     def __init__(
@@ -67,169 +75,188 @@ class PoolSession:
         self.delay_s = delay_s
         self._pool, self._events = pool, events
         self._host = host or SessionClock()
-        self._batcher = DeadlineScheduler(pool.capacity)
-        self._guests: dict[int, StreamHandle] = {}
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = Lock()  # of the pool and the guests
+        self._scheduler = DeadlineScheduler(pool.capacity)
+        self._streams: dict[int, StreamHandle] = {}
+        self._inbox: queue.SimpleQueue[tuple[StreamHandle, Message]] = queue.SimpleQueue()
+        self._lock = Lock()  # of the pool and the streams
         self._stopped = Event()
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="emage-pool", daemon=True)
 
     # -- from any thread -----------------------------------------------------------------------
 
+    def warm_up(self) -> None:
+        """Compute batches of several sizes, so that the first hops cost what later ones do.
+
+        To be called before any stream is open.
+        """
+        capacity = self._pool.capacity
+        silence = np.zeros(self._pool.first_hop_samples, np.float32)
+        for size in sorted({1, 2, *(capacity * part // 4 for part in (1, 2, 3, 4))} - {0}):
+            slots = [self._pool.open() for _ in range(min(size, capacity))]
+            for _ in range(_WARM_UP_HOPS):
+                for slot in slots:
+                    self._pool.feed_audio(slot, silence)
+                self._step(slots)
+            for slot in slots:
+                self._pool.close(slot)
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch that is being computed; guests get no more frames."""
+        """End after the batch that is being computed; streams get no more frames."""
         self._stopped.set()
         self._thread.join()
         self._check()
 
-    def join(self, deliver: Deliver, speaker: int | str = 0, seed: int = 0) -> StreamHandle:
-        """A new stream; ConfigError for an unknown speaker, or where the pool is full."""
+    def open(self, deliver: FrameCallback, speaker: int | str = 0, seed: int = 0) -> StreamHandle:
+        """A new stream; ConfigError for an unknown speaker, or if the pool is full."""
         self._check()
         with self._lock:
-            guest = StreamHandle(self._pool.open(speaker, seed), deliver)
-            self._guests[guest.slot] = guest
-        return guest
+            stream = StreamHandle(self._pool.open(speaker, seed), deliver)
+            self._streams[stream.slot] = stream
+        return stream
 
-    def leave(self, guest: StreamHandle) -> None:
-        """No more frames of this stream, at once. Safe to call twice, and when it is over."""
+    def close(self, stream: StreamHandle) -> None:
+        """Stop the frames of this stream at once. Safe to call twice, and when it is over."""
         with self._lock:
-            self._close(guest)
+            self._close(stream)
 
-    def feed_audio(self, guest: StreamHandle, samples: NDArray[np.float32]) -> None:
-        """Sound `[S]` at the pool's rate, just heard or earlier than it is due."""
-        heard_s = self._host.now()
-        self._send(guest, lambda: self._hear(guest, samples, heard_s))
+    def feed_audio(
+        self, stream: StreamHandle, samples: NDArray[np.float32], captured_at: float | None = None
+    ) -> None:
+        """Samples `[S]` at the pool's rate; captured_at: of the last one, now unless given."""
+        now = self._host.now() if captured_at is None else captured_at
+        self._send(stream, AudioIn(samples, now))
 
-    def feed_words(self, guest: StreamHandle, words: Sequence[TimedWord]) -> None:
+    def feed_words(self, stream: StreamHandle, words: Sequence[TimedWord]) -> None:
         """Words, late or early, in seconds of the stream."""
-        self._send(guest, lambda: self._pool.feed_words(guest.slot, words))
+        self._send(stream, WordsIn(tuple(words)))
 
-    def cancel(self, guest: StreamHandle) -> None:
+    def cancel(self, stream: StreamHandle) -> None:
         """Stop speaking at once; the motion settles."""
-        self._send(guest, lambda: self._pool.cancel(guest.slot))
+        self._send(stream, Cancel())
 
-    def finish(self, guest: StreamHandle) -> None:
-        """The sound is complete: the last frames come, then the stream ends."""
-        self._send(guest, lambda: self._finish(guest))
+    def finish(self, stream: StreamHandle) -> None:
+        """End the audio: the last frames follow, then the stream is over."""
+        self._send(stream, End())
 
-    # -- the thread ----------------------------------------------------------------------------
-
-    def _send(self, guest: StreamHandle, act: Callable[[], None]) -> None:
-        """Have something done to a guest in its turn, unless it is gone by then."""
+    def _send(self, stream: StreamHandle, message: Message) -> None:
         self._check()
-        self._inbox.put(lambda: self._do(guest, act))
-
-    def _do(self, guest: StreamHandle, act: Callable[[], None]) -> None:
-        if self._guests.get(guest.slot) is guest:
-            try:
-                act()
-            except Exception as error:  # such as sound of the wrong shape
-                self._end(guest, error)
-
-    def _end(self, guest: StreamHandle, error: BaseException) -> None:
-        self._events.count(LOST_DEVICE)
-        guest.error = error
-        self._close(guest)
-        guest.over.set()
+        self._inbox.put((stream, message))
 
     def _check(self) -> None:
         if self._error is not None:
             raise as_gesture_error(self._error, "the session of many streams")
 
+    # -- the thread ----------------------------------------------------------------------------
+
     def _run(self) -> None:
         try:
-            self._serve()
-        except BaseException as error:  # of any kind: the guests must not wait for ever
+            while not self._stopped.is_set():
+                if not self.advance():
+                    self._host.wait(self._stopped, _IDLE_S)
+        except BaseException as error:  # of any kind: no stream may wait for ever
             with self._lock:
                 self._error = error
                 self._stopped.set()
-                for guest in self._guests.values():
-                    guest.error = error
-                    guest.over.set()
+                for stream in self._streams.values():
+                    stream.error = error
+                    stream.over.set()
 
-    def _serve(self) -> None:
-        while not self._stopped.is_set():
-            with self._lock:
-                self._take_in()
-                busy = self._advance()
-                self._see_off()
-            if not busy:
-                self._host.wait(self._stopped, _NAP_S)
+    def advance(self) -> bool:
+        """One round: take the input, then compute or hold one batch; False if none was ready.
 
-    def _take_in(self) -> None:
+        Called by the thread of `start`, or by a caller that has its own loop.
+        """
+        with self._lock:
+            self._drain_inbox()
+            busy = self._compute()
+            self._reap_finished()
+        return busy
+
+    def _drain_inbox(self) -> None:
         while not self._inbox.empty():
-            self._inbox.get()()
+            stream, message = self._inbox.get()
+            if self._streams.get(stream.slot) is stream:  # else it was closed meanwhile
+                try:
+                    self._handle(stream, message)
+                except Exception as error:  # such as audio of the wrong shape
+                    self._end(stream, error)
         now = self._host.now()
-        for guest in self._guests.values():
-            if guest._pace.started and not guest._finished:
-                self._fill_gap(guest, guest._pace.missing(now))
+        for stream in self._streams.values():
+            missing = 0 if stream._ended else stream._media_clock.overdue_samples(now)
+            if missing:
+                self._events.count(UNDERRUN)
+                self._pool.feed_audio(stream.slot, np.zeros(missing, np.float32))
+                stream._media_clock.advance(missing, math.nan)
 
-    def _hear(self, guest: StreamHandle, samples: NDArray[np.float32], heard_s: float) -> None:
-        if not guest._pace.started:
-            guest._pace.begin(heard_s - len(samples) / SAMPLE_RATE)
-        self._pool.feed_audio(guest.slot, samples)
-        guest._pace.take(len(samples), heard_s)
+    def _handle(self, stream: StreamHandle, message: Message) -> None:
+        match message:
+            case AudioIn(samples, captured_at):
+                if not stream._media_clock.started:
+                    stream._media_clock.begin(captured_at - len(samples) / SAMPLE_RATE)
+                self._pool.feed_audio(stream.slot, samples)
+                stream._media_clock.advance(len(samples), captured_at)
+            case WordsIn(words):
+                self._pool.feed_words(stream.slot, words)
+            case Cancel():
+                self._pool.cancel(stream.slot)
+            case End():
+                if not stream._ended:
+                    stream._ended = True
+                    self._pool.finish(stream.slot)
 
-    def _fill_gap(self, guest: StreamHandle, missing: int) -> None:
-        if missing:
-            self._events.count(UNDERRUN)
-            self._pool.feed_audio(guest.slot, np.zeros(missing, np.float32))
-            guest._pace.take(missing, float("nan"))
-
-    def _finish(self, guest: StreamHandle) -> None:
-        if not guest._finished:
-            guest._finished = True
-            self._pool.finish(guest.slot)
-
-    def _advance(self) -> bool:
-        """Compute one batch, or hold what is lost; False where nothing waited."""
-        jobs = [self._job(guest) for slot, guest in self._guests.items() if self._pool.ready(slot)]
-        now = self._host.now()
-        plan = self._batcher.plan(jobs, len(self._guests), now)
-        if plan.hold:
-            self._hold(plan.hold)
+    def _compute(self) -> bool:
+        jobs = [self._job(each) for slot, each in self._streams.items() if self._pool.ready(slot)]
+        plan = self._scheduler.plan(jobs, len(self._streams), self._host.now())
+        if plan.drop:
+            held = self._pool.skip(plan.drop)
+            for slot, chunk in held.items():
+                self._streams[slot].held += len(chunk)
+                self._events.count(LATE_FRAME, len(chunk))
+            self._deliver(held)
         if plan.compute:
-            chunks = self._pool.step(plan.compute)
-            self._batcher.cost.learn(len(plan.compute), self._host.now() - now)
-            self._hand_over(chunks)
-        return bool(plan.hold or plan.compute)
+            self._deliver(self._step(plan.compute))
+        return bool(plan.drop or plan.compute)
 
-    def _job(self, guest: StreamHandle) -> Job:
-        first = self._pool.next_frame(guest.slot)
-        last = first + self._pool.schedule.hop - 1
-        due_s, lost_s = (
-            guest._pace.heard_s(self._pool.clock.first_sample(frame + 1)) + self.delay_s
-            for frame in (first, last)
+    def _step(self, slots: Sequence[int]) -> dict[int, PoseChunk]:
+        begin = self._host.now()
+        chunks = self._pool.step(slots)
+        self._scheduler.cost.update(len(slots), self._host.now() - begin)
+        return chunks
+
+    def _job(self, stream: StreamHandle) -> Job:
+        first = self._pool.next_frame(stream.slot)
+        deadline_s, drop_deadline_s = (
+            stream._media_clock.captured_s(self._pool.clock.first_sample(frame + 1)) + self.delay_s
+            for frame in (first, first + self._pool.schedule.hop - 1)
         )
-        return Job(guest.slot, due_s, lost_s)
+        return Job(stream.slot, deadline_s, drop_deadline_s)
 
-    def _hold(self, slots: Sequence[int]) -> None:
-        held = self._pool.skip(slots)
-        for slot, chunk in held.items():
-            self._guests[slot].held += len(chunk)
-            self._events.count(LATE_FRAME, len(chunk))
-        self._hand_over(held)
-
-    def _hand_over(self, chunks: dict[int, PoseChunk]) -> None:
+    def _deliver(self, chunks: dict[int, PoseChunk]) -> None:
         for slot, chunk in chunks.items():
-            guest = self._guests[slot]
+            stream = self._streams[slot]
             try:
-                guest.deliver(chunk)
+                stream.deliver(chunk)
             except BaseException as error:
-                self._end(guest, error)
+                self._end(stream, error)
 
-    def _see_off(self) -> None:
-        for guest in [g for slot, g in self._guests.items() if self._pool.is_over(slot)]:
-            self._close(guest)
-            guest.over.set()
+    def _end(self, stream: StreamHandle, error: BaseException) -> None:
+        self._events.count(LOST_DEVICE)
+        stream.error = error
+        self._close(stream)
+        stream.over.set()
 
-    def _close(self, guest: StreamHandle) -> None:
-        if self._guests.get(guest.slot) is guest:
-            del self._guests[guest.slot]
-            self._pool.close(guest.slot)
-            self._batcher.forget(guest.slot)
+    def _reap_finished(self) -> None:
+        for stream in [each for slot, each in self._streams.items() if self._pool.is_over(slot)]:
+            self._close(stream)
+            stream.over.set()
+
+    def _close(self, stream: StreamHandle) -> None:
+        if self._streams.get(stream.slot) is stream:
+            del self._streams[stream.slot]
+            self._pool.close(stream.slot)
+            self._scheduler.forget(stream.slot)

@@ -1,8 +1,7 @@
-"""Playout: frames leave at a steady cadence, whatever the computing does. Pure logic, no clock.
+"""Playout buffer and frame-rate conversion. Pure logic, no clock.
 
-The host tells the time; this says what is due. A frame that is not ready when due is replaced by
-the last pose (marked HELD, counted late), and after a while the pose eases into standing at rest.
-Between the model's rate and another output rate frames are interpolated.
+A frame that is not ready when due is replaced by the last pose (marked HELD, counted late); after
+0.3 s the pose eases into standing at rest. Frames are interpolated to another output rate.
 """
 
 from collections import deque
@@ -31,7 +30,7 @@ def blend(a: PoseFrame, b: PoseFrame, t: float) -> PoseFrame:
 
 
 class FrameInterpolator:
-    """Model frames in, frames of the output clock out; a frame needs the model frame after it."""
+    """Converts model frames to output frames; an output frame needs the model frame after it."""
 
     def __init__(self, source: FrameClock, output: FrameClock) -> None:
         self._source = source
@@ -41,17 +40,17 @@ class FrameInterpolator:
 
     @property
     def delay_frames(self) -> int:
-        """Model frames that an output frame may have to wait for beyond its own time."""
+        """Model frames after its own time that an output frame may need."""
         return 0 if self._output.frame_rate == self._source.frame_rate else 1
 
     def total(self, frames: int) -> int:
-        """Output frames that come of `frames` model frames."""
+        """Number of output frames for `frames` model frames."""
         if frames < 1 or not self.delay_frames:
             return max(0, frames)
         return (frames - 1) * self._output.frame_rate // self._source.frame_rate + 1
 
     def feed(self, frame: PoseFrame) -> list[PoseFrame]:
-        """The output frames that lie after the previous model frame and not after this one."""
+        """Output frames after the previous model frame, up to this one."""
         if not self.delay_frames:
             return [frame]
         ready = []
@@ -79,14 +78,14 @@ class FrameInterpolator:
 
 @dataclass(frozen=True)
 class ScheduledFrame:
-    """A frame to hand over now. late: it was not ready and a held pose stands in for it."""
+    """A frame to send now. late: it was not ready, and this is its concealment frame."""
 
     frame: PoseFrame
     late: bool
 
 
 class PlayoutBuffer:
-    """Frames waiting for their time. One thread puts, one takes; the host locks."""
+    """Frames until they are due. One thread puts, one takes; the caller locks."""
 
     def __init__(self, rest: PoseFrame, clock: FrameClock) -> None:
         self._clock = clock
@@ -98,25 +97,25 @@ class PlayoutBuffer:
 
     @property
     def next_index(self) -> int:
-        """Index of the next frame to leave."""
+        """Index of the next frame."""
         return self._next
 
     @property
     def waiting(self) -> int:
-        """Frames that are ready and not yet due."""
+        """Frames that are ready and not due yet."""
         return len(self._ready)
 
     def put(self, frame: PoseFrame) -> None:
-        """Add a frame; one whose turn has passed is dropped, its stand-in was already sent."""
+        """Add a frame; dropped if its concealment frame was already sent."""
         if frame.index >= self._next:
             self._ready.append(frame)
 
     def skip(self, frames: int) -> None:
-        """Go on `frames` later: their time has long passed."""
+        """Skip frames whose time has long passed."""
         self._next += frames
 
     def take(self) -> ScheduledFrame:
-        """The frame whose turn it is, or its stand-in."""
+        """The next frame, or its concealment frame."""
         index = self._next
         self._next += 1
         while self._ready and self._ready[0].index < index:
@@ -126,10 +125,10 @@ class PlayoutBuffer:
             self._held = 0
             return ScheduledFrame(self._last, late=False)
         self._held += 1
-        self._last = self._stand_in(index)
+        self._last = self._concealment_frame(index)
         return ScheduledFrame(self._last, late=True)
 
-    def _stand_in(self, index: int) -> PoseFrame:
+    def _concealment_frame(self, index: int) -> PoseFrame:
         rate = self._clock.frame_rate
         pose = self._last
         if self._held > _HOLD_S * rate:
@@ -144,6 +143,6 @@ class PlayoutBuffer:
         )
 
     def _standing(self) -> np.ndarray:
-        """Where the figure stands now, at the height of rest."""
+        """The current ground position at the height of rest."""
         x, _, z = self._last.translation
         return np.array([x, self._rest.translation[1], z], np.float32)

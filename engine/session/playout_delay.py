@@ -1,9 +1,9 @@
-"""PlayoutDelay: how long a frame waits for a steady cadence, from measured lags. No clock.
+"""PlayoutDelay: the wait of frames for a steady cadence, from measured lags. No clock.
 
-The lag of a hop is the time from the capture of its last sample until its poses are ready. A frame
-that leaves later than the largest lags is never late; one that leaves much later is needlessly old.
-The delay follows the largest lags but the `_IGNORED` largest, so that a rare stall costs a held
-frame and not 30 s of latency. It changes slowly: a viewer does not see it.
+The lag of a hop is the time from the capture of its last sample until its poses are ready. A delay
+above the largest lag has no late frames; a much larger one only adds latency. The delay follows the
+largest lags without the `_IGNORED` largest, so that a rare stall costs a held frame and not 30 s of
+latency. It changes too slowly to be seen.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from typing import Final
 
 import numpy as np
 
-from engine.session.media_clock import QUICK_S, margin_s
+from engine.session.media_clock import QUICK_HOP_S, playout_margin_s
 from engine.stream.input import Latency
 from engine.stream.stream import GestureStream
 
 _WARM_UP_HOPS: Final = 12
 _PAUSE_S: Final = 0.01
-_SLOW_VARY: Final = 1.25  # slow hops may take so much longer than those that were measured
-_WINDOW: Final = 900  # hops that are looked at: 30 s at hop 1
-_LEAST: Final = 30  # hops before the delay may shrink
-_IGNORED: Final = 2  # largest lags that are taken for stalls
+_SLOW_FACTOR: Final = 1.25  # slow hops may take longer than the measured ones
+_WINDOW: Final = 900  # hops considered: 30 s at hop 1
+_MIN_HOPS: Final = 30  # before the delay may shrink
+_IGNORED: Final = 2  # largest lags, which count as stalls
 _GUARD_S: Final = 0.0025  # jitter of the threads beyond the measured lags
 _SPREAD: Final = 0.25  # reserve beyond the largest lags, in units of their distance to the median
 _RISE: Final = 0.05  # seconds a second
@@ -30,16 +30,15 @@ _FALL: Final = 0.005
 class PlayoutDelay:
     """Seconds from the capture of a frame's last sample until the frame is due.
 
-    algorithmic_s: the part that no machine can shorten. start_s: the rest before anything was
-    measured. most_s: upper bound of the rest, as a model that is slower than real time cannot be
-    waited for.
+    algorithmic_s: latency of the schedule. start_s: the rest, before any measurement. max_s: upper
+    bound of the rest, since more delay does not help a model slower than real time.
     """
 
-    def __init__(self, algorithmic_s: float, start_s: float, most_s: float) -> None:
+    def __init__(self, algorithmic_s: float, start_s: float, max_s: float) -> None:
         self._algorithmic_s = algorithmic_s
-        self.value_s = min(start_s, most_s)
+        self.value_s = min(start_s, max_s)
         self._target_s = self.value_s
-        self._most_s = most_s
+        self._max_s = max_s
         self._lags = np.zeros(_WINDOW)
         self._count = 0
 
@@ -49,13 +48,13 @@ class PlayoutDelay:
         return self._algorithmic_s + self.value_s
 
     def observe(self, lag_s: float) -> None:
-        """Take the lag of one hop beyond the algorithmic latency, in seconds."""
+        """Record the lag of one hop beyond the algorithmic latency, in seconds."""
         self._lags[self._count % _WINDOW] = lag_s
         self._count += 1
         wanted = needed_s(self._lags[: min(self._count, _WINDOW)])
-        if self._count < _LEAST:
+        if self._count < _MIN_HOPS:
             wanted = max(wanted, self._target_s)
-        self._target_s = min(wanted, self._most_s)
+        self._target_s = min(wanted, self._max_s)
 
     def advance(self, seconds: float) -> None:
         """Move towards the wanted delay as far as `seconds` allow."""
@@ -66,10 +65,10 @@ class PlayoutDelay:
 def hop_cost(
     stream: GestureStream, now: Callable[[], float], pause: Callable[[float], object]
 ) -> float:
-    """Seconds that a hop of `stream` takes here, on the safe side; also warms the stream up.
+    """Measured upper estimate of a hop's seconds on this machine; also warms the stream up.
 
-    pause: waits for so many seconds. A hop that follows a pause, as live ones do, takes up to twice
-    as long as one that follows another, because other programs have used the processor's caches.
+    pause: waits for a number of seconds. A hop after a pause, as live hops are, takes up to twice
+    as long as one directly after another, because other programs have used the processor's caches.
     """
     snapshot, costs = stream.snapshot(), []
     for _ in range(_WARM_UP_HOPS):
@@ -80,18 +79,18 @@ def hop_cost(
         costs.append(now() - begin)
     stream.restore(snapshot)
     cost_s = sorted(costs[2:])[-2]
-    return cost_s if cost_s < QUICK_S else cost_s * _SLOW_VARY
+    return cost_s if cost_s < QUICK_HOP_S else cost_s * _SLOW_FACTOR
 
 
 def first_delay(latency: Latency, frame_rate: int, cost_s: float, outside_s: float) -> PlayoutDelay:
-    """The delay to begin with, where a hop takes `cost_s` and other parts hold back `outside_s`."""
-    # A hop that takes longer than itself cannot be waited for: more delay would not help.
+    """The initial delay, from the seconds of a hop and the delay of parts outside the stream."""
+    # More delay does not help a hop that takes longer than it lasts.
     most = latency.hop_frames / frame_rate
     cost = min(cost_s, most)
     return PlayoutDelay(
         latency.algorithmic_ms / 1000,
-        cost + margin_s(cost) + outside_s,
-        most + margin_s(most) + outside_s,
+        cost + playout_margin_s(cost) + outside_s,
+        most + playout_margin_s(most) + outside_s,
     )
 
 

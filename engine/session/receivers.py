@@ -1,7 +1,7 @@
-"""Who gets something from a session: sinks every frame, hooks the sound, words and figures.
+"""Receivers of a session: sinks get every frame, hooks get audio, words and figures.
 
-Knows sinks only as PoseSinks. A sink that raises OSError or ExportError is lost: that is counted,
-told at once, and the others go on. Anything else that a sink or hook raises ends the session.
+A sink that raises OSError or ExportError is dropped: that is counted and reported at once, and the
+others go on. Any other exception of a sink or hook ends the session.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from engine.motion.pose import PoseFrame, PoseSink
 from engine.text.words import TimedWord
 
 AudioTap = Callable[[int, np.ndarray], None]
-"""Called with the index of the first sample and the samples that were just taken."""
+"""Called with the index of the first sample and the samples that the stream just took."""
 
 
 @dataclass
 class SessionHooks:
-    """Who else wants to know. taps: the sound as it is used. stats: twice a second."""
+    """Callbacks of a session. taps: the audio as it is used. stats: twice a second."""
 
     taps: list[AudioTap] = field(default_factory=list)
     stats: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
@@ -31,8 +31,8 @@ class SessionHooks:
 class Receivers:
     """The sinks of a session.
 
-    events: counts lost sinks and reports each. failed: called with an error and the name of the
-    sink where the session must end: the last sink is lost, or one raised something unforeseen.
+    events: counts and reports lost sinks. failed: called with an error and the name of the sink
+    that ends the session: the last sink was lost, or one raised an unexpected exception.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class Receivers:
         self._events, self._failed = events, failed
 
     def send(self, frame: PoseFrame) -> None:
-        """Give a frame to every sink that is left."""
+        """Send a frame to every remaining sink."""
         for sink in self._left:
             try:
                 sink.send(frame)
             except (OSError, ExportError) as error:
                 self._lose(sink, error)
-            except BaseException as error:  # of any kind: the session must end, and say why
+            except BaseException as error:  # of any kind: the session must end, and report it
                 self._drop(sink)
                 self._failed(error, _name(sink))
 
     def close(self) -> None:
-        """Close all sinks; what one raises ends nothing for the others."""
+        """Close all sinks; an exception of one does not stop the others."""
         for sink in self._all:
             try:
                 sink.close()

@@ -22,7 +22,7 @@ from engine.generate.step import HopStep, StagedStep, StepOutput
 from engine.kernels.build_target import BuildTarget, machine
 from engine.kernels.cached_step import CachedEncoderStep
 from engine.kernels.eager import EagerKernel
-from engine.kernels.from_bundle import eager_kernel, step_network, window_ends, window_shape
+from engine.kernels.from_bundle import eager_kernel, fused_module, window_ends, window_shape
 from engine.kernels.fused_step import HopInputs
 from engine.kernels.parity import measure
 from engine.kernels.registry import KERNEL_NAMES
@@ -187,7 +187,7 @@ def hop_s(step: HopStep, target: BuildTarget, pause_s: float = 0.0) -> float:
 
 def benchmark_calls(step: HopStep, target: BuildTarget) -> list[Callable[[], object]]:
     """Calls that compute one live hop each, on random inputs."""
-    network = step_network(target.bundle, target.schedule)
+    network = fused_module(target.bundle, target.schedule)
     shape = window_shape(target.bundle, target.schedule)
     generator = torch.Generator().manual_seed(1)
     encoder = EncoderState.empty(1)

@@ -9,7 +9,7 @@ from engine.generate.decoder import Decoder
 from engine.generate.step import HopStep
 from engine.kernels.build_target import BuildTarget
 from engine.kernels.cached_step import CachedEncoderStep
-from engine.kernels.compiled_decoder import graph_decoder
+from engine.kernels.compiled_decoder import compile_decoder
 from engine.kernels.eager import EagerKernel
 from engine.kernels.encoder_cache import (
     SplitModel,
@@ -19,18 +19,18 @@ from engine.kernels.encoder_cache import (
     split_for_cache,
 )
 from engine.kernels.from_bundle import (
+    fused_module,
     pose_decoder,
     staged_step,
-    step_network,
     window_ends,
     window_shape,
 )
-from engine.kernels.fused_step import HopInputs, StepNetwork, graph_step
+from engine.kernels.fused_step import FusedStepModule, HopInputs, compile_step
 from engine.kernels.graph import Precision
-from engine.kernels.registry import Request, backend, make_kernel
-from engine.model.fuse import lean
+from engine.kernels.registry import KernelSpec, backend, make_kernel
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import Kernel
-from engine.stream.calibration import batch_hops, kernel_request, record_hops, speech_hops
+from engine.stream.calibration import batch_hops, kernel_spec, record_hops, speech_hops
 
 FUSED_BACKENDS: Final = ("cudagraph", "cudagraph-fp16", "openvino", "openvino-int8")
 """Kernels that compute a hop as one graph.
@@ -66,26 +66,26 @@ def build_step(name: str, target: BuildTarget) -> HopStep:
 def fused_step(name: str, target: BuildTarget, *, rows: int = 1) -> HopStep:
     """A hop of `rows` streams as one graph, with a cache of encoder activations where possible.
 
-    Raises as `graph_step`.
+    Raises as `compile_step`.
     """
-    network = step_network(target.bundle, target.schedule)
-    request = kernel_request(target, rows=rows)
+    network = fused_module(target.bundle, target.schedule)
+    spec = kernel_spec(target, rows=rows)
 
     def real() -> list[HopInputs]:
         if backend(name).precision is Precision.INT8:  # needs many, for the calibration
-            return speech_hops(network, request)
+            return speech_hops(network, spec)
         return batch_hops(record_hops(target, _REAL_HOPS), rows)[: -(-_REAL_HOPS // rows)]
 
-    split = _split(name, target, request)
+    split = _split(name, target, spec)
     if split is None:
-        return graph_step(network, request.shape, backend(name), request.settings, real)
-    tail = StepNetwork(split.tail, network.newest, network.chooser, network.decoder)
+        return compile_step(network, spec.shape, backend(name), spec.options, real)
+    tail = FusedStepModule(split.tail, network.newest, network.sampler, network.decoder)
 
     def encoded() -> list[HopInputs]:
         return [hop._replace(window=encode_window(split.stem, hop.window)) for hop in real()]
 
-    shape = split.request.shape
-    step = graph_step(tail, shape, backend(name), request.settings, encoded)
+    shape = split.spec.shape
+    step = compile_step(tail, shape, backend(name), spec.options, encoded)
     return CachedEncoderStep(split.cache, step)
 
 
@@ -94,21 +94,21 @@ def _separate_graphs(name: str, target: BuildTarget) -> HopStep:
     bundle, schedule = target.bundle, target.schedule
     if name == EagerKernel.name:
         return staged_step(bundle, schedule)
-    request = kernel_request(target)
-    split = _split(name, target, request)
-    model, request = (
-        (lean(bundle.gesture), request) if split is None else (split.tail, split.request)
+    spec = kernel_spec(target)
+    split = _split(name, target, spec)
+    model, spec = (
+        (fuse_for_inference(bundle.gesture), spec) if split is None else (split.tail, split.spec)
     )
-    kernel = make_kernel(name, model, request)
+    kernel = make_kernel(name, model, spec)
     step = staged_step(bundle, schedule, kernel=kernel, decoder=_decoder_for(kernel, target))
     return step if split is None else CachedEncoderStep(split.cache, step)
 
 
-def _split(name: str, target: BuildTarget, request: Request) -> SplitModel | None:
+def _split(name: str, target: BuildTarget, spec: KernelSpec) -> SplitModel | None:
     """Encoder stem and remaining model for a cache; None where there is no cache."""
     if not supports_encoder_cache(name, target):
         return None
-    return split_for_cache(name, lean(target.bundle.gesture), request, _offsets(target))
+    return split_for_cache(name, fuse_for_inference(target.bundle.gesture), spec, _offsets(target))
 
 
 def supports_encoder_cache(name: str, target: BuildTarget) -> bool:
@@ -116,7 +116,7 @@ def supports_encoder_cache(name: str, target: BuildTarget) -> bool:
     is_wave = target.bundle.config.front_end is FrontEnd.WAVE and target.schedule.files is None
     if name not in _CACHING or not is_wave:
         return False
-    entries = window_shape(target.bundle, target.schedule).entries
+    entries = window_shape(target.bundle, target.schedule).audio_steps
     return plan_cache(entries, _offsets(target)) is not None
 
 
@@ -139,7 +139,7 @@ def _decoder_for(kernel: Kernel, target: BuildTarget) -> Decoder:
     if family == EagerKernel.name or target.schedule.files is not None:
         return decoder
     try:
-        return graph_decoder(decoder, backend(family), target.options, target.schedule)
+        return compile_decoder(decoder, backend(family), target.options, target.schedule)
     except KernelError as error:
         target.log(f"note: {error}; decoding eager")
         return decoder

@@ -20,9 +20,9 @@ from engine.bundle.io import DEMO_SOUND, DEMO_WORDS
 from engine.generate.state import EncoderState
 from engine.generate.step import HopStep, NoiseSource, StepOutput
 from engine.kernels.build_target import BuildTarget
-from engine.kernels.from_bundle import eager_kernel, staged_step, step_network, window_shape
-from engine.kernels.fused_step import HopInputs, StepNetwork
-from engine.kernels.registry import Request
+from engine.kernels.from_bundle import eager_kernel, fused_module, staged_step, window_shape
+from engine.kernels.fused_step import FusedStepModule, HopInputs
+from engine.kernels.registry import KernelSpec
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import FloatArray
 from engine.stream.stream import GestureStream
@@ -111,7 +111,7 @@ def record_hops(
     """At most `count` hops of a clip of speech (sound, words), as a live stream computes them."""
     schedule, clock = target.schedule, target.bundle.config.clock
     sound, words = clip
-    recorder = HopRecorder(step_network(target.bundle, schedule).eval().pieces(), _STRIDE)
+    recorder = HopRecorder(fused_module(target.bundle, schedule).eval().staged(), _STRIDE)
     stream = _stream(target, recorder)
     stream.feed_words(read_words(words))
     # No more of the clip than is needed: this runs at every first start.
@@ -140,13 +140,13 @@ def _head(sound: Path, samples: int) -> FloatArray:
     return np.concatenate(blocks)
 
 
-def kernel_request(target: BuildTarget, *, rows: int = 1) -> Request:
+def kernel_spec(target: BuildTarget, *, rows: int = 1) -> KernelSpec:
     """Shapes, options and calibration windows of a kernel for `rows` streams."""
     options = target.options
-    return Request(
+    return KernelSpec(
         window_shape(target.bundle, target.schedule, rows),
         options,
-        # Recorded once even where they cannot be kept.
+        # CudaGraphModule once even where they cannot be kept.
         functools.cache(lambda: batch_windows(_kept_windows(target, options.folder), rows)),
         fixed=target.schedule.files is None,
     )
@@ -172,12 +172,11 @@ def _kept_windows(target: BuildTarget, folder: Path | None) -> list[WindowInputs
     return windows
 
 
-def speech_hops(network: StepNetwork, request: Request) -> list[HopInputs]:
+def speech_hops(network: FusedStepModule, spec: KernelSpec) -> list[HopInputs]:
     """Hops of the calibration windows, with random codes before them."""
     generator = torch.Generator().manual_seed(0)
     return [
-        network.draw(request.shape, generator)._replace(window=window)
-        for window in request.samples()
+        network.draw(spec.shape, generator)._replace(window=window) for window in spec.samples()
     ]
 
 

@@ -1,8 +1,8 @@
-"""StreamPool: many speakers, one batch. Streams that start, stall and stop apart. Sans-I/O.
+"""StreamPool: many speakers in one batch; streams start, stall and stop apart. Sans-I/O.
 
-Each slot is what a GestureStream is, with the same frames (to rounding: a batch multiplies in
-another order) whatever its neighbours do; a hop of any set of slots is computed in one forward
-pass. Who is computed when is the host's choice, see `engine.stream.scheduler`.
+Each slot gives the frames of a GestureStream (to rounding: a batch multiplies in another order)
+whatever the other slots do; one forward pass computes a hop of any set of slots. The host chooses
+the slots of a pass, see `engine.stream.scheduler`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
@@ -22,19 +21,19 @@ from engine.generate.state import StreamState
 from engine.generate.step import HopStep
 from engine.motion.pose import PoseChunk
 from engine.postprocess.chain import PostProcess
-from engine.stream.input import Latency, StreamInput, speaker_index, until
+from engine.stream.input import Latency, StreamInput, speaker_index
 from engine.stream.stream import build_runner, step_name
 from engine.system.threads import set_threads
 from engine.text.words import TimedWord, Vocabulary
 
 
 @dataclass
-class _Seat:
-    """A slot in use. total: frames of the whole stream once its sound has ended."""
+class _Slot:
+    """A slot in use. total: frames of the whole stream once its audio has ended."""
 
-    listener: StreamInput
+    input: StreamInput
     speaker: int
-    finish: PostProcess
+    postprocess: PostProcess
     total: int | None = None
 
 
@@ -70,32 +69,32 @@ class StreamPool:
         self._config = bundle.config
         self.events = events or EventCounter()
         self._vocabulary = Vocabulary(bundle.config.vocabulary)
-        listener = self._new_listener()
-        self.latency: Latency = listener.latency
-        self.first_hop_samples = listener.first_hop_samples
-        self._runner = build_runner(bundle, self.schedule, listener.front, step)
-        self._rest = self._runner.fresh([0])
-        self._state = self._runner.fresh([0] * capacity)
-        self._seats: list[_Seat | None] = [None] * capacity
+        first = self._new_input()
+        self.latency: Latency = first.latency
+        self.first_hop_samples = first.first_hop_samples
+        self._runner = build_runner(bundle, self.schedule, first.front_end, step)
+        self._rest = self._runner.initial_state([0])
+        self._state = self._runner.initial_state([0] * capacity)
+        self._slots: list[_Slot | None] = [None] * capacity
 
     # -- coming and going ----------------------------------------------------------------------
 
     @property
     def slots(self) -> list[int]:
         """The slots in use."""
-        return [slot for slot, seat in enumerate(self._seats) if seat is not None]
+        return [slot for slot, own in enumerate(self._slots) if own is not None]
 
     def open(self, speaker: int | str = 0, seed: int = 0) -> int:
         """Begin a stream at sample 0 and frame 0; its slot."""
         number = speaker_index(self._config.speakers, speaker)
-        if None not in self._seats:
+        if None not in self._slots:
             raise ConfigError(
                 f"all {self.capacity} streams of the pool are in use; close one, or make a larger "
                 "pool"
             )
-        slot = self._seats.index(None)
-        self._seats[slot] = _Seat(
-            self._new_listener(),
+        slot = self._slots.index(None)
+        self._slots[slot] = _Slot(
+            self._new_input(),
             number,
             self._config.new_postprocess(number, seed),
         )
@@ -105,74 +104,76 @@ class StreamPool:
 
     def close(self, slot: int) -> None:
         """Forget a stream; its slot is free."""
-        self._seat(slot)
-        self._seats[slot] = None
+        self._slot(slot)
+        self._slots[slot] = None
 
     # -- one stream ----------------------------------------------------------------------------
 
     def feed_audio(self, slot: int, samples: ArrayLike) -> None:
         """Take mono samples `[S]` at the bundle's rate: float -1..1 or int16. Computes no pose."""
-        self._seat(slot).listener.feed_audio(samples)
+        self._slot(slot).input.feed_audio(samples)
 
     def feed_words(self, slot: int, words: Sequence[TimedWord]) -> None:
         """Take words, late or early; what overlaps earlier ones replaces them."""
-        self._seat(slot).listener.feed_words(words, self.next_frame(slot))
+        self._slot(slot).input.feed_words(words)
 
     def finish(self, slot: int) -> None:
         """The sound is over: the remaining frames come with the next steps, then `is_over`."""
-        seat = self._seat(slot)
-        seat.listener.finish()
-        seat.total = seat.listener.frames_heard
+        own = self._slot(slot)
+        own.input.finish()
+        own.total = own.input.frames_received
 
     def is_over(self, slot: int) -> bool:
         """Whether the sound has ended and all its frames have come."""
-        total = self._seat(slot).total
+        total = self._slot(slot).total
         return total is not None and self.next_frame(slot) >= total
 
     def cancel(self, slot: int) -> None:
         """Stop speaking at once: waiting audio turns to silence, the motion settles in 300 ms."""
-        self._seat(slot).listener.cancel()
+        self._slot(slot).input.cancel()
         with self._rows([slot]) as state:
-            self._runner.settle(state)
+            self._runner.return_to_rest(state)
 
     def next_frame(self, slot: int) -> int:
         """Index of the next frame to come out."""
-        return int(self._state.frame[slot])
+        return self._slot(slot).input.next_frame
 
     def snapshot(self, slot: int) -> dict[str, Any]:
-        """Everything remembered of a stream that goes on, as `GestureStream.snapshot` gives it."""
-        seat, state = self._seat(slot), self._state.take([slot]).copy()
-        return {"listener": seat.listener.snapshot(), "state": state, "finish": seat.finish.copy()}
+        """The whole state of a stream, in the form of `GestureStream.snapshot`."""
+        own, state = self._slot(slot), self._state.take([slot]).copy()
+        return {
+            "input": own.input.snapshot(),
+            "state": state,
+            "postprocess": own.postprocess.copy(),
+        }
 
     def restore(self, slot: int, snapshot: dict[str, Any]) -> None:
         """Go on in this slot from a snapshot of another slot, or of a stream made the same way."""
-        seat = self._seat(slot)
-        seat.listener.restore(snapshot["listener"])
-        seat.finish = snapshot["finish"].copy()
-        seat.total = None
+        own = self._slot(slot)
+        own.input.restore(snapshot["input"])
+        own.postprocess = snapshot["postprocess"].copy()
+        own.total = None
         self._state.put([slot], snapshot["state"].copy())
 
     # -- all streams ---------------------------------------------------------------------------
 
     def ready(self, slot: int) -> bool:
         """Whether the audio of a whole hop waits to be computed."""
-        seat, frame = self._seat(slot), self.next_frame(slot)
-        if seat.total is not None and not seat.listener.ready(frame):
-            seat.listener.pad(frame)
-        return seat.listener.ready(frame)
+        own = self._slot(slot)
+        if own.total is not None and not own.input.ready:
+            own.input.pad_with_silence()
+        return own.input.ready
 
     def step(self, slots: Sequence[int] | None = None) -> dict[int, PoseChunk]:
         """Compute one hop of each of `slots` that is ready (all unless given), in one batch."""
         chosen = self._ready(slots)
         if not chosen:
             return {}
-        seats = [self._seat(slot) for slot in chosen]
-        heard = [s.listener.take(self.next_frame(i)) for i, s in zip(chosen, seats, strict=True)]
-        entries = [new for new, _ in heard]
-        words = np.stack([shown for _, shown in heard])
-        speakers = torch.tensor([seat.speaker for seat in seats])
+        used = [self._slot(slot) for slot in chosen]
+        windows = [own.input.next_window() for own in used]
+        speakers = torch.tensor([own.speaker for own in used])
         with self._rows(chosen) as state:
-            chunks = self._runner.step(state, entries, words, speakers)
+            chunks = self._runner.step(state, windows, speakers)
         return self._finished(chosen, chunks)
 
     def skip(self, slots: Sequence[int]) -> dict[int, PoseChunk]:
@@ -180,21 +181,21 @@ class StreamPool:
         chosen = self._ready(slots)
         if not chosen:
             return {}
-        heard = [self._seat(i).listener.take(self.next_frame(i))[0] for i in chosen]
+        windows = [self._slot(slot).input.next_window() for slot in chosen]
         with self._rows(chosen) as state:
-            chunks = self._runner.hold(state, heard)
+            chunks = self._runner.hold_pose(state, windows)
         return self._finished(chosen, chunks)
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _new_listener(self) -> StreamInput:
+    def _new_input(self) -> StreamInput:
         return StreamInput(self._config, self.schedule, self._vocabulary, self.events)
 
-    def _seat(self, slot: int) -> _Seat:
-        seat = self._seats[slot] if 0 <= slot < self.capacity else None
-        if seat is None:
+    def _slot(self, slot: int) -> _Slot:
+        own = self._slots[slot] if 0 <= slot < self.capacity else None
+        if own is None:
             raise ConfigError(f"slot {slot} is not open; in use: {self.slots or 'none'}")
-        return seat
+        return own
 
     def _ready(self, slots: Sequence[int] | None) -> list[int]:
         wanted = self.slots if slots is None else slots
@@ -211,12 +212,12 @@ class StreamPool:
         self._state.put(slots, state)
 
     def _finished(self, slots: list[int], chunks: list[PoseChunk]) -> dict[int, PoseChunk]:
-        """Chunks by slot, flagged, finished, and cut where the sound of a stream ended."""
+        """Chunks by slot, post-processed and cut where the audio of a stream ended."""
         result = {}
         for slot, chunk in zip(slots, chunks, strict=True):
-            seat = self._seat(slot)
-            whole = seat.finish.apply(seat.listener.flagged(chunk))
-            cut = whole if seat.total is None else until(whole, seat.total)
+            own = self._slot(slot)
+            whole = own.postprocess.apply(chunk)
+            cut = whole if own.total is None else whole.before(own.total)
             if cut is not None:
                 result[slot] = cut
         return result

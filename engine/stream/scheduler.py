@@ -1,11 +1,9 @@
-"""Batching: which streams to compute now, which together, and which to let go. No clock inside.
+"""Deadline scheduler: which streams to compute now, which together, and which to drop. No clock.
 
-Hops wait with the times at which their frames must leave; the host tells the time and how long
-batches took. A larger batch costs less a stream, but its most urgent stream waits for all of it: so
-the batch is the largest one with which the fewest hops miss their time: on a machine that is too
-slow some streams are served in time, and not all of them late. A hop whose every frame is already
-late is held instead of computed (the avatar keeps its pose, the model catches up), and who was
-held more of late comes first, so that no stream pays for all. Knows no poses and no networks.
+Larger batches are cheaper per stream but delay the most urgent one. The batch is the largest one
+that misses the fewest deadlines, so an overloaded machine serves some streams on time instead of
+all late. A hop whose every frame is already late is dropped (the avatar holds its pose, the model
+catches up); streams that were dropped recently come first, so that no stream takes all the loss.
 """
 
 import math
@@ -13,122 +11,140 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_MEMORY: Final = 0.98  # of one batch's weight in the cost that is left after the next one
-_PATIENCE: Final = 0.95  # of what a stream was held that still counts a hop later
-_FORGIVEN: Final = 1e-3
-_SPREAD: Final = 2.0  # mean deviations that a batch may take longer than expected
+_EMA_DECAY: Final = 0.98  # of the batch costs, per batch
+_FAIRNESS_DECAY: Final = 0.95  # of a stream's share of dropped hops, per hop
+_FAIRNESS_MIN: Final = 1e-3  # a smaller share is forgotten
+_DEVIATIONS: Final = 2.0  # mean deviations in the reserve of a predicted cost
 
 
 @dataclass(frozen=True)
 class Job:
-    """A hop that waits. due_s: when its first frame must leave; lost_s: when its last one must."""
+    """A hop that is ready.
+
+    Attributes:
+        slot: its stream.
+        deadline_s: when its first frame is due.
+        drop_deadline_s: when its last frame is due; it is not computed after that.
+
+    """
 
     slot: int
-    due_s: float
-    lost_s: float
+    deadline_s: float
+    drop_deadline_s: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do now: hold some, or else compute some, or else wait.
+    """Streams to drop, or else to compute, or else none.
 
-    until_s: with nothing to compute, when to ask again (infinity: once there is a job).
+    Attributes:
+        compute: slots of the next batch.
+        drop: slots whose hop is too late.
+        until_s: if there is nothing to compute, when to plan again; infinity: at the next job.
+
     """
 
     compute: tuple[int, ...] = ()
-    hold: tuple[int, ...] = ()
+    drop: tuple[int, ...] = ()
     until_s: float = math.inf
 
 
 class BatchCost:
-    """Seconds that a batch of n streams takes, a + b n, learned from those that were computed."""
+    """Seconds of a batch of n streams, a + b n, fitted to the batches that were computed."""
 
     def __init__(self) -> None:
         self._weight = self._n = self._t = self._nn = self._nt = 0.0
-        self._off = 0.0
+        self._deviation = 0.0
 
-    def learn(self, count: int, seconds: float) -> None:
-        """A batch of `count` streams took `seconds`."""
+    def update(self, count: int, seconds: float) -> None:
+        """Add the measured time of a batch of `count` streams."""
         if self._weight:
-            wrong = abs(seconds - self._mean(count))
-            self._off = _MEMORY * self._off + (1 - _MEMORY) * wrong
-        fresh = (1.0, count, seconds, count * count, count * seconds)
+            error = abs(seconds - self._mean(count))
+            self._deviation = _EMA_DECAY * self._deviation + (1 - _EMA_DECAY) * error
+        new = (1.0, count, seconds, count * count, count * seconds)
         old = (self._weight, self._n, self._t, self._nn, self._nt)
         self._weight, self._n, self._t, self._nn, self._nt = (
-            _MEMORY * before + new for before, new in zip(old, fresh, strict=True)
+            _EMA_DECAY * before + value for before, value in zip(old, new, strict=True)
         )
 
-    def of(self, count: int) -> float:
-        """What a batch of `count` may take, with some reserve; 0 before anything was learned."""
-        return self._mean(count) + _SPREAD * self._off if self._weight and count else 0.0
+    def predict(self, count: int) -> float:
+        """Upper estimate for a batch of `count`, in seconds; 0 before the first measurement."""
+        if not self._weight or not count:
+            return 0.0
+        return self._mean(count) + _DEVIATIONS * self._deviation
 
     def _mean(self, count: int) -> float:
         n, t = self._n / self._weight, self._t / self._weight
-        spread = self._nn / self._weight - n * n
-        if spread < 0.01 * n * n:  # batches of one size: assume the worst of other sizes
+        variance = self._nn / self._weight - n * n
+        if variance < 0.01 * n * n:  # batches of one size: assume the worst of other sizes
             return t * max(1.0, count / n)
-        slope = (self._nt / self._weight - n * t) / spread
+        slope = (self._nt / self._weight - n * t) / variance
         slope = min(max(slope, 0.0), t / n)  # neither part of the cost is negative
         return t + slope * (count - n)
 
 
 class DeadlineScheduler:
-    """Plans batches of at most `most` streams.
+    """Plans batches of at most `max_batch` streams.
 
-    slack_s: a hop is left waiting for others to join it as long as it would still be done so much
-    before its time; infinity never waits, which is the quickest and makes the smallest batches.
+    slack_s: a hop waits for others to join its batch as long as it would be done this long before
+    its deadline; infinity never waits, which gives the smallest delay and the smallest batches.
     """
 
-    def __init__(self, most: int, *, slack_s: float = math.inf) -> None:
+    def __init__(self, max_batch: int, *, slack_s: float = math.inf) -> None:
         self.cost = BatchCost()
-        self._most = most
+        self._max_batch = max_batch
         self._slack_s = slack_s
-        self._held: dict[int, float] = {}
+        self._dropped: dict[int, float] = {}
 
     def plan(self, jobs: Sequence[Job], streams: int, now_s: float) -> Plan:
-        """What to do at `now_s` about `jobs`, of which `streams` could be waiting at most."""
-        lost = tuple(job.slot for job in jobs if now_s > job.lost_s)
-        if lost:  # their next hops may be waiting too, and must not miss this batch
-            self._note(lost, held=True)
-            return Plan(hold=lost, until_s=now_s)
+        """The plan at `now_s` for the ready `jobs` of `streams` open streams."""
+        late = tuple(job.slot for job in jobs if now_s > job.drop_deadline_s)
+        if late:  # their next hops may be ready too, and must not miss this batch
+            self._record(late, dropped=True)
+            return Plan(drop=late, until_s=now_s)
         if not jobs:
             return Plan()
-        # Who is lost even in a smaller batch must not take the place of one who can be served.
-        hopeless_s = now_s + self.cost.of(min(len(jobs), self._most) // 2)
+        # A job that is late even in a smaller batch must not take the place of one that is not.
+        hopeless_s = now_s + self.cost.predict(min(len(jobs), self._max_batch) // 2)
         waiting = sorted(
             jobs,
-            key=lambda job: (job.lost_s < hopeless_s, -self._held.get(job.slot, 0.0), job.due_s),
+            key=lambda job: (
+                job.drop_deadline_s < hopeless_s,
+                -self._dropped.get(job.slot, 0.0),
+                job.deadline_s,
+            ),
         )
         start_s = self._latest_start(waiting, streams)
         if now_s < start_s:
             return Plan(until_s=start_s)
         chosen = tuple(job.slot for job in waiting[: self._count(waiting, now_s)])
-        self._note(chosen, held=False)
+        self._record(chosen, dropped=False)
         return Plan(compute=chosen)
 
     def forget(self, slot: int) -> None:
-        """The stream of this slot is gone."""
-        self._held.pop(slot, None)
+        """Delete the history of a closed stream."""
+        self._dropped.pop(slot, None)
 
-    def _note(self, slots: Sequence[int], *, held: bool) -> None:
-        """The share of its last hops that a stream was held; no entry for one that never was."""
+    def _record(self, slots: Sequence[int], *, dropped: bool) -> None:
+        """Update each stream's share of dropped hops; shares below _FAIRNESS_MIN are deleted."""
         for slot in slots:
-            share = _PATIENCE * self._held.get(slot, 0.0) + (1 - _PATIENCE) * held
-            self._held[slot] = share
-            if share < _FORGIVEN:
-                del self._held[slot]
+            before = self._dropped.get(slot, 0.0)
+            share = _FAIRNESS_DECAY * before + (1 - _FAIRNESS_DECAY) * dropped
+            self._dropped[slot] = share
+            if share < _FAIRNESS_MIN:
+                del self._dropped[slot]
 
     def _latest_start(self, jobs: Sequence[Job], streams: int) -> float:
-        """How long the batch may wait for more streams to become ready; it need not if all are."""
-        if len(jobs) >= min(streams, self._most):
+        """Time until which the batch may wait for more streams; -infinity if all are ready."""
+        if len(jobs) >= min(streams, self._max_batch):
             return -math.inf
-        due_s = min(job.due_s for job in jobs)
-        return due_s - self.cost.of(min(streams, self._most)) - self._slack_s
+        deadline_s = min(job.deadline_s for job in jobs)
+        return deadline_s - self.cost.predict(min(streams, self._max_batch)) - self._slack_s
 
     def _count(self, jobs: Sequence[Job], now_s: float) -> int:
-        """The largest of all, half, a quarter ... with which the fewest are lost, or else late."""
+        """The largest of all, half, a quarter ... with the fewest dropped, then late jobs."""
         best, fewest = 0, (len(jobs) + 1, 0)
-        count = min(len(jobs), self._most)
+        count = min(len(jobs), self._max_batch)
         while count:
             missed = self._missed(jobs, count, now_s)
             if missed < fewest:
@@ -137,12 +153,12 @@ class DeadlineScheduler:
         return best
 
     def _missed(self, jobs: Sequence[Job], count: int, now_s: float) -> tuple[int, int]:
-        """Jobs lost, and jobs late, when `count` go first and the others after them."""
-        first_s = now_s + self.cost.of(count)
-        then_s = first_s + self.cost.of(len(jobs) - count)
-        lost = late = 0
-        for place, job in enumerate(jobs):
-            end_s = first_s if place < count else then_s
-            lost += end_s > job.lost_s
-            late += end_s > job.due_s
-        return lost, late
+        """Jobs dropped, and jobs late, if `count` go first and the others after them."""
+        first_s = now_s + self.cost.predict(count)
+        then_s = first_s + self.cost.predict(len(jobs) - count)
+        dropped = late = 0
+        for position, job in enumerate(jobs):
+            end_s = first_s if position < count else then_s
+            dropped += end_s > job.drop_deadline_s
+            late += end_s > job.deadline_s
+        return dropped, late

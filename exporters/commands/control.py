@@ -6,7 +6,7 @@ from engine.audio.queue import QueueSource
 from engine.audio.source import AudioSource
 from engine.errors import ConfigError
 from engine.motion.pose import FloatArray
-from engine.session.live import LiveSession
+from engine.session.base import Session
 from engine.text.words import TimedWord
 
 
@@ -20,7 +20,7 @@ class SessionControl:
     def __init__(self, source: AudioSource, source_name: str) -> None:
         self._source = source
         self._source_name = source_name
-        self.session: LiveSession | None = None
+        self.session: Session | None = None
 
     def push_audio(self, samples: FloatArray, rate: int) -> None:
         """Queue sound; ConfigError where the session listens elsewhere."""
@@ -54,7 +54,7 @@ class SessionControl:
         if isinstance(self._source, QueueSource):
             self._source.end()
 
-    def _running(self) -> LiveSession:
+    def _running(self) -> Session:
         if self.session is None:
             raise ConfigError("the session is still starting; try again in a moment")
         return self.session

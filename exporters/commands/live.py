@@ -17,23 +17,26 @@ from engine.errors import ConfigError, ExportError, as_gesture_error
 from engine.events import EventCounter
 from engine.kernels.build_target import BuildTarget
 from engine.motion.pose import PoseSink
-from engine.session.live import LiveSession, SessionHooks
+from engine.session.base import Session, SessionOptions
+from engine.session.live import LiveSession
+from engine.session.receivers import SessionHooks
+from engine.session.render import RenderSession
+from engine.session.telemetry import Summary
 from engine.stream.build_step import drop_network_weights
 from engine.stream.select_step import select_live_step
 from engine.stream.stream import GestureStream
 from engine.system.cache import cache_folder
 from engine.system.memory import trim_heap
 from engine.system.version import version_line
-from engine.timing import Summary
 from exporters.address import LOOPBACK, Address
 from exporters.commands.common import (
     add_kernel_option,
     add_model_options,
     add_seed_option,
-    load_for_use,
+    load_bundle_for_cli,
+    parse_speaker,
+    reporting_events,
     say,
-    speaker_of,
-    told_events,
 )
 from exporters.commands.control import SessionControl
 from exporters.commands.options import (
@@ -43,7 +46,7 @@ from exporters.commands.options import (
     run_command,
     whole,
 )
-from exporters.commands.priority import go_first
+from exporters.commands.process import raise_priority
 from exporters.commands.quiet import QuietSound
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
@@ -169,32 +172,26 @@ class DemoSource:
 
 def _live(options: argparse.Namespace, stopping: Stopping) -> int:
     _check(options)
-    events = told_events()
+    events = reporting_events()
     with ExitStack() as stack:
         if options.mic is not None or options.play:
             stack.enter_context(QuietSound())
         source, source_name = _source(options, events)
         stack.callback(source.close)
-        stream, name = _stream(options, events)
+        stream = _stream(options, events)
         stopping.check()
         trim_heap()
         control = SessionControl(source, source_name)
         server = _server(options, control, events)
         sinks = _sinks(options, server, events)
         hooks = SessionHooks()
-        session = LiveSession(
-            stream,
-            source,
-            sinks,
-            events=events,
-            bundle_name=name,
-            realtime=options.speed == "realtime",
-            output_rate=options.fps,
-            duration_s=options.duration,
-            hooks=hooks,
-        )
+        wanted = SessionOptions(options.fps, options.duration, hooks)
+        session: Session
         if options.speed == "realtime":
-            session.prepare()
+            session = live = LiveSession(stream, source, sinks, wanted)
+            live.prepare()
+        else:
+            session = RenderSession(stream, source, sinks, wanted)
         stopping.tell(session.stop)
         _open_sinks(sinks, session, stack)
         if server is not None:
@@ -208,26 +205,25 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
         _words(options, session, events, stack)
         control.session = session
         if options.speed == "realtime":
-            go_first()
+            raise_priority()
         with _reported(session, player, sinks, options.json):
             session.run()
     return 0
 
 
-def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
-    """The stream that is asked for, and the name of its bundle."""
-    bundle = load_for_use(options.model)
+def _stream(options: argparse.Namespace, events: EventCounter) -> GestureStream:
+    """The stream that the options describe."""
+    bundle = load_bundle_for_cli(options.model)
     target = BuildTarget(bundle, bundle.config.schedule, cache_folder(), say)
     step, schedule = select_live_step(options.kernel, target, options.hop, options.lookahead)
-    stream = GestureStream(
+    return GestureStream(
         drop_network_weights(step, bundle),
         step=step,
         schedule=schedule,
-        speaker=speaker_of(options.speaker, bundle),
+        speaker=parse_speaker(options.speaker, bundle),
         seed=options.seed,
         events=events,
     )
-    return stream, bundle.config.name
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -265,7 +261,7 @@ def _sinks(
     return sinks
 
 
-def _open_sinks(sinks: Sequence[PoseSink], session: LiveSession, stack: ExitStack) -> None:
+def _open_sinks(sinks: Sequence[PoseSink], session: Session, stack: ExitStack) -> None:
     """Open all or none; what was opened is closed again if a later one fails."""
     for sink in sinks:
         sink.open(session.output_format)
@@ -276,20 +272,20 @@ def _open_sinks(sinks: Sequence[PoseSink], session: LiveSession, stack: ExitStac
 
 
 def _player(
-    options: argparse.Namespace, session: LiveSession, hooks: SessionHooks, stack: ExitStack
+    options: argparse.Namespace, session: Session, hooks: SessionHooks, stack: ExitStack
 ) -> Player | None:
     if not options.play:
         return None
     # A frame is shown when its last sample is due; the middle of its sound belongs with it.
     half_s = 0.5 / session.output.frame_rate
-    player = Player(session.heard_s, lambda: session.delay_s + half_s)
+    player = Player(session.captured_s, lambda: session.delay_s + half_s)
     stack.callback(player.close)
     hooks.taps.append(player.take)
     return player
 
 
 def _words(
-    options: argparse.Namespace, session: LiveSession, events: EventCounter, stack: ExitStack
+    options: argparse.Namespace, session: Session, events: EventCounter, stack: ExitStack
 ) -> None:
     path = options.words
     if path is None and options.demo:
@@ -302,7 +298,7 @@ def _words(
 
 @contextmanager
 def _reported(
-    session: LiveSession, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
+    session: Session, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
 ) -> Iterator[None]:
     """Report what the session did, also where it failed; ExportError for a clip that lacks frames.
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from engine.errors import ConfigError
 from exporters.address import Address, parse_address, parse_host
-from exporters.commands.terminal import guarded
+from exporters.commands.terminal import run_cli
 from exporters.origin import parse_origin
 
 SEEDS: Final = 2**64
@@ -51,7 +51,7 @@ def run_command(
 ) -> int:
     """Parse `argv` (None: the program's own) and run; returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
-    return guarded(lambda: run(parser.parse_args(given)), debug="--debug" in given)
+    return run_cli(lambda: run(parser.parse_args(given)), debug="--debug" in given)
 
 
 def whole(least: int = 0, most: int = LARGEST) -> Callable[[str], int]:

@@ -16,28 +16,30 @@ from engine.bundle.io import Bundle
 from engine.errors import AudioError, ConfigError, ExportError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule
-from engine.session.live import LiveSession, SessionHooks
+from engine.session.base import SessionOptions
+from engine.session.receivers import SessionHooks
+from engine.session.render import RenderSession
+from engine.session.telemetry import Summary
 from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
 from engine.system.atomic import atomic, write_text
 from engine.system.version import version_line
-from engine.timing import Summary
 from exporters.commands.common import (
     EXIT_ERROR,
     add_kernel_option,
     add_model_options,
     add_seed_option,
     complain,
-    load_for_use,
-    named_schedule,
+    load_bundle_for_cli,
+    parse_speaker,
+    reporting_events,
     say,
-    speaker_of,
-    told_events,
+    schedule_by_name,
 )
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
 from exporters.commands.stopping import check_stopped
-from exporters.commands.terminal import told
+from exporters.commands.terminal import error_line
 from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 
@@ -96,14 +98,14 @@ def _render(options: argparse.Namespace) -> int:
         raise ConfigError(f"several files need a folder to go to, got {options.out}")
     if options.out.suffix == ".npz":
         job = _Job(options.input[0], options.out, options.words)
-        say(_line(job, _Renderer(options, load_for_use(options.model)).render(job)))
+        say(_line(job, _Renderer(options, load_bundle_for_cli(options.model)).render(job)))
         return 0
     return _render_folder(options)
 
 
 def _render_folder(options: argparse.Namespace) -> int:
     jobs = _jobs(options)
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     _agree(options, bundle, jobs)
     todo = [job for job in jobs if options.overwrite or not job.done]
     if len(todo) < len(jobs):
@@ -128,7 +130,7 @@ def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
         except Exception as error:  # of any kind: libraries that decode sound raise their own
             failed.append(job)
             line = "failed"
-            text = told(error)
+            text = error_line(error)
             named = text if job.sound.name in text else f"{job.sound}: {text}"
             complain(f"error: {named}")
         left_s = (time.monotonic() - began) / number * (len(todo) - number)
@@ -214,18 +216,12 @@ class _Renderer:
             ) from error
 
     def _write(self, job: _Job, part: Path) -> Summary:
-        events = told_events()
+        events = reporting_events()
         source = WavSource(job.sound, events=events)
         sink = NpzSink(part, events=events)
-        session = LiveSession(
-            self._stream(events),
-            source,
-            [sink],
-            events=events,
-            bundle_name=self._bundle.config.name,
-            realtime=False,
-            hooks=SessionHooks(taps=[lambda *_: check_stopped()]),
-        )
+        hooks = SessionHooks(taps=[lambda *_: check_stopped()])
+        stream, wanted = self._stream(events), SessionOptions(hooks=hooks)
+        session = RenderSession(stream, source, [sink], wanted)
         with ExitStack() as stack:
             if job.words is not None:
                 words = WordSource(job.words, session.push_words, events)
@@ -249,7 +245,7 @@ class _Renderer:
             self._bundle,
             step=self._step,
             schedule=self._schedule,
-            speaker=speaker_of(self._options.speaker, self._bundle),
+            speaker=parse_speaker(self._options.speaker, self._bundle),
             seed=self._options.seed,
             events=events,
         )
@@ -257,7 +253,7 @@ class _Renderer:
 
 def schedule_of(options: argparse.Namespace, bundle: Bundle) -> Schedule:
     """The windows for whole files, or live hops; ConfigError for a hop of whole files."""
-    schedule = named_schedule(options.schedule, bundle)
+    schedule = schedule_by_name(options.schedule, bundle)
     if options.hop is None:
         return schedule
     if options.schedule == "offline":

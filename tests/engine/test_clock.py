@@ -8,7 +8,7 @@ TEN_HOURS = 10 * 3600
 CLOCKS = [FrameClock(), FrameClock(16000, 60), FrameClock(48000, 25), FrameClock(44100, 30)]
 
 
-def test_ten_hours_lose_no_sample() -> None:
+def test_ten_hours_have_no_drift() -> None:
     clock = FrameClock()
     first = np.array([clock.first_sample(k) for k in range(TEN_HOURS * 30 + 1)])
     assert first[-1] == TEN_HOURS * 16000
@@ -39,7 +39,7 @@ def test_frames_before_the_stream_have_negative_samples() -> None:
     assert FrameClock().frame_at(-1) == -1
 
 
-def test_seconds_at_the_edges() -> None:
+def test_times_convert_to_frames_and_back() -> None:
     clock = FrameClock()
     assert clock.time_s(30) == 1.0
     assert clock.frame_at_time(1.0) == 30
@@ -48,6 +48,6 @@ def test_seconds_at_the_edges() -> None:
 
 
 @pytest.mark.parametrize(("rate", "frames"), [(16000, 0), (16000, -30), (20, 30)])
-def test_a_clock_that_cannot_run_is_refused(rate: int, frames: int) -> None:
+def test_rates_out_of_range_are_refused(rate: int, frames: int) -> None:
     with pytest.raises(ConfigError, match="1 <= frame_rate <= sample_rate"):
         FrameClock(rate, frames)

@@ -1,11 +1,11 @@
-"""Every failure becomes one line of the same tree."""
+"""Every failure becomes a `GestureError` with a one-line message."""
 
 import pytest
 
 from engine.errors import AudioError, SessionError, as_gesture_error
 
 
-def test_an_error_of_ours_stays_what_it_is() -> None:
+def test_project_errors_pass_unchanged() -> None:
     error = AudioError("the cable was pulled")
     assert as_gesture_error(error, "the source") is error
 
@@ -18,7 +18,7 @@ def test_an_error_of_ours_stays_what_it_is() -> None:
         (KeyboardInterrupt(), "the source failed unexpectedly (KeyboardInterrupt); "),
     ],
 )
-def test_anything_else_is_named_with_its_part(error: BaseException, text: str) -> None:
+def test_other_errors_are_wrapped_with_their_source(error: BaseException, text: str) -> None:
     found = as_gesture_error(error, "the source")
     assert isinstance(found, SessionError)
     assert str(found).startswith(text)

@@ -13,7 +13,7 @@ def test_counts_by_name_and_amount() -> None:
     assert events.snapshot()[OVERRUN] == 0
 
 
-def test_a_snapshot_has_every_event_in_order_and_does_not_change() -> None:
+def test_a_snapshot_is_a_copy_with_every_event_in_order() -> None:
     events = EventCounter()
     snapshot = events.snapshot()
     events.count(OVERRUN)
@@ -21,7 +21,7 @@ def test_a_snapshot_has_every_event_in_order_and_does_not_change() -> None:
     assert set(snapshot.values()) == {0}
 
 
-def test_an_unknown_event_is_a_mistake_of_the_program() -> None:
+def test_an_unknown_event_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="unknown event 'late'; expected one of overrun"):
         EventCounter().count("late")
 
@@ -29,11 +29,11 @@ def test_an_unknown_event_is_a_mistake_of_the_program() -> None:
 def test_threads_lose_no_count() -> None:
     events = EventCounter()
 
-    def many() -> None:
+    def count_repeatedly() -> None:
         for _ in range(2000):
             events.count(OVERRUN)
 
-    threads = [Thread(target=many) for _ in range(4)]
+    threads = [Thread(target=count_repeatedly) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -41,23 +41,23 @@ def test_threads_lose_no_count() -> None:
     assert events.snapshot()[OVERRUN] == 8000
 
 
-def test_a_note_is_told_once() -> None:
-    told: list[str] = []
-    events = EventCounter(told.append)
+def test_a_repeated_note_is_logged_once() -> None:
+    messages: list[str] = []
+    events = EventCounter(messages.append)
     for text in ("no detector", "cut", "no detector"):
         events.note(text)
-    assert told == ["no detector", "cut"]
+    assert messages == ["no detector", "cut"]
     assert events.notes == ("no detector", "cut")
-    quiet = EventCounter()
-    quiet.note("cut")
-    assert quiet.notes == ("cut",)
+    silent = EventCounter()
+    silent.note("cut")
+    assert silent.notes == ("cut",)
 
 
-def test_a_report_is_told_every_time_and_the_oldest_are_forgotten() -> None:
-    told: list[str] = []
-    events = EventCounter(told.append)
+def test_every_report_is_logged_and_the_oldest_notes_are_dropped() -> None:
+    messages: list[str] = []
+    events = EventCounter(messages.append)
     for text in ("paused", "paused", *(f"paused {i}" for i in range(200))):
         events.report(text)
-    assert told[:3] == ["paused", "paused", "paused 0"]
+    assert messages[:3] == ["paused", "paused", "paused 0"]
     assert len(events.notes) == 100
     assert events.notes[-1] == "paused 199"

@@ -134,7 +134,7 @@ def test_a_slow_client_loses_its_oldest_frames_and_nobody_waits(server, events, 
             server.send(frame)
             assert good.receive(5).index == frame.index
         lost = events.snapshot()[SLOW_CLIENT]
-        queued = max(len(client.outbox) for client in server._clients)
+        queued = max(len(client.queue) for client in server._clients)
         buffered = [c.connection.transport.get_write_buffer_size() for c in server._clients]
         seen = [m.index for m in settle(slow) if isinstance(m, PoseFrame)]
     assert queued == QUEUED
@@ -359,7 +359,7 @@ def test_ten_thousand_hostile_messages_and_a_good_client_is_served(
             if k % 40 == 0:
                 server.send(make_frame(k))
                 assert good.receive(5).index == k
-                assert max(len(client.outbox) for client in server._clients) <= 2 * QUEUED
+                assert max(len(client.queue) for client in server._clients) <= 2 * QUEUED
         # Some of the messages are pings, so wait for the answer to one that is like no other.
         messages.append('{"type":"the last one"}')
         hostile.send_raw(messages[-1])

@@ -1,4 +1,4 @@
-"""Sounds made from numbers, for tests."""
+"""Synthetic audio for tests."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from engine.audio.source import AudioSource
 
 
 def babble(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np.float32]:
-    """Syllables of gliding harmonics and noise with pauses between: like speech to a detector."""
+    """Speech-like audio: syllables of gliding harmonics and noise, with pauses."""
     rng = np.random.default_rng(seed)
     sound = 1e-4 * rng.standard_normal(int(seconds * rate))
     at = int(0.1 * rate)
@@ -27,16 +27,16 @@ def sine(hertz: float, seconds: float, rate: int, peak: float = 0.5) -> NDArray[
     return (peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype("f4")
 
 
-def in_place(heard: NDArray[np.float32], hertz: float, rate: int = 16000) -> bool:
-    """Whether `heard` is `sine(hertz, ...)`, at most 0.15 ms early or late, except at its ends."""
-    inner = slice(1000, len(heard) - 1000)
-    turn = np.exp(2j * np.pi * hertz * np.arange(len(heard)) / rate)[inner]
-    part = 2j * np.mean(heard[inner] * np.conj(turn))  # of a sine: its peak and its phase
+def is_in_phase(samples: NDArray[np.float32], hertz: float, rate: int = 16000) -> bool:
+    """Whether `samples`, without its ends, is `sine(hertz, ...)` to within 0.15 ms."""
+    inner = slice(1000, len(samples) - 1000)
+    turn = np.exp(2j * np.pi * hertz * np.arange(len(samples)) / rate)[inner]
+    part = 2j * np.mean(samples[inner] * np.conj(turn))  # complex amplitude: peak and phase
     shift_s = np.angle(part) / (2 * np.pi * hertz)
-    residue = heard[inner] - np.imag(part * turn)
+    residue = samples[inner] - np.imag(part * turn)
     return bool(abs(shift_s) < 1.5e-4 and abs(abs(part) - 0.5) < 5e-3 and np.std(residue) < 2e-3)
 
 
 def joined(source: AudioSource) -> NDArray[np.float32]:
-    """All samples of a source."""
+    """All samples of a source in one array."""
     return np.concatenate([block.samples for block in source.blocks()])

@@ -1,9 +1,9 @@
-"""What a machine must have for a marked test: one table of names and how each is detected.
+"""Capabilities that marked tests need, and how each is detected.
 
-A test that needs something marks it (`@pytest.mark.receiver`); `tests/conftest.py` skips it where
-that is missing. No test and no fixture decides by itself: where the table says that something is
-there and it does not work, the test fails. `pytest --bare` runs as if every optional program and
-library of the table were missing, for child processes too (see `hide`).
+A test is marked with the capabilities it needs (`@pytest.mark.receiver`); `tests/conftest.py`
+skips it if one is missing. Tests and fixtures have no skip rules of their own: a capability that
+is detected but does not work fails the test. `pytest --bare` hides every optional program and
+library of the table, also from child processes (see `hide`).
 """
 
 import atexit
@@ -37,12 +37,15 @@ def _yes() -> bool:
 
 @dataclass(frozen=True)
 class Capability:
-    """One thing that a machine may have.
+    """An optional property of the machine.
 
-    needs: what the test needs, as shown to the user.
-    libraries: every one must be importable. programs: every one must be on the path.
-    one_of: at least one of these programs must be on the path.
-    check: what else must hold; called only where libraries and programs are there.
+    Attributes:
+        needs: requirement, as shown to the user.
+        libraries: modules that must all be importable.
+        programs: programs that must all be on the path.
+        one_of: programs of which at least one must be on the path.
+        check: further condition; called only if libraries and programs are present.
+
     """
 
     needs: str
@@ -52,7 +55,7 @@ class Capability:
     check: Callable[[], bool] = _yes
 
     def present(self) -> bool:
-        """Whether this machine has it."""
+        """Whether this machine has the capability."""
         return (
             all(map(_has_library, self.libraries))
             and all(map(shutil.which, self.programs))
@@ -66,7 +69,7 @@ def _has_library(name: str) -> bool:
 
 
 def _imports(name: str) -> Callable[[], bool]:
-    """A check for libraries that raise when something else is missing beneath them."""
+    """A check for libraries that raise on import if one of their dependencies is missing."""
 
     def check() -> bool:
         try:
@@ -79,20 +82,20 @@ def _imports(name: str) -> Callable[[], bool]:
 
 
 def _runs(*command: str) -> bool:
-    """Whether a program that is on the path really runs here."""
+    """Whether a command exits with status 0."""
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _browser_runs() -> bool:
-    """Ubuntu without snap has a chromium-browser that only says what to install."""
+    """Whether the browser runs; Ubuntu without snap has a stub that only prints a hint."""
     return _runs(next(filter(None, map(shutil.which, BROWSERS))), "--version")
 
 
-def _sound_reaches_portaudio() -> bool:
-    """PortAudio is there, and on Linux the plugin by which ALSA reaches a sound server."""
-    places = ("lib", "lib64", "lib/*-linux-gnu*")
+def _has_portaudio_with_pulse() -> bool:
+    """Whether PortAudio is installed, and the ALSA plugin that connects to a sound server."""
+    folders = ("lib", "lib64", "lib/*-linux-gnu*")
     plugin = "alsa-lib/libasound_module_pcm_pulse.so"
-    found = any(any(Path("/usr").glob(f"{place}/{plugin}")) for place in places)
+    found = any(any(Path("/usr").glob(f"{folder}/{plugin}")) for folder in folders)
     return ctypes.util.find_library("portaudio") is not None and found
 
 
@@ -101,12 +104,12 @@ def _speech_libraries() -> bool:
 
 
 def _python_headers() -> bool:
-    """Debian ships them apart from Python itself; torch.compile includes them."""
+    """Whether Python.h exists, which torch.compile needs; a separate package on Debian."""
     return Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def _has_locales() -> bool:
-    """Debian ships the program with libc and the sources in a package of their own."""
+    """Whether the source of locale de_DE exists; a separate package on Debian."""
     return Path("/usr/share/i18n/locales/de_DE").is_file()
 
 
@@ -117,7 +120,7 @@ def _has_gpu() -> bool:
 
 
 def _has_bfloat16() -> bool:
-    """The processor says so. Other processors than those of Linux are taken to have none."""
+    """Whether /proc/cpuinfo lists bfloat16; False on other systems than Linux."""
     try:
         words = Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
     except OSError:
@@ -126,9 +129,9 @@ def _has_bfloat16() -> bool:
 
 
 def _pages_out() -> bool:
-    """Whether the kernel drops the pages of a mapped file when it is advised to.
+    """Whether the kernel pages out a mapped file on MADV_PAGEOUT.
 
-    It does not before Linux 5.4, in some sandboxes, and for files in a memory file system.
+    Not supported before Linux 5.4, in some sandboxes, and for files in a memory file system.
     """
     size, page_out = 4 << 20, 21  # MADV_PAGEOUT
     if sys.platform != "linux":
@@ -138,17 +141,17 @@ def _pages_out() -> bool:
         file.flush()
         os.fsync(file.fileno())
         with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY) as pages:
-            pages.find(b"\1")  # reads all of it
+            pages.find(b"\1")  # reads all pages
             before = _resident()
             anchor = ctypes.c_char.from_buffer(pages)
-            where = ctypes.c_void_p(ctypes.addressof(anchor))
-            ctypes.CDLL(None).madvise(where, ctypes.c_size_t(size), page_out)
+            address = ctypes.c_void_p(ctypes.addressof(anchor))
+            ctypes.CDLL(None).madvise(address, ctypes.c_size_t(size), page_out)
             del anchor
             return _resident() < before - size // 2
 
 
 def _resident() -> int:
-    """Bytes of this process that are in memory now."""
+    """Resident memory of this process, bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
@@ -158,7 +161,7 @@ CAPABILITIES: dict[str, Capability] = {
         "libasound2-plugins, sounddevice)",
         libraries=("sounddevice",),
         programs=("pulseaudio", "pactl", "paplay"),
-        check=_sound_reaches_portaudio,
+        check=_has_portaudio_with_pulse,
     ),
     "bfloat16": Capability("a processor that multiplies in bfloat16", check=_has_bfloat16),
     "browser": Capability("Chromium", one_of=BROWSERS, check=_browser_runs),
@@ -221,22 +224,22 @@ CAPABILITIES: dict[str, Capability] = {
 NEEDED_TO_BUILD = {"git", "make"}
 OPTIONAL_LIBRARIES = {name for c in CAPABILITIES.values() for name in c.libraries}
 OPTIONAL_PROGRAMS = {name for c in CAPABILITIES.values() for name in (*c.programs, *c.one_of)}
-# ffmpeg is in no test: it is hidden because libraries look for it and go another way without it.
+# no test needs ffmpeg; it is hidden because libraries behave differently without it
 HIDDEN_PROGRAMS = OPTIONAL_PROGRAMS - NEEDED_TO_BUILD | {"ffmpeg"}
 
 
 @cache
 def missing(name: str) -> str | None:
-    """Why tests marked `name` cannot run here; None where they can."""
+    """Why tests marked `name` cannot run on this machine; None if they can."""
     capability = CAPABILITIES[name]
     return None if capability.present() else f"{name}: needs {capability.needs}"
 
 
 def hide() -> None:
-    """Hide the optional programs and libraries from this process and from its children.
+    """Hide the optional programs and libraries from this process and its children.
 
-    Programs: the path becomes one folder of links to all others. Libraries: `bare/sitecustomize.py`
-    refuses them here, and in every Python that reads PYTHONPATH.
+    Programs: PATH is replaced by a folder of links to all other programs. Libraries:
+    `bare/sitecustomize.py` hides them, here and in every Python that reads PYTHONPATH.
     """
     os.environ["PATH"] = str(_folder_of_programs())
     os.environ["BARE_LIBRARIES"] = ",".join(sorted(OPTIONAL_LIBRARIES))
@@ -247,11 +250,11 @@ def hide() -> None:
 
 
 def _folder_of_programs() -> Path:
-    """A new folder with links to every program on the path but the hidden ones."""
+    """A new folder with links to every program on the path except the hidden ones."""
     folder = Path(tempfile.mkdtemp(prefix="bare-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for place in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
-        for program in sorted(Path(place).glob("*")):
+    for path in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
+        for program in sorted(Path(path).glob("*")):
             link = folder / program.name
             if program.name not in HIDDEN_PROGRAMS and not link.is_symlink():
                 link.symlink_to(program)

@@ -1,4 +1,4 @@
-"""Figures of other sources, made of our own motion: joints renamed, T-pose kept."""
+"""Figures with foreign skeletons, converted from SMPL-X motion; the T-pose is kept."""
 
 from dataclasses import replace
 
@@ -9,19 +9,20 @@ from training.sources.figure import Figure, figure_of_motion
 from training.sources.skeleton_map import load_map
 
 
-def disguised(motion: Motion, name: str) -> Figure:
-    """The motion as a figure with the joints of the map `name`, all on SMPL-X's bones.
+def foreign_figure(motion: Motion, name: str) -> Figure:
+    """The motion as a figure with the joints of skeleton map `name` and SMPL-X bones.
 
-    Joints that turn without bending (twist joints, a second neck) lie where the joint before lies.
+    Extra joints without a bone of their own (twist joints, a second neck) are at their parent's
+    position.
     """
-    ours, skeleton = figure_of_motion(motion), load_map(name)
+    source, skeleton = figure_of_motion(motion), load_map(name)
     names: list[str] = []
     parents: list[int] = []
     copies: list[int] = []
-    place: dict[int, int] = {}  # joint of ours: the last of those that stand for it
-    for j, joint in enumerate(ours.names):
+    place: dict[int, int] = {}  # SMPL-X joint: last foreign joint of it
+    for j, joint in enumerate(source.names):
         followed = skeleton.joints.get(joint)
-        above = ours.parents[j]
+        above = source.parents[j]
         if followed is None or (followed.follow in names and followed.place in names):
             place[j] = place[above]
             continue
@@ -34,20 +35,20 @@ def disguised(motion: Motion, name: str) -> Figure:
             copies.append(j)
             parent = len(names) - 1
         place[j] = parent
-    assert ours.positions is not None
+    assert source.positions is not None
     return replace(
-        ours,
+        source,
         names=tuple(names),
         parents=tuple(parents),
-        rest_positions=ours.rest_positions[copies],
-        rest_rotations=ours.rest_rotations[copies],
-        rotations=ours.rotations[:, copies],
-        positions=ours.positions[:, copies],
+        rest_positions=source.rest_positions[copies],
+        rest_rotations=source.rest_rotations[copies],
+        rotations=source.rotations[:, copies],
+        positions=source.positions[:, copies],
     )
 
 
-def larger(figure: Figure, times: float) -> Figure:
-    """The same figure in other units."""
+def scaled(figure: Figure, times: float) -> Figure:
+    """The figure with lengths multiplied by `times`, as in other units."""
     assert figure.positions is not None
     return replace(
         figure,

@@ -1,9 +1,9 @@
-"""The laws of streaming, written once, for anything that is fed samples and gives arrays.
+"""Streaming laws for any component that is fed samples and returns arrays.
 
-any split         however the sound is cut into blocks, the output has the same bits
-no look-ahead     what comes after the end of a frame cannot change it
-snapshot          snapshot, step, restore, step gives the same
-reset             after a reset nothing of the past is left
+split         the output is bit-exact for every split of the audio into blocks
+look-ahead    a frame does not depend on samples after its end
+snapshot      snapshot, step, restore, step repeats the output
+reset         the output after a reset is that of a new component
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 
-class Piece(Protocol):
-    """A streaming piece; `snapshot` and `restore` only where `snapshot_law` is called."""
+class StreamingComponent(Protocol):
+    """A streaming component; `snapshot` and `restore` are needed by `snapshot_law` only."""
 
     def feed(self, samples: Any) -> Any: ...
 
@@ -21,7 +21,7 @@ class Piece(Protocol):
 
 
 def splits(total: int, seed: int = 0) -> Iterator[list[int]]:
-    """Ways to cut `total` samples: at once, in steps, at random with empty blocks, one by one."""
+    """Block sizes that sum to `total`: one block, equal, random with empty ones, single samples."""
     rng = np.random.default_rng(seed)
     yield [total]
     for size in (160, 533, 4096):
@@ -35,19 +35,19 @@ def splits(total: int, seed: int = 0) -> Iterator[list[int]]:
     yield [1] * head + [total - head]
 
 
-def feed_in(piece: Piece, samples: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """Feed blocks of these sizes and join what comes out."""
+def feed_in(component: StreamingComponent, samples: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Feed blocks of these sizes and concatenate the outputs."""
     ends = np.cumsum(sizes)
-    outputs = [piece.feed(samples[e - s : e]) for s, e in zip(sizes, ends, strict=True)]
+    outputs = [component.feed(samples[e - s : e]) for s, e in zip(sizes, ends, strict=True)]
     return np.concatenate(outputs)
 
 
-def split_law(piece: Piece, samples: np.ndarray) -> np.ndarray:
-    """Any split gives the same bits; returns the output."""
+def split_law(component: StreamingComponent, samples: np.ndarray) -> np.ndarray:
+    """Check that every split gives the same bits; return the output."""
     results = []
     for sizes in splits(len(samples)):
-        piece.reset()
-        results.append(feed_in(piece, samples, sizes))
+        component.reset()
+        results.append(feed_in(component, samples, sizes))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
     assert len(results[0]), "the law was tried on no output at all"
@@ -55,41 +55,46 @@ def split_law(piece: Piece, samples: np.ndarray) -> np.ndarray:
 
 
 def look_ahead_law(
-    piece: Piece, samples: np.ndarray, end_of: Callable[[int], int], frames: Sequence[int]
+    component: StreamingComponent,
+    samples: np.ndarray,
+    end_of: Callable[[int], int],
+    frames: Sequence[int],
 ) -> None:
-    """Output row k depends on samples before `end_of(k)` only, and a row does depend on sound."""
-    piece.reset()
-    expected = piece.feed(samples)
+    """Check that output row k depends only on samples before `end_of(k)`, and on some of them."""
+    component.reset()
+    expected = component.feed(samples)
     loud = np.random.default_rng(1).uniform(-1, 1, len(samples)).astype(samples.dtype)
     for frame in frames:
         changed = np.concatenate([samples[: end_of(frame)], loud[end_of(frame) :]])
-        piece.reset()
-        result = piece.feed(changed)
+        component.reset()
+        result = component.feed(changed)
         np.testing.assert_array_equal(result[: frame + 1], expected[: frame + 1])
-    piece.reset()
-    assert not np.array_equal(piece.feed(loud), expected), "the output ignores the sound"
+    component.reset()
+    assert not np.array_equal(component.feed(loud), expected), (
+        "the output does not depend on the audio"
+    )
 
 
-def snapshot_law(piece: Any, samples: np.ndarray, cuts: Sequence[int]) -> None:
-    """Restoring a snapshot taken after each of `cuts` samples, then stepping, gives the same."""
+def snapshot_law(component: Any, samples: np.ndarray, cuts: Sequence[int]) -> None:
+    """Check that a restored snapshot, taken after each of `cuts` samples, repeats the output."""
     other = np.random.default_rng(2).uniform(-1, 1, 5000).astype(samples.dtype)
     for cut in cuts:
-        piece.reset()
-        piece.feed(samples[:cut])
-        state = piece.snapshot()
-        expected = piece.feed(samples[cut:])
+        component.reset()
+        component.feed(samples[:cut])
+        state = component.snapshot()
+        expected = component.feed(samples[cut:])
         for _ in range(2):
-            piece.feed(other)
-            piece.restore(state)
-            np.testing.assert_array_equal(piece.feed(samples[cut:]), expected)
+            component.feed(other)
+            component.restore(state)
+            np.testing.assert_array_equal(component.feed(samples[cut:]), expected)
         assert len(expected), "the law was tried on no output at all"
 
 
-def reset_law(piece: Piece, samples: np.ndarray) -> None:
-    """A piece that heard something else and was reset is as good as new."""
-    piece.reset()
-    expected = piece.feed(samples)
-    piece.reset()
-    piece.feed(np.random.default_rng(3).uniform(-1, 1, 7777).astype(samples.dtype))
-    piece.reset()
-    np.testing.assert_array_equal(piece.feed(samples), expected)
+def reset_law(component: StreamingComponent, samples: np.ndarray) -> None:
+    """Check that a reset component gives the output of a new one."""
+    component.reset()
+    expected = component.feed(samples)
+    component.reset()
+    component.feed(np.random.default_rng(3).uniform(-1, 1, 7777).astype(samples.dtype))
+    component.reset()
+    np.testing.assert_array_equal(component.feed(samples), expected)

@@ -1,4 +1,4 @@
-"""Bundles with post-processing, and their streams in the form that the streaming laws take."""
+"""Bundles with post-processing, and adapters of their streams to the streaming laws."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +13,11 @@ from engine.postprocess.chain import PostProcessConfig
 from engine.stream.stream import GestureStream
 from tests.support.tiny_bundle import tiny_bundle
 
-Shown = Callable[[list[PoseChunk]], np.ndarray]
+Extract = Callable[[list[PoseChunk]], np.ndarray]
 
 
 def with_stages(**stages: Any) -> Bundle:
-    """The tiny bundle with these stages of `PostProcessConfig`."""
+    """The tiny bundle with the given fields of `PostProcessConfig`."""
     bundle = tiny_bundle()
     return replace(bundle, config=replace(bundle.config, postprocess=PostProcessConfig(**stages)))
 
@@ -29,8 +29,8 @@ def faces(chunks: list[PoseChunk]) -> np.ndarray:
 
 def upper_bodies(chunks: list[PoseChunk]) -> np.ndarray:
     """Rotations `[T, 19, 4]` of the joints above the hips, without hands."""
-    made = (chunk.rotations[:, 3:22] for chunk in chunks)
-    return np.concatenate([np.zeros((0, 19, 4), np.float32), *made])
+    rotations = (chunk.rotations[:, 3:22] for chunk in chunks)
+    return np.concatenate([np.zeros((0, 19, 4), np.float32), *rotations])
 
 
 def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -> PoseChunk:
@@ -45,16 +45,16 @@ def still_chunk(frames: int, first: int = 0, flag: FrameFlag = FrameFlag.NONE) -
     )
 
 
-class Fed:
-    """Stream from samples to `shown` of its chunks."""
+class StreamAdapter:
+    """Adapts a stream to the streaming laws: samples in, `extract` of its chunks out."""
 
-    def __init__(self, bundle: Bundle, shown: Shown, **options: Any) -> None:
+    def __init__(self, bundle: Bundle, extract: Extract, **options: Any) -> None:
         self.stream = GestureStream(bundle, **options)
-        self._shown = shown
+        self._extract = extract
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
         self.stream.feed_audio(samples)
-        return self._shown(self.stream.drain())
+        return self._extract(self.stream.drain())
 
     def reset(self) -> None:
         self.stream.reset()

@@ -1,6 +1,6 @@
-"""Independent implementation of the published networks, for tests.
+"""Independent implementation of the published networks.
 
-It uses torch's functions and the published names, and no module of the engine. Tensors are
+Uses torch functions and the published tensor names, and no module of the engine. Tensors are
 `[B, T, ...]`; weights are the tensors of a checkpoint by name.
 """
 
@@ -22,7 +22,7 @@ PADDINGS = (1600, 0, 7, 0, 7, 0)
 
 
 def write_pointer(path: Path) -> None:
-    """Write a Git LFS pointer, as a clone without Git LFS has in place of a large file."""
+    """Write a Git LFS pointer, which replaces a large file in a clone without Git LFS."""
     path.write_text(
         "version https://git-lfs.github.com/spec/v1\n"
         "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
@@ -137,17 +137,17 @@ def audio_window(
         return perceptron(w, (f"{name}.fc1", f"{name}.fc2"), 0.1, x)
 
     frames = motion.shape[1]
-    place = w["position_embeddings.pe"][:, :frames]
+    positions = w["position_embeddings.pe"][:, :frames]
     hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embedding"], motion))
     speakers = {x: w[f"speaker_embedding_{x}.weight"][speaker][:, None] for x in ("face", "body")}
     memory = torch.cat(
         (encode_audio(w, "audio_encoder_face", audio, frames), mlp("bodyhints_face", hint)), -1
     )
-    query = (speakers["face"] + place).expand(len(audio), -1, -1)
+    query = (speakers["face"] + positions).expand(len(audio), -1, -1)
     face = stack(w, "face_motion_decoder", 4, query, linear(w, "audio_face_motion_proj", memory))
-    x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + place + speakers["body"]
-    x = layer(w, "motion_self_encoder.layers.0", x) + speakers["body"] + place
-    # The reference implementation intends to crop these, but crops the face's a second time.
+    x = linear(w, "moton_proj", mlp("bodyhints_body", hint)) + positions + speakers["body"]
+    x = layer(w, "motion_self_encoder.layers.0", x) + speakers["body"] + positions
+    # not cropped: the reference implementation crops the face's features twice by mistake
     memory = encode_audio(w, "audio_encoder_body", audio, frames, crop=False)
     memory = linear(w, "audio_body_motion_proj", memory)
     x = x + stack(w, "audio_motion_cross_attn", 8, x, memory)
@@ -178,21 +178,21 @@ def text_window(
         return weights[..., 1] * content + weights[..., 0] * rhythm
 
     frames = motion.shape[1]
-    place = w["position_embeddings.pe"][:, :frames]
+    positions = w["position_embeddings.pe"][:, :frames]
     hint = encode(w, "motion_encoder.main", torch.where(mask == 1, w["mask_embeddings"], motion))
     speakers = {x: w[f"spearker_encoder_{x}.weight"][speaker][:, None] for x in ("face", "body")}
     memory = torch.cat((fused("face"), mlp("bodyhints_face", hint)), -1)
-    query = (speakers["face"] + place).expand(len(audio), -1, -1)
+    query = (speakers["face"] + positions).expand(len(audio), -1, -1)
     face = stack(w, "face_decoder", 4, query, linear(w, "feature2face", memory))
-    x = linear(w, "feature2motion", mlp("bodyhints_body", hint)) + place + speakers["body"]
+    x = linear(w, "feature2motion", mlp("bodyhints_body", hint)) + positions + speakers["body"]
     x = layer(w, "motion_self_encoder.layers.0", x)
     memory = linear(w, "audio_feature2motion", fused("body"))
-    x = x + stack(w, "wordhints_decoder", 8, x + place, memory)
+    x = x + stack(w, "wordhints_decoder", 8, x + positions, memory)
     own = {part: mlp(f"motion2latent_{part}", x) for part in BODY}
     latents = [linear(w, "face2latent", face)]
     for part in BODY:
         others = sum(own[other] for other in BODY if other != part)
-        query = own[part] + speakers["body"] + place
+        query = own[part] + speakers["body"] + positions
         refined = stack(w, f"{part}_decoder", 1, query, torch.as_tensor(others))
         latents.append(linear(w, f"motion_down_{part}", own[part] + refined))
     names = (f"{part}_classifier" for part in ("face", *BODY))

@@ -1,4 +1,4 @@
-"""A virtual sound card for tests which this process and its children use."""
+"""Fixture of a virtual sound card, used by this process and its children."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from bench.perf.sound_card import VirtualSoundCard
 
 @pytest.fixture
 def sound_card() -> Iterator[VirtualSoundCard]:
-    """A running card, made known to this process; for tests marked `audio_device`."""
+    """A running virtual sound card; for tests marked `audio_device`."""
     from engine.audio.device import rescan
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

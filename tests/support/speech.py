@@ -1,4 +1,4 @@
-"""Voices for the tests of the bench: tones that speak, and clips as stage retarget leaves them."""
+"""Synthetic voices, and clips as written by stage retarget, for tests of the bench."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from training.data.clips import save_clip, write_json
 
 
 def voices(*_: object) -> list[Part]:
-    """Two voices of three seconds; takes whatever a reader of voices takes."""
+    """Two tone voices of three seconds; accepts the arguments of any voice reader."""
     return [Part(f"voice {seed}", tone_take("test", seed, 3.0).speech) for seed in (1, 2)]
 
 
 def save_clips(folder: Path) -> None:
-    """Waving figures as the stage retarget leaves them."""
+    """Write waving figures as stage retarget does."""
     (folder / "clips").mkdir(parents=True)
     listed = [
         ("idle", "", "idle", "train"),

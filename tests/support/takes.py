@@ -1,4 +1,4 @@
-"""Tiny encoded takes and part autoencoders, for tests of the gesture training."""
+"""Tiny encoded takes and part autoencoders for tests of gesture training."""
 
 import numpy as np
 import pytest
@@ -40,13 +40,13 @@ def take(silent: bool, seed: int) -> TakeData:
 @pytest.fixture(scope="module")
 def parts() -> dict[BodyPart, PartVae]:
     torch.manual_seed(0)
-    made = {}
+    vaes = {}
     for part in BodyPart:
         channels = part_layout(part, ARKIT_51.width).width
         vae = build_part_vae(PartVaeConfig(channels, 16, 8, 12, 1, causal=True))
         torch.nn.init.normal_(vae.quantizer.embedding.weight)
-        made[part] = vae.eval().requires_grad_(False)
-    return made
+        vaes[part] = vae.eval().requires_grad_(False)
+    return vaes
 
 
 @pytest.fixture

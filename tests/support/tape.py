@@ -1,7 +1,7 @@
-"""A stand-in for a device that records: notes operators and plays them back in the same places.
+"""Emulation of CUDA graph capture: records operators and replays them into the same tensors.
 
-As a CUDA graph does, it runs no Python when it plays back, and it refuses what would make the host
-wait: a value read from a tensor, a shape that depends on values, a literal brought over.
+As in a CUDA graph, replay runs no Python code. Operations that synchronise with the host fail:
+reading a value, a shape that depends on values, copying a literal to the device.
 """
 
 from collections.abc import Callable
@@ -15,55 +15,55 @@ from torch.utils._pytree import tree_leaves
 from engine.kernels.graph import Tensors
 
 _aten = torch.ops.aten
-_WAITING = (
+_SYNCHRONISING = (
     *(_aten._local_scalar_dense, _aten.nonzero, _aten.masked_select, _aten.is_nonzero),
     *(_aten._unique2, _aten.lift_fresh),
 )
 
 
 class Tape(TorchDispatchMode):
-    """Notes every operator that is called within."""
+    """Records every operator that is called in its context."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.notes: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        assert func.overloadpacket not in _WAITING, f"{func} makes the host wait"
+        assert func.overloadpacket not in _SYNCHRONISING, f"{func} synchronises with the host"
         masked = func.overloadpacket is _aten.index and any(x.dtype == torch.bool for x in tensors)
-        assert not masked, "the shape of what a mask selects depends on values"
-        found = func(*args, **(kwargs or {}))
-        made = [x for x in tree_leaves(found) if isinstance(x, Tensor)]
-        devices = {x.device for x in (*tensors, *made) if x.dim()}
-        assert len(devices) <= 1, f"{func} goes from device to device: {devices}"
-        self.notes.append((func, args, kwargs or {}, found))
-        return found
+        assert not masked, "the shape of a masked selection depends on values"
+        outputs = func(*args, **(kwargs or {}))
+        created = [x for x in tree_leaves(outputs) if isinstance(x, Tensor)]
+        devices = {x.device for x in (*tensors, *created) if x.dim()}
+        assert len(devices) <= 1, f"{func} mixes devices: {devices}"
+        self.calls.append((func, args, kwargs or {}, outputs))
+        return outputs
 
     def play(self) -> None:
-        """All of it again: results are written where they were written the first time."""
+        """Run the recorded operators; results are written to the recorded output tensors."""
         with torch.no_grad():
-            for func, args, kwargs, found in self.notes:
+            for func, args, kwargs, outputs in self.calls:
                 if not _is_view(func):
-                    _write(found, func(*args, **kwargs))
+                    _write(outputs, func(*args, **kwargs))
 
 
 def _is_view(func: Any) -> bool:
-    """Whether the result lies in an argument, where it sees whatever is written there."""
+    """Whether the result is a view of an argument, which is up to date without a copy."""
     aliases = [result.alias_info for result in func._schema.returns]
     return any(alias is not None and not alias.is_write for alias in aliases)
 
 
-def _write(places: Any, results: Any) -> None:
-    for place, result in zip(tree_leaves(places), tree_leaves(results), strict=True):
-        if place is not result:
-            place.copy_(result)
+def _write(targets: Any, results: Any) -> None:
+    for target, result in zip(tree_leaves(targets), tree_leaves(results), strict=True):
+        if target is not result:
+            target.copy_(result)
 
 
 def record(compute: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], object]]:
-    """As `engine.kernels.cudagraph.Record` asks: run once to settle, then noted."""
+    """Warm up, then record; has the signature of `engine.kernels.cudagraph.Record`."""
     compute()
     with Tape() as tape:
         outputs = compute()

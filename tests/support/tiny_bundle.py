@@ -1,4 +1,4 @@
-"""A tiny bundle with random weights, for tests of the code around the model."""
+"""Tiny bundles with random weights."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ WORDS = ("yes", "no", "hello", "never")
 
 
 def tiny_config(*, causal: bool = True, temperature: float = 0.5, hop: int = 2) -> BundleConfig:
-    """Configuration with a window of 24, one speaker and four words; causal: of the decoders."""
+    """Configuration with a window of 24, one speaker and four words; `causal` is for decoders."""
     features = FeatureConfig()
     return BundleConfig(
         name="tiny",
@@ -73,7 +73,7 @@ def tiny_published_config(kind: FrontEnd) -> BundleConfig:
 
 
 def tiny_bundle(**options: object) -> Bundle:
-    """The same bundle every time; its weights are large, so that every input changes its motion."""
+    """A deterministic bundle; its weights are large, so that every input changes the motion."""
     return _build(tiny_config(**options))  # type: ignore[arg-type]
 
 

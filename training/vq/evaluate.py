@@ -62,7 +62,7 @@ def decode(decoder: PoseDecoder, codes: torch.Tensor, like: Motion) -> Motion:
     chunk = PoseChunk(
         0,
         made.rotations[0].numpy(),
-        world_translation(made.travel[0].numpy(), fps, start),
+        world_translation(made.root_motion[0].numpy(), fps, start),
         made.contacts[0].numpy(),
         made.face[0].numpy(),
     )

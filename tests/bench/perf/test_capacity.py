@@ -13,7 +13,7 @@ from engine.bundle.io import DEMO_SOUND, save_bundle
 from engine.errors import ConfigError
 from engine.stream import build_step
 from engine.stream.pool import StreamPool
-from tests.engine.kernels.test_fused_step import Plain
+from tests.engine.kernels.test_fused_step import CountingBackend
 from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
 
@@ -115,7 +115,7 @@ def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    plain = Plain()
+    plain = CountingBackend()
     monkeypatch.setattr(build_step, "backend", lambda name: plain)
     bundle = tiny_bundle()
     step = pool_step("cudagraph", bundle, bundle.config.schedule, 2)

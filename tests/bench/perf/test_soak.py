@@ -9,8 +9,8 @@ from bench.perf.soak import FrameCounter, report, soak
 from engine.bundle.io import DEMO_SOUND
 from engine.events import EventCounter
 from engine.motion.pose import FrameFlag, PoseFrame
+from engine.session.telemetry import Summary
 from engine.stream.stream import GestureStream
-from engine.timing import Summary
 from tests.support.tiny_bundle import tiny_bundle
 
 

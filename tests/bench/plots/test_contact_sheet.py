@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.motion import rotation as rot
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.skeleton import SMPLX_55
-from tests.support.foreign_skeletons import disguised
+from tests.support.foreign_skeletons import foreign_figure
 from training.data.clips import save_clip
 from training.sources.bvh import write_bvh
 from training.sources.bvh_figure import bvh_of
@@ -39,7 +39,7 @@ def test_strokes_are_where_arms_are_raised():
 @pytest.mark.matplotlib
 def test_files_are_drawn_beside_their_retargeted_motion(tmp_path):
     for name in ("trinity", "seg"):
-        write_bvh(tmp_path / f"{name}.bvh", bvh_of(disguised(raising(), name)))
+        write_bvh(tmp_path / f"{name}.bvh", bvh_of(foreign_figure(raising(), name)))
     paths = sorted(tmp_path.glob("*.bvh"))
     report = bvh_sheet(paths, tmp_path / "sheet.png", "auto", 2)
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
@@ -64,7 +64,7 @@ def test_clips_are_drawn_at_their_stroke(tmp_path):
 @pytest.mark.matplotlib
 def test_the_command_draws_and_prints(tmp_path, capsys):
     path, out = tmp_path / "seg.bvh", tmp_path / "a.png"
-    write_bvh(path, bvh_of(disguised(raising(), "seg")))
+    write_bvh(path, bvh_of(foreign_figure(raising(), "seg")))
     assert main(["contact-sheet", str(path), "--out", str(out), "--strokes", "1"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["report"]["seg.bvh"]["skeleton"] == "seg"
@@ -78,7 +78,7 @@ def test_the_command_draws_and_prints(tmp_path, capsys):
 
 def test_without_matplotlib_the_command_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    write_bvh(tmp_path / "seg.bvh", bvh_of(disguised(raising(), "seg")))
+    write_bvh(tmp_path / "seg.bvh", bvh_of(foreign_figure(raising(), "seg")))
     out = tmp_path / "a.png"
     assert (
         main(["contact-sheet", str(tmp_path / "seg.bvh"), "--out", str(out), "--strokes", "1"]) == 2

@@ -6,13 +6,13 @@ from engine.errors import ShapeError
 from engine.events import BAD_SAMPLE, EventCounter
 
 
-def test_int16_becomes_a_fraction() -> None:
+def test_int16_is_scaled_to_one() -> None:
     result = to_float(np.array([-32768, 0, 16384], np.int16))
     assert result.dtype == np.float32
     assert result.tolist() == [-1.0, 0.0, 0.5]
 
 
-def test_bad_samples_are_silence_and_counted() -> None:
+def test_non_finite_samples_become_zero_and_are_counted() -> None:
     events = EventCounter()
     sound = np.array([0.1, np.nan, np.inf, -np.inf, 1e300, -0.2])
     result = to_float(sound, events)
@@ -20,7 +20,7 @@ def test_bad_samples_are_silence_and_counted() -> None:
     assert events.snapshot()[BAD_SAMPLE] == 4
 
 
-def test_good_samples_are_not_counted_nor_changed() -> None:
+def test_finite_samples_pass_unchanged() -> None:
     events = EventCounter()
     sound = np.linspace(-1, 1, 7, dtype=np.float32)
     np.testing.assert_array_equal(to_float(sound, events), sound)
@@ -31,6 +31,6 @@ def test_good_samples_are_not_counted_nor_changed() -> None:
 @pytest.mark.parametrize(
     "samples", [np.zeros((2, 3)), np.zeros(3, np.int32), np.zeros(3, np.uint8), 0.5]
 )
-def test_other_shapes_and_types_are_refused(samples: object) -> None:
+def test_unsupported_shapes_and_types_are_refused(samples: object) -> None:
     with pytest.raises(ShapeError, match="expected"):
         to_float(samples)

@@ -28,8 +28,8 @@ def test_without_portaudio_the_error_says_what_to_install(
         list_devices()
 
 
-class Machine:
-    """What sounddevice says of a machine with these devices."""
+class FakePortAudio:
+    """Replaces sounddevice with a fixed list of devices: name and number of input channels."""
 
     def __init__(self, *devices: tuple[str, int]) -> None:
         self.default = type("Default", (), {"device": (1, 0)})
@@ -49,8 +49,8 @@ class Machine:
 def test_devices_are_found(
     monkeypatch: pytest.MonkeyPatch, wanted: int | str | None, index: int
 ) -> None:
-    machine = Machine(("Speaker", 0), ("Built-in", 2), ("USB Mic 100", 1), ("USB Mic 10", 1))
-    monkeypatch.setattr(device_module, "portaudio", lambda: machine)
+    fake = FakePortAudio(("Speaker", 0), ("Built-in", 2), ("USB Mic 100", 1), ("USB Mic 10", 1))
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
     assert find_device(wanted).index == index
 
 
@@ -66,37 +66,37 @@ def test_devices_are_found(
         ("bluetooth", "no microphone 'bluetooth'"),
     ],
 )
-def test_an_unknown_device_gives_the_list(
+def test_an_unknown_device_lists_the_microphones(
     monkeypatch: pytest.MonkeyPatch, wanted: int | str, why: str
 ) -> None:
-    machine = Machine(("Speaker", 0), ("Built-in", 2), ("USB\nMic", 1))
-    monkeypatch.setattr(device_module, "portaudio", lambda: machine)
-    wish = rf"{why}; choose one of these: 1 \(Built-in\), 2 \(USB Mic\)$"
-    with pytest.raises(AudioDeviceError, match=wish):
+    fake = FakePortAudio(("Speaker", 0), ("Built-in", 2), ("USB\nMic", 1))
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
+    message = rf"{why}; choose one of these: 1 \(Built-in\), 2 \(USB Mic\)$"
+    with pytest.raises(AudioDeviceError, match=message):
         find_device(wanted)
 
 
-def test_a_name_of_several_devices_gives_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(("USB Mic 1", 1), ("USB Mic 2", 1), ("Built-in", 1))
-    monkeypatch.setattr(device_module, "portaudio", lambda: machine)
+def test_an_ambiguous_name_lists_the_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakePortAudio(("USB Mic 1", 1), ("USB Mic 2", 1), ("Built-in", 1))
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
     with pytest.raises(AudioDeviceError, match=r"several .* 0 \(USB Mic 1\), 1 \(USB Mic 2\);"):
         find_device("usb")
 
 
-def test_a_device_that_is_listed_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_duplicate_name_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "Microphone (A long name of a device)"
-    machine = Machine(("Speaker", 0), (name[:31], 2), (name, 2))
-    monkeypatch.setattr(device_module, "portaudio", lambda: machine)
+    fake = FakePortAudio(("Speaker", 0), (name[:31], 2), (name, 2))
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
     assert find_device("microphone").index == 1
 
 
 @pytest.mark.parametrize(
     "failure", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), OSError("no"), KeyError("x")]
 )
-def test_whatever_a_listing_raises_is_one_error(
+def test_failures_to_list_devices_are_one_error(
     monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
-    class Broken(Machine):
+    class Broken(FakePortAudio):
         def query_devices(self) -> list[dict[str, object]]:
             raise failure
 
@@ -106,7 +106,7 @@ def test_whatever_a_listing_raises_is_one_error(
             call()
 
 
-def test_whatever_portaudio_raises_when_it_begins_is_one_error(
+def test_failures_to_initialise_portaudio_are_one_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "sounddevice.py").write_text("raise RuntimeError('Error initializing PortAudio')")
@@ -122,8 +122,8 @@ pcm.caf\xe9 { type null hint { show on description "caf\xe9" } }
 
 
 @pytest.mark.audio_device
-def test_a_name_that_cannot_be_decoded_is_shown(tmp_path: Path) -> None:
-    """A real device: ALSA takes any bytes as a name."""
+def test_undecodable_device_names_are_listed(tmp_path: Path) -> None:
+    """Uses a real ALSA device, whose name may be any bytes."""
     (tmp_path / ".asoundrc").write_bytes(_ODD_NAME)
     program = "from engine.audio.device import list_devices; print(*list_devices(), sep='\\n')"
     result = subprocess.run(
@@ -137,22 +137,22 @@ def test_a_name_that_cannot_be_decoded_is_shown(tmp_path: Path) -> None:
     assert "caf\N{REPLACEMENT CHARACTER}" in result.stdout
 
 
-def test_a_machine_without_a_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_module, "portaudio", lambda: Machine(("Speaker", 0)))
+def test_no_microphone_suggests_other_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "portaudio", lambda: FakePortAudio(("Speaker", 0)))
     assert list_devices() == []
     with pytest.raises(AudioDeviceError, match=r"no microphone.*--wav FILE or --stdin"):
         find_device(None)
 
 
-class Sound:
-    """Counts how often PortAudio was begun anew."""
+class CountsRestarts:
+    """Replaces sounddevice; counts how often PortAudio is restarted."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.restarts = 0
         self._exit_handler = lambda: None
 
     def _terminate(self) -> None:
-        self.begun += 1
+        self.restarts += 1
 
     def _initialize(self) -> None: ...
 
@@ -161,28 +161,28 @@ class Stream:
     closed = False
 
 
-def test_portaudio_is_not_begun_anew_under_an_open_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    sound, stream = Sound(), Stream()
-    monkeypatch.setattr(device_module, "portaudio", lambda: sound)
+def test_portaudio_is_not_restarted_while_a_stream_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, stream = CountsRestarts(), Stream()
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
     assert opened(stream) is stream
     rescan()
-    assert sound.begun == 0
+    assert fake.restarts == 0
     stream.closed = True
     rescan()
-    assert sound.begun == 1
+    assert fake.restarts == 1
 
 
-def test_portaudio_is_left_alone_once_a_stream_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = Sound()
-    monkeypatch.setattr(device_module, "portaudio", lambda: sound)
+def test_portaudio_is_not_restarted_after_a_stuck_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = CountsRestarts()
+    monkeypatch.setattr(device_module, "portaudio", lambda: fake)
     monkeypatch.setattr(device_module, "_STUCK", [])
     give_up(Stream())
     rescan()
-    assert sound.begun == 0
+    assert fake.restarts == 0
 
 
-def test_portaudio_that_does_not_begin_again_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(Sound):
+def test_a_failed_restart_of_portaudio_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(CountsRestarts):
         def _initialize(self) -> None:
             raise OSError("no sound server")
 

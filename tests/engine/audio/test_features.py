@@ -27,7 +27,7 @@ def test_any_split_gives_the_same_bits(clock: FrameClock) -> None:
     assert features.dtype == np.float32
 
 
-def test_no_frame_sees_a_sample_after_its_own() -> None:
+def test_no_frame_depends_on_later_samples() -> None:
     look_ahead_law(extractor(), babble(0.7), lambda k: CLOCK.first_sample(k + 1), range(20))
 
 
@@ -37,8 +37,8 @@ def test_the_last_sample_of_a_frame_is_used() -> None:
         click = np.zeros(8000, np.float32)
         click[CLOCK.first_sample(frame + 1) - 1] = 1.0
         piece.reset()
-        heard = piece.feed(click)[:, CONFIG.groups["level"]][:, 1] > -0.9
-        assert heard.argmax() == frame
+        voiced = piece.feed(click)[:, CONFIG.groups["level"]][:, 1] > -0.9
+        assert voiced.argmax() == frame
 
 
 def test_snapshot_and_reset() -> None:
@@ -47,11 +47,11 @@ def test_snapshot_and_reset() -> None:
     reset_law(extractor(), sound)
 
 
-def test_a_frame_is_given_as_soon_as_it_is_complete() -> None:
+def test_a_frame_is_output_as_soon_as_it_is_complete() -> None:
     piece = extractor()
     for frame in range(40):
-        ends = CLOCK.first_sample(frame + 1) - CLOCK.first_sample(frame)
-        assert len(piece.feed(np.zeros(ends - 1, np.float32))) == 0
+        length = CLOCK.first_sample(frame + 1) - CLOCK.first_sample(frame)
+        assert len(piece.feed(np.zeros(length - 1, np.float32))) == 0
         assert len(piece.feed(np.zeros(1, np.float32))) == 1
 
 
@@ -73,7 +73,7 @@ def test_values_stay_in_range() -> None:
     assert extractor().feed(babble(2.0))[:, CONFIG.groups["onset"]].max() > 0.5
 
 
-def test_bad_samples_are_silence_and_counted() -> None:
+def test_non_finite_samples_become_zero_and_are_counted() -> None:
     events = EventCounter()
     sound = np.zeros(4000, np.float32)
     sound[[5, 700, 701]] = np.nan, np.inf, -np.inf
@@ -110,7 +110,7 @@ def test_a_sine_excites_its_own_band_at_its_own_level() -> None:
 def test_onsets_agree_with_librosa() -> None:
     import librosa
 
-    clock = FrameClock(16000, 25)  # four positions a frame are exactly 160 samples apart
+    clock = FrameClock(16000, 25)  # the four positions of a frame are 160 samples apart
     sound = babble(6.0)
     ours = extractor(clock).feed(sound)[:, CONFIG.groups["onset"]]
     padded = np.concatenate([np.zeros(512 - 160, np.float32), sound])
@@ -135,7 +135,7 @@ def test_onsets_agree_with_librosa() -> None:
         ({}, FrameClock(8000, 30)),
     ],
 )
-def test_what_does_not_fit_is_refused(config: dict[str, float], clock: FrameClock) -> None:
+def test_settings_out_of_range_are_refused(config: dict[str, float], clock: FrameClock) -> None:
     with pytest.raises(ConfigError):
         FeatureExtractor(FeatureConfig(**config), clock)  # type: ignore[arg-type]
 
@@ -146,7 +146,7 @@ def test_stereo_is_refused() -> None:
 
 
 @pytest.mark.reference
-def test_a_real_take_uses_the_range(shared_dir: Path) -> None:
+def test_a_real_take_uses_the_range_of_the_features(shared_dir: Path) -> None:
     import soundfile
 
     sound, _ = soundfile.read(shared_dir / "data" / "beat2" / "2_scott_0_1_1.flac", dtype="float32")

@@ -1,4 +1,4 @@
-"""Lengths in headers: right ones are left alone, wrong ones are replaced by what is there."""
+"""Lengths in audio file headers: correct ones are kept, wrong ones replaced by the real length."""
 
 import io
 import struct
@@ -22,14 +22,14 @@ def note(data: bytes) -> str:
     return repair(io.BytesIO(data), len(data)).note
 
 
-def at(data: bytes, mark: bytes, offset: int, new: bytes) -> bytes:
-    place = data.index(mark) + offset
-    return data[:place] + new + data[place + len(new) :]
+def overwrite(data: bytes, mark: bytes, offset: int, new: bytes) -> bytes:
+    start = data.index(mark) + offset
+    return data[:start] + new + data[start + len(new) :]
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "MS_ADPCM", "ULAW"])
 @pytest.mark.parametrize("form", ["WAV", "RF64", "AIFF", "W64", "CAF", "AU"])
-def test_a_right_header_is_left_alone(form: str, subtype: str) -> None:
+def test_a_correct_header_is_kept(form: str, subtype: str) -> None:
     if not soundfile.check_format(form, subtype):
         return
     data = written(form, subtype)
@@ -38,26 +38,26 @@ def test_a_right_header_is_left_alone(form: str, subtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "behind",
+    "trailing",
     [
         b"LIST" + struct.pack("<I", 4) + b"INFO",
         b"id3 " + struct.pack("<I", 10) + bytes(10),
-        b"TAG" + b"song".ljust(125, b"\0"),  # no chunk, but no sound either
-        bytes(5000),  # padding up to a block of the disk
+        b"TAG" + b"song".ljust(125, b"\0"),  # neither a chunk nor audio
+        bytes(5000),  # padding to a disk block
         b"\1",
     ],
 )
-def test_what_follows_the_sound_is_not_sound(behind: bytes) -> None:
-    assert note(written("WAV") + behind) == ""
+def test_trailing_data_is_not_audio(trailing: bytes) -> None:
+    assert note(written("WAV") + trailing) == ""
 
 
-def test_an_empty_file_with_chunks_behind_stays_empty() -> None:
+def test_an_empty_file_with_trailing_chunks_stays_empty() -> None:
     head = written("WAV")[:40]
     assert note(head + bytes(4) + b"LIST" + struct.pack("<I", 4) + b"INFO") == ""
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("length", "message"),
     [
         (0, "does not say how long"),
         (0xFFFFFFFF, "does not say how long"),
@@ -66,21 +66,21 @@ def test_an_empty_file_with_chunks_behind_stays_empty() -> None:
         (8000, "counts 8000 bytes of sound, there are 32000"),
     ],
 )
-def test_a_wrong_length_is_replaced(said: int, words: str) -> None:
+def test_a_wrong_length_is_replaced(length: int, message: str) -> None:
     right = written("WAV")
-    data = at(right, b"data", 4, struct.pack("<I", said))
+    data = overwrite(right, b"data", 4, struct.pack("<I", length))
     found = repair(io.BytesIO(data), len(data))
-    assert words in found.note
+    assert message in found.note
     assert found.patches[right.index(b"data") + 4] == struct.pack("<I", 32000)
 
 
 @pytest.mark.parametrize("form", ["WAV", "RF64", "AIFF", "W64", "CAF", "AU"])
-def test_any_beginning_of_a_file_is_looked_at_without_an_error(form: str) -> None:
+def test_any_truncated_file_is_read_without_an_error(form: str) -> None:
     data = written(form)
     for length in [*range(200), 1000]:
         repair(io.BytesIO(data[:length]), length)
 
 
-def test_other_files_are_left_alone() -> None:
+def test_other_files_are_ignored() -> None:
     assert note(b"this is a letter") == ""
     assert note(b"") == ""

@@ -1,4 +1,4 @@
-"""Downmix: speech survives whatever the channels are, in any split, and what is wrong is noted."""
+"""Downmix keeps the level of speech for any channel layout and split; notes faulty channels."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.support.audio import babble, sine
 
 RATE = 48000
 SPEECH = babble(6.0, RATE)
-NONE = np.zeros_like(SPEECH)
+SILENCE = np.zeros_like(SPEECH)
 HUM = sine(50, 6.0, RATE, 0.05)
 
 
@@ -31,16 +31,20 @@ def mixed(*channels: np.ndarray, split: int = 10**9) -> tuple[np.ndarray, tuple[
     [
         ((SPEECH,), 1, ""),
         ((SPEECH, SPEECH), 1, ""),
-        ((SPEECH, NONE), 1, "channel 2 of 2 is silent"),
-        ((NONE, SPEECH), 1, "channel 1 of 2 is silent"),
-        ((NONE, NONE, SPEECH, NONE, NONE, NONE), 1, "channel 1, 2, 4, 5, 6 of 6 is silent"),
+        ((SPEECH, SILENCE), 1, "channel 2 of 2 is silent"),
+        ((SILENCE, SPEECH), 1, "channel 1 of 2 is silent"),
+        (
+            (SILENCE, SILENCE, SPEECH, SILENCE, SILENCE, SILENCE),
+            1,
+            "channel 1, 2, 4, 5, 6 of 6 is silent",
+        ),
         ((SPEECH, -SPEECH), 1, "cancel"),
         ((SPEECH, -SPEECH / 2), 0.75, "cancel"),
-        ((SPEECH + 0.2, -SPEECH + 0.2), 1, "cancel"),  # an offset that both share
+        ((SPEECH + 0.2, -SPEECH + 0.2), 1, "cancel"),  # common offset
         ((SPEECH + HUM, -SPEECH + HUM), 1, "cancel"),
         ((SPEECH + noise(0.005, 1), -SPEECH + noise(0.005, 2)), 1, "cancel"),
         ((SPEECH, SPEECH, -SPEECH, -SPEECH), 1, "cancel"),
-        ((NONE, NONE), 0, ""),
+        ((SILENCE, SILENCE), 0, ""),
     ],
 )
 def test_speech_keeps_its_level(channels: tuple[np.ndarray, ...], level: float, noted: str) -> None:
@@ -58,8 +62,8 @@ def test_independent_voices_are_averaged() -> None:
     assert notes == ()
 
 
-def test_who_speaks_in_one_channel_is_heard_beside_another() -> None:
-    """An interview: each speaker has a channel, which is silent while the other speaks."""
+def test_alternating_channels_both_keep_speech() -> None:
+    """An interview: one channel per speaker, silent while the other speaks."""
     half = len(SPEECH) // 2
     left, right = SPEECH.copy(), babble(6.0, RATE, 3)
     left[half:], right[:half] = 0, 0
@@ -68,7 +72,7 @@ def test_who_speaks_in_one_channel_is_heard_beside_another() -> None:
     assert np.std(found[half:]) == pytest.approx(np.std(right[half:]) / 2, rel=0.05)
 
 
-def test_a_channel_that_turns_over_in_the_middle_is_noticed() -> None:
+def test_a_channel_that_inverts_midway_is_noted() -> None:
     half = len(SPEECH) // 2
     other = SPEECH.copy()
     other[half:] *= -1
@@ -82,14 +86,14 @@ def test_a_channel_that_turns_over_in_the_middle_is_noticed() -> None:
 @pytest.mark.parametrize("split", [1, 480, 777, 100_000])
 def test_any_split_gives_the_same(split: int) -> None:
     short = slice(0, RATE // 2)
-    channels = (SPEECH[short], -0.8 * SPEECH[short], NONE[short])
+    channels = (SPEECH[short], -0.8 * SPEECH[short], SILENCE[short])
     whole, notes = mixed(*channels)
     found, found_notes = mixed(*channels, split=split)
     np.testing.assert_array_equal(found, whole)
     assert found_notes == notes
 
 
-def test_nothing_is_held_back_at_whole_steps() -> None:
+def test_no_samples_are_held_back_at_whole_steps() -> None:
     mix = Downmix(44100, 2, EventCounter())
     for _ in range(5):
         assert len(mix.feed(np.zeros((441, 2), np.float32))) == 441

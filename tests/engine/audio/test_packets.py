@@ -1,4 +1,4 @@
-"""Pages of Ogg and frames of MP3: counted, and damage found."""
+"""Counts Ogg pages, FLAC streams and MP3 frames, and detects damage."""
 
 import io
 import struct
@@ -35,16 +35,16 @@ def test_a_whole_ogg_is_one_part(subtype: str) -> None:
     assert (found.note, found.fault) == ("", "")
 
 
-def test_ogg_streams_that_follow_each_other_are_parts() -> None:
+def test_concatenated_ogg_streams_are_parts() -> None:
     found = ogg_contents(OGG + OGG)
     size = len(OGG)
     assert [(part.start, part.end) for part in found.parts] == [(0, size), (size, 2 * size)]
     assert (found.note, found.fault) == ("", "")
 
 
-@pytest.mark.parametrize("behind", [b"TAG".ljust(128, b"\0"), bytes(5000)])
-def test_what_lies_behind_an_ogg_does_not_say_that_it_was_cut(behind: bytes) -> None:
-    found = ogg_contents(OGG + behind)
+@pytest.mark.parametrize("trailing", [b"TAG".ljust(128, b"\0"), bytes(5000)])
+def test_trailing_data_of_an_ogg_is_not_reported_as_a_cut(trailing: bytes) -> None:
+    found = ogg_contents(OGG + trailing)
     assert [(part.start, part.end) for part in found.parts] == [(0, len(OGG))]
     assert (found.note, found.fault) == ("", "")
 
@@ -58,7 +58,7 @@ def test_every_changed_byte_of_an_ogg_is_found() -> None:
         assert found.parts[-1].end <= at
 
 
-def test_flac_streams_that_follow_each_other_are_parts() -> None:
+def test_concatenated_flac_streams_are_parts() -> None:
     data = written("FLAC", "PCM_16")
     size = len(data)
     assert [(p.start, p.end) for p in flac_contents(data).parts] == [(0, size)]
@@ -71,7 +71,7 @@ def test_flac_streams_that_follow_each_other_are_parts() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_frames_of_mp3_are_counted_as_their_header_counts_them(rate: int, channels: int) -> None:
+def test_the_mp3_frame_count_equals_the_header(rate: int, channels: int) -> None:
     file = io.BytesIO()
     sound = np.stack([babble(5.0, rate)] * channels, 1)
     soundfile.write(file, sound, rate, "MPEG_LAYER_III", format="MP3")
@@ -79,7 +79,7 @@ def test_frames_of_mp3_are_counted_as_their_header_counts_them(rate: int, channe
     found = mp3(data)
     assert (found.note, found.fault, found.parts[0].prefix) == ("", "", b"")
     assert found.parts[0].patches is None
-    bare = data[data.index(data[:2], 50) :]  # without the frame that counts
+    bare = data[data.index(data[:2], 50) :]  # without the frame that has the count
     info = max(data.find(b"Xing"), data.find(b"Info"))
     prefix = mp3(bare).parts[0].prefix
     (count,) = struct.unpack(">I", prefix[prefix.index(b"Xing") + 8 :][:4])
@@ -98,7 +98,7 @@ def test_frames_of_mp3_are_counted_as_their_header_counts_them(rate: int, channe
         (MP3[: len(MP3) // 2], "is cut"),
     ],
 )
-def test_what_lies_around_the_frames_of_an_mp3(data: bytes, note: str) -> None:
+def test_data_around_the_frames_of_an_mp3(data: bytes, note: str) -> None:
     found = mp3(data)
     assert note in found.note
     assert bool(found.note) == bool(note)
@@ -117,5 +117,5 @@ def test_damage_in_an_mp3_ends_its_part() -> None:
 @pytest.mark.parametrize(
     "data", [b"\xff" * 5000, b"ID3", b"\xff\xfb", b"\xff\xfe" + b"a\0" * 500, b"\xff\xf1" + MP3]
 )
-def test_what_is_no_mp3(data: bytes) -> None:
+def test_other_data_is_not_mp3(data: bytes) -> None:
     assert mp3_contents(data) is None

@@ -4,7 +4,7 @@ import pytest
 from engine.audio.resample import Quality, Resampler, longest_hold
 from engine.errors import ConfigError
 from engine.events import BAD_SAMPLE, EventCounter
-from tests.support.audio import babble, in_place, sine
+from tests.support.audio import babble, is_in_phase, sine
 from tests.support.laws import reset_law, split_law
 
 
@@ -18,29 +18,29 @@ def test_any_split_gives_the_same_samples(rate: int, quality: Quality) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 24000, 44100, 48000])
-def test_a_sine_comes_out_in_place(rate: int) -> None:
+def test_a_sine_keeps_its_phase_and_level(rate: int) -> None:
     resampler = Resampler(rate, 16000)
-    given = np.concatenate([resampler.feed(sine(440, 1.0, rate)), resampler.flush()])
-    assert len(given) == 16000
-    assert in_place(given, 440)
+    output = np.concatenate([resampler.feed(sine(440, 1.0, rate)), resampler.flush()])
+    assert len(output) == 16000
+    assert is_in_phase(output, 440)
 
 
 @pytest.mark.parametrize("rate", [24000, 44100, 48000])
-def test_the_delay_is_declared_and_kept(rate: int) -> None:
+def test_the_delay_is_at_most_the_declared_delay(rate: int) -> None:
     resampler = Resampler(rate, 16000)
     block = rate // 100
-    taken = given = 0
+    taken = output = 0
     for start in range(0, 3 * rate, block):
-        given += len(resampler.feed(sine(300, 0.01, rate)))
+        output += len(resampler.feed(sine(300, 0.01, rate)))
         taken = start + block
-        assert resampler.held_s == pytest.approx(max(0.0, taken / rate - given / 16000))
+        assert resampler.held_s == pytest.approx(max(0.0, taken / rate - output / 16000))
         assert resampler.held_s <= resampler.delay_s + 1e-9
     assert 0.005 < resampler.delay_s < 0.015
     assert resampler.delay_s < longest_hold(rate, 16000, Quality.FILE)
 
 
 @pytest.mark.parametrize("rate", [24000, 32000, 44100, 48000])
-def test_what_is_held_does_not_jitter(rate: int) -> None:
+def test_the_held_time_does_not_jitter(rate: int) -> None:
     resampler = Resampler(rate, 16000)
     held = []
     for _ in range(100):
@@ -49,10 +49,10 @@ def test_what_is_held_does_not_jitter(rate: int) -> None:
     assert max(held[5:]) - min(held[5:]) < 2 / 16000
 
 
-def test_high_voices_keep_their_hiss() -> None:
+def test_frequencies_near_the_limit_keep_their_level() -> None:
     resampler = Resampler(48000, 16000)
-    given = np.concatenate([resampler.feed(sine(7000, 1.0, 48000)), resampler.flush()])
-    assert np.std(given[800:-800]) == pytest.approx(np.std(sine(7000, 1.0, 16000)), rel=0.02)
+    output = np.concatenate([resampler.feed(sine(7000, 1.0, 48000)), resampler.flush()])
+    assert np.std(output[800:-800]) == pytest.approx(np.std(sine(7000, 1.0, 16000)), rel=0.02)
 
 
 def test_equal_rates_pass_unchanged() -> None:
@@ -63,7 +63,7 @@ def test_equal_rates_pass_unchanged() -> None:
     assert (resampler.delay_s, resampler.held_s) == (0.0, 0.0)
 
 
-def test_flush_begins_anew() -> None:
+def test_flush_resets_the_state() -> None:
     resampler = Resampler(48000, 16000)
     sound = babble(0.3, 48000)
     first = np.concatenate([resampler.feed(sound), resampler.flush()])
@@ -71,7 +71,7 @@ def test_flush_begins_anew() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_bad_samples_are_counted_and_do_not_spread() -> None:
+def test_non_finite_samples_are_counted_and_do_not_spread() -> None:
     events = EventCounter()
     resampler = Resampler(48000, 16000, events=events)
     sound = np.zeros(4800, np.float32)
@@ -81,6 +81,6 @@ def test_bad_samples_are_counted_and_do_not_spread() -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -16000, 999, 10_000_000])
-def test_impossible_rates_are_refused(rate: int) -> None:
+def test_rates_out_of_range_are_refused(rate: int) -> None:
     with pytest.raises(ConfigError, match="sample rate"):
         Resampler(rate, 16000)

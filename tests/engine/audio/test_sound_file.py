@@ -1,4 +1,4 @@
-"""Sound files of all kinds: whole, cut, damaged, without a length, through a pipe."""
+"""Audio files of all formats: complete, truncated, damaged, without a length, through a pipe."""
 
 import os
 import struct
@@ -28,7 +28,7 @@ from tests.support.audio import babble, joined, sine
         ("ogg", "VORBIS", 22050, 1, 5e-2),
     ],
 )
-def test_files_of_all_kinds(
+def test_every_format_is_read_and_resampled(
     tmp_path: Path, suffix: str, subtype: str, rate: int, channels: int, tolerance: float
 ) -> None:
     path = tmp_path / f"sound.{suffix}"
@@ -38,19 +38,19 @@ def test_files_of_all_kinds(
     assert source.duration_s == pytest.approx(1.0)
     blocks = list(source.blocks())
     assert all(len(block.samples) == 160 and np.isnan(block.captured_at) for block in blocks)
-    heard = np.concatenate([block.samples for block in blocks])
-    assert len(heard) == 16000
-    np.testing.assert_allclose(heard[800:-800], sine(440, 1.0, 16000)[800:-800], atol=tolerance)
+    samples = np.concatenate([block.samples for block in blocks])
+    assert len(samples) == 16000
+    np.testing.assert_allclose(samples[800:-800], sine(440, 1.0, 16000)[800:-800], atol=tolerance)
 
 
-def test_stereo_is_mixed(tmp_path: Path) -> None:
+def test_stereo_is_downmixed(tmp_path: Path) -> None:
     path = tmp_path / "two.wav"
     left, right = babble(0.2), babble(0.2, seed=1)
     soundfile.write(path, np.stack([left, right], axis=1), 16000, subtype="FLOAT")
     np.testing.assert_allclose(joined(WavSource(path)), (left + right) / 2, atol=1e-6)
 
 
-def test_the_block_size_changes_nothing_but_the_blocks(tmp_path: Path) -> None:
+def test_samples_do_not_depend_on_the_block_size(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     soundfile.write(path, babble(0.5, 44100), 44100)
     expected = joined(WavSource(path))
@@ -60,7 +60,7 @@ def test_the_block_size_changes_nothing_but_the_blocks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(joined(source), expected)
 
 
-def test_bad_samples_in_a_file_are_counted(tmp_path: Path) -> None:
+def test_non_finite_samples_in_a_file_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "nan.wav"
     sound = np.zeros(1000, np.float32)
     sound[3:5] = np.nan
@@ -93,7 +93,7 @@ def write_no_samples(path: Path) -> None:
         (write_no_samples, "holds no sound"),
     ],
 )
-def test_what_is_no_sound_is_refused_at_once(
+def test_files_without_audio_are_refused_when_opened(
     tmp_path: Path, write: Callable[[Path], None], message: str
 ) -> None:
     path = tmp_path / "speech.wav"
@@ -102,7 +102,7 @@ def test_what_is_no_sound_is_refused_at_once(
         WavSource(path)
 
 
-def test_closing_ends_a_file_in_the_middle(tmp_path: Path) -> None:
+def test_close_ends_the_blocks(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     soundfile.write(path, babble(1.0), 16000)
     source = WavSource(path)
@@ -113,7 +113,7 @@ def test_closing_ends_a_file_in_the_middle(tmp_path: Path) -> None:
     assert list(blocks) == []
 
 
-def test_a_long_file_stays_on_disk(tmp_path: Path) -> None:
+def test_a_long_file_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, np.zeros(16000 * 300, np.int16), 16000)
     tracemalloc.start()
@@ -123,79 +123,79 @@ def test_a_long_file_stays_on_disk(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 2_000_000  # the whole of it would be 19 MB
+    assert peak < 2_000_000  # the whole file takes 19 MB
 
 
-# --- lengths that headers do not know
+# --- wrong or missing lengths in headers
 
 
-def heard(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_with_notes(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     events = EventCounter()
     return joined(WavSource(path, events=events)), events.notes
 
 
-def sized(path: Path, patches: dict[bytes, list[tuple[int, bytes]]]) -> None:
-    """Overwrite bytes of a file that lie so far behind a mark."""
+def patch_bytes(path: Path, patches: dict[bytes, list[tuple[int, bytes]]]) -> None:
+    """Overwrite bytes of a file; keys are marks, values offsets from the mark and new bytes."""
     data = bytearray(path.read_bytes())
-    for mark, places in patches.items():
+    for mark, edits in patches.items():
         at = data.index(mark)
-        for offset, new in places:
+        for offset, new in edits:
             data[at + offset : at + offset + len(new)] = new
     path.write_bytes(bytes(data))
 
 
-NOTHING, ALL = bytes(4), b"\xff" * 4
+ZERO, MAXIMUM = bytes(4), b"\xff" * 4
 
 
 @pytest.mark.parametrize(
     ("suffix", "form", "patches"),
     [
-        ("wav", None, {b"RIFF": [(4, NOTHING)], b"data": [(4, NOTHING)]}),
-        ("wav", None, {b"RIFF": [(4, ALL)], b"data": [(4, ALL)]}),
+        ("wav", None, {b"RIFF": [(4, ZERO)], b"data": [(4, ZERO)]}),
+        ("wav", None, {b"RIFF": [(4, MAXIMUM)], b"data": [(4, MAXIMUM)]}),
         ("wav", None, {b"data": [(4, struct.pack("<I", 400))]}),
         (
             "aiff",
             None,
-            {b"FORM": [(4, NOTHING)], b"COMM": [(10, NOTHING)], b"SSND": [(4, NOTHING)]},
+            {b"FORM": [(4, ZERO)], b"COMM": [(10, ZERO)], b"SSND": [(4, ZERO)]},
         ),
-        ("au", None, {b".snd": [(8, NOTHING)]}),
-        ("au", None, {b".snd": [(8, ALL)]}),
+        ("au", None, {b".snd": [(8, ZERO)]}),
+        ("au", None, {b".snd": [(8, MAXIMUM)]}),
         ("w64", None, {b"riff": [(16, bytes(8))], b"data": [(16, bytes(8))]}),
         ("caf", None, {b"data": [(4, b"\xff" * 8)]}),
-        ("wav", "RF64", {b"ds64": [(8, bytes(24))], b"data": [(4, ALL)]}),
+        ("wav", "RF64", {b"ds64": [(8, bytes(24))], b"data": [(4, MAXIMUM)]}),
     ],
 )
-def test_a_length_that_the_header_does_not_say_is_found(
+def test_a_length_missing_in_the_header_is_found(
     tmp_path: Path, suffix: str, form: str | None, patches: dict[bytes, list[tuple[int, bytes]]]
 ) -> None:
     path = tmp_path / f"pipe.{suffix}"
     sound = sine(440, 1.0, 16000)
     soundfile.write(path, sound, 16000, "PCM_16", format=form)
-    whole, notes = heard(path)
+    whole, notes = read_with_notes(path)
     assert len(whole) == 16000
     assert notes == ()
-    sized(path, patches)
-    found, notes = heard(path)
+    patch_bytes(path, patches)
+    found, notes = read_with_notes(path)
     np.testing.assert_array_equal(found[:16000], whole)
-    assert len(found) - 16000 < 20  # a chunk behind the sound cannot be told from it
+    assert len(found) - 16000 < 20  # a trailing chunk is indistinguishable from audio
     assert len(notes) == 1
     assert "header" in notes[0]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "w64", "caf"])
-def test_a_cut_file_gives_what_is_there_and_a_note(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_file_is_read_to_its_end_and_noted(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, sine(440, 1.0, 16000), 16000, "PCM_16")
-    whole, _ = heard(path)
+    whole, _ = read_with_notes(path)
     path.write_bytes(path.read_bytes()[:20001])
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert 7900 < len(found) <= 10000
     np.testing.assert_array_equal(found, whole[: len(found)])
     assert "cut" in notes[0]
 
 
-def unsized_flac(path: Path, sound: np.ndarray) -> None:
-    """A FLAC as an encoder writes it into a pipe: the number of samples and the checksum are 0."""
+def write_unsized_flac(path: Path, sound: np.ndarray) -> None:
+    """Write a FLAC as an encoder does into a pipe: number of samples and checksum are 0."""
     soundfile.write(path, sound, 16000)
     data = bytearray(path.read_bytes())
     data[21] &= 0xF0
@@ -203,11 +203,11 @@ def unsized_flac(path: Path, sound: np.ndarray) -> None:
     path.write_bytes(bytes(data))
 
 
-def test_a_flac_of_unknown_length_is_whole(tmp_path: Path) -> None:
+def test_a_flac_of_unknown_length_is_read_completely(tmp_path: Path) -> None:
     path = tmp_path / "pipe.flac"
     sound = babble(3.0)
-    unsized_flac(path, sound)
-    found, notes = heard(path)
+    write_unsized_flac(path, sound)
+    found, notes = read_with_notes(path)
     np.testing.assert_allclose(found, sound, atol=1e-4)
     assert len(found) == 48000
     assert notes == ()
@@ -217,8 +217,8 @@ def test_a_flac_of_unknown_length_is_whole(tmp_path: Path) -> None:
 # --- damage
 
 
-def until_damage(path: Path) -> tuple[np.ndarray, str]:
-    """The sound before the damage, and what is then raised."""
+def read_until_damage(path: Path) -> tuple[np.ndarray, str]:
+    """The samples before the damage, and the message of the error raised there."""
     found: list[np.ndarray] = []
     with pytest.raises(AudioError) as raised:
         found.extend(block.samples for block in WavSource(path).blocks())
@@ -226,68 +226,66 @@ def until_damage(path: Path) -> tuple[np.ndarray, str]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_damaged_flac_gives_all_before_the_damage_then_raises(
-    tmp_path: Path, known: bool
-) -> None:
+def test_a_damaged_flac_is_read_up_to_the_damage_then_raises(tmp_path: Path, known: bool) -> None:
     path = tmp_path / "damaged.flac"
     sound = babble(3.0)
-    soundfile.write(path, sound, 16000) if known else unsized_flac(path, sound)
+    soundfile.write(path, sound, 16000) if known else write_unsized_flac(path, sound)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 6000] = b"\xff" * 6000
     path.write_bytes(bytes(data))
-    before, reason = until_damage(path)
+    before, reason = read_until_damage(path)
     assert 16000 < len(before) < 32000
     assert f"damaged.flac is damaged {len(before) / 16000:.2f} s after" in reason
     np.testing.assert_allclose(before, sound[: len(before)], atol=1e-4)
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_flac_cut_between_two_of_its_frames_is_noted(tmp_path: Path, lost: int) -> None:
+def test_a_flac_cut_between_two_frames_is_noted(tmp_path: Path, lost: int) -> None:
     path = tmp_path / "cut.flac"
     sound = babble(3.0)
     soundfile.write(path, sound, 16000)
     data = path.read_bytes()
     frames = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xf8"]
     path.write_bytes(data[: frames[-lost]])
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert 0 < len(found) < 48000
     np.testing.assert_allclose(found, sound[: len(found)], atol=1e-4)
     assert "s of the 3.00 s that its header promises" in notes[0]
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_tag_behind_a_flac_is_no_damage(tmp_path: Path, known: bool) -> None:
+def test_a_tag_after_a_flac_is_not_damage(tmp_path: Path, known: bool) -> None:
     path = tmp_path / "tagged.flac"
     sound = babble(3.0)
-    soundfile.write(path, sound, 16000) if known else unsized_flac(path, sound)
+    soundfile.write(path, sound, 16000) if known else write_unsized_flac(path, sound)
     path.write_bytes(path.read_bytes() + b"TAG".ljust(128, b"\0"))
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     np.testing.assert_allclose(found, sound, atol=1e-4)
     assert len(found) == 48000
     assert notes == ()
 
 
-def test_padding_behind_a_flac_of_known_length_is_no_damage(tmp_path: Path) -> None:
+def test_padding_after_a_flac_of_known_length_is_not_damage(tmp_path: Path) -> None:
     path = tmp_path / "padded.flac"
     soundfile.write(path, babble(3.0), 16000)
     path.write_bytes(path.read_bytes() + bytes(5000))
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert len(found) == 48000
     assert notes == ()
 
 
-def test_a_flac_that_has_its_header_alone_is_refused(tmp_path: Path) -> None:
+def test_a_flac_with_only_a_header_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "header.flac"
     soundfile.write(path, babble(3.0), 16000)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"\xff\xf8")])
-    before, reason = until_damage(path)
+    before, reason = read_until_damage(path)
     assert len(before) == 0
     assert "header.flac holds no sound (0 samples: only its header is there)" in reason
 
 
-def test_an_ogg_that_was_cut_before_its_sound_is_refused(tmp_path: Path) -> None:
+def test_an_ogg_cut_before_its_audio_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.ogg"
     soundfile.write(path, babble(1.0), 16000)
     data = path.read_bytes()
@@ -296,15 +294,15 @@ def test_an_ogg_that_was_cut_before_its_sound_is_refused(tmp_path: Path) -> None
         WavSource(path)
 
 
-def test_a_damaged_page_of_an_ogg_ends_the_sound_there(tmp_path: Path) -> None:
+def test_a_damaged_ogg_page_ends_the_audio(tmp_path: Path) -> None:
     path = tmp_path / "damaged.ogg"
     soundfile.write(path, babble(20.0), 16000)
-    whole, notes = heard(path)
+    whole, notes = read_with_notes(path)
     assert notes == ()
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
     path.write_bytes(bytes(data))
-    before, reason = until_damage(path)
+    before, reason = read_until_damage(path)
     assert "a page of it is damaged at byte" in reason
     assert 4 * 16000 < len(before) < 12 * 16000
     np.testing.assert_allclose(before, whole[: len(before)], atol=1e-6)
@@ -313,14 +311,14 @@ def test_a_damaged_page_of_an_ogg_ends_the_sound_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "form"), [("ogg", "VORBIS"), ("opus", "OPUS"), ("mp3", "MPEG_LAYER_III")]
 )
-def test_a_cut_stream_gives_a_note(tmp_path: Path, suffix: str, form: str) -> None:
+def test_a_cut_stream_is_noted(tmp_path: Path, suffix: str, form: str) -> None:
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, babble(20.0), 16000, form, format="MP3" if suffix == "mp3" else "OGG")
-    whole, notes = heard(path)
+    whole, notes = read_with_notes(path)
     assert len(whole) == pytest.approx(20 * 16000, abs=1200)
     assert notes == ()
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert 8 * 16000 < len(found) < 16 * 16000
     np.testing.assert_allclose(found[:100_000], whole[:100_000], atol=1e-5)
     assert "cut" in notes[0]
@@ -329,8 +327,8 @@ def test_a_cut_stream_gives_a_note(tmp_path: Path, suffix: str, form: str) -> No
 # --- MP3
 
 
-def loud_then_quiet(path: Path) -> bytes:
-    """An MP3 of 23 s whose bit rate falls, without a header that counts its frames."""
+def write_uncounted_mp3(path: Path) -> bytes:
+    """Write an MP3 of 23 s without a frame count whose bit rate falls; return it with its count."""
     loud = np.random.default_rng(0).uniform(-1, 1, 3 * 16000)
     sound = np.concatenate([loud, sine(440, 20.0, 16000)])
     with soundfile.SoundFile(
@@ -343,45 +341,45 @@ def loud_then_quiet(path: Path) -> bytes:
     return data
 
 
-def test_an_mp3_without_a_count_of_its_frames_is_whole(tmp_path: Path) -> None:
+def test_an_mp3_without_a_frame_count_is_read_completely(tmp_path: Path) -> None:
     path = tmp_path / "streamed.mp3"
-    loud_then_quiet(path)
-    found, notes = heard(path)
+    write_uncounted_mp3(path)
+    found, notes = read_with_notes(path)
     assert len(found) == pytest.approx(23 * 16000, abs=2400)
     assert notes == ()
     assert WavSource(path).duration_s == pytest.approx(23, abs=0.15)
 
 
-def test_mp3_files_joined_to_one_are_all_heard(tmp_path: Path) -> None:
+def test_concatenated_mp3_files_are_all_read(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     soundfile.write(path, babble(3.0), 16000)
     path.write_bytes(path.read_bytes() * 2)
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert len(found) == pytest.approx(6 * 16000, abs=2400)
     assert "several files joined" in notes[0]
 
 
 @pytest.mark.parametrize("suffix", ["ogg", "flac"])
-def test_streams_joined_to_one_are_all_heard(tmp_path: Path, suffix: str) -> None:
+def test_concatenated_streams_are_all_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"joined.{suffix}"
     soundfile.write(path, babble(3.0), 16000)
-    once, _ = heard(path)
+    once, _ = read_with_notes(path)
     path.write_bytes(path.read_bytes() * 2)
-    twice, notes = heard(path)
+    twice, notes = read_with_notes(path)
     np.testing.assert_array_equal(twice, np.concatenate([once, once]))
     assert notes == ()
 
 
-def test_a_damaged_mp3_gives_all_before_the_damage_then_raises(
+def test_a_damaged_mp3_is_read_up_to_the_damage_then_raises(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "hole.mp3"
     soundfile.write(path, babble(10.0), 16000)
-    whole, _ = heard(path)
+    whole, _ = read_with_notes(path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 4000] = b"\x55" * 4000
     path.write_bytes(bytes(data))
-    before, reason = until_damage(path)
+    before, reason = read_until_damage(path)
     assert 4 * 16000 < len(before) < 6 * 16000
     np.testing.assert_allclose(before[:60_000], whole[:60_000], atol=1e-5)
     assert "no frame follows" in reason
@@ -391,20 +389,20 @@ def test_a_damaged_mp3_gives_all_before_the_damage_then_raises(
 # --- channels
 
 
-def test_channels_that_cancel_are_heard(tmp_path: Path) -> None:
+def test_channels_that_cancel_keep_their_level(tmp_path: Path) -> None:
     path = tmp_path / "antiphase.wav"
     sound = babble(2.0)
     soundfile.write(path, np.stack([sound, -sound], 1), 16000, "FLOAT")
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     np.testing.assert_allclose(np.abs(found), np.abs(sound), atol=1e-6)
     assert "cancel" in notes[0]
 
 
-# --- what is no file
+# --- pipes, devices and unusual names
 
 
 @pytest.mark.posix
-def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_named_pipe_is_read_to_its_end_and_can_be_read_again(tmp_path: Path) -> None:
     wav, pipe = tmp_path / "a.wav", tmp_path / "pipe"
     sound = babble(1.0)
     soundfile.write(wav, sound, 16000, "FLOAT")
@@ -418,7 +416,9 @@ def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
-def test_a_pipe_without_a_place_to_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_without_a_temporary_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
@@ -434,38 +434,38 @@ def test_a_pipe_without_a_place_to_keep_it(tmp_path: Path, monkeypatch: pytest.M
     ("name", "message"),
     [("/dev/zero", "a device"), ("/dev", "a folder"), ("a" * 300 + ".wav", "check the path")],
 )
-def test_what_is_neither_a_file_nor_a_pipe_is_named(name: str, message: str) -> None:
+def test_the_error_names_what_was_given_instead_of_a_file(name: str, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         WavSource(name)
 
 
 @pytest.mark.posix
-def test_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+def test_a_file_with_an_undecodable_name_is_read(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"b\xe9te.wav")
     soundfile.write(os.fsencode(path), babble(0.2), 16000, format="WAV")
     assert len(joined(WavSource(path))) == 3200
 
 
 @pytest.mark.parametrize("rate", [0, 500, 1_000_000])
-def test_a_rate_that_cannot_be_is_refused_at_once(tmp_path: Path, rate: int) -> None:
+def test_a_rate_out_of_range_is_refused_when_opened(tmp_path: Path, rate: int) -> None:
     path = tmp_path / "rate.wav"
     soundfile.write(path, babble(0.2), 16000)
-    sized(path, {b"fmt ": [(12, struct.pack("<I", rate))]})
+    patch_bytes(path, {b"fmt ": [(12, struct.pack("<I", rate))]})
     with pytest.raises(AudioError, match=r"rate\.wav"):
         WavSource(path)
 
 
 @pytest.mark.parametrize("rate", [4000, 384_000])
-def test_rates_far_from_ours_are_played(tmp_path: Path, rate: int) -> None:
+def test_extreme_rates_are_resampled(tmp_path: Path, rate: int) -> None:
     path = tmp_path / "rate.wav"
     soundfile.write(path, sine(440, 0.5, rate), rate)
-    found, notes = heard(path)
+    found, notes = read_with_notes(path)
     assert len(found) == 8000
     assert np.abs(found[1000:-1000]).max() == pytest.approx(0.5, abs=0.01)
     assert notes == ()
 
 
-def test_a_file_of_a_few_samples_is_played(tmp_path: Path) -> None:
+def test_a_file_of_a_few_samples_is_read(tmp_path: Path) -> None:
     path = tmp_path / "few.wav"
     soundfile.write(path, np.full(3, 0.5), 16000, "FLOAT")
     assert joined(WavSource(path)).tolist() == [0.5, 0.5, 0.5]

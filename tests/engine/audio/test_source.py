@@ -17,7 +17,7 @@ from engine.audio.source import (
 )
 from engine.errors import AudioDeviceError, AudioError, ConfigError
 from engine.events import BAD_SAMPLE, LOST_DEVICE, OVERRUN, EventCounter
-from tests.support.audio import in_place, joined, sine
+from tests.support.audio import is_in_phase, joined, sine
 
 # --- pipes
 
@@ -30,7 +30,7 @@ def pipe() -> Iterator[tuple[StdinSource, int, EventCounter]]:
         yield StdinSource(stream, 16000, events), write, events
 
 
-def test_bytes_are_given_on_as_they_arrive(pipe: tuple[StdinSource, int, EventCounter]) -> None:
+def test_bytes_are_passed_on_as_they_arrive(pipe: tuple[StdinSource, int, EventCounter]) -> None:
     source, write, events = pipe
     pcm = np.array([1, -2, 32767, -32768], "<i2").tobytes()
     blocks = source.blocks()
@@ -55,31 +55,31 @@ def test_an_odd_byte_at_the_end_is_counted(pipe: tuple[StdinSource, int, EventCo
     assert "in the middle of a sample" in events.notes[0]
 
 
-def test_closing_ends_a_waiting_pipe(pipe: tuple[StdinSource, int, EventCounter]) -> None:
+def test_close_ends_a_blocked_read(pipe: tuple[StdinSource, int, EventCounter]) -> None:
     source, write, _ = pipe
-    heard: list[PcmBlock] = []
-    reader = threading.Thread(target=lambda: heard.extend(source.blocks()))
+    received: list[PcmBlock] = []
+    reader = threading.Thread(target=lambda: received.extend(source.blocks()))
     reader.start()
     source.close()
     reader.join(timeout=10)
     assert not reader.is_alive()
-    assert heard == []
+    assert received == []
     os.close(write)
 
 
-def test_another_rate_is_resampled_to_its_end() -> None:
+def test_another_rate_is_resampled_completely() -> None:
     read, write = os.pipe()
     sound = (sine(440, 0.5, 24000) * 32767).astype("<i2").tobytes()
     with os.fdopen(read, "rb") as stream:
         source = StdinSource(stream, 24000, EventCounter())
         os.write(write, sound)
         os.close(write)
-        heard = joined(source)
-    assert len(heard) == 8000
-    assert in_place(heard, 440)
+        samples = joined(source)
+    assert len(samples) == 8000
+    assert is_in_phase(samples, 440)
 
 
-def test_a_pipe_that_is_none_or_an_impossible_rate(tmp_path: Path) -> None:
+def test_regular_files_and_rates_out_of_range_are_refused(tmp_path: Path) -> None:
     stream = (tmp_path / "x").open("wb+")
     with pytest.raises(ConfigError):
         StdinSource(stream, 7, EventCounter())
@@ -88,13 +88,13 @@ def test_a_pipe_that_is_none_or_an_impossible_rate(tmp_path: Path) -> None:
         StdinSource(stream, 16000, EventCounter())
 
 
-def test_a_closed_standard_input() -> None:
+def test_a_closed_standard_input_is_refused() -> None:
     with pytest.raises(AudioError, match=r"closed or not a pipe.*\| emage-live --stdin"):
         StdinSource(None, 16000, EventCounter())
 
 
 @pytest.mark.posix
-def test_a_terminal_as_standard_input() -> None:
+def test_a_terminal_as_standard_input_is_refused() -> None:
     controller, terminal = os.openpty()
     stream = os.fdopen(terminal, "rb", buffering=0)
     with stream, pytest.raises(AudioError, match="is a terminal"):
@@ -103,7 +103,7 @@ def test_a_terminal_as_standard_input() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\1"])
-def test_a_pipe_that_ends_before_any_sound(
+def test_a_pipe_without_audio_is_refused(
     pipe: tuple[StdinSource, int, EventCounter], data: bytes
 ) -> None:
     source, write, _ = pipe
@@ -114,7 +114,7 @@ def test_a_pipe_that_ends_before_any_sound(
 
 
 @pytest.mark.posix
-def test_standard_input_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_standard_input_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as stream:
         source = StdinSource(stream, 16000, EventCounter())
         with pytest.raises(AudioError, match="cannot be read"):
@@ -125,7 +125,7 @@ def test_standard_input_that_cannot_be_read(tmp_path: Path) -> None:
     ("data", "noted"),
     [(b"RIFF\0\0", True), (b"OggS", True), (b"fLaC\0\0", True), (b"\0\0RIFF", False)],
 )
-def test_a_sound_file_instead_of_raw_sound_is_noted(
+def test_an_audio_file_instead_of_raw_samples_is_noted(
     pipe: tuple[StdinSource, int, EventCounter], data: bytes, noted: bool
 ) -> None:
     source, write, events = pipe
@@ -138,14 +138,14 @@ def test_a_sound_file_instead_of_raw_sound_is_noted(
 # --- microphones
 
 
-def until(blocks: Iterator[PcmBlock], wanted: Callable[[PcmBlock], bool]) -> PcmBlock:
-    """The first block that is as wanted, of at most a minute."""
-    heard = 0
+def first_block(blocks: Iterator[PcmBlock], wanted: Callable[[PcmBlock], bool]) -> PcmBlock:
+    """The first block for which `wanted` holds, within one minute of audio."""
+    received = 0
     for block in blocks:
-        heard += len(block.samples)
+        received += len(block.samples)
         if wanted(block):
             return block
-        assert heard < 60 * 16000, "not heard within a minute"
+        assert received < 60 * 16000, "no such block within a minute"
     raise AssertionError("the source ended")
 
 
@@ -153,8 +153,8 @@ def is_loud(block: PcmBlock) -> bool:
     return float(np.abs(block.samples).max()) > 0.2
 
 
-class PortAudio:
-    """Stands in for sounddevice: a device that takes some formats only. `sent` is what it hears."""
+class FakePortAudio:
+    """Replaces sounddevice: a device with some formats only, which records `sent`."""
 
     class PortAudioError(Exception):
         pass
@@ -186,8 +186,8 @@ class PortAudio:
         return type("Stream", (), {"start": start, "close": lambda self: None, "closed": True})()
 
 
-def heard_by(portaudio: PortAudio, monkeypatch: pytest.MonkeyPatch, seconds: float) -> np.ndarray:
-    """What a microphone gives until that much has come."""
+def record(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch, seconds: float) -> np.ndarray:
+    """At least `seconds` of samples from a microphone."""
     monkeypatch.setitem(sys.modules, "sounddevice", portaudio)
     source = MicSource(None, EventCounter())
     found: list[np.ndarray] = []
@@ -199,43 +199,43 @@ def heard_by(portaudio: PortAudio, monkeypatch: pytest.MonkeyPatch, seconds: flo
 
 
 @pytest.mark.parametrize("rate", [48000, 32000, 16000, 8000, 96000])
-def test_every_rate_is_tried(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
+def test_rates_are_tried_until_one_opens(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
     sound = sine(440, 1.0, rate)
-    portaudio = PortAudio([(rate, 1)], sound[:, None])
-    found = heard_by(portaudio, monkeypatch, 0.9)
-    assert in_place(found[:12000], 440)
+    portaudio = FakePortAudio([(rate, 1)], sound[:, None])
+    found = record(portaudio, monkeypatch, 0.9)
+    assert is_in_phase(found[:12000], 440)
     assert portaudio.tried[0] == (44100, 1)
 
 
-def test_a_device_that_opens_at_no_rate_says_what_was_tried(
+def test_a_device_that_opens_at_no_rate_lists_the_tried_rates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", PortAudio([(12345, 1)], np.zeros((0, 1))))
+    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio([(12345, 1)], np.zeros((0, 1))))
     with pytest.raises(AudioDeviceError, match=r"Invalid sample rate.*tried 44100, 48000, 32000"):
         MicSource(None, EventCounter())
 
 
 @pytest.mark.parametrize("second", [-1.0, 0.0])
-def test_all_channels_of_a_microphone_are_heard(
+def test_all_channels_of_a_microphone_are_downmixed(
     monkeypatch: pytest.MonkeyPatch, second: float
 ) -> None:
     sound = sine(440, 1.0, 44100)
-    portaudio = PortAudio([(44100, 2), (44100, 1)], np.stack([sound, second * sound], 1))
-    found = heard_by(portaudio, monkeypatch, 0.9)
+    portaudio = FakePortAudio([(44100, 2), (44100, 1)], np.stack([sound, second * sound], 1))
+    found = record(portaudio, monkeypatch, 0.9)
     assert np.abs(found[2000:12000]).max() == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("failure", [OSError("cannot set hw params"), RuntimeError("gone")])
-def test_whatever_a_start_raises_ends_the_source(
+def test_a_failed_start_ends_the_source(
     monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
-    portaudio = PortAudio([(44100, 1)], np.zeros((0, 1)), failure)
+    portaudio = FakePortAudio([(44100, 1)], np.zeros((0, 1)), failure)
     with pytest.raises(AudioDeviceError, match=r"microphone 0 \(Mic\) did not start: "):
-        heard_by(portaudio, monkeypatch, 1)
+        record(portaudio, monkeypatch, 1)
 
 
 @pytest.mark.audio_device
-def test_a_microphone_hears_what_is_played(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+def test_a_microphone_records_what_is_played(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     soundfile.write(path, sine(440, 2.0, 16000), 16000)
     events = EventCounter()
@@ -245,17 +245,17 @@ def test_a_microphone_hears_what_is_played(sound_card: VirtualSoundCard, tmp_pat
     assert not is_loud(quiet)
     player = sound_card.play(path)
     try:
-        until(blocks, is_loud)
-        heard = np.concatenate([next(blocks).samples for _ in range(40)])
+        first_block(blocks, is_loud)
+        recorded = np.concatenate([next(blocks).samples for _ in range(40)])
     finally:
         player.terminate()
         player.wait()
         source.close()
     assert list(blocks) == []
-    spectrum = np.abs(np.fft.rfft(heard[:8000] * np.hanning(len(heard[:8000]))))
-    frequency = spectrum.argmax() * 16000 / len(heard[:8000])
+    spectrum = np.abs(np.fft.rfft(recorded[:8000] * np.hanning(len(recorded[:8000]))))
+    frequency = spectrum.argmax() * 16000 / len(recorded[:8000])
     assert frequency == pytest.approx(440, abs=4)
-    assert np.abs(heard).max() == pytest.approx(0.5, abs=0.05)
+    assert np.abs(recorded).max() == pytest.approx(0.5, abs=0.05)
     assert set(events.snapshot().values()) == {0}
 
 
@@ -277,7 +277,7 @@ def test_capture_times_follow_the_samples(sound_card: VirtualSoundCard) -> None:
 
 
 @pytest.mark.audio_device
-def test_a_lost_microphone_is_counted_and_comes_back(sound_card: VirtualSoundCard) -> None:
+def test_a_lost_microphone_is_counted_and_reopened(sound_card: VirtualSoundCard) -> None:
     events = EventCounter()
     source = MicSource(None, events)
     blocks = source.blocks()
@@ -287,7 +287,7 @@ def test_a_lost_microphone_is_counted_and_comes_back(sound_card: VirtualSoundCar
     back = threading.Timer(1.5, sound_card.start)
     back.start()
     try:
-        until(blocks, lambda block: events.snapshot()[LOST_DEVICE] == 1)
+        first_block(blocks, lambda block: events.snapshot()[LOST_DEVICE] == 1)
     finally:
         back.join()
         source.close()
@@ -297,18 +297,18 @@ def test_a_lost_microphone_is_counted_and_comes_back(sound_card: VirtualSoundCar
 
 
 @pytest.mark.audio_device
-def test_closing_while_the_microphone_is_lost(sound_card: VirtualSoundCard) -> None:
+def test_close_works_while_the_microphone_is_lost(sound_card: VirtualSoundCard) -> None:
     events = EventCounter()
     source = MicSource(None, events)
-    heard = threading.Event()
+    received = threading.Event()
 
     def read() -> None:
         for _ in source.blocks():
-            heard.set()
+            received.set()
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert heard.wait(10)
+    assert received.wait(10)
     sound_card.stop()
     source.close()
     reader.join(timeout=10)
@@ -316,35 +316,35 @@ def test_closing_while_the_microphone_is_lost(sound_card: VirtualSoundCard) -> N
 
 
 @pytest.mark.audio_device
-def test_a_device_that_never_starts_does_not_hold_the_session(
+def test_a_device_that_never_starts_is_given_up(
     sound_card: VirtualSoundCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_module, "_STUCK_S", 0.01)
     given_up: list[object] = []
     monkeypatch.setattr(source_module, "give_up", given_up.append)
     source = MicSource(None, EventCounter())
-    for_ever = threading.Event()
+    released = threading.Event()
     source._stream.close()
-    source._stream = stuck = type("Stuck", (), {"start": lambda self: for_ever.wait(60)})()
+    source._stream = stuck = type("Stuck", (), {"start": lambda self: released.wait(60)})()
     with pytest.raises(AudioDeviceError, match="did not start within"):
         list(source.blocks())
-    for_ever.set()
+    released.set()
     assert given_up == [stuck]
 
 
 @pytest.mark.audio_device
-def test_unread_blocks_push_out_the_oldest(sound_card: VirtualSoundCard) -> None:
+def test_the_oldest_unread_blocks_are_dropped(sound_card: VirtualSoundCard) -> None:
     events = EventCounter()
     source = MicSource(None, events)
     quiet = np.zeros((441, 1), np.float32)
     times = type("Times", (), {"inputBufferAdcTime": 0.0, "currentTime": 0.0})
     for _ in range(503):
-        source._heard(quiet, 441, times, None)
+        source._received(quiet, 441, times, None)
     source.close()
     assert events.snapshot()[OVERRUN] == 3
 
 
 @pytest.mark.audio_device
-def test_an_unknown_microphone(sound_card: VirtualSoundCard) -> None:
+def test_an_unknown_microphone_is_refused(sound_card: VirtualSoundCard) -> None:
     with pytest.raises(AudioDeviceError, match=r"(?s)no microphone 'theremin'.*default"):
         MicSource("theremin", EventCounter())

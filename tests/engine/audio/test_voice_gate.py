@@ -15,7 +15,7 @@ CLOCK = FrameClock()
 
 
 class LoudDetector:
-    """Speech is what is loud: makes attack and hangover exact."""
+    """Detects speech by peak level, so that attack and hangover times are exact."""
 
     def __call__(self, step: bytes) -> bool:
         return bool(np.abs(np.frombuffer(step, np.int16)).max() > 1000)
@@ -29,7 +29,7 @@ def loud_gate(monkeypatch: pytest.MonkeyPatch) -> VoiceGate:
 
 @pytest.fixture(params=[pytest.param("webrtc", marks=pytest.mark.vad), "energy"])
 def any_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> VoiceGate:
-    """Either detector, begun afresh so often that a short sound shows it."""
+    """Gate with either detector, reset so often that short audio covers a reset."""
     monkeypatch.setattr(gate_module, "_PERIOD", 50)
     monkeypatch.setattr(gate_module, "_WARM_UP", 20)
     if request.param == "energy":
@@ -58,22 +58,22 @@ def test_silence_stays_closed(any_gate: VoiceGate) -> None:
     assert not any_gate.feed(np.zeros(16000, np.float32)).any()
 
 
-def test_opens_within_20_ms_and_holds_250_ms(loud_gate: VoiceGate) -> None:
+def test_the_gate_opens_within_20_ms_and_holds_for_250_ms(loud_gate: VoiceGate) -> None:
     opened = loud_gate.feed(pulse(300, 400))
     frames = np.flatnonzero(opened)
-    assert frames[0] == 9  # 300 ms begins frame 9, two loud steps end within it
+    assert frames[0] == 9  # frame 9 starts at 300 ms; two loud steps end within it
     assert frames[-1] == 19  # 400 ms + 250 ms = 650 ms, in frame 19
     assert opened[9:20].all()
 
 
-def test_a_click_does_not_open(loud_gate: VoiceGate) -> None:
+def test_a_click_does_not_open_the_gate(loud_gate: VoiceGate) -> None:
     assert not loud_gate.feed(pulse(300, 310)).any()
 
 
-def test_a_long_sound_costs_no_more_than_its_length(loud_gate: VoiceGate) -> None:
+def test_memory_does_not_grow_with_the_audio(loud_gate: VoiceGate) -> None:
     loud_gate.feed(np.zeros(16000 * 30, np.float32))
     assert len(loud_gate._opened) <= 1
-    assert len(loud_gate._heard) <= gate_module._PERIOD + gate_module._WARM_UP
+    assert len(loud_gate._received) <= gate_module._PERIOD + gate_module._WARM_UP
 
 
 def test_every_frame_has_a_decision_at_high_frame_rates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_every_frame_has_a_decision_at_high_frame_rates(monkeypatch: pytest.Monk
     assert frames[-1] == pytest.approx(0.65 * 240, abs=3)
 
 
-def test_without_webrtcvad_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_webrtcvad_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
     assert "pip install webrtcvad-wheels" in VoiceGate(CLOCK).note
 
@@ -103,7 +103,7 @@ def test_without_webrtcvad_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         ("", "has no attribute 'Vad'"),
     ],
 )
-def test_a_broken_webrtcvad_gives_way_too(
+def test_a_broken_webrtcvad_is_replaced_and_noted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, reason: str
 ) -> None:
     (tmp_path / "webrtcvad.py").write_text(module)
@@ -131,14 +131,14 @@ def test_with_webrtcvad_there_is_no_note() -> None:
         (CLOCK, {"attack_s": -0.1}),
     ],
 )
-def test_impossible_settings_are_refused(clock: FrameClock, settings: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(clock: FrameClock, settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         VoiceGate(clock, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.vad
 @pytest.mark.reference
-def test_real_speech_opens_and_long_pauses_close(shared_dir: Path) -> None:
+def test_real_speech_opens_the_gate_and_long_pauses_close_it(shared_dir: Path) -> None:
     import soundfile
 
     from engine.text.files import read_words

@@ -25,7 +25,7 @@ def test_the_published_schedule_fills_its_window() -> None:
 
 @pytest.mark.parametrize("hop", range(1, 17))
 @pytest.mark.parametrize("lookahead", [0, 1, 4, 16])
-def test_live_hops_keep_as_much_seed_as_fits(hop: int, lookahead: int) -> None:
+def test_live_hops_use_the_largest_seed_that_fits(hop: int, lookahead: int) -> None:
     schedule = Schedule().with_hop(hop, lookahead)
     assert (schedule.window, schedule.hop, schedule.lookahead) == (64, hop, lookahead)
     assert schedule.seed == min(60, 64 - hop - lookahead)
@@ -34,7 +34,7 @@ def test_live_hops_keep_as_much_seed_as_fits(hop: int, lookahead: int) -> None:
     assert schedule.algorithmic_frames == schedule.newest == hop + lookahead
 
 
-def test_with_hop_keeps_what_is_not_given() -> None:
+def test_with_hop_keeps_values_that_are_not_given() -> None:
     schedule = Schedule(64, 20, 3, 2)
     assert schedule.with_hop(None, None) == schedule
     assert schedule.with_hop(5, None) == Schedule(64, 20, 5, 2)
@@ -53,13 +53,13 @@ def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
         Schedule(**wrong)
 
 
-def test_the_smallest_schedule() -> None:
+def test_the_smallest_schedule_is_valid() -> None:
     assert Schedule(2, 1, 1).first_new == 1
 
 
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 64, 68, 69, 100])
-def test_the_published_audio_program_rounds_a_file_down(frames: int) -> None:
-    """One frame is 533.33 samples; the sample in which a frame ends is needed whole."""
+def test_the_audio_reference_rounds_the_frames_of_a_file_down(frames: int) -> None:
+    """A frame has 533.33 samples; the sample that contains its end must be complete."""
     clock = FrameClock()
     rules = published_audio_schedule().files
     assert rules is not None
@@ -70,7 +70,7 @@ def test_the_published_audio_program_rounds_a_file_down(frames: int) -> None:
     assert clock.frames_complete(end) == frames
 
 
-def test_the_published_text_program_counts_whole_frames_in_eights() -> None:
+def test_the_text_reference_counts_complete_groups_of_eight_frames() -> None:
     clock = FrameClock()
     rules = published_text_schedule().files
     assert rules is not None
@@ -88,7 +88,7 @@ def test_the_published_text_program_counts_whole_frames_in_eights() -> None:
         (published_text_schedule(20, 4), 24),
     ],
 )
-def test_the_fewest_frames_that_give_poses(schedule: Schedule, fewest: int) -> None:
+def test_the_minimum_length_of_a_file(schedule: Schedule, fewest: int) -> None:
     assert schedule.fewest == fewest
 
 

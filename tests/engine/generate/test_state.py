@@ -22,7 +22,7 @@ def test_push_drops_the_oldest_in_place() -> None:
     assert history[0, :, 0].tolist() == [4, 6, 8, 10, -1, -1]
 
 
-def test_push_of_more_than_fits_keeps_the_newest() -> None:
+def test_push_of_more_than_the_capacity_keeps_the_newest() -> None:
     history = torch.zeros(1, 3, 4)
     fresh = torch.arange(7.0).repeat(1, 3, 1)
     push(history, fresh, 2)
@@ -31,7 +31,7 @@ def test_push_of_more_than_fits_keeps_the_newest() -> None:
     assert history[0, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_a_copy_shares_nothing() -> None:
+def test_a_copy_shares_no_data() -> None:
     state = StreamState(
         np.zeros(1, np.int64),
         no_history(1, 2, 3),
@@ -77,29 +77,29 @@ def _row(state: StreamState, row: int) -> list[np.ndarray]:
     return [t.numpy() for t in tensors] + arrays + [state.frame[row], state.ground[row]]
 
 
-def test_rows_are_taken_and_put_back_in_place() -> None:
+def test_take_copies_rows_and_put_writes_them_back() -> None:
     state = _numbered(4)
     before = state.copy()
     some = state.take([3, 1])
-    for ours, theirs in zip(_row(some, 0), _row(before, 3), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for actual, expected in zip(_row(some, 0), _row(before, 3), strict=True):
+        np.testing.assert_array_equal(actual, expected)
     for array in (some.audio, some.motion, some.codes, some.frame, some.ground):
         array += 100
     last = some.emitted
     for array in (last.rotations, last.face, last.height, last.contacts):
         array += 100
-    for row in range(4):  # what was taken is a copy
-        for ours, theirs in zip(_row(state, row), _row(before, row), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+    for row in range(4):  # taken rows are copies
+        for actual, expected in zip(_row(state, row), _row(before, row), strict=True):
+            np.testing.assert_array_equal(actual, expected)
     audio = state.audio
     state.put([3, 1], some)
     assert state.audio is audio
     for row in range(4):
-        for ours, theirs in zip(_row(state, row), _row(before, row), strict=True):
-            np.testing.assert_array_equal(ours, theirs + (100 if row in (1, 3) else 0))
+        for actual, expected in zip(_row(state, row), _row(before, row), strict=True):
+            np.testing.assert_array_equal(actual, expected + (100 if row in (1, 3) else 0))
 
 
-def test_put_brings_its_own_noise() -> None:
+def test_put_replaces_the_noise_generator() -> None:
     state = _numbered(2)
     fresh = CorrelatedNoise(9, 4, 8, 0.9)
     state.put([1], dataclasses.replace(_numbered(1), noise=[fresh]))
@@ -107,7 +107,7 @@ def test_put_brings_its_own_noise() -> None:
     assert state.noise[0] is not fresh
 
 
-def test_two_frames_are_kept_however_many_come() -> None:
+def test_keep_two_holds_the_last_two_frames() -> None:
     memory = np.array([[1.0], [2.0]])
     keep_two(memory, np.array([[3.0]]))
     assert memory[:, 0].tolist() == [2.0, 3.0]

@@ -1,4 +1,4 @@
-"""One hop of the networks in pieces: what is handed from one to the next, and when it is timed."""
+"""The staged step: data flow from transformer to sampler to decoder, and timing of stages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ShapeError
-from engine.generate.decoder import OVERLAP
+from engine.generate.decoder import SEAM_FRAMES
 from engine.generate.sampling import CodeSelection, SamplingConfig, gumbel
 from engine.generate.state import EncoderState
 from engine.generate.step import CodeSampler, StagedStep
@@ -37,7 +37,7 @@ def noise(frames: int) -> Tensor:
     return gumbel(torch.randn(1, 4, frames, 24, generator=generator))
 
 
-def test_each_part_is_picked_in_its_own_way() -> None:
+def test_each_part_uses_its_own_code_selection() -> None:
     parts, found = tiny_bundle().parts, outputs(4)
     codes = CodeSampler(parts, LATENT_FACE, SamplingConfig())(found, None, 4)
     assert torch.equal(codes[:, 0], parts[BodyPart.FACE].nearest(found.latents[0]))
@@ -45,43 +45,43 @@ def test_each_part_is_picked_in_its_own_way() -> None:
         assert torch.equal(codes[:, p], found.logits[p].argmax(-1))
 
 
-def test_only_the_newest_frames_are_picked_each_with_its_noise() -> None:
-    chooser = CodeSampler(tiny_bundle().parts, LATENT_FACE, SamplingConfig(3.0))
-    assert chooser.samples
-    found, drawn = outputs(4), noise(4)
-    every = chooser(found, drawn, 4)
-    assert torch.equal(chooser(found, drawn[:, :, 2:], 2), every[:, :, 2:])
-    assert not torch.equal(every[:, 1:], chooser(found, None, 4)[:, 1:])
+def test_only_the_newest_frames_are_sampled_each_with_its_noise() -> None:
+    sampler = CodeSampler(tiny_bundle().parts, LATENT_FACE, SamplingConfig(3.0))
+    assert sampler.samples
+    found, gumbel_noise = outputs(4), noise(4)
+    every = sampler(found, gumbel_noise, 4)
+    assert torch.equal(sampler(found, gumbel_noise[:, :, 2:], 2), every[:, :, 2:])
+    assert not torch.equal(every[:, 1:], sampler(found, None, 4)[:, 1:])
     with pytest.raises(ShapeError, match="needs 5 frames of the kernel, which gives 4"):
-        chooser(found, None, 5)
+        sampler(found, None, 5)
 
 
-def test_a_hop_is_decoded_behind_its_history_and_timed_by_stage() -> None:
-    bundle, seen = tiny_bundle(), list[Stage]()
+def test_a_hop_is_decoded_after_its_history_and_timed_by_stage() -> None:
+    bundle, stages = tiny_bundle(), list[Stage]()
 
     @contextmanager
     def watch(stage: Stage) -> Iterator[None]:
-        seen.append(stage)
+        stages.append(stage)
         yield
 
-    decoder, chooser = (
+    decoder, sampler = (
         pose_decoder(bundle),
         CodeSampler(bundle.parts, LATENT_FACE, SamplingConfig()),
     )
-    step = StagedStep(EagerKernel(bundle.gesture), chooser, decoder, 2)
+    step = StagedStep(EagerKernel(bundle.gesture), sampler, decoder, 2)
     history = torch.randint(0, 24, (1, 4, decoder.context + 1))
     codes, decoded = step(window(), history, lambda: None, watch, EncoderState.empty(1))
-    assert seen == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
-    expected = decoder.decode(torch.cat((history, codes), 2), OVERLAP + 2)
+    assert stages == [Stage.KERNEL, Stage.CHOOSE, Stage.DECODE]
+    expected = decoder.decode(torch.cat((history, codes), 2), SEAM_FRAMES + 2)
     assert all(torch.equal(a, b) for a, b in zip(expected, decoded, strict=True))
     assert torch.equal(step.codes(window(), lambda: None, no_timer, 2), codes)
 
 
-def test_a_cold_part_takes_its_best_classes_and_a_warm_one_draws() -> None:
+def test_zero_temperature_selects_the_arg_max_per_part() -> None:
     parts = tiny_bundle().parts
-    found, drawn = outputs(4), noise(4)
+    found, gumbel_noise = outputs(4), noise(4)
     best = CodeSampler(parts, {}, SamplingConfig())(found, None, 4)
     mixed = SamplingConfig(0.0, temperatures={BodyPart.LOWER: 5.0})
-    codes = CodeSampler(parts, {}, mixed)(found, drawn, 4)
+    codes = CodeSampler(parts, {}, mixed)(found, gumbel_noise, 4)
     assert torch.equal(codes[:, :3], best[:, :3])
     assert not torch.equal(codes[:, 3], best[:, 3])

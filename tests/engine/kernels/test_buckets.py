@@ -1,4 +1,4 @@
-"""Windows of any number of rows through kernels that take a few."""
+"""Batches of any size are padded to the batch sizes of the kernels."""
 
 import pytest
 import torch
@@ -14,8 +14,8 @@ from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_bundle
 
 
-class Fixed(EagerKernel):
-    """Refuses all windows but those of its number of rows."""
+class FixedBatchKernel(EagerKernel):
+    """Accepts only batches of `rows` windows."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(tiny_bundle().gesture)
@@ -40,7 +40,7 @@ def window(rows: int) -> WindowInputs:
     )
 
 
-def test_sizes_waste_little() -> None:
+def test_batch_sizes_limit_padding() -> None:
     assert batch_sizes(1) == [1]
     assert batch_sizes(8) == [1, 2, 3, 4, 6, 8]
     assert batch_sizes(10) == [1, 2, 3, 4, 6, 8, 10]
@@ -52,25 +52,25 @@ def test_sizes_waste_little() -> None:
 
 
 @pytest.mark.parametrize(("rows", "used"), [(1, 1), (2, 2), (3, 4), (4, 4)])
-def test_the_smallest_that_is_large_enough_is_used(rows: int, used: int) -> None:
-    kernels = {size: Fixed(size) for size in (4, 1, 2)}
+def test_the_smallest_sufficient_batch_size_is_used(rows: int, used: int) -> None:
+    kernels = {size: FixedBatchKernel(size) for size in (4, 1, 2)}
     outputs = BucketedKernel(kernels)(window(rows))
     expected = EagerKernel(tiny_bundle().gesture)(window(rows))
-    given, wanted = ((*made.latents, *made.logits) for made in (outputs, expected))
-    for ours, theirs in zip(given, wanted, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    actual, expected_outputs = ((*made.latents, *made.logits) for made in (outputs, expected))
+    for x, y in zip(actual, expected_outputs, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-5, rtol=1e-5)
     assert {size for size, kernel in kernels.items() if kernel.calls} == {used}
 
 
-def test_what_is_refused() -> None:
+def test_no_kernels_and_too_large_batches_are_refused() -> None:
     with pytest.raises(KernelError, match="expected at least one kernel"):
         BucketedKernel({})
     with pytest.raises(KernelError, match="made for up to 2 rows, not 3"):
-        BucketedKernel({2: Fixed(2)})(window(3))
+        BucketedKernel({2: FixedBatchKernel(2)})(window(3))
 
 
-def test_a_pool_steps_any_number_of_its_streams() -> None:
-    kernel = BucketedKernel({size: Fixed(size) for size in batch_sizes(4)})
+def test_a_pool_can_step_any_subset_of_its_streams() -> None:
+    kernel = BucketedKernel({size: FixedBatchKernel(size) for size in batch_sizes(4)})
     assert kernel.name == "eager"
     pool = StreamPool(tiny_bundle(), 4, step=staged_step(tiny_bundle(), kernel=kernel))
     for number in range(4):

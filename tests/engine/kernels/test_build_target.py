@@ -1,4 +1,4 @@
-"""The folder of a model's files depends on everything that changes its graphs."""
+"""The cache folder of a model depends on everything that changes its graphs."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from engine.errors import ShapeError
 from engine.generate.state import EncoderState
 from engine.generate.step import HopStep
 from engine.kernels.cached_step import CachedEncoderStep
-from engine.kernels.from_bundle import step_network
+from engine.kernels.from_bundle import fused_module
 from engine.kernels.fused_step import HopInputs
 from engine.kernels.parity import relative_error
 from engine.motion.pose import PoseChunk, concatenate
@@ -19,7 +19,13 @@ from engine.stream.build_step import build_step, fused_step
 from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from engine.timing import Stage, StageTimings, no_timer
-from tests.engine.kernels.test_encoder_cache import HOP, cache_hits, cut, live_windows, small
+from tests.engine.kernels.test_encoder_cache import (
+    HOP,
+    cache_hits,
+    cut,
+    live_windows,
+    waveform_model,
+)
 from tests.support.audio import babble
 from tests.support.build_targets import target_of, waveform_bundle
 
@@ -35,9 +41,9 @@ def bundle() -> Bundle:
 
 
 def live_hops(bundle: Bundle, count: int) -> list[HopInputs]:
-    """Hops of one stream of sound."""
-    _, shape = small()
-    network, generator = step_network(bundle, bundle.config.schedule), torch.Generator()
+    """Consecutive hops of one audio stream."""
+    _, shape = waveform_model()
+    network, generator = fused_module(bundle, bundle.config.schedule), torch.Generator()
     generator.manual_seed(1)
     return [
         network.draw(shape, generator)._replace(window=window)
@@ -45,7 +51,7 @@ def live_hops(bundle: Bundle, count: int) -> list[HopInputs]:
     ]
 
 
-def built(name: str, bundle: Bundle) -> CachedEncoderStep:
+def build_cached_step(name: str, bundle: Bundle) -> CachedEncoderStep:
     step = build_step(name, target_of(bundle))
     assert isinstance(step, CachedEncoderStep)
     return step
@@ -62,23 +68,23 @@ def built(name: str, bundle: Bundle) -> CachedEncoderStep:
 def test_cached_hops_equal_uncached_ones(
     name: str, error: float, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, hops = built(name, bundle), live_hops(bundle, 4)
-    plain = step_network(bundle, bundle.config.schedule).eval().pieces()
+    step, hops = build_cached_step(name, bundle), live_hops(bundle, 4)
+    plain = fused_module(bundle, bundle.config.schedule).eval().staged()
     hits, encoder = cache_hits(monkeypatch), EncoderState.empty(1)
     for number, (window, history, noise) in enumerate(hops):
         encoder.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))
-        got = step(window, history, lambda noise=noise: noise, no_timer, encoder)
+        actual = step(window, history, lambda noise=noise: noise, no_timer, encoder)
         expected = plain(window, history, lambda noise=noise: noise, no_timer, encoder)
-        assert got.codes.shape == expected.codes.shape
-        assert relative_error(expected.decoded.motion, got.decoded.motion) < error
+        assert actual.codes.shape == expected.codes.shape
+        assert relative_error(expected.decoded.motion, actual.decoded.motion) < error
     assert hits == [False, True, True, True]
 
 
 @pytest.mark.openvino
-def test_stages_are_those_of_one_graph(bundle: Bundle) -> None:
+def test_stages_are_kernel_and_choose_only(bundle: Bundle) -> None:
     ticks = iter(range(1000))
     timings, (hop, *_) = StageTimings(lambda: float(next(ticks))), live_hops(bundle, 1)
-    step, encoder = built("openvino", bundle), EncoderState.empty(1)
+    step, encoder = build_cached_step("openvino", bundle), EncoderState.empty(1)
     step(hop.window, hop.history, lambda: hop.noise, timings.watch, encoder)
     found = timings.summary()
     assert [stage for stage in Stage if found[stage] is not None] == [Stage.KERNEL, Stage.CHOOSE]
@@ -92,8 +98,8 @@ def test_a_bundle_with_features_has_no_encoder_cache() -> None:
 
 
 @pytest.mark.openvino
-def test_streams_of_a_batch_move_as_they_do_alone(bundle: Bundle) -> None:
-    """The cache is part of each stream's state, so that batches have it too."""
+def test_batched_streams_equal_single_streams(bundle: Bundle) -> None:
+    """The encoder cache is part of each stream's state, also in batches."""
     sounds = [babble(1.0, seed=seed) for seed in (0, 1)]
 
     def alone(step: HopStep, number: int) -> np.ndarray:
@@ -107,10 +113,10 @@ def test_streams_of_a_batch_move_as_they_do_alone(bundle: Bundle) -> None:
     slots = [pool.open(seed=seed) for seed in (0, 1)]
     for slot, sound in zip(slots, sounds, strict=True):
         pool.feed_audio(slot, sound)
-    moved: dict[int, list[PoseChunk]] = {slot: [] for slot in slots}
+    chunks_of: dict[int, list[PoseChunk]] = {slot: [] for slot in slots}
     while chunks := pool.step():
         for slot, chunk in chunks.items():
-            moved[slot].append(chunk)
+            chunks_of[slot].append(chunk)
     for number, slot in enumerate(slots):
-        got, expected = concatenate(moved[slot]).rotations, alone(single, number)
-        np.testing.assert_allclose(got, expected, atol=1e-3)
+        actual, expected = concatenate(chunks_of[slot]).rotations, alone(single, number)
+        np.testing.assert_allclose(actual, expected, atol=1e-3)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.errors import MissingBackendError
 from engine.kernels import compiled
 from engine.kernels.compiled import CompileBackend
-from engine.kernels.graph import Graph, Settings
+from engine.kernels.graph import BuildOptions, GraphSpec
 from engine.model.conv import TemporalConv
 from engine.motion.channels import part_layout
 from engine.motion.skeleton import BodyPart
@@ -18,8 +18,8 @@ from engine.system import cache
 from tests.support.graphs import other_inputs, small_graph
 
 
-class Convolving(nn.Module):
-    """A convolution over time, and a layout, as decoders have them."""
+class ConvolutionWithLayout(nn.Module):
+    """A temporal convolution and a channel layout, as in pose decoders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,20 +32,20 @@ class Convolving(nn.Module):
         return fields["contact"], self.layout.pack(fields)
 
 
-def convolving() -> Graph:
+def convolution_graph() -> GraphSpec:
     example = (torch.ones(1, 4, 6), torch.arange(6)[None])
-    module = Convolving().eval().requires_grad_(False)
-    return Graph("convolving", module, example, ("x", "words"), ("contact", "all"))
+    module = ConvolutionWithLayout().eval().requires_grad_(False)
+    return GraphSpec("convolving", module, example, ("x", "words"), ("contact", "all"))
 
 
 @pytest.mark.compiler
 @pytest.mark.slow
 @pytest.mark.compiler
 @pytest.mark.timeout(600)
-def test_live_inputs_are_not_compiled_for_again() -> None:
-    graph = convolving()
-    run = CompileBackend().prepare(graph, Settings())
-    # Of one row, words that are expanded have a stride of 0; a stream has no mode but inference.
+def test_live_inputs_do_not_cause_recompilation() -> None:
+    graph = convolution_graph()
+    run = CompileBackend().prepare(graph, BuildOptions())
+    # live inputs differ in stride (0 for expanded words) and in inference mode
     live = (torch.linspace(-1, 1, 24).reshape(1, 4, 6), torch.arange(6).as_strided((1, 6), (0, 1)))
     with torch.compiler.set_stance("fail_on_recompile"):
         for inputs in (graph.example, live):
@@ -59,45 +59,45 @@ def test_live_inputs_are_not_compiled_for_again() -> None:
 @pytest.mark.slow
 @pytest.mark.compiler
 @pytest.mark.timeout(600)
-def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(tmp_path: Path) -> None:
-    graph, told = small_graph(), list[str]()
-    settings = Settings(folder=tmp_path, say=told.append)
+def test_compiled_graphs_are_cached_and_recompiled_if_damaged(tmp_path: Path) -> None:
+    graph, messages = small_graph(), list[str]()
+    options = BuildOptions(folder=tmp_path, log=messages.append)
 
     def check() -> None:
         torch._dynamo.reset()
-        compiled._workplace.cache_clear()  # as in another process
-        run = CompileBackend().prepare(graph, settings)
+        compiled._workplace.cache_clear()  # as in a new process
+        run = CompileBackend().prepare(graph, options)
         torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
     check()
-    (kept,) = tmp_path.iterdir()
+    (cached,) = tmp_path.iterdir()
     check()
-    assert told == ["compiling sums ..."]
-    kept.write_bytes(kept.read_bytes()[:-1])
+    assert messages == ["compiling sums ..."]
+    cached.write_bytes(cached.read_bytes()[:-1])
     check()
-    assert len(told) == 2
-    assert cache.read(kept) is not None
-    cache.write(kept, b"no archive", told.append)
+    assert len(messages) == 2
+    assert cache.read(cached) is not None
+    cache.write(cached, b"no archive", messages.append)
     check()
-    assert len(told) == 3
-    assert list(tmp_path.iterdir()) == [kept]
+    assert len(messages) == 3
+    assert list(tmp_path.iterdir()) == [cached]
 
 
-_BARE = """
+_COMPILE_SMALL_GRAPH = """
 from engine.kernels.compiled import CompileBackend
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from tests.support.graphs import small_graph
 try:
-    CompileBackend().prepare(small_graph(), Settings())
+    CompileBackend().prepare(small_graph(), BuildOptions())
 except Exception as error:
     raise SystemExit(str(error))
 """
 
 
 @pytest.mark.posix
-def test_a_machine_without_a_compiler_is_told_so(root: Path) -> None:
+def test_a_missing_compiler_is_reported(root: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", _BARE],
+        [sys.executable, "-c", _COMPILE_SMALL_GRAPH],
         env={"PATH": "/nonexistent"},
         cwd=root,
         capture_output=True,
@@ -116,9 +116,9 @@ class Untraceable(nn.Module):
 
 
 @pytest.mark.compiler
-def test_another_reason_is_not_blamed_on_the_compiler() -> None:
+def test_other_compile_errors_do_not_blame_a_missing_compiler() -> None:
     graph = replace(small_graph(), module=Untraceable())
-    with pytest.raises(MissingBackendError, match="cannot compile sums here: ") as caught:
-        CompileBackend().prepare(graph, Settings())
-    assert "needs a C++ compiler" not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(MissingBackendError, match="cannot compile sums here: ") as raised:
+        CompileBackend().prepare(graph, BuildOptions())
+    assert "needs a C++ compiler" not in str(raised.value)
+    assert "\n" not in str(raised.value)

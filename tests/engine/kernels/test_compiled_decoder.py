@@ -1,4 +1,4 @@
-"""Decoding as a graph: the same frames, for the live hops alone, and let in by parity."""
+"""The compiled pose decoder gives the same frames, is used for live hops only, and is verified."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.generate.decoder import OVERLAP, Decoded
+from engine.generate.decoder import SEAM_FRAMES, Decoded
 from engine.generate.schedule import Schedule
-from engine.kernels.compiled_decoder import GraphDecoder, graph_decoder
+from engine.kernels.compiled_decoder import CompiledDecoder, compile_decoder
 from engine.kernels.from_bundle import pose_decoder, staged_step
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.kernels.parity import ParityError
 from engine.kernels.registry import backend
 from engine.motion.pose import concatenate
@@ -23,8 +23,8 @@ from tests.support.tiny_bundle import tiny_bundle
 SCHEDULE = Schedule(window=24, seed=16, hop=2)
 
 
-class Plain:
-    """A backend that runs the graph as it is, and counts."""
+class CountingBackend:
+    """A backend that runs the graph without compilation, changes its outputs and counts calls."""
 
     name = "plain"
     precision = Precision.FP32
@@ -33,7 +33,7 @@ class Plain:
         self.calls = 0
         self._change = change
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         def run(tensors: Tensors) -> Tensors:
             self.calls += 1
             with torch.no_grad():
@@ -47,75 +47,84 @@ def codes(frames: int, rows: int = 1) -> Tensor:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_a_stream_that_decodes_by_a_graph_moves_the_same(causal: bool) -> None:
-    bundle, plain = tiny_bundle(causal=causal, temperature=0.0), Plain()
-    ready = graph_decoder(pose_decoder(bundle), plain, Settings(), SCHEDULE)
-    before = plain.calls
+def test_compiled_decoding_does_not_change_the_motion(causal: bool) -> None:
+    bundle, counting = tiny_bundle(causal=causal, temperature=0.0), CountingBackend()
+    compiled = compile_decoder(pose_decoder(bundle), counting, BuildOptions(), SCHEDULE)
+    before = counting.calls
     chunks = []
-    for decoder in (None, ready):
+    for decoder in (None, compiled):
         stream = GestureStream(
             bundle, schedule=SCHEDULE, step=staged_step(bundle, SCHEDULE, decoder=decoder)
         )
         stream.feed_audio(babble(1.0))
         chunks.append(concatenate(stream.flush()))
-    assert plain.calls - before == 15
+    assert counting.calls - before == 15
     np.testing.assert_allclose(chunks[0].rotations, chunks[1].rotations, atol=1e-4)
     np.testing.assert_allclose(chunks[0].translation, chunks[1].translation, atol=1e-4)
 
 
-def test_stretches_of_other_lengths_are_decoded_as_ever() -> None:
-    decoder, plain = pose_decoder(tiny_bundle()), Plain()
-    ready: GraphDecoder = graph_decoder(decoder, plain, Settings(), SCHEDULE)
-    before = plain.calls
-    kept = decoder.context + 1
-    for frames, rows, last in ((30, 1, 30), (kept + 2, 2, 4), (kept, 1, 2)):
+def test_sequences_of_other_lengths_are_decoded_eagerly() -> None:
+    decoder, counting = pose_decoder(tiny_bundle()), CountingBackend()
+    compiled: CompiledDecoder = compile_decoder(decoder, counting, BuildOptions(), SCHEDULE)
+    before = counting.calls
+    length = decoder.context + 1
+    for frames, rows, last in ((30, 1, 30), (length + 2, 2, 4), (length, 1, 2)):
         expected = decoder.decode(codes(frames, rows), last)
-        got = ready.decode(codes(frames, rows), last)
-        assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
-    assert plain.calls == before
-    ready.decode(codes(decoder.context + 1 + SCHEDULE.hop), OVERLAP + SCHEDULE.hop)
-    assert plain.calls == before + 1
+        actual = compiled.decode(codes(frames, rows), last)
+        assert all(torch.equal(a, b) for a, b in zip(expected, actual, strict=True))
+    assert counting.calls == before
+    compiled.decode(codes(decoder.context + 1 + SCHEDULE.hop), SEAM_FRAMES + SCHEDULE.hop)
+    assert counting.calls == before + 1
 
 
-def test_a_graph_that_decodes_otherwise_is_refused() -> None:
-    with pytest.raises(ParityError, match=r"decoding as a graph is 0\.0\d+ off the decoder"):
-        graph_decoder(pose_decoder(tiny_bundle()), Plain(lambda x: x * 1.01), Settings(), SCHEDULE)
+def test_a_graph_with_other_poses_is_refused() -> None:
+    with pytest.raises(ParityError, match=r"the pose decoder of .* same codes 0\.0\d+ apart"):
+        compile_decoder(
+            pose_decoder(tiny_bundle()),
+            CountingBackend(lambda x: x * 1.01),
+            BuildOptions(),
+            SCHEDULE,
+        )
 
 
-def test_a_rotation_may_come_as_its_negative() -> None:
+def test_negated_quaternions_pass_parity() -> None:
     def negated(tensor: Tensor) -> Tensor:
         return -tensor if tensor.shape[-1] == 4 and tensor.dim() == 4 else tensor
 
-    ready = graph_decoder(pose_decoder(tiny_bundle()), Plain(negated), Settings(), SCHEDULE)
-    assert isinstance(ready, GraphDecoder)
+    compiled = compile_decoder(
+        pose_decoder(tiny_bundle()), CountingBackend(negated), BuildOptions(), SCHEDULE
+    )
+    assert isinstance(compiled, CompiledDecoder)
 
 
 @pytest.mark.openvino
-def test_openvino_decodes_the_same(tmp_path: Path) -> None:
+def test_openvino_decodes_the_same_poses(tmp_path: Path) -> None:
     decoder = pose_decoder(tiny_bundle(causal=False))
-    settings = Settings(folder=tmp_path)
-    ready = graph_decoder(decoder, backend("openvino"), settings, SCHEDULE)
-    shown = codes(decoder.context + 1 + SCHEDULE.hop)
-    expected, got = decoder.decode(shown, 4), ready.decode(shown, 4)
-    for name, a, b in zip(Decoded._fields, expected, got, strict=True):
+    options = BuildOptions(folder=tmp_path)
+    compiled = compile_decoder(decoder, backend("openvino"), options, SCHEDULE)
+    inputs = codes(decoder.context + 1 + SCHEDULE.hop)
+    expected, actual = decoder.decode(inputs, 4), compiled.decode(inputs, 4)
+    for name, a, b in zip(Decoded._fields, expected, actual, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3, msg=name)
 
 
-class Stale(Plain):
-    """A backend that takes what it finds in its folder, right or wrong."""
+class OffsetIfCached(CountingBackend):
+    """A backend that adds 1 to the outputs if its cache file exists."""
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        kept = settings.kept(graph, "old")
-        wrong = kept is not None and kept.exists()
-        return Plain((lambda x: x + 1.0) if wrong else (lambda x: x)).prepare(graph, settings)
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        path = options.cache_path(graph, "old")
+        cached = path is not None and path.exists()
+        return CountingBackend((lambda x: x + 1.0) if cached else (lambda x: x)).prepare(
+            graph, options
+        )
 
 
-def test_what_was_kept_of_another_decoder_is_made_anew(tmp_path: Path) -> None:
-    decoder, settings = pose_decoder(tiny_bundle()), Settings(folder=tmp_path)
+def test_the_cached_graph_of_another_decoder_is_rebuilt(tmp_path: Path) -> None:
+    decoder, options = pose_decoder(tiny_bundle()), BuildOptions(folder=tmp_path)
     newest = SCHEDULE.algorithmic_frames
-    name = f"decode-last{OVERLAP + newest}_1x4x{decoder.context + 1 + newest}_old"
+    name = f"decode-last{SEAM_FRAMES + newest}_1x4x{decoder.context + 1 + newest}_old"
     (tmp_path / name).touch()
-    ready = graph_decoder(decoder, Stale(), settings, SCHEDULE)
-    shown = codes(decoder.context + 1 + newest)
-    torch.testing.assert_close(ready.decode(shown, 4).face, decoder.decode(shown, 4).face)
+    compiled = compile_decoder(decoder, OffsetIfCached(), options, SCHEDULE)
+    inputs = codes(decoder.context + 1 + newest)
+    torch.testing.assert_close(compiled.decode(inputs, 4).face, decoder.decode(inputs, 4).face)
     assert not (tmp_path / name).exists()

@@ -23,7 +23,7 @@ def kernel() -> tuple[torch.nn.Module, Kernel]:
     return model, EagerKernel(model)
 
 
-def test_it_neither_drops_out_nor_keeps_gradients() -> None:
+def test_no_dropout_and_no_gradients() -> None:
     model, run = kernel()
     first, second = run(window(8)), run(window(8))
     assert not model.training
@@ -33,7 +33,7 @@ def test_it_neither_drops_out_nor_keeps_gradients() -> None:
         assert not a.requires_grad
 
 
-def test_nothing_is_remembered_between_windows() -> None:
+def test_windows_are_independent() -> None:
     _, run = kernel()
     first = run(window(8))
     run(window(5))
@@ -41,7 +41,7 @@ def test_nothing_is_remembered_between_windows() -> None:
     assert run(window(5)).latents[0].shape == (1, 5, 64)
 
 
-def test_it_gives_the_newest_frames_that_it_was_made_for() -> None:
+def test_the_number_of_output_frames_is_configurable() -> None:
     model, whole = kernel()
     newest = EagerKernel(model, newest=3)(window(8))
     assert [latent.shape for latent in newest.latents] == [(1, 3, 64)] * 4
@@ -49,6 +49,6 @@ def test_it_gives_the_newest_frames_that_it_was_made_for() -> None:
         torch.testing.assert_close(some, every[:, -3:])
 
 
-def test_it_is_the_model_itself() -> None:
+def test_outputs_equal_the_models() -> None:
     model, run = kernel()
     torch.testing.assert_close(run(window(6)), model.eval()(window(6)))

@@ -1,10 +1,10 @@
-"""Activations from the cache equal those of a full encode."""
+"""Cached encoder activations equal those of a full encode."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.audio.front_end import WAVE_STEP, build_front
+from engine.audio.front_end import WAVE_STEP, build_front_end
 from engine.clock import FrameClock
 from engine.config.features import FeatureConfig
 from engine.config.model import FrontEnd
@@ -20,14 +20,14 @@ from engine.kernels.encoder_cache import (
 )
 from engine.kernels.graph import Tensors
 from engine.kernels.parity import relative_error
-from engine.kernels.registry import Request, make_kernel
+from engine.kernels.registry import KernelSpec, make_kernel
 from engine.kernels.window_graph import WindowShape, draw_window
 from engine.model.encoder_split import STRIDE, EncoderStem, split_encoder, stem_length
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.gesture import GestureModel
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
-from tests.engine.model.test_fuse import shaken
+from tests.engine.model.test_fuse import with_trained_statistics
 from tests.support.tiny_bundle import tiny_published_bundle
 
 CLOCK = FrameClock()
@@ -36,27 +36,27 @@ HOP = 2
 
 
 def cut(frame: int) -> int:
-    """Where a live front end cuts windows."""
-    return build_front(FrontEnd.WAVE, FeatureConfig(), CLOCK).cut(frame)
+    """Sample at which a live front end ends the window before `frame`."""
+    return build_front_end(FrontEnd.WAVE, FeatureConfig(), CLOCK).window_end(frame)
 
 
 OFFSETS = hop_offsets(HOP, cut)
 
 
-def planned() -> CachePlan:
+def make_plan() -> CachePlan:
     found = plan_cache(SAMPLES, OFFSETS)
     assert found is not None
     return found
 
 
 def stem() -> EncoderStem:
-    split = split_encoder(lean(shaken("audio")))
+    split = split_encoder(fuse_for_inference(with_trained_statistics("audio")))
     assert split is not None
     return split[0]
 
 
-class Counted:
-    """Runs the stem as a graph does and counts the calls."""
+class CountingStem:
+    """Runs the encoder stem and counts the calls."""
 
     def __init__(self) -> None:
         self.stem, self.calls = stem(), 0
@@ -68,7 +68,7 @@ class Counted:
 
 
 def cache_hits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each window that is encoded from now on uses the cache."""
+    """A list that records for each encoded window whether the cache was used."""
     hits, cached = list[bool](), EncoderCache.cached
 
     def note(cache: EncoderCache, state: EncoderState, row: int) -> Tensor | None:
@@ -81,7 +81,7 @@ def cache_hits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def windows(hops: int, seed: int = 0) -> list[Tensor]:
-    """Windows of a live stream, at the ends that its front end gives."""
+    """Consecutive windows of a live stream, at the ends of its front end."""
     torch.manual_seed(seed)
     ends = [SAMPLES + cut(HOP * hop) for hop in range(hops)]
     sound = torch.randn(1, ends[-1], 1) * 0.3
@@ -113,56 +113,56 @@ def test_every_activation_has_one_source(samples: int, hop: int) -> None:
 
 
 @pytest.mark.parametrize(("samples", "hop"), [(SAMPLES, 32), (8000, 8), (500, 1)])
-def test_no_plan_where_windows_overlap_too_little(samples: int, hop: int) -> None:
+def test_no_plan_for_windows_with_too_little_overlap(samples: int, hop: int) -> None:
     assert plan_cache(samples, hop_offsets(hop, cut)) is None
 
 
-def test_front_ends_and_encoders_have_one_grid() -> None:
+def test_front_end_and_encoder_have_the_same_stride() -> None:
     assert WAVE_STEP == STRIDE
 
 
-def test_no_plan_off_the_grid() -> None:
+def test_no_plan_for_offsets_off_the_stride() -> None:
     assert plan_cache(SAMPLES, hop_offsets(HOP, CLOCK.first_sample)) is None
 
 
-class Encoder:
-    """Windows of one stream through a cache, as the runner passes them."""
+class StreamEncoder:
+    """Encodes the windows of one stream through a cache, as the runner does."""
 
     def __init__(self) -> None:
-        self.run, self.state = Counted(), EncoderState.empty(1)
-        self.cache = EncoderCache(self.run, planned())
+        self.run, self.state = CountingStem(), EncoderState.empty(1)
+        self.cache = EncoderCache(self.run, make_plan())
         self.end = 0
 
     def __call__(self, audio: Tensor, end: int) -> Tensor:
-        """end: frame at which the window ends."""
+        """Encode the window that ends before frame `end`."""
         self.state.advance(0, cut(end) - cut(self.end))
         self.end = end
         return self.cache(audio, self.state)
 
 
 def test_successive_windows_need_one_call_each() -> None:
-    encoder = Encoder()
+    encoder = StreamEncoder()
     for number, audio in enumerate(windows(24)):
         before = encoder.run.calls
         activations = encoder(audio, number * HOP)
         with torch.inference_mode():
             torch.testing.assert_close(activations, encoder.run.stem(audio), atol=1e-6, rtol=1e-5)
-        assert encoder.run.calls - before == (1 if number else len(planned().full)), number
+        assert encoder.run.calls - before == (1 if number else len(make_plan().full)), number
 
 
 def test_a_skipped_hop_costs_one_full_encode() -> None:
-    encoder, stream = Encoder(), windows(8)
+    encoder, stream = StreamEncoder(), windows(8)
     for number in range(4):
         encoder(stream[number], number * HOP)
     before = encoder.run.calls
     encoder(stream[5], 5 * HOP)
-    assert encoder.run.calls - before == len(planned().full)
+    assert encoder.run.calls - before == len(make_plan().full)
     encoder(stream[6], 6 * HOP)
-    assert encoder.run.calls - before == len(planned().full) + 1
+    assert encoder.run.calls - before == len(make_plan().full) + 1
 
 
 def test_the_output_does_not_depend_on_the_cache() -> None:
-    encoder, stream = Encoder(), windows(9)
+    encoder, stream = StreamEncoder(), windows(9)
     for number, audio in enumerate(stream[:-1]):
         encoder(audio, number * HOP)
     before = encoder.run.calls
@@ -173,34 +173,34 @@ def test_the_output_does_not_depend_on_the_cache() -> None:
 
 
 def test_replaced_samples_are_encoded_in_full() -> None:
-    encoder, (before, audio) = Encoder(), windows(2)
+    encoder, (before, audio) = StreamEncoder(), windows(2)
     encoder(before, 0)
     encoder.state.clear()
     calls = encoder.run.calls
     activations = encoder(audio, HOP)
-    assert encoder.run.calls - calls == len(planned().full)
+    assert encoder.run.calls - calls == len(make_plan().full)
     with torch.inference_mode():
         torch.testing.assert_close(activations, encoder.run.stem(audio), atol=1e-6, rtol=1e-5)
 
 
 def test_rows_of_a_batch_have_their_own_cache() -> None:
     one, two = windows(3), windows(3, seed=1)
-    run, state = Counted(), EncoderState.empty(2)
-    cache = EncoderCache(run, planned())
+    run, state = CountingStem(), EncoderState.empty(2)
+    cache = EncoderCache(run, make_plan())
     for number in range(3):
         moved = cut(number * HOP) - cut(max(0, number - 1) * HOP)
         state.advance(0, moved)
-        state.advance(1, 0 if number == 2 else moved)  # the second stream repeats its window
+        state.advance(1, 0 if number == 2 else moved)  # the second stream repeats a window
         audio = torch.cat((one[number], two[min(number, 1)]))
         before = run.calls
         activations = cache(audio, state)
         with torch.inference_mode():
             torch.testing.assert_close(activations, run.stem(audio), atol=1e-6, rtol=1e-5)
-    assert run.calls - before == 1 + len(planned().full)
+    assert run.calls - before == 1 + len(make_plan().full)
 
 
-def test_windows_of_another_length_are_refused() -> None:
-    cache = EncoderCache(Counted(), planned())
+def test_windows_of_other_lengths_are_refused() -> None:
+    cache = EncoderCache(CountingStem(), make_plan())
     with pytest.raises(ShapeError, match=r"made for sound \(1, 34112, 1\), got \(1, 34000, 1\)"):
         cache(torch.zeros(1, 34000, 1), EncoderState.empty(1))
 
@@ -208,7 +208,7 @@ def test_windows_of_another_length_are_refused() -> None:
 # -- kernels ---------------------------------------------------------------------------------------
 
 
-def small() -> tuple[GestureModel, WindowShape]:
+def waveform_model() -> tuple[GestureModel, WindowShape]:
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     speakers = bundle.config.gesture.speakers
     return bundle.gesture, WindowShape(1, 64, SAMPLES, 1, MOTION.width, 0, speakers, 2)
@@ -227,13 +227,13 @@ def live_windows(shape: WindowShape, hops: int) -> list[WindowInputs]:
         pytest.param("openvino-int8", 0.1, marks=pytest.mark.nncf),
     ],
 )
-def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
-    model, shape = small()
-    model = lean(model)
-    request = Request(shape, samples=lambda: live_windows(shape, 8), fixed=True)
-    split = split_for_cache(name, model, request, OFFSETS)
+def test_stem_and_tail_equal_the_model(name: str, error: float) -> None:
+    model, shape = waveform_model()
+    model = fuse_for_inference(model)
+    spec = KernelSpec(shape, samples=lambda: live_windows(shape, 8), fixed=True)
+    split = split_for_cache(name, model, spec, OFFSETS)
     assert split is not None
-    tail = make_kernel(name, split.tail, split.request)
+    tail = make_kernel(name, split.tail, split.spec)
     state = EncoderState.empty(1)
 
     def kernel(window: WindowInputs) -> WindowOutputs:
@@ -242,12 +242,20 @@ def test_stem_and_tail_are_the_model(name: str, error: float) -> None:
     eager = EagerKernel(model, shape.newest)
     for number, window in enumerate(live_windows(shape, 4)):
         state.advance(0, cut(number * HOP) - cut(max(0, number - 1) * HOP))
-        got, expected = kernel(window), eager(window)
-        for a, b in zip(expected.latents, got.latents, strict=True):
+        actual, expected = kernel(window), eager(window)
+        for a, b in zip(expected.latents, actual.latents, strict=True):
             assert relative_error(a, b) < error
 
 
-def test_models_without_waveform_encoders_are_not_split() -> None:
-    model, shape = small()
-    assert split_for_cache("onnx", lean(model), Request(shape), hop_offsets(32, cut)) is None
-    assert split_for_cache("onnx", lean(shaken("live")), Request(shape), OFFSETS) is None
+def test_models_without_a_usable_cache_are_not_split() -> None:
+    model, shape = waveform_model()
+    assert (
+        split_for_cache("onnx", fuse_for_inference(model), KernelSpec(shape), hop_offsets(32, cut))
+        is None
+    )
+    assert (
+        split_for_cache(
+            "onnx", fuse_for_inference(with_trained_statistics("live")), KernelSpec(shape), OFFSETS
+        )
+        is None
+    )

@@ -7,9 +7,9 @@ from engine.bundle.io import Bundle
 from engine.config.model import FrontEnd
 from engine.generate.step import StagedStep
 from engine.kernels.from_bundle import (
+    fused_module,
     pose_decoder,
     staged_step,
-    step_network,
     window_ends,
     window_shape,
 )
@@ -21,7 +21,7 @@ BUNDLES = [tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=["features", "waveform"])
-def test_default_step_is_eager_and_takes_the_windows_of_the_schedule(bundle: Bundle) -> None:
+def test_the_default_step_is_eager_with_windows_of_the_schedule(bundle: Bundle) -> None:
     step, schedule = staged_step(bundle), bundle.config.schedule
     assert isinstance(step, StagedStep)
     assert step.name == "eager"
@@ -30,14 +30,14 @@ def test_default_step_is_eager_and_takes_the_windows_of_the_schedule(bundle: Bun
     assert codes.shape == (2, 4, schedule.hop)
 
 
-def test_given_decoder_is_the_one_of_the_step() -> None:
+def test_a_given_decoder_is_used_by_the_step() -> None:
     bundle = tiny_bundle()
     decoder = pose_decoder(bundle)
     assert staged_step(bundle, decoder=decoder).decoder is decoder
-    assert step_network(bundle, bundle.config.schedule).newest == bundle.config.schedule.hop
+    assert fused_module(bundle, bundle.config.schedule).newest == bundle.config.schedule.hop
 
 
-def test_waveform_windows_end_on_the_grid_of_the_encoder() -> None:
+def test_waveform_windows_end_on_the_encoder_stride() -> None:
     ends = [window_ends(BUNDLES[1])(frame) for frame in range(40)]
     assert ends == sorted(ends)
     assert all(end % 30 == 0 for end in ends)

@@ -1,47 +1,51 @@
 import torch
 
-from engine.kernels.gptq import LEVELS, rounded
+from engine.kernels.gptq import LEVELS, quantize
 
 
-def plain(weight: torch.Tensor) -> torch.Tensor:
+def round_to_nearest(weight: torch.Tensor) -> torch.Tensor:
     scales = weight.abs().amax(1, keepdim=True) / LEVELS
     return (weight / scales).round() * scales
 
 
-def off(weight: torch.Tensor, other: torch.Tensor, inputs: torch.Tensor) -> float:
+def output_error(weight: torch.Tensor, other: torch.Tensor, inputs: torch.Tensor) -> float:
     return ((inputs @ (weight - other).T).norm() / (inputs @ weight.T).norm()).item()
 
 
-def related_inputs(count: int, width: int) -> torch.Tensor:
-    """Of fewer dimensions than there are inputs, as those of networks are, and a little noise."""
+def correlated_inputs(count: int, width: int) -> torch.Tensor:
+    """Correlated inputs of rank `width // 4` with added noise, as in networks."""
     torch.manual_seed(1)
     return torch.randn(count, width // 4) @ torch.randn(width // 4, width) + torch.randn(
         count, width
     )
 
 
-def test_results_are_nearer_than_by_rounding_each_weight_alone() -> None:
+def test_the_output_error_is_lower_than_by_rounding_to_nearest() -> None:
     torch.manual_seed(0)
-    weight, inputs = torch.randn(24, 160), related_inputs(800, 160)
-    codes, scales = rounded(weight, inputs[:400].T @ inputs[:400])
+    weight, inputs = torch.randn(24, 160), correlated_inputs(800, 160)
+    codes, scales = quantize(weight, inputs[:400].T @ inputs[:400])
     assert codes.dtype == torch.int8
     unseen = inputs[400:]
-    assert 0 < off(weight, codes * scales, unseen) < 0.5 * off(weight, plain(weight), unseen)
+    assert (
+        0
+        < output_error(weight, codes * scales, unseen)
+        < 0.5 * output_error(weight, round_to_nearest(weight), unseen)
+    )
 
 
-def test_where_inputs_are_unrelated_each_weight_is_rounded_alone() -> None:
+def test_uncorrelated_inputs_give_rounding_to_nearest() -> None:
     torch.manual_seed(0)
     weight = torch.randn(5, 140)
     for gram in (torch.eye(140), torch.zeros(140, 140)):
-        codes, scales = rounded(weight, gram)
-        torch.testing.assert_close(codes * scales, plain(weight))
+        codes, scales = quantize(weight, gram)
+        torch.testing.assert_close(codes * scales, round_to_nearest(weight))
 
 
-def test_an_input_that_is_never_there_and_an_output_of_zeros_do_no_harm() -> None:
+def test_unused_inputs_and_zero_outputs_are_handled() -> None:
     torch.manual_seed(0)
-    weight, inputs = torch.randn(4, 130), related_inputs(300, 130)
+    weight, inputs = torch.randn(4, 130), correlated_inputs(300, 130)
     weight[2] = 0.0
     inputs[:, 7] = 0.0
-    codes, scales = rounded(weight, inputs.T @ inputs)
+    codes, scales = quantize(weight, inputs.T @ inputs)
     assert not codes[2].any()
-    assert off(weight, codes * scales, inputs) < 0.01
+    assert output_error(weight, codes * scales, inputs) < 0.01

@@ -1,22 +1,22 @@
 from pathlib import Path
 
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from tests.support.graphs import small_graph
 
 
-def test_files_are_named_by_shapes_and_marks(tmp_path: Path) -> None:
+def test_file_names_contain_shapes_and_marks(tmp_path: Path) -> None:
     graph = small_graph()
     assert graph.signature == "2x4-2"
-    path = Settings(folder=tmp_path).kept(graph, "fp32", "v1")
+    path = BuildOptions(folder=tmp_path).cache_path(graph, "fp32", "v1")
     assert path == tmp_path / "sums_2x4-2_fp32_v1"
-    assert Settings().kept(graph) is None
+    assert BuildOptions().cache_path(graph) is None
 
 
-def test_what_was_kept_of_a_graph_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
-    settings, graph = Settings(folder=tmp_path), small_graph()
-    assert not settings.forget(graph)
-    assert not Settings().forget(graph)
+def test_forget_deletes_only_files_of_the_graph(tmp_path: Path) -> None:
+    options, graph = BuildOptions(folder=tmp_path), small_graph()
+    assert not options.clear_cache(graph)
+    assert not BuildOptions().clear_cache(graph)
     for name in ("sums_2x4-2_fp32.xml", "sums_2x4-3_fp32.xml", "auto_1.json"):
         (tmp_path / name).write_text("x")
-    assert settings.forget(graph)
+    assert options.clear_cache(graph)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["auto_1.json", "sums_2x4-3_fp32.xml"]

@@ -9,114 +9,116 @@ import torch
 from torch import nn
 
 from engine.errors import KernelError, MissingBackendError
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import BuildOptions, Precision
 from engine.kernels.openvino import OpenVinoBackend
 from engine.kernels.parity import relative_error
 from engine.system import cache
 from tests.support.graphs import other_inputs, small_graph, tiny_graph
 
 
-def test_names_tell_the_precision() -> None:
+def test_names_contain_the_precision() -> None:
     names = [OpenVinoBackend(p).name for p in (Precision.FP32, Precision.BF16, Precision.INT8)]
     assert names == ["openvino", "openvino-bf16", "openvino-int8"]
 
 
-def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
     with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[cpu\]'"):
-        OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())
+        OpenVinoBackend(Precision.FP32).prepare(small_graph(), BuildOptions())
 
 
 @pytest.mark.openvino
-def test_results_follow_the_inputs_and_are_not_written_again() -> None:
+def test_outputs_follow_the_inputs_and_are_not_overwritten() -> None:
     graph = small_graph()
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, BuildOptions())
     first = run(graph.example)
-    kept = first[0].clone()
+    before = first[0].clone()
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
-    torch.testing.assert_close(first[0], kept)
+    torch.testing.assert_close(first[0], before)
     torch.testing.assert_close(first, graph.module(*graph.example))
 
 
 @pytest.mark.openvino
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
-def test_what_was_compiled_is_kept_and_a_damaged_file_made_again(
+def test_converted_graphs_are_cached_and_rebuilt_if_damaged(
     tmp_path: Path, precision: Precision
 ) -> None:
-    graph, told = small_graph(), list[str]()
-    settings = Settings(folder=tmp_path / "deep", say=told.append)
+    graph, messages = small_graph(), list[str]()
+    options = BuildOptions(folder=tmp_path / "deep", log=messages.append)
     backend = OpenVinoBackend(precision)
 
     def check() -> None:
-        run = backend.prepare(graph, settings)
-        for got, expected in zip(run(other_inputs()), graph.module(*other_inputs()), strict=True):
-            assert relative_error(expected, got) < 0.01
+        run = backend.prepare(graph, options)
+        for actual, expected in zip(
+            run(other_inputs()), graph.module(*other_inputs()), strict=True
+        ):
+            assert relative_error(expected, actual) < 0.01
 
     check()
     check()
-    assert told == [f"converting sums for {backend.name} ..."]
-    (kept,) = (tmp_path / "deep").iterdir()
-    whole = kept.read_bytes()
+    assert messages == [f"converting sums for {backend.name} ..."]
+    (cached,) = (tmp_path / "deep").iterdir()
+    whole = cached.read_bytes()
     middle = len(whole) // 2
     damaged = (
         *(whole[:100], whole[:-1], b"", b"not a graph"),
         whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
     )
-    for made, contents in enumerate(damaged, start=2):
-        kept.write_bytes(contents)
+    for builds, contents in enumerate(damaged, start=2):
+        cached.write_bytes(contents)
         check()
-        assert len(told) == made
-    assert cache.read(kept) is not None
-    assert settings.forget(graph)
+        assert len(messages) == builds
+    assert cache.read(cached) is not None
+    assert options.clear_cache(graph)
     assert not list((tmp_path / "deep").iterdir())
 
 
 @pytest.mark.openvino
-def test_a_whole_file_that_openvino_refuses_is_made_again(tmp_path: Path) -> None:
-    graph, settings = small_graph(), Settings(folder=tmp_path)
+def test_an_intact_file_that_openvino_refuses_is_rebuilt(tmp_path: Path) -> None:
+    graph, options = small_graph(), BuildOptions(folder=tmp_path)
     backend = OpenVinoBackend(Precision.FP32)
-    backend.prepare(graph, settings)
-    (kept,) = tmp_path.iterdir()
-    cache.write(kept, b"x" * 5000, print)
-    run = backend.prepare(graph, settings)
+    backend.prepare(graph, options)
+    (cached,) = tmp_path.iterdir()
+    cache.write(cached, b"x" * 5000, print)
+    run = backend.prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 @pytest.mark.openvino
-def test_a_graph_runs_on_when_another_process_writes_its_file(tmp_path: Path) -> None:
-    """As two first starts at once do: what is mapped must not change."""
-    graph, settings = small_graph(), Settings(folder=tmp_path)
+def test_a_running_graph_survives_replacement_of_its_file(tmp_path: Path) -> None:
+    """Two processes may write the file at the same time; a mapped file must not change."""
+    graph, options = small_graph(), BuildOptions(folder=tmp_path)
     backend = OpenVinoBackend(Precision.FP32)
-    backend.prepare(graph, settings)
-    run = backend.prepare(graph, settings)
-    (kept,) = tmp_path.iterdir()
-    cache.write(kept, b"short", print)
+    backend.prepare(graph, options)
+    run = backend.prepare(graph, options)
+    (cached,) = tmp_path.iterdir()
+    cache.write(cached, b"short", print)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 @pytest.mark.openvino
-@pytest.mark.parametrize("place", ["a file where a folder is wanted", None])
-def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path: Path, place: str | None) -> None:
-    folder = tmp_path / "file" / "deep" if place else None
-    if place:
-        (tmp_path / "file").write_text(place)
-    graph, settings = small_graph(), Settings(folder=folder)
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, settings)
+@pytest.mark.parametrize("blocker", ["a file in place of the folder", None])
+def test_graphs_run_without_a_writable_cache(tmp_path: Path, blocker: str | None) -> None:
+    folder = tmp_path / "file" / "deep" if blocker else None
+    if blocker:
+        (tmp_path / "file").write_text(blocker)
+    graph, options = small_graph(), BuildOptions(folder=folder)
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 
 
 _COMMA = """
 import locale, sys, torch
 from pathlib import Path
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.openvino import OpenVinoBackend
 from tests.support.graphs import other_inputs, small_graph
 
 name = locale.setlocale(locale.LC_NUMERIC, "comma")
 assert locale.str(0.5) == "0,5"
-graph, settings = small_graph(), Settings(folder=Path(sys.argv[1]))
+graph, options = small_graph(), BuildOptions(folder=Path(sys.argv[1]))
 for _ in range(2):
-    run = OpenVinoBackend(Precision.FP32).prepare(graph, settings)
+    run = OpenVinoBackend(Precision.FP32).prepare(graph, options)
     torch.testing.assert_close(run(other_inputs()), graph.module(*other_inputs()))
 assert locale.setlocale(locale.LC_NUMERIC) == name
 """
@@ -124,11 +126,11 @@ assert locale.setlocale(locale.LC_NUMERIC) == name
 
 @pytest.mark.openvino
 @pytest.mark.localedef
-def test_a_decimal_comma_of_the_host_program_changes_no_graph(tmp_path: Path, root: Path) -> None:
+def test_a_locale_with_decimal_comma_does_not_change_graphs(tmp_path: Path, root: Path) -> None:
     locales = tmp_path / "locales"
     locales.mkdir()
-    made = ["localedef", "-i", "de_DE", "-f", "UTF-8", "--no-archive", str(locales / "comma")]
-    subprocess.run(made, check=False, capture_output=True)
+    command = ["localedef", "-i", "de_DE", "-f", "UTF-8", "--no-archive", str(locales / "comma")]
+    subprocess.run(command, check=False, capture_output=True)
     result = subprocess.run(
         [sys.executable, "-c", _COMMA, str(tmp_path / "cache")],
         cwd=root,
@@ -138,8 +140,8 @@ def test_a_decimal_comma_of_the_host_program_changes_no_graph(tmp_path: Path, ro
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    (kept,) = (tmp_path / "cache").iterdir()
-    assert cache.read(kept) is not None
+    (cached,) = (tmp_path / "cache").iterdir()
+    assert cache.read(cached) is not None
 
 
 class Broken(nn.Module):
@@ -148,38 +150,38 @@ class Broken(nn.Module):
 
 
 @pytest.mark.openvino
-def test_what_cannot_be_converted_is_a_kernels_error() -> None:
+def test_a_failed_conversion_is_a_kernel_error() -> None:
     graph = dataclasses.replace(small_graph(), module=Broken())
     with pytest.raises(KernelError, match="OpenVINO cannot convert sums: "):
-        OpenVinoBackend(Precision.FP32).prepare(graph, Settings())
+        OpenVinoBackend(Precision.FP32).prepare(graph, BuildOptions())
 
 
 @pytest.mark.openvino
-def test_int8_wants_real_inputs() -> None:
+def test_int8_requires_recorded_inputs() -> None:
     with pytest.raises(KernelError, match="calibrate"):
-        OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), Settings())
+        OpenVinoBackend(Precision.INT8).prepare(tiny_graph(), BuildOptions())
 
 
 @pytest.mark.slow
 @pytest.mark.nncf
-def test_int8_is_near(tmp_path: Path) -> None:
+def test_int8_is_within_tolerance(tmp_path: Path) -> None:
     graph = tiny_graph(samples=6)
-    settings = Settings(folder=tmp_path)
-    run = OpenVinoBackend(Precision.INT8).prepare(graph, settings)
+    options = BuildOptions(folder=tmp_path)
+    run = OpenVinoBackend(Precision.INT8).prepare(graph, options)
     (sample, *_) = graph.samples()
-    for got, expected in zip(run(sample), graph.module(*sample), strict=True):
-        assert 0 < relative_error(expected, got) < 0.1
-    model = OpenVinoBackend(Precision.INT8).model(__import__("openvino"), graph, settings)
+    for actual, expected in zip(run(sample), graph.module(*sample), strict=True):
+        assert 0 < relative_error(expected, actual) < 0.1
+    model = OpenVinoBackend(Precision.INT8).model(__import__("openvino"), graph, options)
     assert "FakeQuantize" in [op.get_type_name() for op in model.get_ops()]
 
 
 _FREED_IN_A_THREAD = """
 import gc, os, signal, threading
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.openvino import OpenVinoBackend
 from tests.support.graphs import small_graph
 signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
-runs = [OpenVinoBackend(Precision.FP32).prepare(small_graph(), Settings())]
+runs = [OpenVinoBackend(Precision.FP32).prepare(small_graph(), BuildOptions())]
 def free():
     runs.clear()
     gc.collect()
@@ -192,13 +194,13 @@ os.kill(os.getpid(), signal.SIGTERM)
 
 @pytest.mark.posix
 @pytest.mark.openvino
-def test_a_signal_is_handled_after_a_graph_was_freed_in_another_thread(root: Path) -> None:
-    """On CPUs with AMX the process died of SIGSEGV here."""
-    done = subprocess.run(
+def test_signals_work_after_a_graph_was_freed_in_another_thread(root: Path) -> None:
+    """Regression: the process died of SIGSEGV on CPUs with AMX."""
+    result = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", _FREED_IN_A_THREAD],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+    assert (result.returncode, result.stdout) == (0, "handled\n"), result.stderr

@@ -4,15 +4,25 @@ import torch
 from engine.errors import KernelError
 from engine.kernels.eager import EagerKernel
 from engine.kernels.graph import Precision
-from engine.kernels.parity import compared, measure, relative_error, require_parity
+from engine.kernels.parity import (
+    DIFFERENT,
+    Outputs,
+    Parity,
+    ParityError,
+    compare,
+    measure,
+    relative_error,
+    require,
+    worst,
+)
 from engine.kernels.window_graph import draw_window
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
 
-class Replayed:
-    """What a graph does whose inputs were never copied in: always the first answer."""
+class StaleKernel:
+    """Returns the first output for every input, like a graph with stale buffers."""
 
     name = "replayed"
 
@@ -30,29 +40,41 @@ def windows(count: int) -> list[WindowInputs]:
     return [draw_window(SHAPE, generator) for _ in range(count)]
 
 
-def test_the_eager_kernel_matches_itself() -> None:
+def test_the_eager_kernel_passes_parity_with_itself() -> None:
     eager = EagerKernel(tiny_bundle().gesture, 2)
-    found = require_parity(eager, eager, windows(2), Precision.FP32)
-    assert found.error == 0.0
-    assert found.codes == 1.0
+    found = measure(eager, eager, windows(2))
+    assert found == Parity()
+    require("kernel eager", found, Precision.FP32)
 
 
-def test_old_buffers_played_again_are_found_out_by_the_second_window() -> None:
+def test_stale_outputs_fail_parity_on_the_second_window() -> None:
     eager = EagerKernel(tiny_bundle().gesture, 2)
-    assert measure(Replayed(eager), eager, windows(1)).error == 0.0
+    assert measure(StaleKernel(eager), eager, windows(1)).error == 0.0
     with pytest.raises(KernelError, match=r"kernel replayed does not match .* apart .*%"):
-        require_parity(Replayed(eager), eager, windows(2), Precision.BF16)
+        require("kernel replayed", measure(StaleKernel(eager), eager, windows(2)), Precision.BF16)
 
 
-def test_figures_are_those_computed_by_hand() -> None:
+def test_errors_equal_hand_computed_values() -> None:
     expected = WindowOutputs((torch.tensor([3.0, 4.0]),), (torch.tensor([[0.0, 1.0], [1.0, 0.0]]),))
     got = WindowOutputs((torch.tensor([3.0, 4.5]),), (torch.tensor([[0.0, 1.0], [0.9, 1.0]]),))
-    found = compared(expected, got)
+    found = measure(lambda _: got, lambda _: expected, windows(1))  # type: ignore[arg-type]
     assert found.codes == 0.5
     assert found.error == pytest.approx((0.1**2 + 1) ** 0.5 / 2**0.5)
 
 
-def test_no_number_and_another_shape_are_infinitely_wrong() -> None:
+def test_groups_have_bounds_of_their_own() -> None:
+    one, off = torch.ones(4), torch.full((4,), 1.01)
+    found = compare(Outputs([one], [one], [one]), Outputs([off], [one], [one]))
+    assert (found.codes, found.poses) == (1.0, 0.0)
+    assert found.error == pytest.approx(0.01)
+    require("it", found, Precision.BF16)
+    for wrong in (Parity(poses=0.01), Parity(codes=0.6), DIFFERENT):
+        with pytest.raises(ParityError, match="it does not match"):
+            require("it", wrong, Precision.BF16)
+    assert worst([Parity(0.1, 0.5), Parity(0.2, 1.0, 0.3)]) == Parity(0.2, 0.75, 0.3)
+
+
+def test_nan_and_other_shapes_have_infinite_error() -> None:
     one = torch.ones(2)
     assert relative_error(one, torch.tensor([1.0, float("nan")])) == float("inf")
     assert relative_error(one, torch.ones(3)) == float("inf")

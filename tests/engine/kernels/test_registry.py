@@ -8,14 +8,14 @@ import torch
 
 from engine.errors import KernelError
 from engine.kernels import registry
-from engine.kernels.graph import Graph, Precision, Run, Settings, Tensors
-from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, Request, backend, make_kernel
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
+from engine.kernels.registry import BACKEND_NAMES, KERNEL_NAMES, KernelSpec, backend, make_kernel
 from engine.model.types import WindowInputs
-from tests.support.graphs import SHAPE, kept_error, tiny_graph
+from tests.support.graphs import SHAPE, cached_error, tiny_graph
 from tests.support.tiny_bundle import tiny_bundle
 
 
-def test_a_kernel_is_made_by_its_name() -> None:
+def test_kernels_are_created_by_name() -> None:
     assert "eager" in KERNEL_NAMES
     assert make_kernel("eager", tiny_bundle().gesture).name == "eager"
 
@@ -25,23 +25,23 @@ def test_an_unknown_kernel_is_refused() -> None:
         make_kernel("warp", tiny_bundle().gesture)
 
 
-def test_every_name_has_its_backend() -> None:
+def test_every_backend_has_its_registered_name() -> None:
     assert [backend(name).name for name in BACKEND_NAMES] == list(BACKEND_NAMES)
 
 
-def test_all_but_eager_need_shapes() -> None:
+def test_compiled_kernels_require_shapes() -> None:
     with pytest.raises(KernelError, match="shapes"):
         make_kernel("openvino", tiny_bundle().gesture)
 
 
-class Kept:
-    """A backend that keeps one file and is off by what stands in it."""
+class CachedError:
+    """A backend that adds the number in its cache file to the outputs."""
 
     name = "kept"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
-        error = kept_error(graph, settings)
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+        error = cached_error(graph, options)
 
         def run(tensors: Tensors) -> Tensors:
             return tuple(x + error for x in graph.module(*tensors))
@@ -49,36 +49,36 @@ class Kept:
         return run
 
 
-def test_what_was_kept_and_does_not_match_any_more_is_made_anew(
+def test_a_cached_graph_that_fails_parity_is_rebuilt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "backend", lambda name: Kept())
-    settings = Settings(folder=tmp_path)
-    path = settings.kept(tiny_graph(), "error")
+    monkeypatch.setattr(registry, "backend", lambda name: CachedError())
+    options = BuildOptions(folder=tmp_path)
+    path = options.cache_path(tiny_graph(), "error")
     assert path is not None
     path.write_text("1000.0")
-    kernel = make_kernel("kept", tiny_bundle().gesture, Request(SHAPE, settings))
+    kernel = make_kernel("kept", tiny_bundle().gesture, KernelSpec(SHAPE, options))
     assert path.read_text() == "0.0"
     assert kernel(WindowInputs(*tiny_graph().example)).logits[0].shape == (1, 2, 24)
 
 
-class Wrong:
+class OnePercentOff:
     name = "wrong"
     precision = Precision.FP32
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         def run(tensors: Tensors) -> Tensors:
             return tuple(x * 1.01 for x in graph.module(*tensors))
 
         return run
 
 
-def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
+def test_a_kernel_that_fails_parity_is_refused_with_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "backend", lambda name: Wrong())
+    monkeypatch.setattr(registry, "backend", lambda name: OnePercentOff())
     with pytest.raises(KernelError, match=r"kernel wrong does not match .* 0.01 apart"):
-        make_kernel("wrong", tiny_bundle().gesture, Request(SHAPE))
+        make_kernel("wrong", tiny_bundle().gesture, KernelSpec(SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_a_kernel_that_does_not_match_is_refused_with_the_figure(
         pytest.param("onnx", marks=pytest.mark.onnx),
     ],
 )
-def test_kernels_for_the_cpu_match(name: str) -> None:
+def test_cpu_kernels_pass_parity(name: str) -> None:
     model = tiny_bundle().gesture
-    kernel = make_kernel(name, model, Request(SHAPE))
+    kernel = make_kernel(name, model, KernelSpec(SHAPE))
     example = WindowInputs(*tiny_graph().example)
-    expected = make_kernel("eager", model, Request(SHAPE))(example)
+    expected = make_kernel("eager", model, KernelSpec(SHAPE))(example)
     torch.testing.assert_close(kernel(example), expected, atol=1e-3, rtol=1e-3)
 
 
 class Calibrated:
-    """Off by what no speech does, unless it was shown every other window of speech."""
+    """Checks that calibration takes samples 0, 2 and 3, and the parity check sample 1."""
 
     name = "calibrated"
     precision = Precision.INT8
 
-    def prepare(self, graph: Graph, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         assert [float(sample[0].max()) for sample in graph.samples()] == [0.0, 2.0, 3.0]
 
         def run(tensors: Tensors) -> Tensors:
@@ -112,26 +112,26 @@ class Calibrated:
         return run
 
 
-def test_8_bits_are_calibrated_and_compared_on_other_speech(
+def test_int8_calibration_and_parity_use_different_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "backend", lambda name: Calibrated())
     example = WindowInputs(*tiny_graph().example)
     speech = [example._replace(motion=torch.full_like(example.motion, i)) for i in range(4)]
-    request = Request(SHAPE, samples=lambda: speech)
-    assert make_kernel("calibrated", tiny_bundle().gesture, request).name == "calibrated"
+    spec = KernelSpec(SHAPE, samples=lambda: speech)
+    assert make_kernel("calibrated", tiny_bundle().gesture, spec).name == "calibrated"
 
 
-_NAMED = """
+_PREPARE_TWICE = """
 import sys
 from pathlib import Path
-from engine.kernels.graph import Settings
+from engine.kernels.graph import BuildOptions
 from engine.kernels.registry import backend
 from tests.support.graphs import small_graph
 
 folder = Path(sys.argv[1])
 for _ in range(2):
-    backend(sys.argv[2]).prepare(small_graph(), Settings(folder=folder))
+    backend(sys.argv[2]).prepare(small_graph(), BuildOptions(folder=folder))
 assert len(list(folder.iterdir())) == 1
 """
 
@@ -149,7 +149,7 @@ def test_a_cache_folder_may_have_any_name_in_any_locale(
     name: str, folder: bytes, tmp_path: Path, root: Path
 ) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", _NAMED, bytes(tmp_path) + b"/" + folder, name],
+        [sys.executable, "-c", _PREPARE_TWICE, bytes(tmp_path) + b"/" + folder, name],
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
         cwd=root,
         capture_output=True,

@@ -2,22 +2,22 @@ import pytest
 import torch
 
 from engine.errors import MissingBackendError
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import BuildOptions, Precision
 from engine.kernels.tensorrt import TensorRtBackend
 from tests.support.graphs import other_inputs, small_graph
 
 
-def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch_tensorrt", None)
     with pytest.raises(MissingBackendError, match=r"pip install 'emage-live\[gpu\]'"):
-        TensorRtBackend(Precision.FP16).prepare(small_graph(), Settings())
+        TensorRtBackend(Precision.FP16).prepare(small_graph(), BuildOptions())
 
 
 @pytest.mark.gpu
 @pytest.mark.tensorrt
-def test_an_engine_runs_as_the_model_does() -> None:
+def test_outputs_equal_the_models() -> None:
     graph = small_graph()
-    run = TensorRtBackend(Precision.FP32).prepare(graph, Settings())
+    run = TensorRtBackend(Precision.FP32).prepare(graph, BuildOptions())
     torch.testing.assert_close(
         run(other_inputs()), graph.module(*other_inputs()), atol=1e-3, rtol=1e-3
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.kernels.graph import Run, Settings, Tensors
+from engine.kernels.graph import BuildOptions, Executable, GraphSpec, Precision, Tensors
 from engine.kernels.parity import ParityError
-from engine.kernels.verify import admitted, recalled, remember
+from engine.kernels.verify import build_verified, load_reference, save_reference
 from engine.system import cache
 from tests.support.graphs import small_graph
 
@@ -16,19 +16,22 @@ GRAPH = small_graph()
 INPUTS = [GRAPH.example, tuple(2 * x for x in GRAPH.example)]
 
 
-class Shelf:
-    """Keeps a number that what it makes is off by; counts comparisons and calls."""
+class ErrorBackend:
+    """A backend that keeps the error of its graphs in a file; counts comparisons and calls."""
+
+    precision = Precision.FP32
 
     def __init__(self, folder: Path, machine: str = "this one", threads: int = 1) -> None:
-        self.settings = Settings(threads, folder, machine=machine)
-        kept = self.settings.kept(GRAPH, "fp32.xml")
+        self.options = BuildOptions(threads, folder, machine=machine)
+        kept = self.options.cache_path(GRAPH, "fp32.xml")
         assert kept is not None
         self.path = kept
+        self.name = "openvino"
         self.compared = self.called = 0
 
-    def prepare(self, settings: Settings) -> Run:
+    def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
         error = 0.0
-        if settings.folder is not None:
+        if options.folder is not None:
             if not self.path.is_file():
                 self.path.write_text("0")
             error = float(self.path.read_text())
@@ -39,7 +42,7 @@ class Shelf:
 
         return run
 
-    def compare(self, run: Run) -> Sequence[Tensors]:
+    def compare(self, run: Executable) -> Sequence[Tensors]:
         self.compared += 1
         for each in INPUTS:
             for got, expected in zip(run(each), GRAPH.module(*each), strict=True):
@@ -47,108 +50,109 @@ class Shelf:
                     raise ParityError("off")
         return INPUTS
 
-    def admitted(self, backend: str = "openvino") -> Run:
-        return admitted(self.prepare, self.compare, GRAPH, self.settings, backend)
+    def build(self) -> Executable:
+        return build_verified(self, GRAPH, self.options, self.compare)
 
 
-def test_what_matched_is_not_compared_again(tmp_path: Path) -> None:
-    first, second = Shelf(tmp_path), Shelf(tmp_path)
-    first.admitted()
-    run = second.admitted()
+def test_a_verified_graph_is_not_compared_again(tmp_path: Path) -> None:
+    first, second = ErrorBackend(tmp_path), ErrorBackend(tmp_path)
+    first.build()
+    run = second.build()
     assert (first.compared, second.compared) == (1, 0)
     assert second.called == 2
     for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
         torch.testing.assert_close(got, expected)
-    assert first.settings.files(GRAPH) == [first.path]
+    assert first.options.cached_files(GRAPH) == [first.path]
 
 
 @pytest.mark.parametrize(
     ("other", "backend"),
     [({"machine": "another"}, "openvino"), ({"threads": 2}, "openvino"), ({}, "openvino-bf16")],
 )
-def test_another_machine_thread_or_backend_compares(
+def test_another_machine_thread_count_or_backend_is_compared(
     tmp_path: Path, other: dict[str, object], backend: str
 ) -> None:
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path, **other)  # type: ignore[arg-type]
-    shelf.admitted(backend)
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path, **other)  # type: ignore[arg-type]
+    shelf.name = backend
+    shelf.build()
     assert shelf.compared == 1
 
 
-def test_another_file_is_compared_and_made_anew_where_it_does_not_match(tmp_path: Path) -> None:
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path)
+def test_a_changed_file_is_compared_and_rebuilt_on_a_mismatch(tmp_path: Path) -> None:
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path)
     shelf.path.write_text("0.01")  # near enough, and yet another file
-    shelf.admitted()
+    shelf.build()
     assert shelf.compared == 1
     shelf.path.write_text("100")
-    shelf.admitted()
+    shelf.build()
     assert shelf.compared == 3
     assert shelf.path.read_text() == "0"
 
 
-def test_a_graph_that_gives_something_else_than_it_gave_is_compared(tmp_path: Path) -> None:
+def test_a_graph_with_other_outputs_than_before_is_compared(tmp_path: Path) -> None:
     """The files are the same; the library computes otherwise."""
-    Shelf(tmp_path).admitted()
-    shelf = Shelf(tmp_path)
-    run = shelf.prepare(shelf.settings)
+    ErrorBackend(tmp_path).build()
+    shelf = ErrorBackend(tmp_path)
+    run = shelf.prepare(GRAPH, shelf.options)
     calls = [(each, tuple(x + 1 for x in run(each))) for each in INPUTS]
-    remember(GRAPH, shelf.settings, "openvino", calls)
-    shelf.admitted()
+    save_reference(GRAPH, shelf.options, "openvino", calls)
+    shelf.build()
     assert shelf.compared == 1
-    again = Shelf(tmp_path)
-    again.admitted()
+    again = ErrorBackend(tmp_path)
+    again.build()
     assert again.compared == 0
 
 
-def test_one_that_never_matches_is_refused_and_nothing_is_remembered(tmp_path: Path) -> None:
-    class Wrong(Shelf):
-        def prepare(self, settings: Settings) -> Run:
-            super().prepare(settings)
+def test_a_graph_that_never_matches_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    class Wrong(ErrorBackend):
+        def prepare(self, graph: GraphSpec, options: BuildOptions) -> Executable:
+            super().prepare(graph, options)
             return lambda tensors: tuple(x + 1 for x in GRAPH.module(*tensors))
 
     with pytest.raises(ParityError):
-        Wrong(tmp_path).admitted()
-    assert not list(tmp_path.glob("*.proof.*"))
+        Wrong(tmp_path).build()
+    assert not list(tmp_path.glob("*.reference.*"))
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\xff" * 40, b"\x08" + b"\0" * 7 + b"{}      "])
-def test_a_damaged_memory_is_none(tmp_path: Path, damaged: bytes) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.admitted()
-    (proof,) = tmp_path.glob("*.proof.safetensors")
-    proof.write_bytes(damaged)
-    assert recalled(GRAPH, shelf.settings, "openvino") == []
-    shelf.admitted()
+def test_damaged_reference_outputs_are_ignored(tmp_path: Path, damaged: bytes) -> None:
+    shelf = ErrorBackend(tmp_path)
+    shelf.build()
+    (reference,) = tmp_path.glob("*.reference.safetensors")
+    reference.write_bytes(damaged)
+    assert load_reference(GRAPH, shelf.options, "openvino") == []
+    shelf.build()
     assert shelf.compared == 2
-    assert len(recalled(GRAPH, shelf.settings, "openvino")) == 2
+    assert len(load_reference(GRAPH, shelf.options, "openvino")) == 2
 
 
-def test_where_a_wrong_file_cannot_be_deleted_the_graph_is_made_without_it(
+def test_an_undeletable_wrong_file_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a read-only folder, which root alone could not be shown by permissions."""
-    shelf = Shelf(tmp_path)
+    shelf = ErrorBackend(tmp_path)
     shelf.path.write_text("100")
     monkeypatch.setattr(cache, "delete", lambda path: False)
-    run = shelf.admitted()
+    run = shelf.build()
     for got, expected in zip(run(INPUTS[0]), GRAPH.module(*INPUTS[0]), strict=True):
         torch.testing.assert_close(got, expected)
     assert shelf.path.read_text() == "100"
 
 
-def test_what_is_kept_and_remembered_is_forgotten_together(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.admitted()
+def test_cached_graphs_and_reference_outputs_are_deleted_together(tmp_path: Path) -> None:
+    shelf = ErrorBackend(tmp_path)
+    shelf.build()
     assert len(list(tmp_path.iterdir())) == 2
-    assert shelf.settings.forget(GRAPH)
+    assert shelf.options.clear_cache(GRAPH)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_machine_a_folder_or_a_kept_file_nothing_is_remembered(tmp_path: Path) -> None:
+def test_reference_outputs_need_a_machine_a_folder_and_a_cached_file(tmp_path: Path) -> None:
     calls = [(GRAPH.example, GRAPH.module(*GRAPH.example))]
-    for settings in (Settings(1, tmp_path), Settings(machine="this one")):
-        remember(GRAPH, settings, "openvino", calls)
-        assert recalled(GRAPH, settings, "openvino") == []
-    remember(GRAPH, Settings(1, tmp_path, machine="this one"), "compile", calls)
+    for options in (BuildOptions(1, tmp_path), BuildOptions(machine="this one")):
+        save_reference(GRAPH, options, "openvino", calls)
+        assert load_reference(GRAPH, options, "openvino") == []
+    save_reference(GRAPH, BuildOptions(1, tmp_path, machine="this one"), "compile", calls)
     assert not list(tmp_path.iterdir())

@@ -42,7 +42,7 @@ def test_the_waveform_encoder_covers_a_window(channels: int) -> None:
     assert out.shape[1] >= 64
 
 
-def test_the_waveform_encoder_looks_600_ms_ahead() -> None:
+def test_the_waveform_encoder_has_600_ms_of_right_context() -> None:
     torch.manual_seed(0)
     encoder = WaveEncoder(1, 8).double().eval()
     audio = torch.randn(1, 40000, dtype=torch.float64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Each path of fig. 5 computes its equation and can be trained."""
+"""Each body variant of fig. 5 computes its equation and can be trained."""
 
 import pytest
 import torch
@@ -25,51 +25,51 @@ def network(path: BodyVariant) -> GestureModel:
     ).eval()
 
 
-def inputs_of_a_path() -> tuple[Tensor, ...]:
-    """audio, shown, refined, position and speaker."""
+def body_inputs() -> tuple[Tensor, ...]:
+    """Audio, gesture hint, refined hint, position and speaker embeddings."""
     torch.manual_seed(1)
     audio = torch.randn(2, FRAMES, SPEECH)
-    shown, refined = torch.randn(2, FRAMES, WIDTH), torch.randn(2, FRAMES, WIDTH)
-    return audio, shown, refined, torch.randn(1, FRAMES, WIDTH), torch.randn(2, 1, WIDTH)
+    hint, refined = torch.randn(2, FRAMES, WIDTH), torch.randn(2, FRAMES, WIDTH)
+    return audio, hint, refined, torch.randn(1, FRAMES, WIDTH), torch.randn(2, 1, WIDTH)
 
 
-def decoded(body: nn.Module, features: Tensor) -> list[Tensor]:
+def decode_parts(body: nn.Module, features: Tensor) -> list[Tensor]:
     return [out(features) for out in body.out]
 
 
 def test_the_selected_path_is_equation_9_and_without_audio_equation_7() -> None:
     body = network(BodyVariant.CROSS_ATTENTION).body
-    audio, shown, h, position, speaker = inputs_of_a_path()
-    place = position + speaker
-    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
-    for speech, memory in ((audio, merged), (None, h + place)):
-        expected = decoded(body, body.path.decoder(shown + place, memory))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
+    audio, hint, h, position, speaker = body_inputs()
+    embedding = position + speaker
+    merged = body.path.fusion.decoder(h + embedding, body.path.fusion.project(audio))
+    for speech, memory in ((audio, merged), (None, h + embedding)):
+        expected = decode_parts(body, body.path.decoder(hint + embedding, memory))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
 
 
-def test_the_self_attention_path_does_not_use_the_shown_gesture() -> None:
+def test_the_self_attention_path_does_not_use_the_gesture_hint() -> None:
     body = network(BodyVariant.SELF_ATTENTION).body
-    audio, shown, h, position, speaker = inputs_of_a_path()
-    place = position + speaker
-    merged = body.path.fusion.decoder(h + place, body.path.fusion.project(audio))
-    for speech, features in ((audio, merged), (None, h + place)):
-        expected = decoded(body, body.path.decoder(features))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
-        again = body(BodyInputs(speech, shown + 1.0, h, position, speaker))
-        assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
+    audio, hint, h, position, speaker = body_inputs()
+    embedding = position + speaker
+    merged = body.path.fusion.decoder(h + embedding, body.path.fusion.project(audio))
+    for speech, features in ((audio, merged), (None, h + embedding)):
+        expected = decode_parts(body, body.path.decoder(features))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
+        repeated = body(BodyInputs(speech, hint + 1.0, h, position, speaker))
+        assert all(torch.equal(a, b) for a, b in zip(expected, repeated, strict=True))
 
 
 def test_straightforward_fusion_queries_by_position_and_uses_no_refined_hint() -> None:
     body = network(BodyVariant.FUSION).body
-    audio, shown, h, position, speaker = inputs_of_a_path()
+    audio, hint, h, position, speaker = body_inputs()
     query = (position + speaker).expand(2, FRAMES, WIDTH)
     for speech in (audio, None):
         used = torch.zeros_like(audio) if speech is None else speech
-        memory = body.path.project(torch.cat((used, shown), -1))
-        expected = decoded(body, body.path.decoder(query, memory))
-        torch.testing.assert_close(body(BodyInputs(speech, shown, h, position, speaker)), expected)
-        again = body(BodyInputs(speech, shown, h + 1.0, position, speaker))
-        assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
+        memory = body.path.project(torch.cat((used, hint), -1))
+        expected = decode_parts(body, body.path.decoder(query, memory))
+        torch.testing.assert_close(body(BodyInputs(speech, hint, h, position, speaker)), expected)
+        repeated = body(BodyInputs(speech, hint, h + 1.0, position, speaker))
+        assert all(torch.equal(a, b) for a, b in zip(expected, repeated, strict=True))
 
 
 def window() -> WindowInputs:
@@ -84,10 +84,10 @@ def window() -> WindowInputs:
     )
 
 
-def error(
+def training_loss(
     with_audio: WindowOutputs, without: WindowOutputs, codes: Tensor, latents: Tensor
 ) -> Tensor:
-    """Loss on latents and classes of all parts with audio, and of the body without (eq. 8)."""
+    """Loss on latents and classes of all parts with audio, and on body latents without (eq. 8)."""
     total = torch.zeros(())
     for part in range(4):
         total = total + F.mse_loss(with_audio.latents[part], latents[part])
@@ -107,7 +107,7 @@ def test_training_lowers_the_loss_of_every_path(path: BodyVariant) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(25):
-        loss = error(model(inputs), model(inputs, use_audio=False), codes, latents)
+        loss = training_loss(model(inputs), model(inputs, use_audio=False), codes, latents)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

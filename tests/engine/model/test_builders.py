@@ -17,11 +17,11 @@ def test_the_live_model_is_small() -> None:
 def test_the_published_audio_model_has_its_published_size() -> None:
     with torch.device("meta"):
         model = build_gesture_model(published_audio_config())
-    # 138.9 M in the file, of which 11.8 M are templates that the network does not use.
+    # 138.9 M in the file, of which 11.8 M are unused templates
     assert round(parameter_count(model) / 1e6, 1) == 127.1
 
 
-def test_the_row_for_no_word_stays_zero() -> None:
+def test_the_padding_word_embedding_stays_zero() -> None:
     for model in (
         build_gesture_model(live_config(5, 9, width=16)).speech.table,
         build_gesture_model(published_text_config(9, width=16)).speech.face.content[0],
@@ -32,7 +32,7 @@ def test_the_row_for_no_word_stays_zero() -> None:
         assert model.weight.grad[1].all()
 
 
-def test_the_parts_of_the_published_vector() -> None:
+def test_part_models_have_the_published_channel_counts() -> None:
     for channels, layers in ((106, 2), (78, 2), (180, 2), (61, 4)):
         vae = build_part_vae(PartVaeConfig(channels, width=32, code_dim=32, layers=layers))
         assert vae(torch.zeros(1, 3, channels)).motion.shape == (1, 3, channels)

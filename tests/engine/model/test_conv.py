@@ -5,7 +5,7 @@ from engine.model.conv import ConvDecoder, ConvEncoder, EncoderBlock, TemporalCo
 
 
 def measured_context(module: torch.nn.Module, channels: int, frames: int = 41) -> tuple[int, int]:
-    """Left and right context of the middle frame, by gradients."""
+    """Left and right context of the middle frame, measured by gradients."""
     torch.manual_seed(0)
     x = torch.randn(1, channels, frames, dtype=torch.float64, requires_grad=True)
     middle = frames // 2
@@ -26,7 +26,9 @@ def test_a_convolution_declares_its_context(kernel: int, causal: bool) -> None:
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 @pytest.mark.parametrize("frames", [1, 6, 9, 40])
-def test_newest_frames_equal_the_last_of_all_frames(make, frames: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+def test_newest_frames_equal_the_last_frames_of_a_full_pass(
+    make, frames: int, causal: bool
+) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     chain = make(4, 5, 3, causal=causal)
     x = torch.randn(2, 4, frames)
@@ -49,13 +51,13 @@ def test_inference_and_training_give_the_same_outputs(newest: int | None, causal
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_context_of_a_chain_is_the_sum(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
+def test_the_context_of_a_chain_is_the_sum_of_its_layers(make, layers: int, causal: bool) -> None:  # type: ignore[no-untyped-def]
     chain = make(4, 5, layers, causal=causal)
     assert measured_context(chain, 4) == context(chain)
     assert context(chain)[1] == 0 if causal else context(chain)[0] == context(chain)[1]
 
 
-def test_the_centred_convolution_is_the_ordinary_one() -> None:
+def test_a_centred_convolution_equals_conv1d() -> None:
     torch.manual_seed(0)
     conv = TemporalConv(3, 4)
     plain = torch.nn.Conv1d(3, 4, 3, padding=1)

@@ -61,7 +61,7 @@ def model(name: str) -> GestureModel:
 
 
 def same(a: WindowOutputs, b: WindowOutputs) -> list[bool]:
-    """For each part, whether latents and logits agree."""
+    """Whether latents and logits agree, for each part."""
     return [
         bool(torch.allclose(a.latents[i], b.latents[i], atol=1e-6))
         and bool(torch.allclose(a.logits[i], b.logits[i], atol=1e-6))
@@ -78,7 +78,7 @@ def test_each_design_outputs_latents_and_scores_of_each_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("newest", [1, 5, FRAMES, FRAMES + 4])
-def test_newest_frames_equal_the_last_of_all_frames(name: str, newest: int) -> None:
+def test_newest_frames_equal_the_last_frames_of_a_full_pass(name: str, newest: int) -> None:
     network, inputs = model(name), window(CONFIGS[name])
     whole, part = network(inputs), network(inputs, newest=newest)
     for all_frames, some in zip(
@@ -157,12 +157,12 @@ def test_the_published_designs_fuse_audio_differently() -> None:
     position, speaker = torch.randn(1, 5, 16), torch.randn(1, 1, 16)
     audio_features = torch.randn(1, 5, 8)
     for body in (audio, text):
-        place = position + speaker
+        embedding = position + speaker
         attended = torch.randn(1, 5, 16)
         with_speaker = body.speaker_in_query
-        query = attended + place if with_speaker else attended + position
-        found = body.cross_attention(query, body.project_audio(audio_features))
-        expected = found + (query if with_speaker else attended)
+        query = attended + embedding if with_speaker else attended + position
+        attended_audio = body.cross_attention(query, body.project_audio(audio_features))
+        expected = attended_audio + (query if with_speaker else attended)
         torch.testing.assert_close(body.fuse(audio_features, attended, position, speaker), expected)
         alone = query if with_speaker else attended
         assert torch.equal(body.fuse(None, attended, position, speaker), alone)
@@ -184,14 +184,14 @@ def test_a_part_is_refined_by_the_two_others() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("paper")])
 def test_the_papers_face_uses_the_refined_hint(name: str) -> None:
-    """Equation 10: one h and one p_t for the face and the body."""
+    """Equation 10: face and body share h and p_t."""
     network, inputs = model(name), window(CONFIGS[name])
-    place = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
-    shown = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
-    h = network.body.self_attention(shown + place)
+    embedding = network.positions(FRAMES) + network.body_speaker(inputs.speaker)[:, None]
+    projected_hint = network.body.project_hint(network.motion(inputs.motion, inputs.mask))
+    h = network.body.self_attention(projected_hint + embedding)
     speech, _ = network.speech(inputs.audio, inputs.words)
     memory = network.face.project(torch.cat((speech, h), -1))
-    expected = network.face.out(network.face.decoder(place, memory))
+    expected = network.face.out(network.face.decoder(embedding, memory))
     torch.testing.assert_close(network(inputs).latents[0], expected)
 
 

@@ -8,7 +8,7 @@ from engine.model.layers import DecoderLayer, DecoderStack, EncoderLayer, Mlp, P
 
 
 def renamed(layer: nn.Module) -> dict[str, torch.Tensor]:
-    """Weights of a PyTorch transformer layer by our names."""
+    """State dict of a PyTorch transformer layer with this project's key names."""
     changes = (
         ("multihead_attn", "cross_attn"),
         ("in_proj_", "in_proj."),
@@ -30,7 +30,7 @@ def perturbed(layer: nn.Module) -> nn.Module:
     return layer.eval()
 
 
-def test_the_encoder_layer_is_pytorchs() -> None:
+def test_the_encoder_layer_equals_pytorchs() -> None:
     torch.manual_seed(0)
     reference = perturbed(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True))
     layer = EncoderLayer(16, 4, 32, 0.1, 0.1).eval()
@@ -39,7 +39,7 @@ def test_the_encoder_layer_is_pytorchs() -> None:
     torch.testing.assert_close(layer(x), reference(x), atol=1e-5, rtol=1e-5)
 
 
-def test_the_decoder_layer_is_pytorchs() -> None:
+def test_the_decoder_layer_equals_pytorchs() -> None:
     torch.manual_seed(0)
     reference = perturbed(nn.TransformerDecoderLayer(16, 4, 32, batch_first=True))
     layer = DecoderLayer(16, 4, 32, 0.1, 0.1).eval()
@@ -66,7 +66,7 @@ def test_dropout_acts_in_training_only(dropouts: tuple[float, float]) -> None:
     assert torch.equal(layer(x, x), layer(x, x))
 
 
-def test_the_perceptrons_slope() -> None:
+def test_the_mlp_uses_its_negative_slope() -> None:
     mlp = Mlp(1, 1, 1, slope=0.25)
     with torch.no_grad():
         for parameter in mlp.parameters():
@@ -105,7 +105,7 @@ def test_without_a_feed_forward_the_encoder_layer_is_attention_and_a_norm() -> N
 
 
 @pytest.mark.parametrize("output_slice", [slice(3), slice(-2, None), slice(2, 5)], ids=str)
-def test_an_output_slice_equals_the_slice_of_all_frames(output_slice: slice) -> None:
+def test_an_output_slice_equals_the_slice_of_a_full_pass(output_slice: slice) -> None:
     torch.manual_seed(0)
     x, memory = torch.randn(2, 7, 16), torch.randn(2, 5, 16)
     for hidden in (32, None):

@@ -11,7 +11,7 @@ def encoder(embed: bool) -> MaskedMotionEncoder:
     return MaskedMotionEncoder(5, nn.Linear(10, 5) if embed else None, ConvEncoder(5, 8, 1))
 
 
-def test_masked_values_do_not_matter() -> None:
+def test_the_output_does_not_depend_on_masked_values() -> None:
     for embed in (False, True):
         model = encoder(embed)
         motion = torch.randn(1, 6, 5)
@@ -21,7 +21,7 @@ def test_masked_values_do_not_matter() -> None:
         assert model(garbage, mask).isfinite().all()
 
 
-def test_visible_values_matter() -> None:
+def test_the_output_depends_on_visible_values() -> None:
     model = encoder(False)
     motion, mask = torch.randn(1, 6, 5), torch.zeros(1, 6, 5)
     assert not torch.allclose(model(motion, mask), model(motion + 1, mask))
@@ -36,7 +36,7 @@ def test_only_the_embedding_distinguishes_hidden_from_visible() -> None:
         assert same is not embed
 
 
-def test_the_mask_embedding_gets_gradients() -> None:
+def test_the_mask_embedding_receives_gradients() -> None:
     model = encoder(True)
     model(torch.zeros(1, 6, 5), torch.ones(1, 6, 5)).square().sum().backward()
     assert (model.mask_embedding.grad != 0).all()
@@ -112,7 +112,7 @@ def test_frames_are_independent_and_tokens_are_distinguished() -> None:
     assert not torch.allclose(model(swapped, mask), model(motion, mask), atol=1e-3)
 
 
-def test_masked_values_get_no_gradient() -> None:
+def test_masked_values_receive_no_gradient() -> None:
     model, mask = spatial(1), token_mask(0)
     motion = torch.randn(2, 5, 19).masked_fill(mask > 0, torch.nan)
     model(motion, mask).square().sum().backward()

@@ -38,7 +38,7 @@ def test_a_causal_encoder_does_not_depend_on_later_frames() -> None:
     assert not torch.allclose(before[:, 12], after[:, 12])
 
 
-def test_a_part_with_its_context_decodes_like_the_whole() -> None:
+def test_frames_with_their_context_decode_as_in_the_whole_sequence() -> None:
     model = vae(causal=True)
     codes = torch.randint(0, 256, (1, 40))
     whole = model.decode_codes(codes)
@@ -48,7 +48,7 @@ def test_a_part_with_its_context_decodes_like_the_whole() -> None:
     assert not torch.allclose(short, whole[:, -4], atol=1e-7, rtol=0)
 
 
-def test_shapes_and_the_forward_pass() -> None:
+def test_the_forward_pass_equals_its_stages() -> None:
     model = vae(codes=9)
     x = torch.randn(2, 7, 5)
     result = model(x)
@@ -60,7 +60,7 @@ def test_shapes_and_the_forward_pass() -> None:
     torch.testing.assert_close(model.decode_codes(result.quantized.codes), result.motion)
 
 
-def test_training_lowers_the_error_through_the_codebook() -> None:
+def test_training_lowers_the_reconstruction_error() -> None:
     model = vae(codes=16, width=16)
     x = torch.randn(1, 12, 5)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
@@ -89,7 +89,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_quantizer_works_in_a_part(kind: str) -> None:
+def test_every_quantizer_works_in_a_part_vae(kind: str) -> None:
     model = vae(quantizer=QuantizerKind(kind), **KINDS[kind])
     result = model(torch.randn(2, 7, 5))
     codes = result.quantized.codes
@@ -106,7 +106,7 @@ def test_every_quantizer_works_in_a_part(kind: str) -> None:
     )
 
 
-def test_the_tensor_names_of_a_plain_codebook() -> None:
+def test_plain_and_ema_codebooks_have_the_same_tensor_names() -> None:
     names = {"quantizer.embedding.weight"}
     for kind in ("plain", "ema"):
         state = vae(quantizer=QuantizerKind(kind), codes=9).state_dict()

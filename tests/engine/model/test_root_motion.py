@@ -27,7 +27,7 @@ def test_the_network_declares_its_context(
     assert (model.left_context, model.right_context) == expected
 
 
-def test_the_papers_input_is_all_rotations_and_the_contacts() -> None:
+def test_the_papers_input_is_rotations_and_contacts() -> None:
     rotations = identity(2, 4, 55)
     knee = 4
     rotations[:, :, knee] = exp(np.array([0.0, 0.0, np.pi / 2], np.float32))

@@ -1,4 +1,4 @@
-"""Networks without initialisation equal others once their weights are loaded."""
+"""With loaded weights, networks built without initialisation equal initialised ones."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from engine.model.skip_init import SkipInit
 SIZES = {"width": 16, "audio_width": 8, "motion_width": 8, "codes": 24, "code_dim": 8}
 
 
-def test_no_random_numbers_are_drawn() -> None:
+def test_skip_init_draws_no_random_numbers() -> None:
     state = torch.get_rng_state()
     with SkipInit():
         build_gesture_model(published_audio_config(**SIZES))
@@ -19,7 +19,7 @@ def test_no_random_numbers_are_drawn() -> None:
     assert not torch.equal(torch.get_rng_state(), state)
 
 
-def test_with_loaded_weights_the_network_is_the_same() -> None:
+def test_loaded_weights_replace_all_parameters_and_buffers() -> None:
     config = published_audio_config(**SIZES)
     full = build_gesture_model(config)
     with SkipInit():

@@ -4,8 +4,8 @@ from torch import nn
 from engine.model.speech_encoder import ContentRhythmAttention, SpeechBranch, SpeechEncoder
 
 
-class Fixed(nn.Module):
-    """Scores that select rhythm in channel 0 and words in channel 1."""
+class FixedScores(nn.Module):
+    """Scores that select rhythm in channel 0 and content in channel 1."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.tensor([20.0, -20.0, -20.0, 20.0]).expand(*x.shape[:-1], 4)
@@ -13,11 +13,11 @@ class Fixed(nn.Module):
 
 def test_the_first_score_of_a_pair_weights_the_rhythm() -> None:
     content, rhythm = torch.full((1, 2, 2), 5.0), torch.full((1, 2, 2), 7.0)
-    fused = ContentRhythmAttention(Fixed())(content, rhythm)
+    fused = ContentRhythmAttention(FixedScores())(content, rhythm)
     torch.testing.assert_close(fused, torch.tensor([7.0, 5.0]).expand(1, 2, 2))
 
 
-def test_equation_5() -> None:
+def test_attention_is_equation_5() -> None:
     torch.manual_seed(0)
     attention = ContentRhythmAttention(nn.Linear(8, 8))
     content, rhythm = torch.randn(2, 3, 4), torch.randn(2, 3, 4)

@@ -1,4 +1,4 @@
-"""Stroke-onset detection: threshold, refractory time, causality, and the signal to the body."""
+"""Stroke-onset detection: threshold, refractory frames, causality and onset signal."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def detector(
     threshold: float = 1.0, gain: float = 20.0, word_reach: int | None = None
 ) -> StrokeOnsetDetector:
     torch.manual_seed(0)
-    made = StrokeOnsetDetector(
+    onset_detector = StrokeOnsetDetector(
         Mlp(5, 5, 1, 0.1),
         nn.Embedding(2, 5),
         nn.Conv1d(1, 5, HOLD),
@@ -29,8 +29,8 @@ def detector(
         gain=gain,
         refractory_frames=REFRACTORY,
     )
-    nn.init.normal_(made.tell.weight)
-    return made.requires_grad_(False)
+    nn.init.normal_(onset_detector.tell.weight)
+    return onset_detector.requires_grad_(False)
 
 
 def onsets(*scores: float, words: bool = True) -> list[int]:
@@ -55,7 +55,7 @@ def test_the_threshold_is_lower_without_words() -> None:
 
 
 def test_words_near_a_frame_select_its_threshold() -> None:
-    """A score between both thresholds is an onset where no word lies within the reach."""
+    """A score between the two thresholds is an onset if no word is within the reach."""
     rise = [-3.0] * 9
     rise[6] = 0.0
     far, near, none = [7, 7, 7, 7, 0, 0, 0, 0, 0], [0, 0, 0, 0, 7, 7, 0, 0, 0], [0] * 9
@@ -66,7 +66,7 @@ def test_words_near_a_frame_select_its_threshold() -> None:
     assert detector().onset_gate(scores, words).round()[:, 6].tolist() == [0, 0, 1]
 
 
-def test_the_reach_counts_frames_to_both_sides_of_a_word() -> None:
+def test_the_reach_extends_to_both_sides_of_a_word() -> None:
     words = torch.zeros(1, 9, dtype=torch.int64)
     words[0, 4] = 7
     low, high = -1.0, 1.0
@@ -77,9 +77,9 @@ def test_the_reach_counts_frames_to_both_sides_of_a_word() -> None:
 
 
 @pytest.mark.parametrize("reach", [0, 1, REACH, 40])
-def test_words_change_no_threshold_of_frames_beyond_the_reach(reach: int) -> None:
-    """Frames farther from a late word than the reach keep their threshold."""
-    made, frames = detector(word_reach=reach), 32
+def test_words_do_not_change_thresholds_beyond_the_reach(reach: int) -> None:
+    """Late words change the thresholds of frames within the reach only."""
+    onset_detector, frames = detector(word_reach=reach), 32
     generator = torch.Generator().manual_seed(reach)
     for _ in range(20):
         words = torch.randint(1, 9, (1, frames), generator=generator)
@@ -88,12 +88,14 @@ def test_words_change_no_threshold_of_frames_beyond_the_reach(reach: int) -> Non
         late = words.clone()
         late[0, first : first + 4] = 8
         added = torch.nonzero(late[0] != words[0]).flatten()
-        changed = torch.nonzero(made.thresholds(late)[0] != made.thresholds(words)[0]).flatten()
+        changed = torch.nonzero(
+            onset_detector.thresholds(late)[0] != onset_detector.thresholds(words)[0]
+        ).flatten()
         distance = (changed[:, None] - added[None]).abs()
         assert distance.numel() == 0 or int(distance.amin(1).max()) <= reach
 
 
-def test_the_reach_does_not_matter_for_words_everywhere_or_nowhere() -> None:
+def test_the_reach_has_no_effect_for_constant_or_absent_words() -> None:
     scores = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
     words = torch.stack([torch.full((30,), 7), torch.zeros(30, dtype=torch.int64)])
     words[0, ::3] = 0
@@ -107,7 +109,7 @@ def test_no_onset_within_the_refractory_time() -> None:
 
 
 def test_the_gate_is_soft() -> None:
-    """A kernel that rounds differently must give nearly the same signal."""
+    """A small change of the score, as from another kernel's rounding, changes the signal little."""
     near = torch.tensor([[-3.0, 1.0, -3.0]])
     soft, words = detector(gain=8.0), torch.ones(1, 3, dtype=torch.int64)
     assert 0.4 < float(soft.onset_gate(near, words)[0, 1]) < 0.6
@@ -117,28 +119,28 @@ def test_the_gate_is_soft() -> None:
 
 def test_the_signal_is_held_for_some_frames() -> None:
     features, speaker = torch.zeros(1, 8, 5), torch.tensor([0])
-    made, signal = detector(), torch.zeros(1, 8)
+    onset_detector, signal = detector(), torch.zeros(1, 8)
     words = torch.zeros(1, 8, dtype=torch.int64)
-    without = made(features, words, speaker, signal)
+    without = onset_detector(features, words, speaker, signal)
     signal[0, 2] = 1.0
-    added = (made(features, words, speaker, signal) - without).abs().sum(-1)[0]
+    added = (onset_detector(features, words, speaker, signal) - without).abs().sum(-1)[0]
     assert torch.nonzero(added).flatten().tolist() == [2, 3, 4]
 
 
-def test_a_new_detector_changes_nothing() -> None:
-    made = StrokeOnsetDetector(
+def test_a_new_detector_does_not_change_its_input() -> None:
+    onset_detector = StrokeOnsetDetector(
         Mlp(5, 5, 1, 0.1), nn.Embedding(2, 5), nn.Conv1d(1, 5, HOLD),
         threshold=0.0, threshold_without_words=0.0, gain=8.0, refractory_frames=REFRACTORY,
     )  # fmt: skip
     features = torch.randn(2, 9, 5)
     words = torch.zeros(2, 9, dtype=torch.int64)
-    assert torch.equal(made(features, words, torch.tensor([0, 1])), features)
+    assert torch.equal(onset_detector(features, words, torch.tensor([0, 1])), features)
 
 
 def test_the_detector_is_causal() -> None:
-    made, words = detector(threshold=0.0), torch.ones(1, 20, dtype=torch.int64)
+    onset_detector, words = detector(threshold=0.0), torch.ones(1, 20, dtype=torch.int64)
     features = torch.randn(1, 20, 5, requires_grad=True)
-    made(features, words, torch.tensor([1]))[0, 9].sum().backward()
+    onset_detector(features, words, torch.tensor([1]))[0, 9].sum().backward()
     assert features.grad is not None
     assert not features.grad[0, 10:].any()
     assert features.grad[0, :9].any()
@@ -160,7 +162,7 @@ def test_scores_depend_on_the_speaker() -> None:
         ("word_reach", -1),
     ],
 )
-def test_settings_out_of_range_are_an_error(name: str, value: float) -> None:
+def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
         OnsetConfig(**{name: value})  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ LAYOUTS = [
 @pytest.mark.parametrize(
     ("layout", "width"), list(zip(LAYOUTS, (337, 57, 78, 180, 61, 106, 334), strict=True))
 )
-def test_widths(layout: Layout, width: int) -> None:
+def test_layouts_have_the_expected_widths(layout: Layout, width: int) -> None:
     assert layout.width == width
 
 
@@ -33,21 +33,21 @@ def test_every_channel_belongs_to_one_field(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_unpacking_and_packing_gives_the_vector_again(layout: Layout) -> None:
+def test_pack_inverts_unpack(layout: Layout) -> None:
     vector = np.random.default_rng(0).standard_normal((2, 5, layout.width))
     np.testing.assert_array_equal(layout.pack(layout.unpack(vector)), vector)
     tensor = torch.from_numpy(vector)
     assert torch.equal(layout.pack(layout.unpack(tensor)), tensor)
 
 
-def test_packing_follows_the_layout_and_not_the_mapping() -> None:
+def test_packing_follows_the_order_of_the_layout() -> None:
     fields = MOTION.unpack(np.arange(337.0))
     np.testing.assert_array_equal(MOTION.pack(dict(reversed(fields.items()))), np.arange(337.0))
     np.testing.assert_array_equal(fields["translation"], [330, 331, 332])
     np.testing.assert_array_equal(fields["contact"], [333, 334, 335, 336])
 
 
-def test_packing_demands_every_field_and_no_other() -> None:
+def test_packing_requires_exactly_the_fields_of_the_layout() -> None:
     fields = MOTION.unpack(np.zeros(337))
     for wrong in (
         {k: v for k, v in fields.items() if k != "contact"},
@@ -57,7 +57,7 @@ def test_packing_demands_every_field_and_no_other() -> None:
             MOTION.pack(wrong)
 
 
-def test_wrong_widths_are_named() -> None:
+def test_wrong_widths_are_refused() -> None:
     fields = MOTION.unpack(np.zeros(337))
     with pytest.raises(ShapeError, match=r"motion\.contact must end in 4 channels, got shape \(5,"):
         MOTION.pack(fields | {"contact": np.zeros(5)})
@@ -67,7 +67,7 @@ def test_wrong_widths_are_named() -> None:
         MOTION.slice("face")
 
 
-def test_the_parts_rotations_fill_the_motion_but_for_the_eyes() -> None:
+def test_part_rotations_cover_the_motion_except_the_eyes() -> None:
     channels = [c for part in BodyPart for c in joint_channels(PART_JOINTS[part])]
     eyes = joint_channels((23, 24))
     assert sorted(channels + eyes) == MOTION.channels("rot6d")
@@ -76,7 +76,7 @@ def test_the_parts_rotations_fill_the_motion_but_for_the_eyes() -> None:
         assert len(layout.channels("rot6d")) == len(joint_channels(PART_JOINTS[part]))
 
 
-def test_tokens_end_where_fields_of_the_motion_do() -> None:
+def test_token_boundaries_match_the_fields_of_the_motion() -> None:
     ends = np.cumsum(MOTION_TOKENS).tolist()
     assert ends[-1] == MOTION.width
     assert [MOTION.slice(field.name).stop for field in MOTION.fields] == ends[-3:]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from engine.generate.runner import SEAM_HALF_LIFE_S
+from engine.generate.emit import SEAM_HALF_LIFE_S
 from engine.motion import inertialize as smoothing
 from engine.motion.rotation import angle, exp, identity, multiply
 
@@ -8,7 +8,7 @@ HALF_LIFE = 2.25
 RNG = np.random.default_rng(0)
 
 
-def test_where_nothing_differs_frames_pass_untouched() -> None:
+def test_a_zero_offset_does_not_change_frames() -> None:
     frames = RNG.standard_normal((7, 5)).astype(np.float32)
     offset = smoothing.linear_offset(frames[:2], frames[:2].copy())
     np.testing.assert_array_equal(smoothing.add_linear(frames, offset, HALF_LIFE), frames)
@@ -17,9 +17,9 @@ def test_where_nothing_differs_frames_pass_untouched() -> None:
     np.testing.assert_allclose(smoothing.add_rotation(turns, turn, HALF_LIFE), turns, atol=1e-6)
 
 
-def test_a_step_becomes_a_glide_that_ends() -> None:
-    emitted, again = np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32)
-    offset = smoothing.linear_offset(emitted, again)
+def test_a_step_decays_smoothly() -> None:
+    emitted, redecoded = np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32)
+    offset = smoothing.linear_offset(emitted, redecoded)
     out = smoothing.add_linear(np.zeros((30, 1), np.float32), offset, HALF_LIFE)[:, 0]
     steps = np.diff(np.concatenate([[1.0], out]))
     assert (steps < 0).all()
@@ -27,22 +27,22 @@ def test_a_step_becomes_a_glide_that_ends() -> None:
     assert abs(out[-1]) < 1e-4
 
 
-def test_a_seam_is_gone_within_300_ms() -> None:
+def test_an_offset_decays_within_300_ms() -> None:
     frames = np.array([0.3 * 30], np.float32)
     offset = smoothing.Offset(np.ones(1, np.float32), np.zeros(1, np.float32))
     assert smoothing.decay(offset, frames, SEAM_HALF_LIFE_S * 30)[0, 0] < 0.03
 
 
-def test_speed_is_kept_over_a_seam() -> None:
-    """The emitted motion was moving; the new window stands still. The first step goes on."""
-    emitted, again = np.array([[0.0], [0.1]], np.float32), np.zeros((2, 1), np.float32)
-    offset = smoothing.linear_offset(emitted, again)
+def test_velocity_is_continuous_at_a_seam() -> None:
+    """The emitted motion moves, the new window is at rest: the offset has the old velocity."""
+    emitted, redecoded = np.array([[0.0], [0.1]], np.float32), np.zeros((2, 1), np.float32)
+    offset = smoothing.linear_offset(emitted, redecoded)
     fine = smoothing.decay(offset, np.array([0.0, 1e-3], np.float32), HALF_LIFE)[:, 0]
     np.testing.assert_allclose(fine[0], 0.1, atol=1e-6)
     np.testing.assert_allclose((fine[1] - fine[0]) / 1e-3, 0.1, atol=1e-3)
 
 
-def test_half_the_half_life_is_twice_as_fast() -> None:
+def test_decay_scales_with_the_half_life() -> None:
     offset = smoothing.Offset(np.ones(3, np.float32), np.zeros(3, np.float32))
     slow = smoothing.decay(offset, np.array([4.0], np.float32), 4.0)
     fast = smoothing.decay(offset, np.array([2.0], np.float32), 2.0)
@@ -50,7 +50,7 @@ def test_half_the_half_life_is_twice_as_fast() -> None:
     assert slow.shape == (1, 3)
 
 
-def test_a_turned_window_is_turned_back_at_first() -> None:
+def test_a_rotation_offset_decays_smoothly() -> None:
     frames = identity(40, 2)
     turn = exp(np.array([0.0, 1.2, 0.0])).astype(np.float32)
     emitted = multiply(np.broadcast_to(turn, (2, 2, 4)), frames[:2])

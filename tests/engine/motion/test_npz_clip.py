@@ -1,4 +1,4 @@
-"""Clips as arrays by name: what they mean, and one clear error for each way to be wrong."""
+"""Clips as named arrays: conventions, and one error per kind of mistake."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def arrays(frames: int = 4) -> dict[str, Any]:
     }
 
 
-def test_the_keys_of_beat2_are_read_by_its_conventions() -> None:
+def test_beat2_keys_are_read_by_its_conventions() -> None:
     data = arrays()
     motion = motion_of(data)
     assert motion.format.face is FLAME_100
@@ -36,7 +36,7 @@ def test_the_keys_of_beat2_are_read_by_its_conventions() -> None:
     np.testing.assert_array_equal(motion.poses.translation, data["trans"].astype(np.float32))
 
 
-def test_our_own_keys_are_heeded() -> None:
+def test_additional_keys_are_read() -> None:
     own = {
         "expressions": np.ones((4, 51), np.float32),
         "face_basis": np.array("arkit51"),
@@ -57,13 +57,13 @@ def test_our_own_keys_are_heeded() -> None:
 
 
 def _with_nan(key: str) -> dict[str, Any]:
-    bad = arrays()[key]
-    bad[2, 1] = np.nan
-    return {key: bad}
+    values = arrays()[key]
+    values[2, 1] = np.nan
+    return {key: values}
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"poses": np.zeros((4, 164))}, r"poses must be \[4, 165\], got \[4, 164\]"),
         ({"poses": np.zeros(())}, r"poses must be"),
@@ -82,13 +82,13 @@ def _with_nan(key: str) -> dict[str, Any]:
         ({"flags": np.array([1])}, "flags"),
     ],
 )
-def test_each_kind_of_mistake_is_named(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(ClipError, match=says):
+def test_invalid_tracks_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ClipError, match=message):
         motion_of(arrays() | change)
 
 
 @pytest.mark.parametrize("key", ["poses", "trans", "expressions", "mocap_frame_rate"])
-def test_a_missing_key_is_named(key: str) -> None:
+def test_a_missing_key_is_refused(key: str) -> None:
     data = arrays()
     del data[key]
     with pytest.raises(ClipError, match=f"expected the key '{key}'"):
@@ -96,7 +96,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04broken"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_files_that_are_not_archives_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "a.npz"
     if content is not None:
         path.write_bytes(content)
@@ -104,14 +104,14 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes | None) ->
         read_arrays(path)
 
 
-def test_a_single_array_is_no_archive(tmp_path: Path) -> None:
+def test_a_single_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(3))
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
     with pytest.raises(ClipError, match="cannot read"):
         read_arrays(tmp_path / "a.npz")
 
 
-def test_pickles_are_not_opened(tmp_path: Path) -> None:
+def test_pickles_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", poses=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ClipError, match="cannot read"):
         read_arrays(tmp_path / "a.npz")

@@ -41,17 +41,17 @@ def test_frames_carry_their_index_sample_and_flags() -> None:
         ("face", (51,), r"face must be \[3, E\]"),
     ],
 )
-def test_a_wrong_shape_is_named(name: str, shape: tuple[int, ...], message: str) -> None:
+def test_a_wrong_shape_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         dataclasses.replace(chunk(), **{name: np.zeros(shape, np.float32)})
 
 
-def test_flags_are_none_or_one_a_frame() -> None:
+def test_flags_are_empty_or_one_per_frame() -> None:
     with pytest.raises(ShapeError, match="flags must be empty or 3 long, got 2"):
         chunk(flags=(FrameFlag.NONE, FrameFlag.HELD))
 
 
-def test_joined_chunks_are_one_run_of_frames() -> None:
+def test_concatenated_chunks_are_contiguous() -> None:
     joined = concatenate([chunk(5, 2), chunk(7, 3, (FrameFlag.HELD,) * 3)])
     assert joined.first == 5
     np.testing.assert_array_equal(joined.translation[:, 0], [5, 6, 7, 8, 9])
@@ -66,7 +66,17 @@ def test_a_gap_or_overlap_is_refused(second: int) -> None:
         concatenate([])
 
 
-def test_a_clip_in_the_rest_pose_stands_at_its_translation() -> None:
+def test_before_cuts_a_chunk() -> None:
+    whole = chunk(4, 3)
+    assert whole.before(4) is None
+    cut = whole.before(6)
+    assert cut is not None
+    assert (cut.first, len(cut)) == (4, 2)
+    np.testing.assert_array_equal(cut.translation, whole.translation[:2])
+    assert len(whole.before(99) or ()) == 3
+
+
+def test_world_positions_of_the_rest_pose_follow_the_translation() -> None:
     positions = Motion(PoseFormat(), chunk(0, 2)).world_positions()
     assert positions.shape == (2, 55, 3)
     np.testing.assert_allclose(positions[0, 0], SMPLX_55.offsets[0], atol=1e-7)

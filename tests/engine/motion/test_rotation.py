@@ -43,24 +43,24 @@ def test_numpy_and_torch_agree(verb: str) -> None:
 
 
 def rotations() -> np.ndarray:
-    """Turns of all sizes about many axes, half turns included."""
+    """Rotations about many axes by angles from 0 to 180 degrees."""
     return np.concatenate([R.exp(AXES * turn) for turn in TURNS])
 
 
 @pytest.mark.parametrize(
-    ("there", "back"),
+    ("forward", "backward"),
     [(R.log, R.exp), (R.to_matrix, R.from_matrix), (R.to_sixd, R.from_sixd)],
     ids=["rotvec", "matrix", "sixd"],
 )
 @pytest.mark.parametrize(("dtype", "most"), [(np.float64, 1e-7), (np.float32, 1e-3)])
-def test_round_trips(there, back, dtype: type, most: float) -> None:  # type: ignore[no-untyped-def]
+def test_round_trips(forward, backward, dtype: type, most: float) -> None:  # type: ignore[no-untyped-def]
     q = rotations().astype(dtype)
-    again = back(there(q))
-    assert R.angle(q, again).max() < most
-    np.testing.assert_allclose(np.linalg.norm(again, axis=-1), 1.0, atol=1e-5)
+    restored = backward(forward(q))
+    assert R.angle(q, restored).max() < most
+    np.testing.assert_allclose(np.linalg.norm(restored, axis=-1), 1.0, atol=1e-5)
 
 
-def test_of_the_two_quaternions_of_a_matrix_the_one_with_positive_w_is_given() -> None:
+def test_quaternions_of_matrices_have_positive_w() -> None:
     assert (R.from_matrix(R.to_matrix(QUATERNIONS))[:, 0] >= 0).all()
     assert (QUATERNIONS[:, 0] < 0).any()
 
@@ -70,12 +70,12 @@ def test_a_rotation_vector_keeps_its_length(turn: float) -> None:
     np.testing.assert_allclose(np.linalg.norm(R.log(R.exp(AXES * turn)), axis=-1), turn, atol=1e-7)
 
 
-def test_log_takes_the_short_way() -> None:
+def test_log_returns_the_shorter_rotation() -> None:
     rotvec = R.log(R.exp(np.array([0.0, 1.5 * np.pi, 0.0])))
     np.testing.assert_allclose(rotvec, [0.0, -0.5 * np.pi, 0.0], atol=1e-12)
 
 
-def test_matrices_are_rotations_that_turn_vectors_alike() -> None:
+def test_matrices_are_orthonormal_and_rotate_vectors_alike() -> None:
     matrices = R.to_matrix(QUATERNIONS)
     np.testing.assert_allclose(
         matrices @ matrices.swapaxes(-1, -2), np.eye(3)[None].repeat(200, 0), atol=1e-12
@@ -87,8 +87,8 @@ def test_matrices_are_rotations_that_turn_vectors_alike() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_few_and_many_have_the_same_bits(dtype) -> None:
-    """However many come at once; torch has the same as numpy."""
+def test_results_do_not_depend_on_the_batch_size(dtype) -> None:
+    """Bit-exact for any number of rows; torch agrees with numpy."""
     rng = np.random.default_rng(3)
     a, b = (rng.normal(size=(3000, 4)).astype(dtype) for _ in range(2))
     for verb, width in ((R.multiply, 4), (R.cross, 3)):
@@ -100,7 +100,7 @@ def test_few_and_many_have_the_same_bits(dtype) -> None:
         np.testing.assert_allclose(torches.numpy(), few[0], atol=1e-5)
 
 
-def test_multiplying_applies_the_right_hand_one_first() -> None:
+def test_multiply_applies_the_right_operand_first() -> None:
     product = R.to_matrix(R.multiply(QUATERNIONS, OTHERS))
     np.testing.assert_allclose(product, R.to_matrix(QUATERNIONS) @ R.to_matrix(OTHERS), atol=1e-12)
 
@@ -116,7 +116,7 @@ def test_sixd_is_the_first_two_rows() -> None:
     )
 
 
-def test_slerp_is_steady_and_short() -> None:
+def test_slerp_has_constant_speed_and_the_shorter_path() -> None:
     a, b = R.exp(np.array([0.0, 0.2, 0.0])), R.exp(np.array([0.0, 1.0, 0.0]))
     for t in (0.0, 0.25, 1.0):
         expected = R.exp(np.array([0.0, 0.2 + 0.8 * t, 0.0]))
@@ -124,13 +124,13 @@ def test_slerp_is_steady_and_short() -> None:
         assert R.angle(R.slerp(a, -b, t), expected) < 1e-9
 
 
-def test_between_turns_one_direction_into_the_other_even_the_opposite() -> None:
+def test_between_maps_one_direction_to_another_even_opposite_ones() -> None:
     pairs = [(v, w) for v in AXES for w in (*AXES[:6], -v)]
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
     np.testing.assert_allclose(R.rotate(R.between(a, b), R.normalize(a)), R.normalize(b), atol=1e-6)
 
 
-def test_gradients_are_finite_where_there_is_no_rotation() -> None:
+def test_gradients_are_finite_at_the_identity() -> None:
     rotvec = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     (half,) = torch.autograd.grad(R.exp(rotvec)[1:].sum(), rotvec)
     np.testing.assert_allclose(half.numpy(), 0.5)
@@ -141,7 +141,7 @@ def test_gradients_are_finite_where_there_is_no_rotation() -> None:
 
 
 def naive_positions(rotations: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Joint by joint, with 4 x 4 matrices."""
+    """Forward kinematics of one frame with 4 x 4 matrices."""
     world: list[np.ndarray] = []
     for joint, parent in enumerate(SMPLX_55.parents):
         local = np.eye(4)
@@ -151,7 +151,7 @@ def naive_positions(rotations: np.ndarray, translation: np.ndarray) -> np.ndarra
     return np.stack([m[:3, 3] for m in world])
 
 
-def test_forward_kinematics_is_the_chain_of_matrices() -> None:
+def test_forward_kinematics_equals_the_chain_of_matrices() -> None:
     local = R.normalize(RNG.standard_normal((3, 55, 4))).astype(np.float32)
     translation = RNG.standard_normal((3, 3)).astype(np.float32)
     positions, world = R.forward_kinematics(SMPLX_55.parents, SMPLX_55.offsets, local, translation)
@@ -162,7 +162,7 @@ def test_forward_kinematics_is_the_chain_of_matrices() -> None:
     np.testing.assert_allclose(world[:, 0], local[:, 0], atol=1e-6)
 
 
-def test_forward_kinematics_keeps_bones() -> None:
+def test_forward_kinematics_keeps_bone_lengths() -> None:
     local = R.normalize(RNG.standard_normal((50, 55, 4)))
     positions, _ = R.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, local, np.zeros((50, 3))
@@ -172,7 +172,7 @@ def test_forward_kinematics_keeps_bones() -> None:
         np.testing.assert_allclose(bones, np.linalg.norm(SMPLX_55.offsets[joint]), rtol=1e-6)
 
 
-def test_joint_levels_hold_every_joint_once_below_its_parent() -> None:
+def test_joint_levels_order_joints_by_depth() -> None:
     levels = R.joint_levels(SMPLX_55.parents)
     assert sorted(j for level in levels for j in level) == list(range(55))
     depth = {j: d for d, level in enumerate(levels) for j in level}

@@ -22,7 +22,7 @@ def test_left_and_right_have_mirrored_parents() -> None:
             assert parent(mirrored) == parent(name).replace("left_", "right_")
 
 
-def test_the_character_stands_upright_facing_z() -> None:
+def test_the_rest_pose_is_upright_and_faces_z() -> None:
     offset = dict(zip(SMPLX_55.joint_names, SMPLX_55.offsets, strict=True))
     assert offset["spine1"][1] > 0 > offset["left_knee"][1]
     assert offset["left_shoulder"][0] > 0 > offset["right_shoulder"][0]
@@ -30,14 +30,14 @@ def test_the_character_stands_upright_facing_z() -> None:
     assert 0.9 < SMPLX_55.rest_height < 0.97
 
 
-def test_parts_share_no_joint_and_leave_only_the_eyes() -> None:
+def test_parts_are_disjoint_and_cover_all_joints_but_the_eyes() -> None:
     joints = [j for part in BodyPart for j in PART_JOINTS[part]]
     assert len(joints) == len(set(joints))
     left = set(range(55)) - set(joints)
     assert {SMPLX_55.joint_names[j] for j in left} == {"left_eye", "right_eye"}
 
 
-def test_parts_hold_what_their_names_say() -> None:
+def test_parts_contain_the_expected_joints() -> None:
     def names(part: BodyPart) -> set[str]:
         return {SMPLX_55.joint_names[j] for j in PART_JOINTS[part]}
 
@@ -50,7 +50,7 @@ def test_parts_hold_what_their_names_say() -> None:
     ]
 
 
-def test_an_unknown_joint_is_named() -> None:
+def test_an_unknown_joint_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"unknown joint 'Hips'; this skeleton has pelvis,"):
         SMPLX_55.index("Hips")
 
@@ -69,7 +69,7 @@ ZERO = (0.0, 0.0, 0.0)
         (("a", "b"), (-1, -1), (ZERO, ZERO), "first joint is the root"),
     ],
 )
-def test_a_misshapen_skeleton_is_refused(names, parents, offsets, message) -> None:  # type: ignore[no-untyped-def]
+def test_an_invalid_skeleton_is_refused(names, parents, offsets, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=message):
         Skeleton(names, parents, offsets)
 

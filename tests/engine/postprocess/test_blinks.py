@@ -16,7 +16,7 @@ from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces, with_stages
+from tests.support.postprocess_streams import StreamAdapter, faces, with_stages
 from tests.support.tiny_bundle import tiny_bundle
 
 FPS = 30
@@ -145,19 +145,19 @@ def whole(bundle: Bundle, samples: np.ndarray = SOUND, **options: Any) -> np.nda
 
 @pytest.mark.parametrize("schedule", [Schedule(24, 16, 4), Schedule(24, 8, 2, lookahead=3)])
 def test_any_split_gives_the_same_lids(schedule: Schedule) -> None:
-    face = laws.split_law(Fed(blinking(), faces, schedule=schedule), SOUND[:24000])
+    face = laws.split_law(StreamAdapter(blinking(), faces, schedule=schedule), SOUND[:24000])
     assert face[:, LID].max() == 1.0, "no blink in the test"
 
 
 def test_a_restored_snapshot_gives_the_same_lids() -> None:
-    laws.snapshot_law(Fed(blinking(), faces), SOUND[:32000], [0, 9000, 17000])
+    laws.snapshot_law(StreamAdapter(blinking(), faces), SOUND[:32000], [0, 9000, 17000])
 
 
 def test_a_reset_stream_equals_a_new_one() -> None:
-    fed = Fed(blinking(), faces)
-    expected = fed.feed(SOUND)
-    fed.reset()
-    np.testing.assert_array_equal(fed.feed(SOUND), expected)
+    adapter = StreamAdapter(blinking(), faces)
+    expected = adapter.feed(SOUND)
+    adapter.reset()
+    np.testing.assert_array_equal(adapter.feed(SOUND), expected)
     assert (np.diff((expected[:, LID] == 1.0).astype(int)) == 1).sum() >= 2
 
 

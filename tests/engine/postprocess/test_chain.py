@@ -16,7 +16,7 @@ from engine.stream.pool import StreamPool
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces, upper_bodies, with_stages
+from tests.support.postprocess_streams import StreamAdapter, faces, upper_bodies, with_stages
 from tests.support.tiny_bundle import tiny_bundle
 
 SOUND = babble(2.0)
@@ -49,18 +49,20 @@ def rotations(bundle: Bundle) -> np.ndarray:
 
 
 def test_any_split_gives_the_same_motion() -> None:
-    laws.split_law(Fed(with_all_stages(), everything, schedule=Schedule(24, 16, 4)), SOUND[:24000])
+    laws.split_law(
+        StreamAdapter(with_all_stages(), everything, schedule=Schedule(24, 16, 4)), SOUND[:24000]
+    )
 
 
 def test_a_restored_snapshot_continues_identically() -> None:
-    laws.snapshot_law(Fed(with_all_stages(), everything), SOUND, [0, 9000, 17000])
+    laws.snapshot_law(StreamAdapter(with_all_stages(), everything), SOUND, [0, 9000, 17000])
 
 
 def test_a_reset_stream_equals_a_new_one() -> None:
-    fed = Fed(with_all_stages(), everything)
-    expected = fed.feed(SOUND)
-    fed.reset()
-    np.testing.assert_array_equal(fed.feed(SOUND), expected)
+    adapter = StreamAdapter(with_all_stages(), everything)
+    expected = adapter.feed(SOUND)
+    adapter.reset()
+    np.testing.assert_array_equal(adapter.feed(SOUND), expected)
 
 
 def test_the_filter_smooths_output_but_not_the_seeds() -> None:

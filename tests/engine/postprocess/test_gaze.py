@@ -16,7 +16,7 @@ from engine.postprocess.gaze import EYE_RADIANS, Gaze, GazeConfig
 from engine.stream.stream import GestureStream
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, faces, still_chunk, with_stages
+from tests.support.postprocess_streams import StreamAdapter, faces, still_chunk, with_stages
 
 FPS = 30
 AWAY = 0.12  # radians; smaller angles count as the listener
@@ -111,9 +111,9 @@ def with_gaze() -> Bundle:
 
 def test_the_streaming_laws_hold() -> None:
     sound = babble(3.0)
-    face = laws.split_law(Fed(with_gaze(), faces), sound)
+    face = laws.split_law(StreamAdapter(with_gaze(), faces), sound)
     assert face[:, EYES].max() > 0.1, "no gaze shift in the test"
-    laws.snapshot_law(Fed(with_gaze(), faces), sound, [0, 9000, 17000])
+    laws.snapshot_law(StreamAdapter(with_gaze(), faces), sound, [0, 9000, 17000])
 
 
 def test_gaze_continues_in_held_hops() -> None:

@@ -13,7 +13,7 @@ from engine.postprocess.counter_rng import RandomStream
 from engine.postprocess.idle_motion import IdleConfig, IdleMotion, SplineNoise
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, still_chunk, upper_bodies, with_stages
+from tests.support.postprocess_streams import StreamAdapter, still_chunk, upper_bodies, with_stages
 
 FPS = 30
 TRUNK = tuple(SMPLX_55.index(n) for n in ("spine1", "spine2", "spine3", "neck", "head"))
@@ -104,9 +104,9 @@ def with_idle_motion() -> Bundle:
 
 def test_the_streaming_laws_hold() -> None:
     sound = babble(2.0)
-    fed = Fed(with_idle_motion(), upper_bodies, schedule=Schedule(24, 16, 4))
-    laws.split_law(fed, sound[:24000])
-    laws.snapshot_law(Fed(with_idle_motion(), upper_bodies), sound, [0, 9000, 17000])
+    adapter = StreamAdapter(with_idle_motion(), upper_bodies, schedule=Schedule(24, 16, 4))
+    laws.split_law(adapter, sound[:24000])
+    laws.snapshot_law(StreamAdapter(with_idle_motion(), upper_bodies), sound, [0, 9000, 17000])
 
 
 def test_speakers_can_have_their_own_amount() -> None:

@@ -13,7 +13,7 @@ from engine.motion.skeleton import SMPLX_55
 from engine.postprocess.stance import Stance, StanceConfig
 from tests.support import laws
 from tests.support.audio import babble
-from tests.support.postprocess_streams import Fed, still_chunk, with_stages
+from tests.support.postprocess_streams import StreamAdapter, still_chunk, with_stages
 
 FPS = 30
 HIPS, KNEES, ANKLES = (
@@ -112,8 +112,8 @@ def legs(chunks: list[PoseChunk]) -> np.ndarray:
 def test_the_streaming_laws_hold() -> None:
     bundle = with_stages(stance=StanceConfig(0.05, 0.006))
     sound = babble(2.0)
-    laws.split_law(Fed(bundle, legs), sound[:24000])
-    laws.snapshot_law(Fed(bundle, legs), sound, [0, 9000, 17000])
+    laws.split_law(StreamAdapter(bundle, legs), sound[:24000])
+    laws.snapshot_law(StreamAdapter(bundle, legs), sound, [0, 9000, 17000])
 
 
 def test_an_offset_out_of_range_is_an_error() -> None:

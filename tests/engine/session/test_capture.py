@@ -1,4 +1,4 @@
-"""SourceReader: sound of files is handed on when due; the first sample's time is fixed."""
+"""CaptureThread passes file audio on when due and fixes the time of the first sample."""
 
 import math
 import threading
@@ -14,67 +14,69 @@ from engine.errors import AudioError
 from engine.session.capture import CaptureThread
 from engine.session.clock import SessionClock, SessionTime
 from engine.session.media_clock import MediaClock
+from engine.session.messages import AudioIn, Message
 
 
-class Given:
-    """Gives ready-made blocks, at once."""
+class FakeSource:
+    """Yields the given blocks without waiting."""
 
     sample_rate = 16000
 
     delay_s = 0.0
 
     def __init__(self, blocks: list[PcmBlock], paced: bool = False) -> None:
-        self.given, self.paced = blocks, paced
+        self.prepared, self.paced = blocks, paced
 
     def blocks(self) -> Iterator[PcmBlock]:
-        yield from self.given
+        yield from self.prepared
 
     def close(self) -> None:
         pass
 
 
-def read(source: Given) -> tuple[CaptureThread, MediaClock, list[tuple[int, float]]]:
-    pace, ended = MediaClock(stamped=source.paced), threading.Event()
+def read(source: FakeSource) -> tuple[CaptureThread, MediaClock, list[tuple[int, float]]]:
+    clock, ended = MediaClock(stamped=source.paced), threading.Event()
     taken: list[tuple[int, float]] = []
-    reader = CaptureThread(
-        source,
-        pace,
-        threading.Event(),
-        take=lambda samples, _: taken.append((len(samples), time.monotonic())),
-        ended=ended.set,
-    )
-    reader.start()
+
+    def put(message: Message) -> None:
+        if isinstance(message, AudioIn):
+            taken.append((len(message.samples), time.monotonic()))
+        else:
+            ended.set()
+
+    thread = CaptureThread(source, clock, threading.Event(), put)
+    thread.start()
     assert ended.wait(10)
-    return reader, pace, taken
+    return thread, clock, taken
 
 
 def silence(samples: int, captured_at: float = math.nan) -> PcmBlock:
     return PcmBlock(np.zeros(samples, np.float32), captured_at)
 
 
-def test_a_file_is_handed_on_no_sooner_than_heard() -> None:
-    reader, pace, taken = read(Given([silence(1600), silence(1600)]))
+def test_file_audio_is_not_passed_on_early() -> None:
+    reader, media_clock, taken = read(FakeSource([silence(1600), silence(1600)]))
     assert reader.end == 3200
-    heard = 0
+    received = 0
     for count, at in taken:
-        heard += count
-        assert at >= pace.heard_s(heard) - 1e-6
+        received += count
+        assert at >= media_clock.captured_s(received) - 1e-6
 
 
-def test_a_pipe_that_was_full_and_goes_on_at_once_is_a_file() -> None:
+def test_a_full_pipe_starts_at_its_capture_time() -> None:
     now = time.monotonic()
-    _, pace, _ = read(Given([silence(8000, now)]))
-    assert pace.origin_s >= now - 0.01
+    _, media_clock, _ = read(FakeSource([silence(8000, now)]))
+    assert media_clock.origin_s >= now - 0.01
 
 
-def test_a_first_short_block_was_heard_just_now() -> None:
+def test_a_first_short_block_was_captured_just_before() -> None:
     now = time.monotonic()
-    _, pace, _ = read(Given([silence(320, now)]))
-    assert pace.origin_s == now - 0.02
+    _, media_clock, _ = read(FakeSource([silence(320, now)]))
+    assert media_clock.origin_s == now - 0.02
 
 
-def test_a_failing_source_ends_and_keeps_its_error() -> None:
-    class Broken(Given):
+def test_a_failing_source_ends_the_capture_and_stores_the_error() -> None:
+    class Broken(FakeSource):
         def blocks(self) -> Iterator[PcmBlock]:
             yield silence(160)
             raise AudioError("gone")
@@ -85,8 +87,8 @@ def test_a_failing_source_ends_and_keeps_its_error() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt()])
-def test_an_exception_of_any_kind_ends_the_sound_and_is_kept(error: BaseException) -> None:
-    class Broken(Given):
+def test_any_exception_ends_the_capture_and_is_stored(error: BaseException) -> None:
+    class Broken(FakeSource):
         def blocks(self) -> Iterator[PcmBlock]:
             yield silence(160)
             raise error
@@ -95,8 +97,8 @@ def test_an_exception_of_any_kind_ends_the_sound_and_is_kept(error: BaseExceptio
     assert (reader.end, reader.error) == (160, error)
 
 
-class Told(SessionClock):
-    """Time that the test tells; nobody waits."""
+class ManualClock(SessionClock):
+    """A clock that the test sets; waits return at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,21 +111,21 @@ class Told(SessionClock):
         return event.is_set()
 
 
-class Stopped(Given):
-    """A second of sound in pieces, five seconds in which the process is stopped, then `later`.
+class PausedSource(FakeSource):
+    """One second of audio in blocks, a process pause of five seconds, then blocks of `later`.
 
-    early_s: how long before it is due sound comes.
+    early_s: time by which audio arrives before it is due.
     """
 
-    def __init__(self, host: Told, later: list[int], early_s: float, paced: bool) -> None:
+    def __init__(self, host: ManualClock, later: list[int], early_s: float, paced: bool) -> None:
         super().__init__([], paced)
         self.host, self.later, self.early_s = host, later, early_s
 
     def blocks(self) -> Iterator[PcmBlock]:
         begin = self.host.at
         for piece in range(1, 101):
-            heard = begin + piece / 100
-            self.host.at = max(self.host.at, heard - self.early_s)
+            captured_s = begin + piece / 100
+            self.host.at = max(self.host.at, captured_s - self.early_s)
             yield silence(160, max(begin, self.host.at))
         self.host.at += 5.0
         for count in self.later:
@@ -131,29 +133,24 @@ class Stopped(Given):
 
 
 @pytest.mark.parametrize(
-    ("later", "early_s", "paced", "kept"),
+    ("later", "early_s", "paced", "expected"),
     [
-        ([32000, 32000], 0.0, False, 960),  # a pipe in real time: what gathered is stale
+        ([32000, 32000], 0.0, False, 960),  # a real-time pipe: audio of the pause is stale
         ([160] * 500, 0.0, True, 480),  # a microphone
-        ([32000, 32000], 0.9, False, 64000),  # a pipe that is written as fast as it is read
+        ([32000, 32000], 0.9, False, 64000),  # a pipe written as fast as it is read
         ([320], 0.0, False, 320),
     ],
 )
-def test_sound_that_gathered_in_a_pause_is_stale_where_it_comes_in_real_time(
-    later: list[int], early_s: float, paced: bool, kept: int
+def test_real_time_audio_of_a_pause_is_dropped(
+    later: list[int], early_s: float, paced: bool, expected: int
 ) -> None:
-    host = Told()
+    host = ManualClock()
     time = SessionTime(host)
     time.watch()
-    taken: list[int] = []
-    reader = CaptureThread(
-        Stopped(host, later, early_s, paced),
-        MediaClock(stamped=paced),
-        threading.Event(),
-        take=lambda samples, _: taken.append(len(samples)),
-        ended=lambda: None,
-        host=time,
-    )
-    reader._run()
-    assert reader.error is None
-    assert sum(taken) - SAMPLE_RATE == pytest.approx(kept, abs=161 if paced else 481)
+    messages: list[Message] = []
+    source, clock = PausedSource(host, later, early_s, paced), MediaClock(stamped=paced)
+    thread = CaptureThread(source, clock, threading.Event(), messages.append, time)
+    thread._run()
+    assert thread.error is None
+    taken = sum(len(each.samples) for each in messages if isinstance(each, AudioIn))
+    assert taken - SAMPLE_RATE == pytest.approx(expected, abs=161 if paced else 481)

@@ -1,42 +1,42 @@
-"""Time that passes faster, told by a clock that is made up."""
+"""Session clock with a speed factor, and session time without pauses."""
 
 from threading import Event
 
 import pytest
 
-from engine.session import clock as host_time
+from engine.session import clock as clock_module
 from engine.session.clock import SessionClock, SessionTime
 
 
-class Waited(Event):
+class RecordingEvent(Event):
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[float | None] = []
+        self.timeouts: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.asked.append(timeout)
+        self.timeouts.append(timeout)
         return self.is_set()
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
-def test_seconds_pass_at_the_speed(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
+def test_time_passes_at_the_given_speed(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
     real = iter([10.0, 10.5])
-    monkeypatch.setattr(host_time.time, "monotonic", lambda: next(real))
+    monkeypatch.setattr(clock_module.time, "monotonic", lambda: next(real))
     host = SessionClock(speed)
     begin = host.now()
     assert host.now() - begin == pytest.approx(0.5 * speed)
 
 
-def test_waits_end_as_much_sooner() -> None:
-    event = Waited()
+def test_waits_are_shortened_by_the_speed() -> None:
+    event = RecordingEvent()
     assert not SessionClock(4.0).wait(event, 2.0)
     event.set()
     assert SessionClock().wait(event, 2.0)
-    assert event.asked == [0.5, 2.0]
+    assert event.timeouts == [0.5, 2.0]
 
 
-class Told(SessionClock):
-    """Time that the test tells."""
+class ManualClock(SessionClock):
+    """A clock that the test sets."""
 
     def __init__(self, at: float = 100.0, speed: float = 1.0) -> None:
         super().__init__(speed)
@@ -46,8 +46,8 @@ class Told(SessionClock):
         return self.at
 
 
-def test_seconds_in_which_the_process_was_stopped_are_left_out() -> None:
-    host, pauses = Told(), []
+def test_pauses_of_the_process_are_excluded() -> None:
+    host, pauses = ManualClock(), []
     time = SessionTime(host, pauses.append)
     time.watch()
     host.at = 100.4
@@ -61,8 +61,8 @@ def test_seconds_in_which_the_process_was_stopped_are_left_out() -> None:
     assert pauses == pytest.approx([5.0, 3.0])
 
 
-def test_moments_are_told_from_one_time_to_the_other() -> None:
-    host = Told()
+def test_times_convert_between_host_and_session() -> None:
+    host = ManualClock()
     time = SessionTime(host)
     time.watch()
     host.at = 105.0
@@ -72,8 +72,8 @@ def test_moments_are_told_from_one_time_to_the_other() -> None:
     assert time.of_host(100.25) == 105.25
 
 
-def test_before_it_watches_nothing_is_a_pause() -> None:
-    host, pauses = Told(), []
+def test_pauses_are_detected_only_while_watching() -> None:
+    host, pauses = ManualClock(), []
     time = SessionTime(host, pauses.append)
     time.now()
     host.at = 200.0
@@ -81,8 +81,8 @@ def test_before_it_watches_nothing_is_a_pause() -> None:
     assert pauses == []
 
 
-def test_half_a_second_is_by_the_clock_however_fast_the_host_lives() -> None:
-    host, pauses = Told(speed=4.0), []
+def test_the_pause_threshold_scales_with_the_speed() -> None:
+    host, pauses = ManualClock(speed=4.0), []
     time = SessionTime(host, pauses.append)
     time.watch()
     host.at += 1.9

@@ -25,7 +25,7 @@ def turn_of(pose: PoseFrame) -> float:
     return float(angle(frame(0).rotations, pose.rotations)[0])
 
 
-def test_blending_moves_all_of_a_pose() -> None:
+def test_blending_interpolates_every_field_of_a_pose() -> None:
     between = blend(frame(4, 0.0, 0.0), frame(5, 0.8, 1.0), 0.25)
     assert turn_of(between) == pytest.approx(0.2, abs=1e-5)
     np.testing.assert_allclose(between.translation, [0.25, 1.0, 0.5])
@@ -35,13 +35,13 @@ def test_blending_moves_all_of_a_pose() -> None:
     assert between.rotations.dtype == between.translation.dtype == np.float32
 
 
-def outputs(rate: int, count: int) -> list[PoseFrame]:
-    """What comes out of `count` frames, frame k turned by k / 10 rad and standing at x = k."""
+def interpolate(rate: int, count: int) -> list[PoseFrame]:
+    """Output frames for `count` input frames; frame k is rotated by k / 10 rad, at x = k."""
     interpolator = FrameInterpolator(CLOCK, FrameClock(16000, rate))
     return [out for k in range(count) for out in interpolator.feed(frame(k, k / 10, float(k)))]
 
 
-def test_at_the_same_rate_frames_pass_as_they_are() -> None:
+def test_frames_at_the_same_rate_pass_unchanged() -> None:
     interpolator = FrameInterpolator(CLOCK, CLOCK)
     given = frame(7)
     assert interpolator.feed(given) == [given]
@@ -50,8 +50,8 @@ def test_at_the_same_rate_frames_pass_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("rate", [60, 50, 25, 120, 24, 10])
-def test_output_frames_lie_on_the_way_at_their_time(rate: int) -> None:
-    out = outputs(rate, 21)
+def test_output_frames_are_interpolated_at_their_time(rate: int) -> None:
+    out = interpolate(rate, 21)
     assert [f.index for f in out] == list(range(len(out)))
     for f in out:
         position = f.index * 30 / rate
@@ -63,13 +63,13 @@ def test_output_frames_lie_on_the_way_at_their_time(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [60, 50, 25, 24])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 17])
-def test_the_total_is_what_comes_out(rate: int, count: int) -> None:
+def test_the_total_equals_the_number_of_output_frames(rate: int, count: int) -> None:
     interpolator = FrameInterpolator(CLOCK, FrameClock(16000, rate))
-    assert interpolator.total(count) == len(outputs(rate, count))
+    assert interpolator.total(count) == len(interpolate(rate, count))
     assert interpolator.delay_frames == 1
 
 
-def test_an_interpolated_frame_is_flagged_like_the_frame_it_leads_to() -> None:
+def test_an_interpolated_frame_has_the_flags_of_the_next_input() -> None:
     interpolator = FrameInterpolator(CLOCK, FrameClock(16000, 60))
     interpolator.feed(frame(0))
     held = PoseFrame(**{**frame(1).__dict__, "flags": FrameFlag.HELD})
@@ -80,7 +80,7 @@ def buffer() -> PlayoutBuffer:
     return PlayoutBuffer(frame(0), CLOCK)
 
 
-def test_ready_frames_leave_in_order() -> None:
+def test_ready_frames_are_taken_in_order() -> None:
     playout = buffer()
     for k in range(3):
         playout.put(frame(k, k / 10))
@@ -91,7 +91,7 @@ def test_ready_frames_leave_in_order() -> None:
     assert not any(d.frame.flags & FrameFlag.HELD for d in due)
 
 
-def test_a_missing_frame_is_the_last_pose_at_the_new_time_and_late() -> None:
+def test_a_missing_frame_repeats_the_last_pose_and_is_late() -> None:
     playout = buffer()
     playout.put(frame(0, 0.5))
     playout.take()
@@ -102,7 +102,7 @@ def test_a_missing_frame_is_the_last_pose_at_the_new_time_and_late() -> None:
     assert turn_of(due.frame) == pytest.approx(0.5, abs=1e-5)
 
 
-def test_a_frame_that_comes_after_its_turn_is_dropped_and_the_next_is_on_time() -> None:
+def test_a_frame_after_its_deadline_is_dropped() -> None:
     playout = buffer()
     assert playout.take().late
     playout.put(frame(0, 0.1))
@@ -113,7 +113,7 @@ def test_a_frame_that_comes_after_its_turn_is_dropped_and_the_next_is_on_time() 
     assert turn_of(due.frame) == pytest.approx(0.3, abs=1e-5)
 
 
-def test_a_long_silence_of_the_model_holds_then_eases_to_rest_on_the_spot() -> None:
+def test_long_gaps_hold_the_pose_then_ease_to_rest() -> None:
     playout = buffer()
     playout.put(frame(0, 1.0, 3.0))
     playout.take()
@@ -127,7 +127,7 @@ def test_a_long_silence_of_the_model_holds_then_eases_to_rest_on_the_spot() -> N
     assert playout.next_index == 92
 
 
-def test_after_a_hold_frames_go_on_and_the_next_hold_begins_anew() -> None:
+def test_a_new_frame_ends_a_hold() -> None:
     playout = buffer()
     for _ in range(20):
         playout.take()
@@ -136,7 +136,7 @@ def test_after_a_hold_frames_go_on_and_the_next_hold_begins_anew() -> None:
     assert turn_of(playout.take().frame) == pytest.approx(0.7, abs=1e-5)
 
 
-def test_skipping_drops_what_lies_before() -> None:
+def test_skip_drops_earlier_frames() -> None:
     playout = buffer()
     for k in range(6):
         playout.put(frame(k, k / 10))

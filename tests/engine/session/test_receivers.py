@@ -1,4 +1,4 @@
-"""Receivers: one that fails is told at once and leaves the others alone."""
+"""Pose receivers: a failing one is reported at once and does not affect the others."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from engine.motion.pose import PoseFormat, PoseFrame
 from engine.session.receivers import Receivers
 
 
-class Sink:
-    """Takes `good` frames, then raises."""
+class FakeSink:
+    """Accepts `good` frames, then raises `error`."""
 
     def __init__(self, error: BaseException | None = None, good: int = 0) -> None:
         self.error, self.good = error, good
@@ -30,8 +30,8 @@ class Sink:
             raise self.error
 
 
-class Room:
-    def __init__(self, *sinks: Sink) -> None:
+class Rig:
+    def __init__(self, *sinks: FakeSink) -> None:
         self.events = EventCounter()
         self.failures: list[tuple[BaseException, str]] = []
         self.receivers = Receivers(
@@ -46,40 +46,40 @@ class Room:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), ExportError("gone")])
-def test_a_lost_receiver_is_counted_and_told_and_the_others_go_on(error: Exception) -> None:
-    lost, healthy = Sink(error, good=2), Sink()
-    room = Room(lost, healthy)
-    room.send(5)
+def test_a_lost_receiver_is_counted_and_noted_and_others_continue(error: Exception) -> None:
+    lost, healthy = FakeSink(error, good=2), FakeSink()
+    rig = Rig(lost, healthy)
+    rig.send(5)
     assert (len(lost.frames), len(healthy.frames)) == (2, 5)
-    assert room.events.snapshot()[LOST_DEVICE] == 1
-    assert room.failures == []
-    (line,) = room.events.notes
-    assert "Sink" in line
+    assert rig.events.snapshot()[LOST_DEVICE] == 1
+    assert rig.failures == []
+    (line,) = rig.events.notes
+    assert "FakeSink" in line
     assert str(error) in line
 
 
-def test_without_any_receiver_left_the_session_ends() -> None:
-    room = Room(Sink(OSError(28, "No space left")))
-    room.send(2)
-    ((error, _),) = room.failures
+def test_the_session_ends_after_the_last_receiver() -> None:
+    rig = Rig(FakeSink(OSError(28, "No space left")))
+    rig.send(2)
+    ((error, _),) = rig.failures
     assert isinstance(error, GestureError)
     assert "no other is left" in str(error)
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt()])
-def test_anything_unforeseen_ends_the_session_after_the_others_were_served(
+def test_unexpected_errors_end_the_session_after_serving_the_others(
     error: BaseException,
 ) -> None:
-    healthy = Sink()
-    room = Room(Sink(error), healthy)
-    room.send(3)
-    assert room.failures == [(error, "receiver Sink")]
+    healthy = FakeSink()
+    rig = Rig(FakeSink(error), healthy)
+    rig.send(3)
+    assert rig.failures == [(error, "receiver FakeSink")]
     assert len(healthy.frames) == 3
 
 
-def test_all_are_closed() -> None:
-    first, second = Sink(ValueError("odd")), Sink()
-    room = Room(first, second)
-    room.receivers.close()
+def test_all_receivers_are_closed() -> None:
+    first, second = FakeSink(ValueError("odd")), FakeSink()
+    rig = Rig(first, second)
+    rig.receivers.close()
     assert (first.closed, second.closed) == (1, 1)
-    assert len(room.failures) == 1
+    assert len(rig.failures) == 1

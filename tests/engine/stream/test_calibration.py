@@ -1,4 +1,4 @@
-"""Recorded windows and hops, kept files and batches."""
+"""Recording of windows and hops for calibration, its cached files, and batching."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from engine.stream import calibration
 from engine.stream.calibration import (
     batch_hops,
     batch_windows,
-    kernel_request,
+    kernel_spec,
     record_hops,
     record_windows,
 )
@@ -38,28 +38,28 @@ def clip(folder: Path) -> tuple[Path, Path]:
     return sound, words
 
 
-def test_shapes_are_those_of_the_stream(tmp_path: Path) -> None:
+def test_recorded_windows_have_the_shapes_of_the_stream(tmp_path: Path) -> None:
     for bundle in (tiny_bundle(), tiny_published_bundle(FrontEnd.WAVE)):
         schedule = bundle.config.schedule
         shape = window_shape(bundle, schedule)
         window = record_windows(target_of(bundle), 2, clip(tmp_path))[0]
         assert window.motion.shape == (1, shape.frames, shape.motion)
-        assert window.audio.shape == (1, shape.entries, shape.channels)
+        assert window.audio.shape == (1, shape.audio_steps, shape.channels)
         assert window.words.shape == (1, shape.frames)
 
 
-def test_real_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
+def test_recorded_windows_are_spread_over_the_clip(tmp_path: Path) -> None:
     bundle = tiny_bundle()
     windows = record_windows(target_of(bundle), 4, clip(tmp_path))
     assert len(windows) == 4
     assert len({float(window.audio.sum()) for window in windows}) == 4
 
 
-def test_requests_are_for_so_many_rows() -> None:
+def test_requests_have_the_given_batch_size() -> None:
     bundle = tiny_bundle()
-    request = kernel_request(target_of(bundle), rows=3)
+    request = kernel_spec(target_of(bundle), rows=3)
     assert request.shape.rows == 3
-    assert request.settings.folder == target_of(bundle).folder
+    assert request.options.folder == target_of(bundle).folder
 
 
 def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(calibration, "record_windows", lambda *_: recorded)
 
     def samples() -> list[WindowInputs]:
-        return list(kernel_request(target_of(bundle, log=lines.append)).samples())
+        return list(kernel_spec(target_of(bundle, log=lines.append)).samples())
 
     for _ in range(2):
         found = samples()
@@ -82,15 +82,15 @@ def test_speech_is_recorded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert len(lines) == 2
 
 
-def test_speech_that_cannot_be_kept_is_recorded_once_a_start(
+def test_without_a_cache_speech_is_recorded_once_per_request(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bundle, lines = tiny_bundle(), list[str]()
     recorded = record_windows(target_of(bundle), 3, clip(tmp_path))
     monkeypatch.setattr(calibration, "record_windows", lambda *_: recorded)
     target = BuildTarget(bundle, bundle.config.schedule, None, lines.append)
-    request = kernel_request(target)
-    assert request.settings.folder is None
+    request = kernel_spec(target)
+    assert request.options.folder is None
     assert len(request.samples()) == len(request.samples()) == 3
     assert lines.count("recording windows of speech ...") == 1
 
@@ -103,13 +103,13 @@ def test_batched_windows_have_different_rows() -> None:
     assert torch.equal(batches[2].audio, torch.cat((windows[2].audio, windows[0].audio)))
 
 
-def test_recording_windows_leaves_the_threads_as_they_are(tmp_path: Path) -> None:
+def test_recording_restores_the_thread_count(tmp_path: Path) -> None:
     bundle, before = tiny_bundle(), torch.get_num_threads()
     try:
         torch.set_num_threads(3)
         record_windows(target_of(bundle), 1, clip(tmp_path))
         assert torch.get_num_threads() == 3
-        assert kernel_request(target_of(bundle)).settings.threads == 3
+        assert kernel_spec(target_of(bundle)).settings.threads == 3
     finally:
         torch.set_num_threads(before)
 
@@ -130,5 +130,5 @@ def test_batched_hops_have_different_rows(temperature: float) -> None:
     hops = record_hops(target_of(bundle), 3)
     batches = batch_hops(hops, 2)
     assert len(batches) == 3
-    for ours, first, second in zip(batches[2].flat, hops[2].flat, hops[0].flat, strict=True):
-        assert torch.equal(ours, torch.cat((first, second)))
+    for batched, first, second in zip(batches[2].flat, hops[2].flat, hops[0].flat, strict=True):
+        assert torch.equal(batched, torch.cat((first, second)))

@@ -1,4 +1,4 @@
-"""What waits for a hop; the laws of hearing are tried on the whole stream in test_stream.py."""
+"""StreamInput: windows and their flags; the streaming laws are tested in test_stream.py."""
 
 import sys
 
@@ -8,8 +8,7 @@ import pytest
 from engine.errors import AudioError, ConfigError
 from engine.events import EventCounter
 from engine.generate.schedule import Schedule, published_audio_schedule, published_text_schedule
-from engine.motion.pose import FrameFlag, PoseChunk
-from engine.stream.input import StreamInput, speaker_index, until
+from engine.stream.input import StreamInput, speaker_index
 from engine.text.words import TimedWord, Vocabulary
 from tests.support.audio import babble
 from tests.support.tiny_bundle import WORDS, tiny_config
@@ -17,80 +16,70 @@ from tests.support.tiny_bundle import WORDS, tiny_config
 SCHEDULE = Schedule(24, 16, 2, lookahead=1)
 
 
-def listener() -> StreamInput:
+def make_input() -> StreamInput:
     return StreamInput(tiny_config(), SCHEDULE, Vocabulary(WORDS))
 
 
-def chunk(first: int, frames: int) -> PoseChunk:
-    return PoseChunk(
-        first,
-        np.zeros((frames, 55, 4), np.float32),
-        np.zeros((frames, 3), np.float32),
-        np.zeros((frames, 4), np.float32),
-        np.arange(frames * 51, dtype=np.float32).reshape(frames, 51),
-        (FrameFlag.NONE,) * frames,
-    )
-
-
 def test_a_hop_waits_for_its_look_ahead() -> None:
-    ears = listener()
-    need = ears.first_hop_samples
+    stream_input = make_input()
+    need = stream_input.first_hop_samples
     assert need == 1600  # three frames
-    ears.feed_audio(np.zeros(need - 1, np.float32))
-    assert not ears.ready(0)
-    ears.feed_audio(np.zeros(1, np.float32))
-    assert ears.ready(0)
-    entries, words = ears.take(0)
-    assert (len(entries), len(words)) == (3, 24)
-    assert not ears.ready(2)
-    ears.feed_audio(np.zeros(1067, np.float32))
-    assert len(ears.take(2)[0]) == 2
+    stream_input.feed_audio(np.zeros(need - 1, np.float32))
+    assert not stream_input.ready
+    stream_input.feed_audio(np.zeros(1, np.float32))
+    assert stream_input.ready
+    window = stream_input.next_window()
+    assert [len(each) for each in window] == [3, 24, 2]
+    assert not stream_input.ready
+    stream_input.feed_audio(np.zeros(1067, np.float32))
+    assert len(stream_input.next_window().audio) == 2
 
 
-def test_words_lie_where_their_window_is() -> None:
-    ears = listener()
-    ears.feed_words([TimedWord("hello", 0.0, 0.08)], 0)
-    ears.feed_audio(np.zeros(16000, np.float32))
-    _, words = ears.take(0)  # frames -21 to 2
+def test_word_ids_are_aligned_with_the_window() -> None:
+    stream_input = make_input()
+    stream_input.feed_words([TimedWord("hello", 0.0, 0.08)])
+    stream_input.feed_audio(np.zeros(16000, np.float32))
+    words = stream_input.next_window().words  # frames -21 to 2
     assert words.tolist() == [0] * 21 + [6, 6, 0]
 
 
-def test_after_the_end_silence_follows_until_every_frame_came() -> None:
-    ears = listener()
-    ears.feed_audio(babble(0.35))  # ten frames
-    ears.finish()
-    frame = hops = 0
+def test_after_the_end_silence_is_padded_until_the_last_frame() -> None:
+    stream_input = make_input()
+    stream_input.feed_audio(babble(0.35))  # ten frames
+    stream_input.finish()
+    hops = 0
     while True:
-        while ears.ready(frame):
-            ears.take(frame)
-            frame, hops = frame + 2, hops + 1
-        if not ears.pad(frame):
+        while stream_input.ready:
+            stream_input.next_window()
+            hops += 1
+        if not stream_input.pad_with_silence():
             break
-    assert ears.frames_heard == 10
-    assert (frame, hops) == (10, 5)
+    assert stream_input.frames_received == 10
+    assert (stream_input.next_frame, hops) == (10, 5)
 
 
-def test_frames_beyond_the_sound_are_idle() -> None:
-    ears = listener()
-    ears.feed_audio(babble(0.4))
-    flags = ears.flagged(chunk(0, 20)).flags
-    assert not all(flag & FrameFlag.IDLE for flag in flags[:12])
-    assert all(flag & FrameFlag.IDLE for flag in flags[12:])
+def test_frames_beyond_the_audio_are_unvoiced() -> None:
+    stream_input = make_input()
+    stream_input.feed_audio(babble(0.4))
+    voiced = stream_input.take_voiced(20)
+    assert any(voiced[:12])
+    assert not any(voiced[12:])
 
 
-def test_cancel_turns_what_waits_to_silence() -> None:
-    ears = listener()
-    ears.feed_words([TimedWord("hello", 0.0, 1.0)], 0)
-    ears.feed_audio(babble(0.5))
-    ears.cancel()
-    entries, words = ears.take(0)
-    np.testing.assert_array_equal(entries, np.tile(ears.front.silence, (3, 1)))
-    assert not words.any()
-    assert all(flag & FrameFlag.IDLE for flag in ears.flagged(chunk(0, 10)).flags)
+def test_cancel_replaces_queued_features_by_silence() -> None:
+    stream_input = make_input()
+    stream_input.feed_words([TimedWord("hello", 0.0, 1.0)])
+    stream_input.feed_audio(babble(0.5))
+    stream_input.cancel()
+    window = stream_input.next_window()
+    np.testing.assert_array_equal(window.audio, np.tile(stream_input.front_end.silence, (3, 1)))
+    assert not window.words.any()
+    assert window.voiced == (False, False)
+    assert not any(stream_input.take_voiced(10))
 
 
 @pytest.mark.parametrize(
-    ("schedule", "enough"),
+    ("schedule", "minimum"),
     [
         (SCHEDULE, 533),
         (published_audio_schedule(24, 4), 4800),  # nine frames
@@ -99,34 +88,24 @@ def test_cancel_turns_what_waits_to_silence() -> None:
         (published_text_schedule(20, 4), 12800),  # cut to a multiple of eight
     ],
 )
-def test_sound_that_is_too_short_for_any_pose_is_an_error(schedule: Schedule, enough: int) -> None:
-    ears = StreamInput(tiny_config(), schedule, Vocabulary(WORDS))
-    ears.require_sound()  # none yet: nothing was wanted of it
-    ears.feed_audio(np.zeros(enough - 1, np.float32))
-    with pytest.raises(AudioError, match=rf"{enough - 1} samples .* give no poses.* at least"):
-        ears.require_sound()
-    ears.feed_audio(np.zeros(1, np.float32))
-    ears.require_sound()
+def test_audio_too_short_for_any_pose_is_refused(schedule: Schedule, minimum: int) -> None:
+    stream_input = StreamInput(tiny_config(), schedule, Vocabulary(WORDS))
+    stream_input.require_sound()  # none yet: nothing was wanted of it
+    stream_input.feed_audio(np.zeros(minimum - 1, np.float32))
+    with pytest.raises(AudioError, match=rf"{minimum - 1} samples .* give no poses.* at least"):
+        stream_input.require_sound()
+    stream_input.feed_audio(np.zeros(1, np.float32))
+    stream_input.require_sound()
 
 
-def test_until_cuts_a_chunk() -> None:
-    whole = chunk(4, 3)
-    assert until(whole, 4) is None
-    cut = until(whole, 6)
-    assert cut is not None
-    assert (cut.first, len(cut)) == (4, 2)
-    np.testing.assert_array_equal(cut.face, whole.face[:2])
-    assert len(until(whole, 99) or ()) == 3
-
-
-def test_speakers_by_name_and_number() -> None:
+def test_speakers_are_found_by_name_and_number() -> None:
     assert speaker_index(["anna", "ben"], "ben") == 1
     assert speaker_index(["anna", "ben"], 0) == 0
     with pytest.raises(ConfigError, match=r"unknown speaker 'eve'; this bundle has 0 \(anna\), 1"):
         speaker_index(["anna", "ben"], "eve")
 
 
-def test_listeners_without_a_voice_detector_note_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_voice_detector_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
     events = EventCounter()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Many streams in one batch: each is what it is alone, whatever the others do."""
+"""Streams of a pool equal single streams, whatever the other streams do."""
 
 import dataclasses
 from typing import Any
@@ -27,8 +27,8 @@ from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 WORD = TimedWord("never", 0.3, 0.8)
 
 
-def table(chunks: list[PoseChunk]) -> np.ndarray:
-    """All numbers of the frames, one row a frame."""
+def to_array(chunks: list[PoseChunk]) -> np.ndarray:
+    """All values of the frames, one row per frame."""
     if not chunks:
         return np.zeros((0, 55 * 4 + 3 + 4 + 51), np.float32)
     poses = concatenate(chunks)
@@ -36,15 +36,17 @@ def table(chunks: list[PoseChunk]) -> np.ndarray:
     return np.concatenate([a.reshape(len(poses), -1) for a in arrays], 1)
 
 
-def alone(bundle: Bundle, schedule: Schedule, samples: np.ndarray, seed: int) -> list[PoseChunk]:
+def render_alone(
+    bundle: Bundle, schedule: Schedule, samples: np.ndarray, seed: int
+) -> list[PoseChunk]:
     stream = GestureStream(bundle, schedule=schedule, seed=seed)
     stream.feed_words([WORD])
     stream.feed_audio(samples)
     return stream.flush()
 
 
-class Guest:
-    """Somebody who comes, speaks in pieces with pauses between, and leaves."""
+class Client:
+    """A client that opens a stream, sends audio in pieces with pauses, and finishes."""
 
     def __init__(self, pool: StreamPool, number: int, rng: np.random.Generator) -> None:
         self.seed = number
@@ -55,8 +57,8 @@ class Guest:
         self.slot = pool.open(seed=number)
         pool.feed_words(self.slot, [WORD])
 
-    def act(self) -> None:
-        """Stall, say some more, or end."""
+    def feed(self) -> None:
+        """Feed nothing, the next piece, or finish after the last."""
         if self._rng.random() < 0.4:
             return
         piece = self.samples[self._fed : self._fed + int(self._rng.integers(1, 4000))]
@@ -67,25 +69,25 @@ class Guest:
             self.done = True
 
 
-def visits(pool: StreamPool, total: int) -> list[Guest]:
-    """`total` guests one after another and side by side; some steps leave some of them out."""
+def run_clients(pool: StreamPool, total: int) -> list[Client]:
+    """Run `total` clients, some at the same time; each step includes a random subset."""
     rng = np.random.default_rng(7)
-    came: list[Guest] = []
-    present: dict[int, Guest] = {}
-    while len(came) < total or present:
-        if len(came) < total and len(present) < pool.capacity and rng.random() < 0.5:
-            guest = Guest(pool, len(came), rng)
-            came.append(guest)
-            present[guest.slot] = guest
-        for guest in present.values():
-            guest.act()
-        chosen = [slot for slot in present if rng.random() < 0.7]
-        for slot, chunk in pool.step(chosen or None).items():
-            present[slot].chunks.append(chunk)
-        for slot in [slot for slot in present if pool.is_over(slot)]:
+    clients: list[Client] = []
+    open_clients: dict[int, Client] = {}
+    while len(clients) < total or open_clients:
+        if len(clients) < total and len(open_clients) < pool.capacity and rng.random() < 0.5:
+            client = Client(pool, len(clients), rng)
+            clients.append(client)
+            open_clients[client.slot] = client
+        for client in open_clients.values():
+            client.feed()
+        selected = [slot for slot in open_clients if rng.random() < 0.7]
+        for slot, chunk in pool.step(selected or None).items():
+            open_clients[slot].chunks.append(chunk)
+        for slot in [slot for slot in open_clients if pool.is_over(slot)]:
             pool.close(slot)
-            del present[slot]
-    return came
+            del open_clients[slot]
+    return clients
 
 
 POOLS = [
@@ -96,20 +98,22 @@ POOLS = [
 
 
 @pytest.mark.parametrize(("make", "schedule"), POOLS, ids=["hop 1", "look-ahead", "samples"])
-def test_everybody_moves_as_if_alone(make: Any, schedule: Schedule) -> None:
+def test_pooled_streams_equal_single_streams(make: Any, schedule: Schedule) -> None:
     bundle = make()
     kernel = Recording(EagerKernel(bundle.gesture))
     step = staged_step(bundle, schedule, kernel=kernel)
-    guests = visits(StreamPool(bundle, 4, schedule=schedule, step=step), 9)
-    for guest in guests:
-        expected = alone(bundle, schedule, guest.samples, guest.seed)
-        assert [c.first for c in guest.chunks] == [c.first for c in expected]
-        assert [c.flags for c in guest.chunks] == [c.flags for c in expected]
-        np.testing.assert_allclose(table(guest.chunks), table(expected), atol=2e-4)
-    assert {len(shown.speaker) for shown in kernel.inputs} >= {1, 2, 3}, "no batch was tried"
+    clients = run_clients(StreamPool(bundle, 4, schedule=schedule, step=step), 9)
+    for client in clients:
+        expected = render_alone(bundle, schedule, client.samples, client.seed)
+        assert [c.first for c in client.chunks] == [c.first for c in expected]
+        assert [c.flags for c in client.chunks] == [c.flags for c in expected]
+        np.testing.assert_allclose(to_array(client.chunks), to_array(expected), atol=2e-4)
+    assert {len(inputs.speaker) for inputs in kernel.inputs} >= {1, 2, 3}, (
+        "no batches of several streams"
+    )
 
 
-def test_a_pool_of_one_has_the_very_bits_of_a_stream() -> None:
+def test_a_pool_of_one_is_bit_exact_with_a_stream() -> None:
     samples = babble(1.5)
     bundle = tiny_bundle()
     pool = StreamPool(bundle, 1)
@@ -120,12 +124,12 @@ def test_a_pool_of_one_has_the_very_bits_of_a_stream() -> None:
     chunks = []
     while not pool.is_over(slot):
         chunks += list(pool.step().values())
-    expected = alone(bundle, bundle.config.schedule, samples, 3)
-    np.testing.assert_array_equal(table(chunks), table(expected))
+    expected = render_alone(bundle, bundle.config.schedule, samples, 3)
+    np.testing.assert_array_equal(to_array(chunks), to_array(expected))
 
 
-class Row:
-    """One slot as the laws want it, while the neighbours talk, stall and are reset."""
+class SlotAdapter:
+    """Adapts one slot to the streaming laws, while other slots are fed, stalled and reopened."""
 
     def __init__(self) -> None:
         self.pool = StreamPool(tiny_bundle(), 3)
@@ -146,7 +150,7 @@ class Row:
         while self.pool.ready(self.slot):
             chunks.append(self.pool.step([self.slot])[self.slot])
             self.pool.step([0])
-        return table(chunks)
+        return to_array(chunks)
 
     def reset(self) -> None:
         self.pool.close(self.slot)
@@ -159,15 +163,15 @@ class Row:
         self.pool.restore(self.slot, state)
 
 
-def test_a_row_obeys_the_laws_whatever_its_neighbours_do() -> None:
-    row = Row()
-    laws.split_law(row, babble(0.9))
-    laws.snapshot_law(row, babble(0.9), [0, 4000])
-    laws.reset_law(row, babble(0.9))
+def test_a_slot_obeys_the_laws_whatever_other_slots_do() -> None:
+    adapter = SlotAdapter()
+    laws.split_law(adapter, babble(0.9))
+    laws.snapshot_law(adapter, babble(0.9), [0, 4000])
+    laws.reset_law(adapter, babble(0.9))
 
 
-def test_no_row_sees_another() -> None:
-    """The same neighbour, loud or silent, in one batch: not a bit of the other row changes."""
+def test_slots_are_independent_bit_for_bit() -> None:
+    """Audio of one slot does not change a bit of another slot in the same batch."""
     results = []
     for neighbour in (np.zeros(16000, np.float32), babble(1.0, seed=9)):
         pool = StreamPool(tiny_bundle(), 2)
@@ -177,14 +181,14 @@ def test_no_row_sees_another() -> None:
         chunks = []
         while pool.ready(first):
             chunks.append(pool.step()[first])
-        results.append(table(chunks))
+        results.append(to_array(chunks))
     np.testing.assert_array_equal(*results)
 
 
-def test_a_stream_may_move_into_a_pool_and_out_again() -> None:
+def test_a_stream_can_move_into_a_pool_and_back() -> None:
     bundle = tiny_bundle()
     samples = babble(1.5)
-    expected = alone(bundle, bundle.config.schedule, samples, 4)
+    expected = render_alone(bundle, bundle.config.schedule, samples, 4)
     stream = GestureStream(bundle, seed=4)
     stream.feed_words([WORD])
     stream.feed_audio(samples[:8000])
@@ -199,10 +203,10 @@ def test_a_stream_may_move_into_a_pool_and_out_again() -> None:
     stream.restore(pool.snapshot(slot))
     stream.feed_audio(samples[16000:])
     chunks += stream.flush()
-    np.testing.assert_allclose(table(chunks), table(expected), atol=2e-4)
+    np.testing.assert_allclose(to_array(chunks), to_array(expected), atol=2e-4)
 
 
-def test_skipped_hops_hold_the_pose_and_the_stream_goes_on() -> None:
+def test_skipped_hops_hold_the_pose_and_the_stream_continues() -> None:
     pool = StreamPool(tiny_bundle(), 2)
     held, moving = pool.open(), pool.open()
     for slot in (held, moving):
@@ -217,7 +221,7 @@ def test_skipped_hops_hold_the_pose_and_the_stream_goes_on() -> None:
     assert not any(flag & FrameFlag.HELD for flag in after.flags)
 
 
-def test_cancel_settles_one_row_alone() -> None:
+def test_cancel_affects_one_slot_only() -> None:
     pool = StreamPool(tiny_bundle(), 2)
     quiet, other = pool.open(seed=0), pool.open(seed=0)
     for slot in (quiet, other):
@@ -231,11 +235,11 @@ def test_cancel_settles_one_row_alone() -> None:
     np.testing.assert_array_equal(before[quiet].rotations, before[other].rotations)
 
 
-def test_memory_stays_where_it_was_made() -> None:
+def test_state_arrays_are_not_reallocated() -> None:
     pool = StreamPool(tiny_bundle(), 2)
     state = pool._state
-    where = [t.data_ptr() for t in (state.audio, state.motion, state.codes)]
-    where += [a.ctypes.data for a in (state.frame, state.ground, state.emitted.rotations)]
+    addresses = [t.data_ptr() for t in (state.audio, state.motion, state.codes)]
+    addresses += [a.ctypes.data for a in (state.frame, state.ground, state.emitted.rotations)]
     for seed in range(3):
         slot = pool.open(seed=seed)
         pool.feed_audio(slot, babble(0.5))
@@ -244,12 +248,12 @@ def test_memory_stays_where_it_was_made() -> None:
         pool.step()
         pool.close(slot)
     assert pool._state is state
-    again = [t.data_ptr() for t in (state.audio, state.motion, state.codes)]
-    again += [a.ctypes.data for a in (state.frame, state.ground, state.emitted.rotations)]
-    assert again == where
+    addresses_after = [t.data_ptr() for t in (state.audio, state.motion, state.codes)]
+    addresses_after += [a.ctypes.data for a in (state.frame, state.ground, state.emitted.rotations)]
+    assert addresses_after == addresses
 
 
-def test_what_a_pool_refuses() -> None:
+def test_invalid_slots_speakers_and_sizes_are_refused() -> None:
     bundle = tiny_bundle()
     pool = StreamPool(bundle, 1)
     with pytest.raises(ConfigError, match="slot 0 is not open; in use: none"):
@@ -268,7 +272,7 @@ def test_what_a_pool_refuses() -> None:
         StreamPool(published, 1, schedule=published.config.file_schedule)
 
 
-def test_speakers_of_one_batch_differ() -> None:
+def test_streams_of_a_batch_may_have_different_speakers() -> None:
     bundle = tiny_published_bundle(FrontEnd.RHYTHM)
     kernel = Recording(EagerKernel(bundle.gesture))
     pool = StreamPool(bundle, 2, step=staged_step(bundle, kernel=kernel))
@@ -280,7 +284,7 @@ def test_speakers_of_one_batch_differ() -> None:
 
 
 @pytest.mark.gpu
-def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
+def test_a_pool_on_a_gpu_equals_one_on_the_cpu() -> None:
     samples = babble(1.5)
     results = []
     for device in ("cpu", "cuda"):
@@ -291,25 +295,25 @@ def test_a_pool_on_a_gpu_moves_as_on_the_processor() -> None:
         chunks = []
         while pool.ready(slots[0]):
             chunks.append(pool.step()[slots[0]])
-        results.append(table(chunks))
+        results.append(to_array(chunks))
     np.testing.assert_allclose(*results, atol=1e-2)
 
 
 @pytest.mark.parametrize("kind", [None, FrontEnd.WAVE, FrontEnd.RHYTHM])
-def test_nothing_is_computed_but_where_the_networks_lie(
+def test_all_tensors_are_on_the_device_of_the_networks(
     kind: FrontEnd | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PyTorch's device without memory refuses to work with tensors of any other."""
+    """The meta device refuses to mix with tensors of other devices."""
     bundle = tiny_bundle() if kind is None else tiny_published_bundle(kind)
     for module in bundle.modules().values():
         module.to("meta")
 
-    def shown(decoded: Decoded) -> Decoded:
+    def on_host(decoded: Decoded) -> Decoded:
         assert {tensor.device.type for tensor in decoded} == {"meta"}
         rotations, *others = (torch.ones(tensor.shape) for tensor in decoded[:-1])
         return Decoded(rotations, *others, decoded.motion)
 
-    monkeypatch.setattr(runner, "on_host", shown)
+    monkeypatch.setattr(runner, "to_cpu", on_host)
     bundle = dataclasses.replace(bundle, rest_codes=bundle.rest_codes.to("meta"))
     pool = StreamPool(bundle, 2)
     for _ in range(2):

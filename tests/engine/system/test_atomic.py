@@ -1,4 +1,4 @@
-"""Files and folders appear complete or not at all."""
+"""Files and folders are written atomically."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def test_a_file_appears_at_the_end_of_the_block(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+def test_an_exception_keeps_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.txt"
     target.write_text("before")
 
@@ -42,8 +42,8 @@ def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseExce
 
 
 @pytest.mark.parametrize("function", ["create", "_lock", "remove", "_unlock"])
-def test_an_exception_at_any_step_leaves_no_part(tmp_path: Path, function: str) -> None:
-    """A signal handler may raise between any two lines; here one raises before each of them."""
+def test_an_exception_on_any_line_leaves_no_temporary_file(tmp_path: Path, function: str) -> None:
+    """A signal handler may raise between any two lines; tries all of them."""
     steps = 0
     while _interrupted(tmp_path / "a.txt", function, steps):
         assert set(names(tmp_path)) <= {"a.txt"}
@@ -52,7 +52,7 @@ def test_an_exception_at_any_step_leaves_no_part(tmp_path: Path, function: str) 
 
 
 def _interrupted(target: Path, function: str, step: int) -> bool:
-    """Whether line number `step` that runs in a function of the module was reached."""
+    """Raise before line `step` executed in `function`; whether that line was reached."""
     left = step
 
     def trace(frame: FrameType, event: str, _arg: object) -> object:
@@ -90,12 +90,12 @@ def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
     assert (tmp_path / ("a" * 251 + ".txt")).read_bytes() == "ü".encode()
 
 
-def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_bytes(tmp_path / "no" / "a", b"1")
 
 
-_KILLED = """
+_WAITING_WRITER = """
 import sys, pathlib, os
 sys.path.insert(0, sys.argv[2])
 from engine.system.atomic import atomic
@@ -107,12 +107,10 @@ with atomic(pathlib.Path(sys.argv[1]) / "a") as part:
 
 
 @pytest.mark.posix
-def test_the_part_of_a_killed_writer_is_removed_and_that_of_a_running_one_stays(
-    tmp_path: Path, root: Path
-) -> None:
+def test_only_temporary_files_of_dead_writers_are_removed(tmp_path: Path, root: Path) -> None:
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", _KILLED, str(tmp_path), str(root)],
+            [sys.executable, "-c", _WAITING_WRITER, str(tmp_path), str(root)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -1,4 +1,4 @@
-"""Optional libraries neither look up other hosts nor leave files in the home folder."""
+"""Optional libraries contact no hosts and leave no files in the home folder."""
 
 import os
 import sys
@@ -9,16 +9,16 @@ import pytest
 from bench.perf.privacy import watch
 from engine.system.privacy import compile_in, stay_private
 
-_EACH = """
+_PREPARE_BACKENDS = """
 import torch
-from engine.kernels.graph import Precision, Settings
+from engine.kernels.graph import Precision, BuildOptions
 from engine.kernels.registry import backend
 from tests.support.graphs import other_inputs, small_graph, tiny_graph
 
 for name in {names}:
     graph = tiny_graph(samples=2) if "int8" in name else small_graph()
     inputs = graph.example if "int8" in name else other_inputs()
-    backend(name).prepare(graph, Settings())(inputs)
+    backend(name).prepare(graph, BuildOptions())(inputs)
 """
 
 
@@ -33,26 +33,26 @@ def run(code: str, root: Path) -> None:
 @pytest.mark.openvino
 @pytest.mark.onnx
 def test_openvino_and_onnxruntime_stay_private(root: Path) -> None:
-    run(_EACH.format(names=("openvino", "onnx")), root)
+    run(_PREPARE_BACKENDS.format(names=("openvino", "onnx")), root)
 
 
 @pytest.mark.slow
 @pytest.mark.strace
 @pytest.mark.nncf
 def test_nncf_stays_private(root: Path) -> None:
-    run(_EACH.format(names=("openvino-int8",)), root)
+    run(_PREPARE_BACKENDS.format(names=("openvino-int8",)), root)
 
 
 @pytest.mark.slow
 @pytest.mark.strace
 @pytest.mark.compiler
 def test_torch_compile_stays_private(root: Path) -> None:
-    run(_EACH.format(names=("compile",)), root)
+    run(_PREPARE_BACKENDS.format(names=("compile",)), root)
 
 
 @pytest.mark.strace
 @pytest.mark.matplotlib
-def test_matplotlib_keeps_its_fonts_in_our_cache_folder(root: Path) -> None:
+def test_matplotlib_caches_fonts_in_the_cache_folder(root: Path) -> None:
     run("from bench.plots.figures import _pyplot; _pyplot().figure().text(0, 0, 'a')", root)
 
 
@@ -62,7 +62,9 @@ def test_the_viewer_stays_private(root: Path) -> None:
     run("from exporters.viewer.scene import Scene; Scene('127.0.0.1', 8390)", root)
 
 
-def test_reports_are_off_before_a_library_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_telemetry_is_disabled_before_libraries_are_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("ORT_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, "")
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
@@ -73,7 +75,7 @@ def test_reports_are_off_before_a_library_is_imported(monkeypatch: pytest.Monkey
         import openvino_telemetry  # noqa: F401
 
 
-def test_pytorch_compiles_in_the_folder_for_a_while(
+def test_compile_in_sets_the_folder_temporarily(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", "/before")

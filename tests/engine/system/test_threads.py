@@ -1,4 +1,4 @@
-"""PyTorch's threads: one for a small model and beside a graph, what was there for a large one."""
+"""PyTorch threads: one for small models and external graphs, the default for large models."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from engine.system.threads import computes_outside, graph_threads, set_threads, 
 from tests.support.tiny_bundle import tiny_bundle
 
 SMALL, LARGE = nn.Linear(4, 4), nn.Linear(5000, 5000, device="meta")
-OURS = """
+_LOAD_AND_STREAM = """
 import torch
 torch.set_num_threads(3)  # as on a machine with three cores
 from engine.bundle.io import DEFAULT_BUNDLE, load_bundle
@@ -42,8 +42,8 @@ def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-class Outside:
-    """A kernel that computes elsewhere."""
+class ExternalKernel:
+    """A kernel that computes outside PyTorch."""
 
     name = "openvino-int8"
 
@@ -52,29 +52,27 @@ class Outside:
 
 
 def large_bundle() -> Bundle:
-    """A bundle with enough parameters, nearly all of them in a layer that nothing calls."""
+    """A bundle with the parameter count of a large model, most of it in an unused layer."""
     bundle = tiny_bundle()
     bundle.gesture.unused = LARGE
     return bundle
 
 
 @pytest.mark.parametrize(("argument", "threads"), [("", 1), (", threads=2", 2)])
-def test_a_fresh_process_gets_its_threads_with_the_stream(
-    root: Path, argument: str, threads: int
-) -> None:
-    """Not by loading a bundle, which trainings do too."""
-    text = OURS.format(argument=argument)
-    made = subprocess.run(
+def test_threads_are_set_when_a_stream_is_created(root: Path, argument: str, threads: int) -> None:
+    """Loading a bundle does not set them, since training loads bundles too."""
+    text = _LOAD_AND_STREAM.format(argument=argument)
+    result = subprocess.run(
         [sys.executable, "-c", text], cwd=root, capture_output=True, text=True, check=True
     )
-    assert made.stdout.split() == ["3", str(threads)]
+    assert result.stdout.split() == ["3", str(threads)]
 
 
 @pytest.mark.parametrize(
     ("large", "kernel", "threads"),
-    [(False, None, 1), (True, None, 3), (True, Outside(), 1), (False, Outside(), 1)],
+    [(False, None, 1), (True, None, 3), (True, ExternalKernel(), 1), (False, ExternalKernel(), 1)],
 )
-def test_streams_and_pools_choose_by_model_and_kernel(
+def test_threads_depend_on_model_and_kernel(
     large: bool, kernel: Kernel | None, threads: int
 ) -> None:
     bundle = large_bundle() if large else tiny_bundle()
@@ -87,7 +85,7 @@ def test_streams_and_pools_choose_by_model_and_kernel(
 
 
 @pytest.mark.parametrize("given", [1, 2, 4])
-def test_the_argument_wins(given: int) -> None:
+def test_the_argument_takes_precedence(given: int) -> None:
     for bundle in (tiny_bundle(), large_bundle()):
         GestureStream(bundle, threads=given)
         assert torch.get_num_threads() == given
@@ -102,7 +100,7 @@ def test_less_than_one_thread_is_refused() -> None:
     assert torch.get_num_threads() == 3
 
 
-def test_a_large_model_after_a_small_one_gets_the_threads_of_before() -> None:
+def test_a_large_model_after_a_small_one_restores_the_threads() -> None:
     set_threads(SMALL, EagerKernel.name)
     set_threads(SMALL, EagerKernel.name)
     assert (torch.get_num_threads(), usual_threads()) == (1, 3)
@@ -110,13 +108,13 @@ def test_a_large_model_after_a_small_one_gets_the_threads_of_before() -> None:
     assert torch.get_num_threads() == 3
 
 
-def test_one_thread_that_was_asked_for_stays() -> None:
+def test_a_requested_thread_count_is_kept() -> None:
     set_threads(SMALL, EagerKernel.name, 1)
     set_threads(LARGE, EagerKernel.name)
     assert torch.get_num_threads() == 1
 
 
-def test_graphs_of_large_models_keep_their_threads_beside_pytorch() -> None:
+def test_graphs_of_large_models_use_the_default_threads() -> None:
     set_threads(LARGE, "openvino")
     assert torch.get_num_threads() == 1
     assert graph_threads(LARGE) == 3
@@ -125,13 +123,13 @@ def test_graphs_of_large_models_keep_their_threads_beside_pytorch() -> None:
     assert graph_threads(SMALL) == 2
 
 
-def test_kernels_that_compute_outside_pytorch() -> None:
+def test_kernels_outside_pytorch_are_recognised() -> None:
     outside = ("openvino", "openvino-bf16", "openvino-int8", "onnx", "cudagraph", "tensorrt-fp16")
     assert all(computes_outside(name) for name in outside)
     assert not any(computes_outside(name) for name in ("eager", "compile", "custom"))
 
 
-def test_a_bundle_without_its_network_goes_with_a_kernel() -> None:
+def test_a_bundle_without_network_works_with_a_kernel() -> None:
     bundle = without_network(large_bundle())
-    GestureStream(bundle, step=staged_step(bundle, kernel=Outside()))
+    GestureStream(bundle, step=staged_step(bundle, kernel=ExternalKernel()))
     assert torch.get_num_threads() == 1

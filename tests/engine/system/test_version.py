@@ -16,16 +16,16 @@ print(installed_version())
 """
 
 
-def test_it_is_that_of_the_project(root) -> None:
+def test_the_version_is_that_of_the_project(root) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert installed_version() == project["version"]
     assert version_line() == f"%(prog)s {project['version']}"
 
 
-def test_sources_that_are_not_installed_say_so(root) -> None:
+def test_sources_without_metadata_have_no_version(root) -> None:
     command = [sys.executable, "-c", WITHOUT_METADATA]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout == "unknown (not installed)\n"
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert result.stdout == "unknown (not installed)\n"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_sources_that_are_not_installed_say_so(root) -> None:
         ("training.__main__", "emage-train"),
     ],
 )
-def test_every_program_tells_it_and_ends(module: str, name: str, root) -> None:
+def test_every_program_prints_its_version_and_exits(module: str, name: str, root) -> None:
     code = f"from {module} import main; main(['--version'])"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{name} {installed_version()}\n"
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"{name} {installed_version()}\n"

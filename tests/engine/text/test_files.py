@@ -87,7 +87,7 @@ def as_tuples(path: Path) -> list[tuple[str, float, float]]:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
 @pytest.mark.parametrize("text", [LONG, SHORT], ids=["long", "short"])
-def test_textgrid(tmp_path: Path, text: str, encoding: str) -> None:
+def test_textgrids_are_read_in_any_encoding(tmp_path: Path, text: str, encoding: str) -> None:
     data = (
         codecs.BOM_UTF16_LE + text.encode("utf-16-le")
         if encoding.endswith("bom")
@@ -110,7 +110,9 @@ def test_textgrid(tmp_path: Path, text: str, encoding: str) -> None:
         ("File type", "ends where a text"),
     ],
 )
-def test_a_broken_textgrid_names_the_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_textgrid_is_reported_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "broken.TextGrid"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(TranscriptError, match=message):
@@ -127,7 +129,7 @@ def test_a_broken_textgrid_names_the_line(tmp_path: Path, text: str, message: st
         "\ufeff0.5 0.9 New York\r\n0.1 0.4 hello\r\n",
     ],
 )
-def test_tsv(tmp_path: Path, text: str) -> None:
+def test_tables_are_read_in_any_layout(tmp_path: Path, text: str) -> None:
     path = tmp_path / "words.tsv"
     path.write_text(text, encoding="utf-8", newline="")
     assert as_tuples(path) == [("hello", 0.1, 0.4), ("New York", 0.5, 0.9)]
@@ -142,7 +144,9 @@ def test_tsv(tmp_path: Path, text: str) -> None:
         ("begin end word\n0.1 0.4 hello", "line 1"),
     ],
 )
-def test_a_broken_tsv_names_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_table_is_reported_with_file_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "words.tsv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(TranscriptError, match=f"words.tsv: {message}"):
@@ -159,7 +163,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
     assert read_words(tmp_path / "empty.tsv") == []
 
 
-def test_json_line() -> None:
+def test_a_json_line_is_parsed_and_sorted() -> None:
     line = (
         '{"type":"words","words":[{"word":"b","start":1,"end":2},{"word":"a","start":0,"end":1}]}'
     )
@@ -189,19 +193,19 @@ def test_json_line() -> None:
         '{"words": [{"word": "a", "start": 2, "end": 1}]}',
     ],
 )
-def test_other_messages_are_refused(line: str | bytes) -> None:
+def test_invalid_messages_are_refused(line: str | bytes) -> None:
     with pytest.raises(TranscriptError):
         parse_json_line(line)
 
 
-def test_phones_are_a_tier_of_their_own(tmp_path: Path) -> None:
+def test_phones_are_read_from_their_own_tier(tmp_path: Path) -> None:
     path = tmp_path / "speech.TextGrid"
     path.write_text(LONG)
     (phone,) = read_phones(path)
     assert (phone.text, phone.start_s, phone.end_s) == ("AH0", 0.0, 2.5)
     path.write_text(LONG.replace('"phones"', '"sounds"'))
     assert read_phones(path) == []
-    path.write_text("nothing of the kind")
+    path.write_text("a letter")
     with pytest.raises(TranscriptError, match="speech"):
         read_phones(path)
 

@@ -23,7 +23,7 @@ def test_any_split_gives_the_same_words() -> None:
         assert events.snapshot()[REJECTED_MESSAGE] == 1
 
 
-def test_the_last_line_may_lack_its_end() -> None:
+def test_flush_parses_an_unterminated_last_line() -> None:
     decoder = JsonLineDecoder(EventCounter())
     assert decoder.feed(line("hello", 0).rstrip()) == []
     assert [word.text for word in decoder.flush()] == ["hello"]
@@ -40,7 +40,7 @@ def test_an_endless_line_is_dropped_and_counted_once() -> None:
     assert events.snapshot()[REJECTED_MESSAGE] == 1
 
 
-def test_the_first_line_that_cannot_be_used_is_noted() -> None:
+def test_the_first_invalid_line_is_noted() -> None:
     events = EventCounter()
     decoder = JsonLineDecoder(events)
     decoder.feed(line("hello", 0) + b"0.1 0.2 word\n" + b"nonsense\n")

@@ -47,12 +47,12 @@ def test_vocabulary_numbers_words_after_the_special_ones() -> None:
 
 
 @pytest.mark.parametrize("words", [["a", "b", "a"], ["", "a", ""]])
-def test_a_vocabulary_with_equal_words_is_refused(words: list[str]) -> None:
+def test_a_vocabulary_with_duplicate_words_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="vocabulary"):
         Vocabulary(words)
 
 
-def test_the_empty_word_is_the_number_of_silence() -> None:
+def test_the_id_of_the_empty_word_is_used_for_silence() -> None:
     vocabulary = Vocabulary(["hello", "", "world"])
     assert vocabulary.silence == vocabulary.id_of("") == 5
     assert vocabulary.id_of("...") == UNK
@@ -62,8 +62,8 @@ def test_the_empty_word_is_the_number_of_silence() -> None:
     assert known.at_instants(vocabulary, CLOCK, 2, 6).tolist() == [5, 5, 4, 4, 4, 5]
 
 
-def published_word(intervals: list[tuple[str, float, float]], frame: int) -> int:
-    """How the published program finds a frame's word in a transcript without gaps."""
+def reference_word_id(intervals: list[tuple[str, float, float]], frame: int) -> int:
+    """Word id of a frame in a gapless transcript, as the reference implementation finds it."""
     numbers = {"": PAD, "hello": 4, "world": 5, "don't": 6}
     time = frame / 30
     for text, start, end in intervals:
@@ -72,14 +72,14 @@ def published_word(intervals: list[tuple[str, float, float]], frame: int) -> int
     raise AssertionError("the transcript has a gap")
 
 
-def test_words_at_the_instants_of_frames_are_those_of_the_published_program() -> None:
+def test_words_at_frame_times_equal_the_reference_implementation() -> None:
     intervals = [
         *(("hello", 0.0, 0.1), ("", 0.1, 0.31), ("world", 0.31, 0.5), ("don't", 0.5, 0.51)),
         *(("hello", 0.51, 1.0), ("", 1.0, 1.4), ("world", 1.4, 1.42), ("", 1.42, 1.7)),
         *(("don't", 1.7, 2.05), ("", 2.05, 9.0)),
     ]
     known = transcript(*(word for word in intervals if word[0]))
-    expected = [published_word(intervals, frame) for frame in range(90)]
+    expected = [reference_word_id(intervals, frame) for frame in range(90)]
     assert known.at_instants(VOCABULARY, CLOCK, 0, 90).tolist() == expected
     for first in range(0, 90, 9):
         part = known.at_instants(VOCABULARY, CLOCK, first, 9).tolist()
@@ -88,7 +88,7 @@ def test_words_at_the_instants_of_frames_are_those_of_the_published_program() ->
     assert known.at_instants(VOCABULARY, CLOCK, 5, 0).shape == (0,)
 
 
-def test_words_that_differ_in_their_writing_keep_their_numbers() -> None:
+def test_words_of_different_spelling_keep_their_ids() -> None:
     words = ["No.", "NO", "no", "Yes.", "YES", "-"]
     vocabulary = Vocabulary(words)
     assert [vocabulary.id_of(word) for word in words] == [4, 5, 6, 7, 8, 9]
@@ -98,7 +98,7 @@ def test_words_that_differ_in_their_writing_keep_their_numbers() -> None:
 @pytest.mark.parametrize(
     "word", [("", 0, 1), ("x", 2, 1), ("x", float("nan"), 1), ("x", 0, float("inf"))]
 )
-def test_an_impossible_word_is_refused(word: tuple[str, float, float]) -> None:
+def test_an_invalid_word_is_refused(word: tuple[str, float, float]) -> None:
     with pytest.raises(TranscriptError):
         TimedWord(*word)
 
@@ -118,13 +118,13 @@ def test_ids_before_the_stream_and_in_the_future() -> None:
     assert known.ids(VOCABULARY, CLOCK, 5, 0).shape == (0,)
 
 
-def test_later_knowledge_replaces_what_it_overlaps() -> None:
+def test_later_words_replace_overlapped_ones() -> None:
     known = transcript(("wreck", 0, 0.3), ("a", 0.3, 0.4), ("nice", 0.4, 0.9), ("beach", 1, 2))
     known.add([TimedWord("recognise", 0.05, 0.85)])
     assert as_tuples(known) == [("recognise", 0.05, 0.85), ("beach", 1, 2)]
 
 
-def test_a_slight_overlap_only_shortens() -> None:
+def test_a_slight_overlap_shortens_the_earlier_word() -> None:
     known = transcript(("hello", 0, 0.5), ("again", 0.88, 1.2))
     known.add([TimedWord("world", 0.47, 0.9)])
     assert as_tuples(known) == [("hello", 0, 0.47), ("world", 0.47, 0.9), ("again", 0.9, 1.2)]
@@ -171,7 +171,7 @@ def test_a_transcript_stays_in_order_and_keeps_the_newest(
     np.testing.assert_array_equal(np.concatenate(parts), ids)
 
 
-def test_old_words_and_too_many_are_forgotten() -> None:
+def test_old_and_surplus_words_are_removed() -> None:
     transcript = Transcript()
     transcript.add([TimedWord("w", float(k), k + 0.5) for k in range(100)])
     transcript.forget(50.0, 1000)

@@ -1,7 +1,7 @@
-"""Makes the libraries named in BARE_LIBRARIES look as if they were not installed.
+"""Hides the libraries named in BARE_LIBRARIES from imports.
 
-Python imports a module of this name when it starts; `tests.support.capabilities.hide` puts this
-folder on PYTHONPATH, so that the children of `pytest --bare` are as bare as itself.
+Python imports a module of this name at start; `tests.support.capabilities.hide` puts this folder
+on PYTHONPATH, so that the libraries are hidden from child processes of `pytest --bare` as well.
 """
 
 import os
@@ -15,9 +15,9 @@ INSTALLED = ("site-packages", "dist-packages")
 
 
 class BarePathFinder(PathFinder):
-    """The finder of modules, which does not see the hidden ones where libraries are installed.
+    """A module finder that skips hidden modules in folders of installed packages.
 
-    A stand-in that a test puts elsewhere on the path is found.
+    Replacement modules that a test puts elsewhere on the path are found.
     """
 
     @classmethod
@@ -25,8 +25,8 @@ class BarePathFinder(PathFinder):
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] in HIDDEN:
-            places = sys.path if path is None else path
-            path = [place for place in places if not place.endswith(INSTALLED)]
+            entries = sys.path if path is None else path
+            path = [entry for entry in entries if not entry.endswith(INSTALLED)]
         return super().find_spec(fullname, path, target)
 
 

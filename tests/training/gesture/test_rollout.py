@@ -10,10 +10,11 @@ from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.presets import live_config
 from engine.errors import ConfigError
-from engine.generate.runner import Runner, WindowSpec
+from engine.generate.runner import Runner
 from engine.generate.sampling import CodeSelection, SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.generate.step import CodeSampler, StagedStep
+from engine.generate.window import WindowSpec, window_slices
 from engine.kernels.eager import EagerKernel
 from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
@@ -81,7 +82,7 @@ def test_it_feeds_back_what_the_runner_would(
         WindowSpec(schedule, CLOCK, FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence, 51),
         torch.zeros(4, dtype=torch.int64),
     )
-    state = runner.fresh([0, 1])
+    state = runner.initial_state([0, 1])
     first, end = WINDOW - hop, WINDOW + LEAD - hop
     state.audio[:, hop:] = batch.audio[:, :first]
     state.motion[:, hop:] = batch.motion[:, :first]
@@ -89,7 +90,7 @@ def test_it_feeds_back_what_the_runner_would(
     for at in range(first, end, hop):
         words = batch.words[:, at + hop - WINDOW : at + hop].numpy()
         audio = batch.audio[:, at : at + hop].numpy()
-        runner.step(state, audio, words, torch.zeros(2, dtype=torch.int64))
+        runner.step(state, window_slices(audio, words, hop), torch.zeros(2, dtype=torch.int64))
     torch.testing.assert_close(motion[:, first:end], state.motion[:, -LEAD:], atol=1e-5, rtol=0)
     assert (motion[:, first:end] - batch.motion[:, first:end]).abs().max() > 0.01
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import ClipError, ConfigError
 from engine.motion import rotation as rot
-from tests.support.foreign_skeletons import disguised
+from tests.support.foreign_skeletons import foreign_figure
 from tests.support.training_fixtures import waving
 from training.sources.bvh import bvh_lines, parse_bvh
 from training.sources.bvh_figure import bvh_of, figure_of, unit_of
@@ -111,7 +111,7 @@ def test_a_height_of_no_known_unit_is_that_of_a_person() -> None:
 
 @pytest.mark.parametrize("order", ["ZXY", "XYZ", "YXZ"])
 def test_a_figure_comes_back_from_its_file(order: str) -> None:
-    figure = disguised(waving(4), "beat")
+    figure = foreign_figure(waving(4), "beat")
     # Rest rotations other than none, as SmartBody has them: the file's rest axes are the world's.
     tilt = rot.exp(np.random.default_rng(0).standard_normal((len(figure.names), 3)))
     figure = replace(

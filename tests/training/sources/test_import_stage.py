@@ -13,7 +13,7 @@ from engine.motion import rotation as rot
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import SMPLX_55, BodyPart
 from engine.text.words import Vocabulary
-from tests.support.foreign_skeletons import disguised
+from tests.support.foreign_skeletons import foreign_figure
 from tests.support.training_fixtures import waving
 from training import __main__ as command
 from training.data.clips import load_clip
@@ -47,7 +47,7 @@ def moving(seed: int, frames: int = 60):
 
 def motion_file(path: Path, name: str, seed: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bvh(path, bvh_of(disguised(moving(seed), name)))
+    write_bvh(path, bvh_of(foreign_figure(moving(seed), name)))
 
 
 def sound_file(path: Path, seconds: float = 2.0) -> None:
@@ -153,7 +153,7 @@ def test_what_is_broken_is_told_and_skipped(beat: Path, tmp_path: Path, capsys: 
 def test_a_wrong_rest_pose_is_suspected(beat: Path, tmp_path: Path, capsys: Any) -> None:
     """Left and right of the arms exchanged: elbows bend the wrong way."""
     path = beat / "2" / "2_scott_0_9_9.bvh"
-    figure = disguised(moving(3), "beat")
+    figure = foreign_figure(moving(3), "beat")
     bent = figure.rotations.copy()
     turn = rot.exp(np.array([0.0, 1.2, 0.0]))
     for name in ("LeftForeArm", "LeftHand"):

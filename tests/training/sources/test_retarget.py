@@ -10,7 +10,7 @@ import pytest
 from engine.errors import ClipError, ConfigError
 from engine.motion import rotation as rot
 from engine.motion.skeleton import SMPLX_55
-from tests.support.foreign_skeletons import disguised, larger
+from tests.support.foreign_skeletons import foreign_figure, scaled
 from training.data.clips import load_clip
 from training.sources import retarget as stage
 from training.sources.bvh import bvh_lines, parse_bvh
@@ -71,7 +71,7 @@ def test_our_own_figure_comes_back():
 def test_figures_of_every_source_come_back(name, times):
     """On our own bones nothing may change but where the twist of the forearm sits."""
     motion = standing()
-    back = retarget(larger(disguised(motion, name), times), load_map(name))
+    back = retarget(scaled(foreign_figure(motion, name), times), load_map(name))
     assert back.format.clock.frame_rate == 30
     _same_places(back, motion, 5e-3)
     hands = [j for j, n in enumerate(SMPLX_55.joint_names) if n[-1] in "123" and "spine" not in n]
@@ -80,7 +80,7 @@ def test_figures_of_every_source_come_back(name, times):
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_way_through_a_file_changes_nothing(name):
-    figure = disguised(standing(), name)
+    figure = foreign_figure(standing(), name)
     direct = retarget(figure, load_map(name))
     read, _ = figure_of(parse_bvh(bvh_lines(bvh_of(figure))), 30)
     through = retarget(read, load_map(name))
@@ -89,7 +89,7 @@ def test_the_way_through_a_file_changes_nothing(name):
 
 
 def test_a_file_at_another_rate_and_in_other_axes():
-    figure = disguised(standing(61), "beat")
+    figure = foreign_figure(standing(61), "beat")
     turn = rot.exp(np.array([np.pi / 2, 0.0, 0.0]))
     lines = list(bvh_lines(bvh_of(figure.turned(turn, turn), unit="m")))
     read, unit = figure_of(parse_bvh(lines), 15)
@@ -102,7 +102,7 @@ def test_a_file_at_another_rate_and_in_other_axes():
 
 def long_armed():
     """A figure in A-pose with other proportions whose feet point straight ahead."""
-    figure = disguised(standing(), "zeroeggs")
+    figure = foreign_figure(standing(), "zeroeggs")
     rest, places = figure.rest_positions.copy(), figure.positions.copy()
     for joint, parent in enumerate(figure.parents):
         if parent < 0:
@@ -142,7 +142,7 @@ def test_bones_and_palms_point_as_the_source_does():
 
 
 def test_fingers_that_a_source_lacks_stay_with_the_hand():
-    figure, skeleton = disguised(standing(), "zeroeggs"), load_map("zeroeggs")
+    figure, skeleton = foreign_figure(standing(), "zeroeggs"), load_map("zeroeggs")
     keep = [j for j, n in enumerate(figure.names) if not n[-1].isdigit() or "Hand" not in n]
     fewer = replace(
         figure,
@@ -162,14 +162,14 @@ def test_fingers_that_a_source_lacks_stay_with_the_hand():
 
 
 def test_a_figure_without_elbows_is_refused():
-    figure = disguised(standing(3), "trinity")
+    figure = foreign_figure(standing(3), "trinity")
     names = tuple(name.replace("LeftForeArm", "LeftElbow") for name in figure.names)
     with pytest.raises(ConfigError, match="expected the joint 'LeftForeArm' for left_elbow"):
         retarget(replace(figure, names=names), load_map("trinity"))
 
 
 def test_a_rest_pose_that_is_no_pose_is_refused():
-    figure = disguised(standing(3), "trinity")
+    figure = foreign_figure(standing(3), "trinity")
     flat = figure.rest_positions * [1.0, 0.0, 1.0] + np.arange(len(figure.names))[:, None] * [
         0,
         0,

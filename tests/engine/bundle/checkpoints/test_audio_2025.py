@@ -23,7 +23,7 @@ from engine.errors import BundleError
 from engine.generate.decoder import PoseDecoder
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_audio_schedule
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION, joint_channels, part_layout
 from engine.motion.pose import HandReference
@@ -83,7 +83,10 @@ def test_a_window_matches_the_reference(layout: Path, frames: int) -> None:
     assert min(float(x.std(1).mean()) for x in latents) > 0.02  # not degenerate
     assert max(errors(outputs, latents, scores)) < CLOSE
     with torch.inference_mode():
-        assert max(errors(lean(load_model(layout).gesture)(inputs), latents, scores)) < CLOSE
+        assert (
+            max(errors(fuse_for_inference(load_model(layout).gesture)(inputs), latents, scores))
+            < CLOSE
+        )
 
 
 def test_the_body_attends_to_one_more_step_of_audio(layout: Path) -> None:
@@ -280,7 +283,7 @@ def window_errors(
         speaker=reference["speaker_id"][:, 0],
     )
     with torch.inference_mode():
-        outputs = (lean(bundle.gesture) if fused else bundle.gesture)(inputs)
+        outputs = (fuse_for_inference(bundle.gesture) if fused else bundle.gesture)(inputs)
     return errors(outputs, *(expected(reference, kind) for kind in ("rec", "cls")))
 
 
@@ -345,9 +348,9 @@ def test_the_reference_decoding(published: Bundle, reference: dict[str, Tensor])
     assert close(decoded.motion, reference["decode_all_motion4inference"])
     turned = exp(reference["decode_motion_axis_angle"].reshape(1, frames, -1, 3))
     assert float(angle(decoded.rotations, turned).max()) < CLOSE
-    steps = decoded.travel[:, :-1, 0::2].cumsum(1) / 30
+    steps = decoded.root_motion[:, :-1, 0::2].cumsum(1) / 30
     ground = torch.cat((torch.zeros(1, 1, 2), steps), 1) + torch.tensor([0.1, -0.2])
-    place = torch.cat((ground[..., :1], decoded.travel[..., 1:2], ground[..., 1:]), -1)
+    place = torch.cat((ground[..., :1], decoded.root_motion[..., 1:2], ground[..., 1:]), -1)
     assert close(place, reference["decode_trans"])
 
 

@@ -23,7 +23,7 @@ from engine.generate.decoder import PoseDecoder
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import staged_step
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.pose import PoseChunk, concatenate
 from engine.motion.rotation import exp, inverse, log, multiply
@@ -222,7 +222,7 @@ def test_seeds_of_2024_are_positions_integrated_by_the_lower_decoder(tmp_path: P
     model = load_model(tmp_path)
     entries = published_rhythm(babble(4.2, seed=3), [5, 80])
     words = np.random.default_rng(0).integers(0, 9, 124)
-    kernel = Recording(EagerKernel(lean(model.gesture)))
+    kernel = Recording(EagerKernel(fuse_for_inference(model.gesture)))
     render_text(model, entries, words, 0, kernel)
     shown = [inputs.motion for inputs in kernel.inputs]
     assert len(shown) == 2

@@ -26,7 +26,7 @@ from engine.errors import BundleError
 from engine.generate.sampling import CodeSelection
 from engine.generate.schedule import Schedule, published_text_schedule
 from engine.generate.state import SeedRoot
-from engine.model.fuse import lean
+from engine.model.fuse import fuse_for_inference
 from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.channels import MOTION
 from engine.motion.skeleton import BodyPart
@@ -362,7 +362,7 @@ def test_the_reference_window(published: Bundle, reference: dict[str, Tensor], f
     """
     inputs = reference_inputs(reference)
     with torch.no_grad():
-        outputs = (lean(published.gesture) if fused else published.gesture)(inputs)
+        outputs = (fuse_for_inference(published.gesture) if fused else published.gesture)(inputs)
     for p, part in enumerate(BodyPart):
         latents, scores = reference[f"window_rec_{part}"], reference[f"window_cls_{part}"]
         limit = CLOSE if part is BodyPart.FACE else AMPLIFIED

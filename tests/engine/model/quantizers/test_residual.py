@@ -6,31 +6,31 @@ from engine.model.quantizers.residual import ResidualQuantizer
 from engine.model.quantizers.vector import VectorQuantizer
 
 
-def book(*vectors: tuple[float, float]) -> VectorQuantizer:
+def codebook(*vectors: tuple[float, float]) -> VectorQuantizer:
     quantizer = VectorQuantizer(len(vectors), 2, commitment=0.5)
     with torch.no_grad():
         quantizer.embedding.weight.copy_(torch.tensor(vectors))
     return quantizer
 
 
-def small() -> ResidualQuantizer:
-    """A codebook of tens, then one of units."""
+def two_stages() -> ResidualQuantizer:
+    """Two stages: a codebook of tens and one of units."""
     return ResidualQuantizer(
-        [book((0, 0), (10, 0), (20, 0)), book((1, 0), (3, 0), (-4, 0), (0, 2))]
+        [codebook((0, 0), (10, 0), (20, 0)), codebook((1, 0), (3, 0), (-4, 0), (0, 2))]
     )
 
 
 def test_each_stage_quantises_the_residual() -> None:
     latents = torch.tensor([[[12.6, 0.1], [17.0, 0.0], [10.1, 2.2]]])
-    quantizer = small()
+    quantizer = two_stages()
     codes = quantizer.nearest(latents)
-    # 10 + 3, 20 - 4, 10 + (0, 2); the code is entry 0 + 3 * entry 1.
+    # 10 + 3, 20 - 4, 10 + (0, 2); code = first index + 3 * second index
     assert codes.tolist() == [[1 + 3 * 1, 2 + 3 * 2, 1 + 3 * 3]]
     assert quantizer.lookup(codes).tolist() == [[[13.0, 0.0], [16.0, 0.0], [10.0, 2.0]]]
 
 
-def test_a_code_combines_the_entries_of_all_stages() -> None:
-    quantizer = small()
+def test_a_code_combines_the_indices_of_all_stages() -> None:
+    quantizer = two_stages()
     codes = torch.arange(12)
     entries = quantizer.split(codes)
     assert len(set(zip(*(e.tolist() for e in entries), strict=True))) == 12
@@ -39,7 +39,7 @@ def test_a_code_combines_the_entries_of_all_stages() -> None:
 
 
 def test_codes_from_classes_keep_the_class_and_quantise_the_residual() -> None:
-    quantizer = small()
+    quantizer = two_stages()
     latents = torch.tensor([[12.6, 0.0]] * 3)
     codes = quantizer.codes_from_classes(torch.tensor([0, 1, 2]), latents)
     assert quantizer.split(codes)[0].tolist() == [0, 1, 2]
@@ -47,7 +47,7 @@ def test_codes_from_classes_keep_the_class_and_quantise_the_residual() -> None:
 
 
 @torch.no_grad()
-def test_more_stages_are_closer() -> None:
+def test_more_stages_lower_the_error() -> None:
     torch.manual_seed(0)
     latents = torch.randn(500, 4)
     stages: list[VectorQuantizer] = []
@@ -63,7 +63,7 @@ def test_more_stages_are_closer() -> None:
 
 def test_gradients_pass_unchanged_and_the_loss_trains_every_stage() -> None:
     latents = torch.tensor([[[12.6, 0.0]]], requires_grad=True)
-    quantizer = small()
+    quantizer = two_stages()
     result = quantizer(latents)
     weights = torch.tensor([[[2.0, -3.0]]])
     (result.vectors * weights).sum().backward(retain_graph=True)
@@ -71,10 +71,10 @@ def test_gradients_pass_unchanged_and_the_loss_trains_every_stage() -> None:
     result.loss.backward()
     for stage in quantizer.stages:
         assert stage.embedding.weight.grad.abs().sum() > 0
-    # (2.6^2 + 0.4^2) / 2 channels, with the commitment of one half, mean of two stages.
+    # (2.6^2 + 0.4^2) / 2 channels, commitment 0.5, mean over two stages
     torch.testing.assert_close(result.loss.detach(), torch.tensor((6.76 + 0.16) / 2 * 1.5 / 2))
 
 
-def test_codes_of_more_than_62_bits_are_an_error() -> None:
+def test_codes_of_more_than_62_bits_are_refused() -> None:
     with pytest.raises(ConfigError, match="62 bits"):
         ResidualQuantizer([VectorQuantizer(512, 1) for _ in range(7)])

@@ -10,13 +10,13 @@ from exporters.commands import priority
 
 SHOW = """
 import os, threading
-from exporters.commands.priority import go_first
+from exporters.commands.process import raise_priority
 allowed, found, wait = None, [], threading.Barrier(2)
 def other():
     wait.wait(); wait.wait()
     found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 running = threading.Thread(target=other)
-running.start(); wait.wait(); allowed = go_first(); wait.wait(); running.join()
+running.start(); wait.wait(); allowed = raise_priority(); wait.wait(); running.join()
 later = threading.Thread(
     target=lambda: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 )
@@ -47,9 +47,9 @@ def test_who_may_not_goes_on(
         raise refusal("no")
 
     monkeypatch.setattr(os, "setpriority", refuse, raising=False)
-    assert priority.go_first() is allowed
+    assert priority.raise_priority() is allowed
 
 
 def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "setpriority", raising=False)
-    assert not priority.go_first()
+    assert not priority.raise_priority()
