@@ -1,8 +1,8 @@
-"""From codes to poses: the part decoders, the global motion, and nothing that remembers.
+"""Codes to poses: the part decoders and the root motion. Stateless.
 
-Works on a stretch of codes that begins `context` frames before the first frame wanted, so that at a
-live edge every wanted frame sees all of its left context; a decoder that also looks to the right
-sees there whatever codes were predicted beyond the edge.
+Decodes a range of codes that begins `context` frames before the first wanted frame, so that every
+wanted frame has its whole left context; a decoder with right context gets the codes predicted
+beyond the hop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,24 @@ from engine.motion.rotation import from_sixd, to_sixd
 from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 
 REST_SIXD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-"""The 6D rotation that turns nothing."""
+"""The identity as a 6D rotation."""
 
 
 SEAM_FRAMES: Final = 2
-"""Frames already emitted that every hop decodes again, to see the seam and its rate."""
+"""Frames already emitted that every hop decodes again, to measure the seam and its rate."""
 
 
 class Decoded(NamedTuple):
     """T decoded frames of B streams.
 
-    rotations `[B, T, J, 4]`, face `[B, T, E]`, contacts `[B, T, 4]` 0..1, root_motion `[B, T, 3]` =
-    x velocity (m/s), height (m), z velocity (m/s); motion `[B, T, 337]` to feed back as a seed:
-    orthonormal rotations and the lower decoder's own last seven channels.
+    Attributes:
+        rotations: `[B, T, J, 4]`.
+        face: `[B, T, E]`.
+        contacts: `[B, T, 4]`, 0..1.
+        root_motion: `[B, T, 3]`, x velocity (m/s), height (m), z velocity (m/s).
+        motion: `[B, T, 337]` to feed back as a seed: orthonormal rotations and the lower decoder's
+            own last seven channels.
+
     """
 
     rotations: Tensor
@@ -41,17 +46,17 @@ class Decoded(NamedTuple):
 
 
 def to_cpu(decoded: Decoded) -> Decoded:
-    """The same where numpy reads it; the motion stays, which goes back to the model."""
+    """All fields on the CPU but `motion`, which goes back to the model."""
     rotations, face, contacts, root_motion = (tensor.cpu() for tensor in decoded[:-1])
     return Decoded(rotations, face, contacts, root_motion, decoded.motion)
 
 
 def world_space_seed(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor:
-    """Motion `[B, T, 337]` as the checkpoints of 2024 are shown it.
+    """Seed motion `[B, T, 337]` in the form of emage-text (2024).
 
-    The jaw at rest, and in place of the lower decoder's own velocities their integral, beside its
-    own height: the output of the global motion network is not shown. start `[B, 2]`: x and z of the
-    first frame.
+    The jaw at rest, and instead of the lower decoder's own velocities their integral, beside its
+    own height; the output of the root model is not used. start `[B, 2]`: x and z of the first
+    frame.
     """
     fields = MOTION.unpack(decoded.motion.clone())
     jaw = joint_channels([SMPLX_55.joint_names.index("jaw")])
@@ -65,7 +70,7 @@ def world_space_seed(decoded: Decoded, start: Tensor, frame_rate: int) -> Tensor
 
 
 def _order() -> list[int]:
-    """Where the channels of all joints' 6D rotations lie in those of all parts and one at rest."""
+    """Indices of the channels of all joints among those of all parts and one joint at rest."""
     owned = [channel for part in BodyPart for channel in joint_channels(PART_JOINTS[part])]
     rest = [len(owned) + i for i in range(SIXD)]
     every = joint_channels(range(len(SMPLX_55.joint_names)))
@@ -73,10 +78,10 @@ def _order() -> list[int]:
 
 
 class _Joints(nn.Module):
-    """All joints of the skeleton from those of the parts; what no part owns is at rest.
+    """Joins the joints of all parts to the skeleton; joints without a part are at rest.
 
-    A module for its constants alone: they go where the networks go, so that none has to be brought
-    there in the midst of a step, which no recorded step could do.
+    A module only for its constants: they move with the networks to a device, so that no step copies
+    them there, which a recorded graph could not do.
     """
 
     rest: Tensor
@@ -97,11 +102,11 @@ class _Joints(nn.Module):
 
 
 class Decoder(Protocol):
-    """What decodes a stream's codes: a PoseDecoder, or one of `engine.kernels.compiled_decoder`."""
+    """Decodes the codes of a stream: PoseDecoder, or one of `engine.kernels.compiled_decoder`."""
 
     @property
     def context(self) -> int:
-        """Codes before a frame that can change it; a stream remembers one more."""
+        """Earlier codes that a frame depends on; a stream stores one more."""
 
     def decode(self, codes: Tensor, last: int) -> Decoded:
         """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order)."""
@@ -110,8 +115,8 @@ class Decoder(Protocol):
 class PoseDecoder:
     """Decodes the codes of all four parts together.
 
-    The global motion network sees the vector of the lower body, with the fields `masked_fields` as
-    zeros and its rotations made orthonormal if `orthonormalize`; or, if `whole_body`,
+    Input of the root model: the vector of the lower body, with the fields `masked_fields` set to
+    zero and its rotations made orthonormal if `orthonormalize`; or, if `whole_body`,
     `engine.model.root_motion.local_motion`.
     """
 
@@ -136,29 +141,29 @@ class PoseDecoder:
 
     @property
     def networks(self) -> list[nn.Module]:
-        """All that decodes and lies on a device."""
+        """All modules that decode."""
         return [*self._parts.values(), self._global, self._joints]
 
     @property
     def codebooks(self) -> list[int]:
-        """How many codes there are of each part, in the order of BodyPart."""
+        """Number of codes of each part, in the order of BodyPart."""
         return [self._parts[part].codes for part in BodyPart]
 
     @property
     def context(self) -> int:
-        """Codes before a frame that can change it."""
+        """Earlier codes that a frame depends on."""
         return self._reach(
             [m.left_context for m in self._parts.values()], self._global.left_context
         )
 
     @property
     def edge(self) -> int:
-        """Codes after a frame that can change it; 0 when all decoders are causal."""
+        """Later codes that a frame depends on; 0 if all decoders are causal."""
         parts = [m.right_context for m in self._parts.values()]
         return self._reach(parts, self._global.right_context)
 
     def _reach(self, parts: list[int], beyond: int) -> int:
-        """The farthest code: the global motion network sees decoded frames."""
+        """The largest context: the root model takes decoded frames."""
         seen = max(parts) if self._whole_body else parts[list(self._parts).index(BodyPart.LOWER)]
         return max(seen + beyond, *parts)
 
@@ -166,13 +171,13 @@ class PoseDecoder:
     def decode(self, codes: Tensor, last: int) -> Decoded:
         """The last `last` frames of codes `[B, P, T]` int64 (parts in BodyPart order).
 
-        Computes what these frames see and no more.
+        Computes only the frames that these depend on.
         """
         return self.decoded(codes, last)
 
     def decoded(self, codes: Tensor, last: int) -> Decoded:
-        """The same, in whatever mode PyTorch is: for graphs."""
-        far = last + self._global.left_context  # what their global motion sees
+        """The same in PyTorch's present gradient mode, for graphs."""
+        far = last + self._global.left_context  # input of the root model
         fields = {}
         for p, part in enumerate(BodyPart):
             wanted = far if self._whole_body or part is BodyPart.LOWER else last

@@ -1,8 +1,8 @@
-"""Choosing codes from what the transformer predicts: arg-max, sampled, or nearest latent.
+"""Selection of codes from the transformer's output: arg-max, sampled, or nearest latent.
 
-Sampling uses the Gumbel trick with noise that changes slowly from frame to frame, so that a choice
-once made is kept for some frames instead of flickering. The noise of a frame depends on the seed
-and the frame index alone: no split of the audio and no restart changes it.
+Sampling uses the Gumbel trick with noise that changes slowly from frame to frame, so that a code is
+kept for some frames instead of flickering. The noise of a frame depends only on the seed and the
+frame index: no split of the audio and no restart changes it.
 """
 
 from collections.abc import Mapping
@@ -62,13 +62,13 @@ class SamplingConfig:
             raise ConfigError(f"sampling needs temperatures >= 0, got {got}")
 
     def of(self, part: BodyPart) -> "SamplingConfig":
-        """What holds for one part."""
+        """The settings of one part."""
         own = self.temperatures.get(part, self.temperature)
         return replace(self, temperature=own, temperatures={})
 
     @property
     def draws(self) -> bool:
-        """Whether any part's codes are drawn."""
+        """Whether any part is sampled."""
         return any(self.of(part).temperature > 0 for part in BodyPart)
 
 
@@ -87,13 +87,13 @@ class CorrelatedNoise:
         return generator.standard_normal(self._shape, np.float32)
 
     def next(self, frame: int) -> np.ndarray:
-        """The noise of `frame`; frames must be asked for one after the other."""
+        """The noise of `frame`; frames must be requested in order."""
         keep = self._correlation
         self._value = keep * self._value + (1 - keep * keep) ** 0.5 * self._fresh(frame)
         return self._value
 
     def snapshot(self) -> np.ndarray:
-        """A copy of what is remembered."""
+        """A copy of the state."""
         return self._value.copy()
 
     def restore(self, value: np.ndarray) -> None:
@@ -102,7 +102,7 @@ class CorrelatedNoise:
 
 
 def gumbel(noise: Tensor) -> Tensor:
-    """Standard Gumbel noise of normal noise, one by one."""
+    """Standard Gumbel noise from standard normal noise, elementwise."""
     uniform = torch.special.ndtr(noise).clamp(1e-6, 1 - 1e-6)
     return -torch.log(-torch.log(uniform))
 
@@ -113,13 +113,13 @@ def gumbel_choice(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
 
 
 class CodebookView(Protocol):
-    """What is asked of a part's autoencoder here; see `engine.model.part_vae.PartVae`."""
+    """The parts of `engine.model.part_vae.PartVae` that code selection uses."""
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Codes nearest to latents."""
 
     def mean_shift(self, classes: Tensor, scores: Tensor, radius: float) -> Tensor:
-        """Classes in the midst of the likely ones near to `classes`."""
+        """Classes after one mean-shift step."""
 
     def codes_from_classes(self, classes: Tensor, latents: Tensor) -> Tensor:
         """Codes of classes."""

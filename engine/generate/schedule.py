@@ -1,15 +1,15 @@
-"""Schedules: how windows follow one another, as validated data.
+"""Schedules: the sequence of windows, as validated data.
 
 A window of `window` frames ends `lookahead` frames after the last new one:
 
     | context (audio only) | seed (visible) | hop (new) | lookahead (predicted, not kept) |
 
-`seed` already emitted frames are shown to the model, `hop` new ones are taken from it, and audio of
-`lookahead` further frames is waited for. The published offline schedule is 64 / 4 / 60 / 0.
+The model sees `seed` emitted frames; `hop` new ones are kept; a window waits for the audio of
+`lookahead` further frames. The published offline schedule is 64 / 4 / 60 / 0.
 
-The published programs render files in windows of their own, each of which begins with its seeds:
-the last frames that the window before, decoded alone, gave. `FileRules` says how these windows are
-put together.
+The reference implementations render files in windows of their own, each of which begins with its
+seeds: the last frames of the previous window, decoded alone. `FileRules` describes how these
+windows are joined.
 """
 
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ from engine.errors import ConfigError
 
 
 class Overlap(StrEnum):
-    """Whose prediction is kept where two windows share frames."""
+    """Window whose prediction is kept in shared frames."""
 
     EARLIER = "earlier"  # the later window drops its seeds (2024)
     LATER = "later"  # the earlier window drops its last frames (2025)
 
 
 class Tail(StrEnum):
-    """What becomes of the frames after the last whole window."""
+    """Treatment of the frames after the last whole window."""
 
     PARTIAL = "partial"  # a shorter window, if it is longer than its seeds
     DROP = "drop"  # they are lost
@@ -60,7 +60,7 @@ class FileRules:
             raise ConfigError(f"multiple must be at least 1, got {self.multiple}")
 
     def frames(self, samples: int, clock: FrameClock) -> int:
-        """Frames of a file of so many samples."""
+        """Frames of a file of `samples` samples."""
         whole = samples * clock.frame_rate // clock.sample_rate
         complete = whole if self.rounded else clock.frames_complete(samples)
         return complete // self.multiple * self.multiple
@@ -114,7 +114,7 @@ class Schedule:
 
     @property
     def fewest(self) -> int:
-        """Frames of the shortest sound that gives any poses."""
+        """Frames of the shortest audio that gives any poses."""
         if self.files is None:
             return 1
         partial = self.files.tail is Tail.PARTIAL
@@ -123,11 +123,11 @@ class Schedule:
 
     @property
     def newest(self) -> int | None:
-        """Newest frames of a window that are taken of it; None for all, as in whole files."""
+        """Newest frames of a window that are used; None for all, as in whole files."""
         return None if self.files is not None else self.algorithmic_frames
 
     def with_hop(self, hop: int | None, lookahead: int | None) -> "Schedule":
-        """The same window at another hop or look-ahead, showing at most as much seed as fits."""
+        """The same window with another hop or look-ahead, and the largest seed that fits."""
         hop = self.hop if hop is None else hop
         lookahead = self.lookahead if lookahead is None else lookahead
         room = self.window - hop - lookahead
@@ -139,12 +139,12 @@ OFFLINE = Schedule(window=64, seed=4, hop=60, lookahead=0)
 
 
 def published_audio_schedule(window: int = 64, seed: int = 4) -> Schedule:
-    """How the audio checkpoints of 2025 render a file."""
+    """Schedule by which emage-audio (2025) renders a file."""
     rules = FileRules(Overlap.LATER, Tail.PARTIAL, rounded=True)
     return Schedule(window, seed, window - seed, files=rules)
 
 
 def published_text_schedule(window: int = 64, seed: int = 4) -> Schedule:
-    """How the text and audio checkpoints of 2024 render a file."""
+    """Schedule by which emage-text (2024) renders a file."""
     rules = FileRules(Overlap.EARLIER, Tail.DROP, multiple=8)
     return Schedule(window, seed, window - seed, files=rules)

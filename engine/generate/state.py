@@ -1,6 +1,6 @@
 """StreamState: all memory of B streams between two steps, preallocated and written in place.
 
-Rows are streams; each starts, stops and resets apart. Knows nothing of how a step is computed.
+Rows are streams; each starts, stops and resets separately.
 """
 
 from collections.abc import Sequence
@@ -101,11 +101,11 @@ class StreamState:
     kept: list[Tensor] = field(default_factory=list)
 
     def copy(self) -> "StreamState":
-        """An independent copy, to be stepped or kept."""
+        """An independent copy."""
         return deepcopy(self)
 
     def take(self, rows: Sequence[int]) -> "StreamState":
-        """Some rows as a state of their own, in this order; only their noise stays shared."""
+        """A state of some rows, in this order; only their noise is shared."""
         index = list(rows)
         last = self.emitted
         return StreamState(
@@ -125,7 +125,7 @@ class StreamState:
         )
 
     def put(self, rows: Sequence[int], state: "StreamState") -> None:
-        """Write the rows of `state` over these rows, in place: what `take` gave, or a new start."""
+        """Write the rows of `state` over these rows, in place."""
         index = list(rows)
         for name in ("frame", "audio", "motion", "codes", "ground"):
             getattr(self, name)[index] = getattr(state, name)
@@ -158,7 +158,7 @@ def keep_two(memory: np.ndarray, frames: np.ndarray) -> None:
 
 
 def empty_emitted(rows: int, joints: int, face: int) -> Emitted:
-    """Room for two frames of `rows` streams."""
+    """Zeros for two frames of `rows` streams."""
     return Emitted(
         rotations=np.zeros((2, rows, joints, 4), np.float32),
         face=np.zeros((2, rows, face), np.float32),

@@ -19,12 +19,12 @@ from engine.model.gesture import GestureModel
 from engine.model.speech_encoder import SpeechEncoder
 
 _BLOCKS: Final = 3
-"""Later ones have a sixth of the positions each, and windows would align too rarely."""
+"""Later blocks have a sixth of the positions each, and windows would align too rarely."""
 STRIDE: Final = prod(WAVE_STRIDES[:_BLOCKS])
 
 
 def stem_length(samples: int) -> int:
-    """How many entries P a window of so many samples has."""
+    """Number of activations P of a window of `samples` samples."""
     count = samples
     for stride, padding in _shapes():
         count = (count + 2 * padding - WAVE_KERNEL) // stride + 1
@@ -32,7 +32,7 @@ def stem_length(samples: int) -> int:
 
 
 def receptive_field() -> tuple[int, int]:
-    """The samples `[first, last)` that entry 0 sees; entry k sees those `k * STRIDE` later.
+    """Samples `[first, last)` that activation 0 depends on; those of k are `k * STRIDE` later.
 
     Samples before and after a window are zeros.
     """
@@ -48,7 +48,7 @@ def _shapes() -> list[tuple[int, int]]:
 
 
 class EncoderStem(nn.Module):
-    """Samples `[B, S, 1]` to entries `[B, C, P]`: those of all encoders side by side."""
+    """Samples `[B, S, 1]` to activations `[B, C, P]` of all encoders side by side."""
 
     def __init__(self, encoders: Mapping[str, WaveEncoder]) -> None:
         super().__init__()
@@ -62,11 +62,11 @@ class EncoderStem(nn.Module):
 
 
 class EncoderTail(nn.Module):
-    """What follows in one encoder: entries `[B, C, P]`, of which `own` are its channels."""
+    """The tail of one encoder, on activations `[B, C, P]`; `own`: its channels."""
 
     def __init__(self, encoder: WaveEncoder, own: slice) -> None:
         super().__init__()
-        # Under their own numbers, by which patterns of names find them.
+        # Under their own numbers, which patterns of layer names refer to.
         later = {str(i): block for i, block in enumerate(encoder.blocks) if i >= _BLOCKS}
         self.blocks = nn.Sequential(OrderedDict(later))
         self.own = own
@@ -114,7 +114,7 @@ def _width(encoder: WaveEncoder) -> int:
 
 
 def _convolution(encoder: WaveEncoder, block: int) -> nn.Conv1d:
-    """The first one of a block, lean or not."""
+    """The first convolution of a block, fused or not."""
     return cast(nn.Conv1d, next(m for m in encoder.blocks[block].modules() if _convolves(m)))
 
 

@@ -1,11 +1,10 @@
-"""Lean models: the same function of a window, to rounding, in fewer products. For running only.
+"""Inference-time fusion: the same function of a window, to rounding, in fewer products.
 
-Two linear maps one after the other are one: a memory that is made wide and then projected to keys
-and values by every layer is projected from where it was narrow, where few frames ask they are
-projected and the memory is not, and normalisation by fixed moments is part of the convolution
-before it. What depends on weights alone is computed once. Weights that
-stay as they are are shared with the model, not copied; a model that is trained or moved to another
-device afterwards needs a new one.
+Consecutive linear layers are merged. Keys and values are projected directly from the narrow memory,
+or, with few queries, the projection is moved to the query side. BatchNorm is folded into the
+preceding convolution. Tensors that depend on weights alone are precomputed. Unchanged weights are
+shared with the model, not copied; a model that is trained or moved to another device afterwards
+must be fused again.
 """
 
 from copy import copy
@@ -20,55 +19,55 @@ from engine.model.gesture import BodyDecoder, FaceDecoder, GestureModel
 from engine.model.layers import ALL, Attention, DecoderLayer, DecoderStack
 from engine.model.speech_encoder import SpeechEncoder
 
-WORTH: Final = 4_000_000
-"""Products of a window that must be saved for a memory to be left unprojected: a small network
-gains nothing by fewer, and its graphs are 4 MB larger by the kernels of other shapes."""
+MIN_SAVED_MACS: Final = 4_000_000
+"""Multiply-adds per window that query-side projection must save. A small network gains nothing by
+it, and its graphs become 4 MB larger by kernels for other shapes."""
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
 @torch.no_grad()
 def fuse_for_inference(model: GestureModel) -> GestureModel:
-    """The lean form of `model`, in evaluation mode."""
+    """The fused form of `model`, in evaluation mode."""
     model.eval()
-    twin = with_submodules(model, speech=_lean_speech(model.speech), face=_lean_face(model.face))
+    fused = with_submodules(model, speech=_fuse_speech(model.speech), face=_fuse_face(model.face))
     if isinstance(model.body, BodyDecoder):
-        twin = with_submodules(twin, body=_lean_body(model.body))
-    twin = _attending(twin)
+        fused = with_submodules(fused, body=_fuse_body(model.body))
+    fused = _fuse_attention(fused)
     if model.face_speaker is not None and not model.face.attend_aligned:
         place = model.positions(model.positions.table.shape[0])
-        face = PrecomputedFaceDecoder(twin.face, model.face_speaker, place)
-        twin = with_submodules(twin, face=face, face_speaker=nn.Identity())
-    return twin
+        face = PrecomputedFaceDecoder(fused.face, model.face_speaker, place)
+        fused = with_submodules(fused, face=face, face_speaker=nn.Identity())
+    return fused
 
 
 def with_submodules(module: _Module, **children: nn.Module) -> _Module:
-    """A twin of `module` that shares everything with it but these children."""
-    twin = copy(module)
-    twin._modules = {**module._modules, **children}
-    return twin
+    """A shallow copy of `module` with replaced submodules; everything else is shared."""
+    fused = copy(module)
+    fused._modules = {**module._modules, **children}
+    return fused
 
 
-def _attending(module: _Module) -> _Module:
-    """A twin of `module` whose attention is lean, all of it."""
+def _fuse_attention(module: _Module) -> _Module:
+    """A shallow copy of `module` with all attention layers fused."""
     children: dict[str, nn.Module] = {}
     for name, child in module.named_children():
         if isinstance(child, Attention):
             children[name] = FusedAttention(child)
         elif not isinstance(child, FusedAttention):
-            children[name] = _attending(child)
+            children[name] = _fuse_attention(child)
     return with_submodules(module, **children)
 
 
-# -- memories --------------------------------------------------------------------------------------
+# -- attention -------------------------------------------------------------------------------------
 
 
 class FusedAttention(nn.Module):
-    """`attention` on memories `[B, T', N]`, or on itself, in as few products as the shapes allow.
+    """`attention` to memories `[B, T', N]`, or to itself, with the fewest products for its shapes.
 
-    widen: a map of the memory `[.., N] -> [.., D]` that is left out before it, if there is one.
+    widen: linear layer of the memory `[.., N] -> [.., D]` that is merged into keys and values.
     """
 
-    own: Tensor
+    head_mask: Tensor
 
     def __init__(self, attention: Attention, widen: nn.Linear | None = None) -> None:
         super().__init__()
@@ -76,19 +75,19 @@ class FusedAttention(nn.Module):
         width = attention.out_proj.in_features
         weight, bias = attention.in_proj.weight[width:], attention.in_proj.bias[width:]
         if widen is not None:
-            # In twice the precision, so that one rounding takes the place of two.
+            # In double precision, so that only one rounding occurs.
             joined = weight.double() @ widen.weight.double()
             bias = (weight.double() @ widen.bias.double() + bias).float()
             weight = joined.float()
         heads = torch.eye(attention.heads, device=weight.device)
-        own = heads.repeat_interleave(width // attention.heads, 1)
-        self.register_buffer("own", own, persistent=False)
-        # On no device until it has its weights: those of the attention are shared.
+        head_mask = heads.repeat_interleave(width // attention.heads, 1)
+        self.register_buffer("head_mask", head_mask, persistent=False)
+        # On the meta device: its own weights would be replaced at once.
         self.key_value = nn.Linear(weight.shape[1], 2 * width, device="meta")
         self.key_value.weight, self.key_value.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """`[B, n, D]`, as `Attention` gives it."""
+        """Output `[B, n, D]` of the attention."""
         return (
             self.attention(x)
             if memory is None
@@ -100,43 +99,42 @@ class FusedAttention(nn.Module):
         return self.attention.project_query(x)
 
     def attend_projected(self, query: Tensor, memory: Tensor) -> Tensor:
-        """`[B, n, D]`: what queries `[B, n, D]` find in a memory."""
-        if self._few(query.shape[1], memory.shape[1]):
-            return self._found(query, memory)
+        """Output `[B, n, D]` of projected queries `[B, n, D]` on a memory."""
+        if self._query_side_is_cheaper(query.shape[1], memory.shape[1]):
+            return self._query_side_attention(query, memory)
         return self.attention.attend_projected(query, self.key_value(memory))
 
-    def _few(self, asking: int, remembered: int) -> bool:
-        """Whether so few ask, of so much, that the memory is better left as it is."""
+    def _query_side_is_cheaper(self, queries: int, steps: int) -> bool:
+        """True if projecting queries instead of the memory saves at least MIN_SAVED_MACS."""
         twice, narrow = self.key_value.weight.shape
-        projected = remembered * (narrow + asking) * twice
-        left = asking * self.attention.heads * narrow * (twice + 2 * remembered)
-        return projected - left > WORTH
+        memory_side = steps * (narrow + queries) * twice
+        query_side = queries * self.attention.heads * narrow * (twice + 2 * steps)
+        return memory_side - query_side > MIN_SAVED_MACS
 
-    def _found(self, query: Tensor, memory: Tensor) -> Tensor:
-        """Keys and values are linear in the memory, so that what asks and what is found can be
-        projected in their place.
+    def _query_side_attention(self, query: Tensor, memory: Tensor) -> Tensor:
+        """Attention with the K/V projections moved to the query side.
 
-        A key's bias raises all scores of a query by the same and does nothing; that of a value is
-        found whole, as weights add up to one. Heads are rows that are zero but for their own
-        channels: whole products of few rows are quicker than parts of them, one a head.
+        Exact, because K and V are linear in the memory. The key bias cancels in the softmax; the
+        value bias is added once, because the weights sum to 1. Heads are zero-padded rows, so each
+        step is one matmul instead of one per head.
         """
-        (batch, asking, width), heads = query.shape, len(self.own)
+        (batch, queries, width), heads = query.shape, len(self.head_mask)
         key, value = self.key_value.weight[:width], self.key_value.weight[width:]
         scaled = query * (width // heads) ** -0.5
-        rows = (scaled[:, :, None] * self.own).view(batch, asking * heads, width) @ key
-        found = (rows @ memory.transpose(-1, -2)).softmax(-1) @ memory
-        values = F.linear(found, value).view(batch, asking, heads, width)
-        mixed = (values * self.own).sum(2) + self.key_value.bias[width:]
-        out: Tensor = self.attention.out_proj(mixed)
+        rows = (scaled[:, :, None] * self.head_mask).view(batch, queries * heads, width) @ key
+        mixed = (rows @ memory.transpose(-1, -2)).softmax(-1) @ memory
+        values = F.linear(mixed, value).view(batch, queries, heads, width)
+        joined = (values * self.head_mask).sum(2) + self.key_value.bias[width:]
+        out: Tensor = self.attention.out_proj(joined)
         return out
 
 
-def _pays(widen: nn.Linear, aligned: bool) -> bool:
-    """Whether there is something to save; an aligned memory is needed wide, for the queries too."""
+def _saves_work(widen: nn.Linear, aligned: bool) -> bool:
+    """Whether merging `widen` saves work; aligned queries need the wide memory anyway."""
     return widen.in_features < widen.out_features and not aligned
 
 
-def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
+def _with_narrow_memory(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
     layers = [
         with_submodules(layer, cross_attn=FusedAttention(cast(Attention, layer.cross_attn), widen))
         for layer in stack.layers
@@ -144,32 +142,34 @@ def _narrow(stack: DecoderStack, widen: nn.Linear) -> DecoderStack:
     return with_submodules(stack, layers=nn.ModuleList(layers))
 
 
-def _lean_face(face: FaceDecoder) -> FaceDecoder:
-    if not _pays(face.project, face.attend_aligned):
+def _fuse_face(face: FaceDecoder) -> FaceDecoder:
+    if not _saves_work(face.project, face.attend_aligned):
         return face
-    return with_submodules(face, project=nn.Identity(), decoder=_narrow(face.decoder, face.project))
+    return with_submodules(
+        face, project=nn.Identity(), decoder=_with_narrow_memory(face.decoder, face.project)
+    )
 
 
 class PrecomputedFaceDecoder(nn.Module):
-    """A `FaceDecoder` that asks with positions and speaker alone, and so begins always the same.
+    """A `FaceDecoder` whose queries depend only on position and speaker.
 
-    What the self-attention of its first layer makes of them, and what that asks of speech, is
-    looked up, for windows of as many frames as `positions [1, T, D]`; others are decoded as ever.
-    Takes numbers of speakers.
+    The first layer's self-attention output and cross-attention queries are precomputed per speaker,
+    for windows of the length of `positions [1, T, D]`; other lengths are decoded as usual. Takes
+    speaker indices.
     """
 
-    begun: Tensor
-    asked: Tensor
+    first_output: Tensor
+    first_query: Tensor
 
     def __init__(self, face: FaceDecoder, speakers: nn.Embedding, positions: Tensor) -> None:
         super().__init__()
         self.face, self.speakers = face, speakers
         first, *others = (cast(DecoderLayer, layer) for layer in face.decoder.layers)
         self.first, self.others = first, DecoderStack(others) if others else None
-        begun = first.self_block(positions + speakers.weight[:, None])
-        self.register_buffer("begun", begun, persistent=False)
-        asked = cast(FusedAttention, first.cross_attn).project_query(begun)
-        self.register_buffer("asked", asked, persistent=False)
+        first_output = first.self_block(positions + speakers.weight[:, None])
+        self.register_buffer("first_output", first_output, persistent=False)
+        first_query = cast(FusedAttention, first.cross_attn).project_query(first_output)
+        self.register_buffer("first_query", first_query, persistent=False)
 
     def forward(
         self,
@@ -179,30 +179,30 @@ class PrecomputedFaceDecoder(nn.Module):
         speaker: Tensor,
         output_slice: slice = ALL,
     ) -> Tensor:
-        """Latents `[B, n, D_code]` of the frames that are wanted; speaker `[B, 1]` int64."""
-        if position.shape[1] != self.begun.shape[1]:
+        """Latents `[B, n, D_code]` of the frames in `output_slice`; speaker `[B, 1]` int64."""
+        if position.shape[1] != self.first_output.shape[1]:
             return self.face(audio, hint, position, self.speakers(speaker), output_slice)
         memory = self.face.project(torch.cat((audio, hint), -1))
-        who, frames = speaker[:, 0], output_slice if self.others is None else ALL
+        index, frames = speaker[:, 0], output_slice if self.others is None else ALL
         attention = cast(FusedAttention, self.first.cross_attn)
-        found = attention.attend_projected(self.asked[who][:, frames], memory)
-        x = self.first.feed_forward_block(self.begun[who][:, frames], found)
+        attended = attention.attend_projected(self.first_query[index][:, frames], memory)
+        x = self.first.feed_forward_block(self.first_output[index][:, frames], attended)
         return self.face.out(x if self.others is None else self.others(x, memory, output_slice))
 
 
-def _lean_body(body: BodyDecoder) -> BodyDecoder:
+def _fuse_body(body: BodyDecoder) -> BodyDecoder:
     widen = body.project_audio
-    if not _pays(widen, body.attend_aligned):
+    if not _saves_work(widen, body.attend_aligned):
         return body
-    stack = _narrow(body.cross_attention, widen)
+    stack = _with_narrow_memory(body.cross_attention, widen)
     return with_submodules(body, project_audio=nn.Identity(), cross_attention=stack)
 
 
 # -- waveforms -------------------------------------------------------------------------------------
 
 
-def _joined(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
-    """Weight and bias, in double precision, of a convolution that normalises what it gives."""
+def _fold_norm(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
+    """Weight and bias, in double precision, of a convolution with its BatchNorm folded in."""
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = (conv.bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
     return conv.weight.double() * scale[:, None, None], bias
@@ -216,37 +216,37 @@ def _convolution(weight: Tensor, bias: Tensor, like: nn.Conv1d) -> nn.Conv1d:
 
 
 class FusedWaveBlock(nn.Module):
-    """A `WaveBlock` with its normalisations inside its convolutions.
+    """A `WaveBlock` with BatchNorm folded into its convolutions.
 
-    The first convolution and that of the shortcut stay two: one for both would have to be taken
-    apart again, which costs more than it saves.
+    The first convolution and that of the shortcut are not merged: splitting the joint output would
+    cost more than it saves.
     """
 
     def __init__(self, block: WaveBlock) -> None:
         super().__init__()
-        self.outer = _convolution(*_joined(block.conv1, block.bn1), block.conv1)
-        self.inner = _convolution(*_joined(block.conv2, block.bn2), block.conv2)
+        self.outer = _convolution(*_fold_norm(block.conv1, block.bn1), block.conv1)
+        self.inner = _convolution(*_fold_norm(block.conv2, block.bn2), block.conv2)
         self.around: nn.Module = nn.Identity()
         if isinstance(block.shortcut, nn.Sequential):
-            self.around = _convolution(*_joined(*block.shortcut), block.conv1)
+            self.around = _convolution(*_fold_norm(*block.shortcut), block.conv1)
 
     def forward(self, x: Tensor) -> Tensor:
         inside = self.inner(F.leaky_relu(self.outer(x), WAVE_SLOPE))
         return F.leaky_relu(inside + self.around(x), WAVE_SLOPE)
 
 
-def _lean_wave(encoder: nn.Module) -> nn.Module:
+def _fuse_wave(encoder: nn.Module) -> nn.Module:
     if not isinstance(encoder, WaveEncoder):
         return encoder
     blocks = [FusedWaveBlock(cast(WaveBlock, block)) for block in encoder.blocks]
     return with_submodules(encoder, blocks=nn.ModuleList(blocks))
 
 
-def _lean_speech(speech: nn.Module) -> nn.Module:
+def _fuse_speech(speech: nn.Module) -> nn.Module:
     if not isinstance(speech, SpeechEncoder):
         return speech
     branches = {
-        name: with_submodules(branch, audio=_lean_wave(branch.audio))
+        name: with_submodules(branch, audio=_fuse_wave(branch.audio))
         for name, branch in (("face", speech.face), ("body", speech.body))
     }
-    return with_submodules(speech, trunk=_lean_wave(speech.trunk), **branches)
+    return with_submodules(speech, trunk=_fuse_wave(speech.trunk), **branches)

@@ -1,7 +1,6 @@
-"""The Kernel protocol: one stateless forward pass over one window, shapes fixed by the bundle.
+"""The Kernel protocol: one stateless forward pass over one window with fixed shapes.
 
-No call depends on an earlier one; all memory lies in the runner's StreamState. (What a kernel keeps
-to save work, as `engine.kernels.encoder_cache` does, changes no result.)
+No call depends on an earlier one; all memory is in the runner's StreamState.
 """
 
 from typing import NamedTuple, Protocol
@@ -10,13 +9,15 @@ from torch import Tensor
 
 
 class WindowInputs(NamedTuple):
-    """What the gesture transformer sees of T frames.
+    """Input of the gesture transformer for T frames.
 
-    motion `[B, T, 337]` in the layout MOTION, valid where mask is 0.
-    mask `[B, T, 337]`: 1 hides a channel, 0 shows it (a seed gesture or a body hint).
-    audio: features `[B, T, F]`, or samples `[B, S]` for a design that encodes the waveform.
-    words `[B, T]` int64: vocabulary index of the word spoken in each frame (0 = none).
-    speaker `[B]` int64.
+    Attributes:
+        motion: `[B, T, 337]` in the layout MOTION, valid where mask is 0.
+        mask: `[B, T, 337]`; 1 hides a channel, 0 shows it (a seed gesture or a body hint).
+        audio: features `[B, T, F]`, or samples `[B, S]` for a design that encodes the waveform.
+        words: `[B, T]` int64, vocabulary index of the word spoken in each frame (0 = none).
+        speaker: `[B]` int64.
+
     """
 
     motion: Tensor
@@ -27,11 +28,14 @@ class WindowInputs(NamedTuple):
 
 
 class WindowOutputs(NamedTuple):
-    """One entry a part, in the order of BodyPart (face, upper, hands, lower).
+    """Output of the gesture transformer, one entry per part in the order of BodyPart.
 
-    latents: P tensors `[B, n, D]`, the regressed latents.
-    logits: P tensors `[B, n, V]`, scores over the part's codebook.
-    n: the newest frames of the window, as many as the kernel was made for.
+    Attributes:
+        latents: P tensors `[B, n, D]`, the regressed latents.
+        logits: P tensors `[B, n, V]`, scores over the part's codebook.
+
+    `n` is the number of newest frames, fixed when the kernel is built.
+
     """
 
     latents: tuple[Tensor, ...]
@@ -41,12 +45,12 @@ class WindowOutputs(NamedTuple):
 class Kernel(Protocol):
     """A backend that runs the gesture transformer.
 
-    What of a window it gives is fixed when it is made: all frames, or the newest that a schedule
-    takes of it (`engine.generate.schedule.Schedule.newest`), which is less work.
+    The number of output frames is fixed at construction: the whole window, or only the newest
+    frames the schedule uses (`engine.generate.schedule.Schedule.newest`), which is cheaper.
     """
 
     name: str
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
-        """Forward over one window."""
+        """Forward pass over one window."""
         ...

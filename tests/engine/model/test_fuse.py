@@ -34,10 +34,10 @@ def max_difference(a: WindowOutputs, b: WindowOutputs) -> float:
     return max(float((x - y).abs().max()) for x, y in pairs)
 
 
-@pytest.fixture(params=[0, lean_module.WORTH])
+@pytest.fixture(params=[0, lean_module.MIN_SAVED_MACS])
 def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 0, small networks use the same fusions as large ones."""
-    monkeypatch.setattr(lean_module, "WORTH", request.param)
+    monkeypatch.setattr(lean_module, "MIN_SAVED_MACS", request.param)
 
 
 @pytest.mark.usefixtures("_worth")
@@ -82,7 +82,7 @@ def test_the_precomputed_face_query_depends_on_the_speaker(layers: int) -> None:
         torch.testing.assert_close(fused(inputs).latents[0], expected, atol=1e-5, rtol=1e-5)
         newest = fused(inputs, newest=2).latents[0]
         torch.testing.assert_close(newest, expected[:, -2:], atol=1e-5, rtol=1e-5)
-    assert fused.face.begun.shape[0] == config.speakers == 3
+    assert fused.face.first_output.shape[0] == config.speakers == 3
 
 
 @pytest.mark.parametrize(("queries", "few"), [(1, True), (2, True), (40, False)])
@@ -90,7 +90,7 @@ def test_the_precomputed_face_query_depends_on_the_speaker(layers: int) -> None:
 def test_fused_attention_equals_attention_for_few_and_many_queries(
     queries: int, few: bool, narrow: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lean_module, "WORTH", 0)
+    monkeypatch.setattr(lean_module, "MIN_SAVED_MACS", 0)
     torch.manual_seed(0)
     attention = Attention(16, 4, 0.0).eval()
     torch.nn.init.normal_(attention.in_proj.bias)
@@ -100,7 +100,7 @@ def test_fused_attention_equals_attention_for_few_and_many_queries(
         x, memory = torch.randn(3, queries, 16), torch.randn(3, 40, narrow or 16)
         expected = attention(x, memory if widen is None else widen(memory))
         torch.testing.assert_close(fused(x, memory), expected, atol=1e-5, rtol=1e-5)
-    assert fused._few(queries, 40) is few
+    assert fused._query_side_is_cheaper(queries, 40) is few
 
 
 @pytest.mark.parametrize(("width", "queries", "calls"), [(256, 2, 0), (256, 80, 1), (16, 2, 1)])
