@@ -57,7 +57,7 @@ def test_words_can_be_left_out() -> None:
 def test_late_words_are_fed_after_their_end() -> None:
     class RecordingStream(GestureStream):
         def feed_words(self, words: Sequence[TimedWord]) -> None:
-            received.extend((word, self._listener._samples / 16000) for word in words)
+            received.extend((word, self._input._samples / 16000) for word in words)
             super().feed_words(words)
 
     received: list[tuple[TimedWord, float]] = []
