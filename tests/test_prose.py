@@ -18,6 +18,8 @@ FOLDERS = (
     *("engine", "exporters", "docs", "tests/engine", "tests/support", "tests/bench"),
     *("bench/metrics", "bench/quality", "bench/starter", "bench/plots", "bench/export"),
     "bench/perf",
+    *("training/data", "training/gesture", "training/loop", "training/vq"),
+    *("tests/training/data", "tests/training/gesture", "tests/training/loop", "tests/training/vq"),
 )
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}

@@ -63,19 +63,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
     """Run a stage that trains, in as many processes as are wanted."""
-    from training.loop import launcher as launch
+    from training.loop import launcher
 
     if options.tensorboard:
         config = {**config, "loop": {**config.get("loop", {}), "tensorboard": True}}
-    work = launch.Work(STAGES[options.stage], config, options.data, options.out)
+    work = launcher.Work(STAGES[options.stage], config, options.data, options.out)
     if options.workers:
-        from training.loop import ray_launcher as cluster
+        from training.loop import ray_launcher
 
-        cluster.across(work, options.workers, options.address)
+        ray_launcher.run_ray(work, options.workers, options.address)
     elif (options.processes or 1) > 1:
-        launch.together(work, options.processes)
+        launcher.run_processes(work, options.processes)
     else:
-        launch.alone(work)
+        launcher.run_single(work)
 
 
 def _check(options: argparse.Namespace) -> None:

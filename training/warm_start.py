@@ -14,7 +14,7 @@ from engine.bundle.io import CONFIG_FILE, Bundle, load_bundle
 from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary
-from training.data.normalize import Scaling, unfolded
+from training.data.normalize import Scaling, unfold
 
 _WORDS = "table.weight"  # of any table of words
 _SPEAKERS = ("face_speaker.weight", "body_speaker.weight", "cue.speakers.weight")
@@ -25,7 +25,7 @@ def is_bundle(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file()
 
 
-def kept_part(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
+def freeze_codebook(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
     """`fresh`, whose codes and decoder are the bundle's and no longer learn; its encoder does."""
     kept = bundle.parts[part].state_dict()
     own = {n for n in fresh.state_dict() if not n.startswith(("encoder.", "to_code."))}
@@ -35,14 +35,14 @@ def kept_part(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
     return fresh
 
 
-def known_weights(
+def weights_from_bundle(
     folder: Path, vocabulary: Vocabulary, speakers: Sequence[str], scaling: Scaling
 ) -> dict[str, Tensor]:
     """The gesture transformer of a bundle as a training has it: shown scaled motion, words and
     speakers by the numbers that they have there. Words that the bundle lacks begin as unknown ones.
     """
     bundle = load_bundle(folder)
-    weights = unfolded(bundle.gesture, scaling).state_dict()
+    weights = unfold(bundle.gesture, scaling).state_dict()
     words = Vocabulary(bundle.config.vocabulary)
     # The first four numbers are no words and the same everywhere.
     rows = [*range(4), *(words.id_of(word) for word in vocabulary.words)]
@@ -63,7 +63,7 @@ def _picked(weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]) ->
     }
 
 
-def take_over(model: nn.Module, found: Mapping[str, Tensor], source: Path) -> None:
+def load_matching(model: nn.Module, found: Mapping[str, Tensor], source: Path) -> None:
     """All weights of the same name and shape."""
     own = model.state_dict()
     fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}

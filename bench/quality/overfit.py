@@ -22,7 +22,8 @@ from engine.motion.pose import Motion, PoseChunk, concatenate
 from engine.stream.stream import GestureStream
 from training.data.takes import TakeFile, read_take
 from training.data.vectors import motion_vector
-from training.vq.evaluate import encode, load_parts
+from training.vq.evaluate import encode
+from training.vq.stage import load_parts
 
 SEEDS = 4
 

@@ -39,8 +39,9 @@ from engine.motion.rotation import log
 from engine.motion.skeleton import BodyPart
 from engine.system.atomic import write_text
 from training.data.dataset import CLOCK, TakeData, encode_take, load_takes
-from training.gesture.stage import load_parts, read_vocabulary
+from training.gesture.stage import read_vocabulary
 from training.module_io import load_config, load_weights
+from training.vq.stage import load_parts
 
 FPS = 30.0
 

@@ -1,4 +1,4 @@
-"""Tiny data for tests of training: waving figures, random autoencoders, tone takes."""
+"""Fixtures of the training tests: small motions and untrained autoencoders."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ _MOVING = ("left_shoulder", "right_elbow", "spine2", "left_knee", "left_index1",
 
 
 def waving(seed: int, frames: int = 40) -> Motion:
-    """Motion of a waving figure that moves to and fro; depends on the seed."""
+    """Random waving motion with root motion."""
     random = np.random.default_rng(seed)
     seconds = np.arange(frames) / 30
     rotations = rot.identity(frames, 55)
@@ -43,13 +43,13 @@ def waving(seed: int, frames: int = 40) -> Motion:
 
 
 def part_config(part: BodyPart, codes: int = CODES) -> PartVaeConfig:
-    """Configuration of a minimal autoencoder of a part."""
+    """Configuration of a tiny autoencoder of a part."""
     channels = part_layout(part, ARKIT_51.width).width
     return PartVaeConfig(channels, 12, CODE_DIM, codes, layers=2, causal=True)
 
 
 def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
-    """Write random autoencoders and a root model, as the stages vq and global do."""
+    """Write random autoencoders and a root network, as the stages vq and root-motion do."""
     torch.manual_seed(0)
     parts = {}
     for part in BodyPart:
@@ -57,13 +57,13 @@ def save_parts(folder: Path) -> dict[BodyPart, PartVae]:
         vae.quantizer.embedding.weight.data.normal_(0, 0.3)
         save_module(folder / part, part_config(part), vae)
         parts[part] = vae.requires_grad_(False)
-    root_config = RootModelConfig(part_layout(BodyPart.LOWER, 0).width, 3, 12, 2, causal=True)
-    save_module(folder / "global", root_config, build_root_model(root_config))
+    travel = RootModelConfig(part_layout(BodyPart.LOWER, 0).width, 3, 12, 2, causal=True)
+    save_module(folder / "global", travel, build_root_model(travel))
     return parts
 
 
 def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
-    """A take with `hello` (0.5 to 1.0 s) and `tree` (1.0 to 1.4 s) as tones; seed 0 is silent."""
+    """Take with `hello` (0.5 to 1.0 s) and `tree` (to 1.4 s) as pure tones; seed 0: silence."""
     at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     loud = (at >= 0.5) & (at < 1.4) & (seed > 0)
     samples = (0.3 * loud * np.sin(2 * np.pi * (100 + 50 * seed) * at)).astype(np.float32)
@@ -81,7 +81,7 @@ def tone_take(split: str, seed: int, seconds: float = 2.0) -> Take:
 
 
 def save_corpus(folder: Path) -> None:
-    """Write a corpus of two training takes, one of them silent, and one test take."""
+    """Write two training takes, one of them silent, and one test take."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, seed in (("train_000", 1), ("train_001", 0), ("test_000", 2)):
         save_take(folder / f"{name}.npz", tone_take(name.split("_")[0], seed))

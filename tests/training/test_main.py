@@ -47,7 +47,7 @@ def test_every_shipped_configuration_is_valid(root):
     from training.gesture.stage import GestureTraining
     from training.sources.beat2_corpus import Beat2Settings
     from training.sources.import_stage import ImportSettings
-    from training.vq.root_motion import GlobalTraining
+    from training.vq.root_motion import RootMotionTraining
     from training.vq.stage import VqTraining
 
     for path in sorted((root / "training" / "configs").rglob("vq*.toml")):
@@ -55,7 +55,7 @@ def test_every_shipped_configuration_is_valid(root):
     for path in sorted((root / "training" / "configs").rglob("gesture*.toml")):
         assert from_mapping(GestureTraining, command.read_config(path)).steps
     for path in sorted((root / "training" / "configs").rglob("root_motion*.toml")):
-        assert from_mapping(GlobalTraining, command.read_config(path)).sources
+        assert from_mapping(RootMotionTraining, command.read_config(path)).sources
     for path in sorted((root / "training" / "configs").rglob("bundle*.toml")):
         assert from_mapping(BundleSettings, command.read_config(path)).name
     from_mapping(Beat2Settings, command.read_config(root / "training" / "configs" / "beat2.toml"))

@@ -1,7 +1,7 @@
-"""The same speech from another throat, in another room, through another microphone.
+"""Audio augmentation: voice, room, microphone, noise and level.
 
-Time stays where it was, within a few milliseconds, so that motion still fits. Samples are mono at
-16 kHz, -1..1. `training.data.mirror` does the same for motion.
+Samples are mono at 16 kHz, -1..1. Time is kept within a few milliseconds, so that the motion still
+fits. `training.data.mirror` augments motion.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _FLOOR = 1e-4
 
 
 def level(samples: FloatArray) -> float:
-    """Root mean square of the loud half of a sound's 20 ms frames; tiny for silence."""
+    """Root mean square of the louder half of the 20 ms frames; nearly 0 for silence."""
     size = SAMPLE_RATE // 50
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     if not len(frames):
@@ -27,22 +27,22 @@ def level(samples: FloatArray) -> float:
     return float(np.sqrt(power[len(power) // 2 :].mean())) + 1e-9
 
 
-def louder(samples: FloatArray, decibels: float) -> FloatArray:
-    """Gain in dB."""
+def apply_gain(samples: FloatArray, decibels: float) -> FloatArray:
+    """`samples` amplified by `decibels`."""
     return np.asarray(samples * 10 ** (decibels / 20), np.float32)
 
 
-def convolved(samples: FloatArray, response: np.ndarray) -> FloatArray:
-    """`samples` `[S]` through a causal filter, cut to `[S]`."""
+def convolve(samples: FloatArray, response: np.ndarray) -> FloatArray:
+    """`samples` `[S]` filtered by a causal impulse response, cut to `[S]`."""
     size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
     return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
 
 
-def filter_of(hertz: np.ndarray, decibels: np.ndarray) -> np.ndarray:
-    """A causal filter `[512]` with gains at ascending frequencies, of the least possible delay.
+def minimum_phase_filter(hertz: np.ndarray, decibels: np.ndarray) -> np.ndarray:
+    """Minimum-phase filter `[512]` with the given gains at ascending frequencies.
 
-    Minimum phase by the cepstrum: nothing sounds before it was said.
+    Computed by the cepstrum. Minimum phase has the least delay and no pre-echo.
     """
     size = 4 * _TAPS
     grid = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
@@ -56,51 +56,51 @@ def filter_of(hertz: np.ndarray, decibels: np.ndarray) -> np.ndarray:
     return response[:_TAPS] * fade
 
 
-def coloured(samples: FloatArray, spread: float, rng: np.random.Generator) -> FloatArray:
-    """Through a microphone whose response wanders by `spread` dB."""
+def color_response(samples: FloatArray, spread: float, rng: np.random.Generator) -> FloatArray:
+    """Apply a random frequency response with a standard deviation of `spread` dB."""
     hertz = np.array([0, 100, 250, 500, 1000, 2000, 3500, 5500, 8000])
-    return convolved(samples, filter_of(hertz, rng.normal(0, spread, len(hertz))))
+    return convolve(samples, minimum_phase_filter(hertz, rng.normal(0, spread, len(hertz))))
 
 
-def band_limited(samples: FloatArray, low: float, high: float) -> FloatArray:
-    """Only what lies between two frequencies (Hz), as through a telephone or a small microphone."""
+def band_pass(samples: FloatArray, low: float, high: float) -> FloatArray:
+    """Band-pass between two frequencies (Hz), as of a telephone or a small microphone."""
     hertz = np.array([0, 0.6 * low, low, high, min(1.15 * high, 7900), 8000])
-    return convolved(samples, filter_of(hertz, np.array([-40.0, -30, 0, 0, -45, -60])))
+    return convolve(samples, minimum_phase_filter(hertz, np.array([-40.0, -30, 0, 0, -45, -60])))
 
 
-def in_room(
+def add_reverb(
     samples: FloatArray, decay_s: float, wet: float, rng: np.random.Generator
 ) -> FloatArray:
-    """With echoes that fall by 60 dB in `decay_s`; wet: their share of the energy.
+    """Add reverberation that decays by 60 dB in `decay_s`; wet: its share of the energy.
 
-    The direct sound keeps its time and comes first.
+    The direct sound keeps its time.
     """
     count = int(decay_s * SAMPLE_RATE)
     time = np.arange(count) / SAMPLE_RATE
     tail = rng.standard_normal(count) * 10 ** (-3 * time / decay_s)
-    tail[: int(rng.uniform(0.002, 0.012) * SAMPLE_RATE)] = 0  # the nearest wall
-    # Walls take more of the high frequencies.
+    tail[: int(rng.uniform(0.002, 0.012) * SAMPLE_RATE)] = 0  # distance of the nearest wall
+    # Walls absorb more of the high frequencies.
     tail = np.convolve(tail, [0.5, 0.35, 0.15])[:count]
     tail *= np.sqrt(wet / max(1e-12, float(np.square(tail).sum())))
     tail[0] = np.sqrt(1 - wet)
-    return convolved(samples, tail)
+    return convolve(samples, tail)
 
 
-def noise(count: int, slope: float, rng: np.random.Generator) -> FloatArray:
-    """Noise `[count]` of unit level whose spectrum falls by `slope` dB an octave."""
+def colored_noise(count: int, slope: float, rng: np.random.Generator) -> FloatArray:
+    """Noise `[count]` of unit deviation; its spectrum falls by `slope` dB per octave."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     octaves = np.log2(np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 40) / 1000)
     shaped = np.fft.irfft(spectrum * 10 ** (-slope * octaves / 20), count)
     return (shaped / max(float(shaped.std()), 1e-9)).astype(np.float32)
 
 
-def noisy(samples: FloatArray, decibels: float, rng: np.random.Generator) -> FloatArray:
-    """With noise `decibels` below the speech: hiss, rumble, hum of the mains; now louder, now less.
+def add_noise(samples: FloatArray, decibels: float, rng: np.random.Generator) -> FloatArray:
+    """Add noise, partly with mains hum, `decibels` below the speech; its level varies slowly.
 
-    Silence gets noise as if somebody had spoken at -26 dB.
+    Silence gets noise as for speech at -26 dB.
     """
     loud = max(level(samples), 0.05)
-    sound = noise(len(samples), float(rng.uniform(0, 6)), rng)
+    sound = colored_noise(len(samples), float(rng.uniform(0, 6)), rng)
     if rng.random() < 0.25:
         time = np.arange(len(samples)) / SAMPLE_RATE
         mains = rng.choice([50.0, 60.0])
@@ -114,84 +114,100 @@ def noisy(samples: FloatArray, decibels: float, rng: np.random.Generator) -> Flo
     return np.asarray(samples + loud * 10 ** (-decibels / 20) * swell * sound, np.float32)
 
 
-def saturated(samples: FloatArray, drive: float) -> FloatArray:
-    """As an overdriven microphone gives it: peaks are rounded off, at the same level."""
+def overdrive(samples: FloatArray, drive: float) -> FloatArray:
+    """Soft-clip the peaks, as an overdriven microphone does, at the same level."""
     peak = max(float(np.abs(samples).max()), _FLOOR)
-    made = np.tanh(samples / peak * drive) / np.tanh(drive) * peak
-    return np.asarray(made * (level(samples) / level(made)), np.float32)
+    result = np.tanh(samples / peak * drive) / np.tanh(drive) * peak
+    return np.asarray(result * (level(samples) / level(result)), np.float32)
 
 
-def stretched(samples: FloatArray, count: int) -> FloatArray:
-    """`samples` made `count` long without changing their pitch (overlap-add of similar pieces)."""
+def time_stretch(samples: FloatArray, count: int) -> FloatArray:
+    """`samples` resized to `count` at the same pitch, by overlap-add of similar pieces (WSOLA)."""
     if len(samples) < 3 * int(_FRAME_S * SAMPLE_RATE):
         return resample(samples, count)
     frame = int(_FRAME_S * SAMPLE_RATE)
     hop, search = frame // 2, int(_SEARCH_S * SAMPLE_RATE)
     window = np.hanning(frame + 1)[:frame]
     padded = np.pad(samples.astype(np.float64), (frame, 2 * frame + search))
-    made = np.zeros(count + 3 * frame)
+    result = np.zeros(count + 3 * frame)
     weight = np.full(count + 3 * frame, 1e-6)
-    wanted = padded[frame : 2 * frame]
+    target = padded[frame : 2 * frame]
     for at in range(0, count + frame, hop):
         middle = frame + round((at - hop) / count * len(samples))
         first = max(0, min(middle - search, len(padded) - frame - 2 * search))
         region = padded[first : first + frame + 2 * search]
-        fit = np.correlate(region[::2], wanted[::2], mode="valid")
+        fit = np.correlate(region[::2], target[::2], mode="valid")
         best = first + 2 * int(fit.argmax())
-        made[at : at + frame] += window * padded[best : best + frame]
+        result[at : at + frame] += window * padded[best : best + frame]
         weight[at : at + frame] += window
-        wanted = padded[best + hop : best + hop + frame]
-        if len(wanted) < frame:
+        target = padded[best + hop : best + hop + frame]
+        if len(target) < frame:
             break
-    return (made / weight)[hop : hop + count].astype(np.float32)
+    return (result / weight)[hop : hop + count].astype(np.float32)
 
 
-def other_throat(samples: FloatArray, factor: float) -> FloatArray:
-    """Pitch and formants `factor` times higher, words at the same times."""
+def shift_voice(samples: FloatArray, factor: float) -> FloatArray:
+    """Raise pitch and formants by `factor`; timing is kept."""
     higher = resample(samples, round(len(samples) / factor))
-    return stretched(higher, len(samples))
+    return time_stretch(higher, len(samples))
 
 
 @dataclass(frozen=True)
-class Wear:
-    """How far sound may be changed; chances are of each change being made at all.
+class AudioAugment:
+    """Probabilities and ranges of the augmentations.
 
-    throat: largest log of the factor. decay_s, wet: of rooms. colour: dB. noise: dB below speech.
-    level: dB of full scale at which speech is heard.
+    Attributes:
+        voice_chance: probability of another voice.
+        voice_shift: largest absolute logarithm of the factor of pitch and formants.
+        reverb_chance: probability of reverberation.
+        decay_s: time in which reverberation decays by 60 dB, from and to, seconds.
+        wet: share of reverberation in the energy, from and to.
+        response_db: standard deviation of the microphone's frequency response, dB.
+        band_chance: probability of a band-pass.
+        noise_chance: probability of noise.
+        noise_db: level of the noise below the speech, from and to, dB.
+        overdrive_chance: probability of overdrive.
+        level_dbfs: level of the result, from and to, dB of full scale.
+
     """
 
-    throat_chance: float = 0.4
-    throat: float = 0.16
-    room_chance: float = 0.5
+    voice_chance: float = 0.4
+    voice_shift: float = 0.16
+    reverb_chance: float = 0.5
     decay_s: tuple[float, float] = (0.1, 0.7)
     wet: tuple[float, float] = (0.05, 0.5)
-    colour: float = 3.5
+    response_db: float = 3.5
     band_chance: float = 0.3
     noise_chance: float = 0.85
-    noise: tuple[float, float] = (12.0, 50.0)
-    drive_chance: float = 0.2
-    level: tuple[float, float] = (-38.0, -14.0)
+    noise_db: tuple[float, float] = (12.0, 50.0)
+    overdrive_chance: float = 0.2
+    level_dbfs: tuple[float, float] = (-38.0, -14.0)
 
 
-WEAR = Wear()
+DEFAULT = AudioAugment()
 
 
-def worn(samples: FloatArray, rng: np.random.Generator, wear: Wear = WEAR) -> FloatArray:
-    """`samples` `[S]` as somebody else would have said it somewhere else; time is kept."""
-    made = np.asarray(samples, np.float32)
-    silent = not np.abs(made).max(initial=0.0) > _FLOOR
-    if not silent and rng.random() < wear.throat_chance:
-        made = other_throat(made, float(np.exp(rng.uniform(-wear.throat, wear.throat))))
-    if rng.random() < wear.room_chance:
-        made = in_room(made, float(rng.uniform(*wear.decay_s)), float(rng.uniform(*wear.wet)), rng)
-    if rng.random() < wear.drive_chance:
-        made = saturated(made, float(rng.uniform(1.0, 4.0)))
-    if rng.random() < wear.noise_chance:
-        made = noisy(made, float(rng.uniform(*wear.noise)), rng)
-    made = coloured(made, wear.colour, rng)
-    if rng.random() < wear.band_chance:
-        made = band_limited(made, float(rng.uniform(80, 300)), float(rng.uniform(3300, 7000)))
-    loud = level(made) if not silent else 0.05
-    wanted = float(rng.uniform(*wear.level))
-    made = louder(made, np.clip(wanted - 20 * np.log10(loud), -60, 40))
-    return np.clip(made, -1, 1).astype(np.float32)
+def augment(
+    samples: FloatArray, rng: np.random.Generator, config: AudioAugment = DEFAULT
+) -> FloatArray:
+    """`samples` `[S]` with another voice, room, microphone, noise and level; timing is kept."""
+    result = np.asarray(samples, np.float32)
+    silent = not np.abs(result).max(initial=0.0) > _FLOOR
+    if not silent and rng.random() < config.voice_chance:
+        result = shift_voice(
+            result, float(np.exp(rng.uniform(-config.voice_shift, config.voice_shift)))
+        )
+    if rng.random() < config.reverb_chance:
+        decay_s, wet = float(rng.uniform(*config.decay_s)), float(rng.uniform(*config.wet))
+        result = add_reverb(result, decay_s, wet, rng)
+    if rng.random() < config.overdrive_chance:
+        result = overdrive(result, float(rng.uniform(1.0, 4.0)))
+    if rng.random() < config.noise_chance:
+        result = add_noise(result, float(rng.uniform(*config.noise_db)), rng)
+    result = color_response(result, config.response_db, rng)
+    if rng.random() < config.band_chance:
+        result = band_pass(result, float(rng.uniform(80, 300)), float(rng.uniform(3300, 7000)))
+    present = level(result) if not silent else 0.05
+    target = float(rng.uniform(*config.level_dbfs))
+    result = apply_gain(result, np.clip(target - 20 * np.log10(present), -60, 40))
+    return np.clip(result, -1, 1).astype(np.float32)

@@ -1,8 +1,8 @@
 """Clips on disk: one motion with its metadata in an .npz file.
 
-Keys: rotations `[T, 55, 4]` wxyz, translation `[T, 3]`, contacts `[T, 4]`, face `[T, E]`, all
-float32; fps; face_basis; hand_reference; meta (JSON). A clip without the latter two has those of
-our own bundles (arkit51, flat). The skeleton is SMPL-X.
+Keys: rotations `[T, 55, 4]` wxyz, translation `[T, 3]` m, contacts `[T, 4]`, face `[T, E]`, all
+float32; fps; face_basis (default arkit51); hand_reference (default flat); meta (JSON). The skeleton
+is SMPL-X.
 """
 
 import json
@@ -16,12 +16,13 @@ from engine.clock import FrameClock
 from engine.errors import ConfigError
 from engine.motion.face_basis import ARKIT_51, face_basis
 from engine.motion.pose import HandReference, Motion, PoseChunk, PoseFormat
+from engine.system.atomic import write_text
 
 ARRAYS = ("rotations", "translation", "contacts", "face")
 
 
 def clip_arrays(motion: Motion) -> dict[str, Any]:
-    """What a clip's file holds of its motion, by key."""
+    """Arrays of a motion by the key of a clip's file."""
     fmt = motion.format
     return {
         **{name: np.asarray(getattr(motion.poses, name), np.float32) for name in ARRAYS},
@@ -32,12 +33,12 @@ def clip_arrays(motion: Motion) -> dict[str, Any]:
 
 
 def save_clip(path: Path, motion: Motion, meta: dict[str, Any]) -> None:
-    """Write `motion` and `meta` to `path` (.npz), whole or not at all."""
+    """Write `motion` and `meta` to `path` (.npz) atomically."""
     write_arrays(path, {**clip_arrays(motion), "meta": json.dumps(meta)})
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write `arrays` to `path` (.npz), whole or not at all."""
+    """Write `arrays` to `path` (.npz) atomically."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         np.savez(file, **arrays)
@@ -45,7 +46,7 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def load_clip(path: Path) -> tuple[Motion, dict[str, Any]]:
-    """The motion and metadata in `path`; ConfigError when a key is missing."""
+    """Read motion and metadata from `path`; ConfigError if a key is missing."""
     with np.load(path, allow_pickle=False) as file:
         missing = [name for name in (*ARRAYS, "fps") if name not in file]
         if missing:
@@ -64,7 +65,7 @@ def load_clip(path: Path) -> tuple[Motion, dict[str, Any]]:
 
 
 def read_format(path: Path, file: Any) -> PoseFormat:
-    """The format of a clip, of its open file; ConfigError without a frame rate."""
+    """Read the format of a clip from its open file; ConfigError without a frame rate."""
     if "fps" not in file:
         raise ConfigError(f"{path}: expected the key 'fps' of a clip, it has {file.files}")
     return PoseFormat(
@@ -77,7 +78,5 @@ def read_format(path: Path, file: Any) -> PoseFormat:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(temporary, path)
+    """Write JSON to `path` atomically."""
+    write_text(path, json.dumps(value, indent=1) + "\n")

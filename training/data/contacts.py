@@ -1,4 +1,4 @@
-"""Foot contact and the floor: which feet stand still, and where the floor is."""
+"""Foot contacts and floor height from joint positions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from engine.motion.skeleton import CONTACT_JOINTS
 
 _FPS = 30.0
 STILL_M = 0.01
-"""A foot joint that moves less than this from one frame to the next stands (EMAGE, 30 fps)."""
+"""Largest movement of a foot joint in contact, metres per frame at 30 fps (EMAGE)."""
 
 
 def foot_contacts(positions: NDArray[np.float32], fps: float = _FPS) -> NDArray[np.float32]:
-    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame has contact.
+    """Contacts `[T, 4]` (0 or 1) of world positions `[T, J, 3]`; the last frame is 1.
 
-    At another frame rate the way that still counts as standing is that of the same speed.
+    At other frame rates the threshold is that of the same speed.
     """
     feet = positions[:, list(CONTACT_JOINTS)]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
@@ -22,5 +22,5 @@ def foot_contacts(positions: NDArray[np.float32], fps: float = _FPS) -> NDArray[
 
 
 def floor_height(positions: NDArray[np.float32]) -> float:
-    """Median over time of the lowest foot joint's height, in metres."""
+    """Median over time of the height of the lowest foot joint, metres."""
     return float(np.median(positions[:, list(CONTACT_JOINTS), 1].min(1)))

@@ -1,12 +1,9 @@
-"""Windows for the gesture transformer: what is heard, said, seen and to be predicted, by frames.
+"""Windows for the training of the gesture transformer, cut from encoded takes.
 
-Everything is computed once for whole takes (causal features in several loudnesses, codes and
-latents of the part autoencoders, motion as the decoders give it back), then windows are cut at
-random.
+Features of all audio variants, codes and latents of the part autoencoders, and their reconstruction
+of the motion are computed once per take; windows are then cut at random.
 """
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,34 +15,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.audio.features import FeatureExtractor
 from engine.clock import FrameClock
-from engine.config.features import DEFAULT_FEATURES
 from engine.errors import ConfigError
 from engine.model.part_vae import PartVae
 from engine.motion.channels import MOTION
 from engine.motion.pose import Motion
 from engine.motion.rotation import from_sixd, to_sixd
 from engine.motion.skeleton import BodyPart
-from engine.system.atomic import atomic
 from engine.text.words import Transcript, Vocabulary
-from training.data.audio_augment import worn
-from training.data.memmap import Rows, in_memory, mapped
+from training.data.features import features_of
+from training.data.memmap import Rows, concatenate_rows, map_rows
 from training.data.normalize import Scaling, scaling_of
-from training.data.parallel import in_order
 from training.data.takes import Missing, TakeFile, read_heading, read_take
 from training.data.vectors import join_parts, motion_vector, part_vector
 
 CLOCK = FrameClock()
-_NOTHING = np.zeros(0, np.float32)
-_WEAR_VERSION = 2  # of what is done to sound: features of another one are made anew
+_EMPTY = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class TakeData:
-    """One take by frames. audio `[G, T, F]` (variant 0 is clean), words `[T]`, vectors `[T, 337]`
-    of the motion; stressed: seconds, kinds: of each one's gesture (0: not known); silent: nobody
-    speaks; missing: what is not to be learned; speaker: the number of who moves.
+    """One take by frames.
+
+    Attributes:
+        name: stem of its file.
+        voice: name of the voice.
+        audio: features `[G, T, F]` of all variants; the first is clean.
+        words: word indices `[T]`.
+        motion: the motion.
+        vectors: motion vectors `[T, 337]`.
+        stressed: onsets `[K]` of stressed vowels, seconds.
+        silent: no one speaks.
+        missing: components that are excluded from the losses.
+        speaker: index of the person who moves.
+        kinds: gesture class `[K]` of each stress; 0: unknown.
+
     """
 
     name: str
@@ -61,52 +65,10 @@ class TakeData:
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def _features(job: tuple[Path, int, int]) -> np.ndarray:
-    path, variants, seed = job
-    with np.load(path) as file:
-        samples = file["audio"].astype(np.float32) / 32768
-        frames = len(file["face"])
-        clock = FrameClock(frame_rate=int(file["fps"])) if "fps" in file else CLOCK
-    rng = np.random.default_rng(seed)
-    extractor = FeatureExtractor(DEFAULT_FEATURES, clock)
-    result = []
-    for variant in range(variants):
-        extractor.reset()
-        sound = samples if variant == 0 else worn(samples, rng)
-        feats = extractor.feed(np.concatenate([sound, np.zeros(2000, np.float32)]))
-        result.append(feats[:frames])
-    return np.stack(result)
-
-
-def _stamp(path: Path) -> str:
-    """Changes whenever a take's sound, frame rate or number of frames does; reads no samples."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {item.filename: item for item in archive.infolist()}
-    sound, rate, face = (parts.get(f"{name}.npy") for name in ("audio", "fps", "face"))
-    state = [p and (p.CRC, p.file_size) for p in (sound, rate)] + [face and face.file_size]
-    return f"{zlib.crc32(repr((_WEAR_VERSION, state)).encode()):08x}"
-
-
-def features_of(paths: Sequence[Path], variants: int, workers: int = 2) -> list[np.ndarray]:
-    """Audio features `[G, T, F]` of takes, kept beside them in `features/` while the sound is."""
-    cache = paths[0].parent / "features"
-    cache.mkdir(exist_ok=True)
-    names = [f"{path.stem}_{DEFAULT_FEATURES.name}_{variants}" for path in paths]
-    stored = [cache / f"{name}_{_stamp(path)}.npy" for name, path in zip(names, paths, strict=True)]
-    todo = [i for i, file in enumerate(stored) if not file.is_file()]
-    jobs = [(paths[i], variants, 1000 + i) for i in todo]
-    for i, feats in zip(todo, in_order(_features, jobs, workers), strict=True):
-        for stale in cache.glob(f"{names[i]}_*.npy"):
-            stale.unlink()
-        with atomic(stored[i]) as part:
-            np.save(part, feats.astype(np.float16))
-    return [np.load(file, mmap_mode="r") for file in stored]
-
-
 class Takes(Sequence[TakeData]):
-    """Takes of a corpus that are read when they are asked for: all of them need not fit at once.
+    """Takes of a corpus, read on access, because a corpus may exceed the memory.
 
-    speakers: names in the order of their numbers; whoever is not among them has the first one's.
+    speakers: names in the order of their indices; unknown speakers get index 0.
     """
 
     def __init__(
@@ -135,14 +97,14 @@ class Takes(Sequence[TakeData]):
             features = self._features[index]
             return Takes(self.paths[index], features, self.vocabulary, self.speakers)
         path = self.paths[index]
-        take = replace(read_take(path), sound=_NOTHING)
+        take = replace(read_take(path), sound=_EMPTY)
         number = self.speakers.index(take.speaker) if take.speaker in self.speakers else 0
         frames = _by_frames(path.stem, take, self._features[index], self.vocabulary)
         return replace(frames, speaker=number)
 
 
 def find_speakers(folder: Path, split: str = "train") -> list[str]:
-    """Who moves in the takes of a split, whoever has most of them first."""
+    """Names of the speakers of a split, by decreasing number of takes."""
     named = (read_heading(path).speaker for path in sorted(folder.glob(f"{split}_*.npz")))
     return [name for name, _ in Counter(name for name in named if name).most_common()]
 
@@ -155,25 +117,24 @@ def find_takes(
     limit: int | None = None,
     speakers: Sequence[str] = (),
 ) -> Takes:
-    """The takes of one split of a corpus, with their features; ConfigError where there is none."""
+    """Takes with sound of one split of a corpus; ConfigError if there are none."""
     if not (folder / "corpus.json").is_file():
         raise ConfigError(f"expected a corpus in {folder}; run the stage compose first")
     headings = [(path, read_heading(path)) for path in sorted(folder.glob(f"{split}_*.npz"))]
-    # A take without sound would teach that gestures come from silence.
-    heard = [(path, heading) for path, heading in headings if Missing.SOUND not in heading.missing]
-    heard = heard[:limit]
-    if not heard:
+    # Takes without sound would pair gestures with silence.
+    audible = [each for each in headings if Missing.SOUND not in each[1].missing][:limit]
+    if not audible:
         raise ConfigError(f"expected takes {split}_*.npz with sound in {folder}, found none")
-    if len(formats := {heading.format for _, heading in heard}) > 1:
+    if len(formats := {heading.format for _, heading in audible}) > 1:
         raise ConfigError(f"takes of one corpus must be of one format, {folder} has {len(formats)}")
-    paths = [path for path, _ in heard]
+    paths = [path for path, _ in audible]
     return Takes(paths, features_of(paths, variants), vocabulary, speakers)
 
 
 def load_takes(
     folder: Path, split: str, vocabulary: Vocabulary, variants: int, limit: int | None = None
 ) -> list[TakeData]:
-    """The same, all of them in memory."""
+    """List of `find_takes`."""
     return list(find_takes(folder, split, vocabulary, variants, limit))
 
 
@@ -195,7 +156,7 @@ def _by_frames(name: str, take: TakeFile, audio: np.ndarray, vocabulary: Vocabul
 
 
 class Encoded(NamedTuple):
-    """codes `[T, P]`, latents `[T, P, D]`, motion `[T, 337]` as the decoders give it back."""
+    """Codes `[T, P]`, latents `[T, P, D]` and reconstructed motion `[T, 337]` of a take."""
 
     codes: Tensor
     latents: Tensor
@@ -204,7 +165,7 @@ class Encoded(NamedTuple):
 
 @torch.inference_mode()
 def encode_take(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> Encoded:
-    """Run a take through the part autoencoders."""
+    """Encode and reconstruct a take by the part autoencoders."""
     codes, latents, decoded = [], [], {}
     for part in BodyPart:
         vae = parts[part]
@@ -220,10 +181,10 @@ def encode_take(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> Encoded:
     return Encoded(torch.stack(codes, 1), torch.stack(latents, 1), motion)
 
 
-NO_STRESS = 99  # frames: long enough ago to be forgotten
+NO_STRESS = 99  # frames; beyond all spans that the losses use
 
 
-def since_stress(take: TakeData) -> np.ndarray:
+def frames_since_stress(take: TakeData) -> np.ndarray:
     """Frames `[T]` since the onset of the last stressed vowel, at most NO_STRESS."""
     since = np.full(len(take.motion), NO_STRESS, np.int64)
     for at in take.stressed:
@@ -233,7 +194,7 @@ def since_stress(take: TakeData) -> np.ndarray:
     return since
 
 
-def until_stress(take: TakeData) -> np.ndarray:
+def frames_until_stress(take: TakeData) -> np.ndarray:
     """Frames `[T]` until the onset of the next stressed vowel, at most NO_STRESS."""
     until = np.full(len(take.motion), NO_STRESS, np.int64)
     for at in take.stressed:
@@ -242,8 +203,8 @@ def until_stress(take: TakeData) -> np.ndarray:
     return until
 
 
-def kinds_asked(take: TakeData) -> np.ndarray:
-    """The kind of gesture `[T]` of the last stress; 0 where there was none, or none is known."""
+def gesture_classes(take: TakeData) -> np.ndarray:
+    """Gesture class `[T]` of the last stress; 0 before the first one and if unknown."""
     kinds = np.zeros(len(take.motion), np.int64)
     for at, kind in zip(take.stressed, take.kinds, strict=False):
         kinds[take.motion.format.clock.frame_at_time(at) :] = kind
@@ -251,10 +212,20 @@ def kinds_asked(take: TakeData) -> np.ndarray:
 
 
 class Batch(NamedTuple):
-    """B windows: audio `[B, T, F]`, words `[B, T]`, motion `[B, T, 337]`, codes `[B, T, P]`,
-    latents `[B, T, P, D]`, since `[B, T]` frames since the last stress, known `[B, T, P]` bool:
-    parts that were recorded and are to be learned, speaker `[B, T]` its number, kind `[B, T]` of
-    the gesture of the last stress, until `[B, T]` frames until the next stress.
+    """B windows.
+
+    Attributes:
+        audio: features `[B, T, F]`.
+        words: word indices `[B, T]`.
+        motion: motion vectors `[B, T, 337]`.
+        codes: codes `[B, T, P]` of the parts.
+        latents: latents `[B, T, P, D]` of the parts.
+        frames_since_stress: frames `[B, T]` since the onset of the last stressed vowel.
+        valid_parts: parts `[B, T, P]` that were recorded, bool.
+        speaker: index `[B, T]` of the speaker.
+        gesture_class: class `[B, T]` of the last stress; 0: none.
+        frames_until_stress: frames `[B, T]` until the onset of the next stressed vowel.
+
     """
 
     audio: Tensor
@@ -262,21 +233,21 @@ class Batch(NamedTuple):
     motion: Tensor
     codes: Tensor
     latents: Tensor
-    since: Tensor
-    known: Tensor
+    frames_since_stress: Tensor
+    valid_parts: Tensor
     speaker: Tensor
-    kind: Tensor
-    until: Tensor
+    gesture_class: Tensor
+    frames_until_stress: Tensor
 
 
-def known_parts(take: TakeData) -> Tensor:
-    """Which parts `[T, P]` a take recorded, bool."""
+def valid_parts(take: TakeData) -> Tensor:
+    """Parts `[T, P]` that a take recorded, bool."""
     lacking = {str(part) for part in take.missing}
     return torch.tensor([str(part) not in lacking for part in BodyPart]).repeat(len(take.motion), 1)
 
 
-def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.ndarray]:
-    """What windows are cut from: arrays `[T, ...]` of one take, motion first true, then decoded."""
+def take_rows(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.ndarray]:
+    """Arrays `[T, ...]` of one take by field of `Batch`; motion `[T, 2, 337]`: true, decoded."""
     encoded = encode_take(take, parts)
     both = torch.stack([torch.from_numpy(take.vectors), encoded.motion], 1)
     return {
@@ -285,11 +256,11 @@ def rows_of(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> dict[str, np.n
         "motion": both.half().numpy(),
         "codes": encoded.codes.numpy(),
         "latents": encoded.latents.half().numpy(),
-        "since": since_stress(take),
-        "known": known_parts(take).numpy(),
+        "frames_since_stress": frames_since_stress(take),
+        "valid_parts": valid_parts(take).numpy(),
         "speaker": np.full(len(take.motion), take.speaker, np.int64),
-        "kind": kinds_asked(take),
-        "until": until_stress(take),
+        "gesture_class": gesture_classes(take),
+        "frames_until_stress": frames_until_stress(take),
     }
 
 
@@ -297,19 +268,19 @@ _SILENT, _SPOKEN = "silent", "spoken"
 
 
 def _window_starts(rows: Rows, window: int, label: str) -> Tensor:
-    """Where whole windows begin in the joined takes of one label."""
+    """First rows of all windows within takes of one label."""
     starts, offset = [torch.zeros(0, dtype=torch.int64)], 0
-    for length, own in zip(rows.lengths, rows.labels, strict=True):
-        if own == label:
+    for length, own_label in zip(rows.lengths, rows.labels, strict=True):
+        if own_label == label:
             starts.append(torch.arange(offset, max(offset, offset + length - window)))
         offset += length
     return torch.cat(starts)
 
 
 class GestureWindows:
-    """All takes of a split, one after the other, and windows of them drawn at random.
+    """Random windows of the concatenated takes of a split.
 
-    folder: where the rows are kept in files instead of memory, to be found again by their `key`.
+    folder: keep the rows in files there instead of in memory; reused if `key` matches.
     """
 
     def __init__(
@@ -320,15 +291,11 @@ class GestureWindows:
         folder: Path | None = None,
         key: str = "",
     ) -> None:
-        made = ((_SILENT if t.silent else _SPOKEN, rows_of(t, parts)) for t in takes)
-        rows = in_memory(made) if folder is None else mapped(made, folder, key)
-        self._audio, self._words = rows.kinds["audio"], rows.kinds["words"]
-        self._motion, self._codes = rows.kinds["motion"], rows.kinds["codes"]
-        self._latents, self._since = rows.kinds["latents"], rows.kinds["since"]
-        self._known, self._speaker = rows.kinds["known"], rows.kinds["speaker"]
-        self._kind, self._until = rows.kinds["kind"], rows.kinds["until"]
+        labelled = ((_SILENT if t.silent else _SPOKEN, take_rows(t, parts)) for t in takes)
+        rows = concatenate_rows(labelled) if folder is None else map_rows(labelled, folder, key)
+        self._rows = rows.arrays
         self._window = window
-        self._starts, self._quiet = (
+        self._starts, self._silent = (
             _window_starts(rows, window, label) for label in (_SPOKEN, _SILENT)
         )
         if not len(self._starts):
@@ -336,63 +303,63 @@ class GestureWindows:
 
     @property
     def frames(self) -> int:
-        """Frames of all takes."""
-        return len(self._motion)
+        """Number of frames of all takes."""
+        return len(self._rows["motion"])
 
     @property
     def width(self) -> int:
-        """Channels of the motion."""
-        return self._motion.shape[-1]
+        """Number of motion channels."""
+        return self._rows["motion"].shape[-1]
 
     @cached_property
     def scaling(self) -> Scaling:
-        """The scales of the motion's channels."""
-        return scaling_of(self._motion[:: max(1, len(self._motion) // 20000), 1].float())
+        """Scaling of the decoded motion."""
+        return scaling_of(self._sample("motion")[:, 1].float())
 
     @cached_property
     def audio_spread(self) -> Tensor:
         """Standard deviation `[F]` of each speech feature."""
-        every = slice(None, None, max(1, len(self._audio) // 20000))
-        return self._audio[every, 0].float().std(0).clamp(min=1e-3)
+        return self._sample("audio")[:, 0].float().std(0).clamp(min=1e-3)
 
     @cached_property
     def latent_scale(self) -> Tensor:
-        """Mean square `[P]` of each part's latents about their mean: to weigh errors evenly."""
-        every = slice(None, None, max(1, len(self._latents) // 20000))
-        sample, known = self._latents[every].float(), self._known[every, :, None]
-        count = known.sum(0).clamp(min=1)
-        away = (sample - (sample * known).sum(0) / count) * known
-        return (away.square().sum(0) / count).mean(-1).clamp(min=1e-6)
+        """Variance `[P]` of each part's latents, to weight their errors equally."""
+        sample, valid = self._sample("latents").float(), self._sample("valid_parts")[..., None]
+        count = valid.sum(0).clamp(min=1)
+        deviation = (sample - (sample * valid).sum(0) / count) * valid
+        return (deviation.square().sum(0) / count).mean(-1).clamp(min=1e-6)
 
     def draw(
         self,
         rows: int,
         generator: torch.Generator,
         *,
-        silence: float,
+        silent_fraction: float,
         word_dropout: float,
-        true: float,
+        ground_truth_fraction: float,
     ) -> Batch:
-        """Windows: shares without speech, without words, and with the recorded motion."""
-        quiet = torch.rand(rows, generator=generator) < silence
+        """Draw windows, with the given shares without speech, without words, with true motion."""
+        quiet = torch.rand(rows, generator=generator) < silent_fraction
         spoken = self._starts[torch.randint(len(self._starts), (rows,), generator=generator)]
-        # Recorded corpora have no takes in which nobody speaks.
-        silent = self._quiet if len(self._quiet) else self._starts
+        # Recorded corpora have no silent takes.
+        silent = self._silent if len(self._silent) else self._starts
         still = silent[torch.randint(len(silent), (rows,), generator=generator)]
         index = torch.where(quiet, still, spoken)[:, None] + torch.arange(self._window)
-        variant = torch.randint(self._audio.shape[1], (rows,), generator=generator)[:, None]
-        source = (torch.rand(rows, generator=generator) >= true).long()[:, None]
-        words = self._words[index].clone()
+        arrays = self._rows
+        variant = torch.randint(arrays["audio"].shape[1], (rows,), generator=generator)[:, None]
+        decoded = torch.rand(rows, generator=generator) >= ground_truth_fraction
+        words = arrays["words"][index]
         words[torch.rand(rows, generator=generator) < word_dropout] = 0
         return Batch(
-            self._audio[index, variant].float(),
+            arrays["audio"][index, variant].float(),
             words,
-            self._motion[index, source].float(),
-            self._codes[index],
-            self._latents[index].float(),
-            self._since[index],
-            self._known[index],
-            self._speaker[index],
-            self._kind[index],
-            self._until[index],
+            arrays["motion"][index, decoded.long()[:, None]].float(),
+            arrays["codes"][index],
+            arrays["latents"][index].float(),
+            *(arrays[name][index] for name in Batch._fields[5:]),
         )
+
+    def _sample(self, name: str) -> Tensor:
+        """About 20,000 evenly spaced rows of an array."""
+        array = self._rows[name]
+        return array[:: max(1, len(array) // 20000)]

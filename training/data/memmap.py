@@ -1,8 +1,7 @@
-"""Rows of several kinds, take after take: in memory, or in files that are mapped into it.
+"""Arrays of all takes, concatenated: in memory or in memory-mapped files.
 
-A corpus of many hours does not fit into memory. Its rows are then written to a folder once, take by
-take, and read from there as they are drawn; whoever begins again with the same `key` finds them.
-Knows nothing of what the rows mean.
+A corpus of many hours exceeds the memory. Its rows are written to a folder once, take by take, and
+mapped from there. A later run with the same key reuses the files.
 """
 
 import hashlib
@@ -24,20 +23,27 @@ from training.data.clips import write_json
 
 Arrays = Mapping[str, np.ndarray]
 INDEX = "rows.json"
-_VERSION = 4  # of what is kept: rows of another one are made anew
+_VERSION = 5  # of the content; part of the key, so that other rows are recomputed
 
 
 @dataclass(frozen=True)
 class Rows:
-    """kinds: tensors `[N, ...]` by name, all of one length; lengths and labels of the takes."""
+    """Concatenated arrays of takes.
 
-    kinds: Mapping[str, Tensor]
+    Attributes:
+        arrays: tensors `[N, ...]` of equal length by name.
+        lengths: rows of each take.
+        labels: label of each take.
+
+    """
+
+    arrays: Mapping[str, Tensor]
     lengths: tuple[int, ...]
     labels: tuple[str, ...]
 
 
 def key_of(paths: Sequence[Path], weights: Iterable[Mapping[str, Tensor]], *settings: Any) -> str:
-    """A name for what rows are made of: the files as they are now, networks' weights, settings."""
+    """Hash of the source files (name, size, time), network weights and settings."""
     digest = hashlib.sha256(repr((_VERSION, *settings)).encode())
     for path in paths:
         state = path.stat()
@@ -49,17 +55,17 @@ def key_of(paths: Sequence[Path], weights: Iterable[Mapping[str, Tensor]], *sett
     return digest.hexdigest()
 
 
-def in_memory(takes: Iterable[tuple[str, Arrays]]) -> Rows:
-    """The rows of (label, arrays `[T, ...]` by name) of each take."""
-    kept: dict[str, list[np.ndarray]] = {}
+def concatenate_rows(takes: Iterable[tuple[str, Arrays]]) -> Rows:
+    """Concatenate the takes, each given as (label, arrays `[T, ...]` by name), in memory."""
+    columns: dict[str, list[np.ndarray]] = {}
     lengths, labels = [], []
     for label, arrays in takes:
         lengths.append(_length(arrays))
         labels.append(label)
         for name, array in arrays.items():
-            kept.setdefault(name, []).append(array)
-    kinds = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in kept.items()}
-    return Rows(kinds, tuple(lengths), tuple(labels))
+            columns.setdefault(name, []).append(array)
+    joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()}
+    return Rows(joined, tuple(lengths), tuple(labels))
 
 
 def _length(arrays: Arrays) -> int:
@@ -69,30 +75,30 @@ def _length(arrays: Arrays) -> int:
     return next(iter(lengths.values()))
 
 
-def mapped(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> Rows:
-    """The rows in `folder`, written there unless rows of the same key are.
+def map_rows(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> Rows:
+    """Map the rows in `folder`; they are written first unless the key matches.
 
-    Several processes may do so at once: each writes a folder of its own, the first one stays.
+    Several processes may write at once, each to its own folder; the first one is kept.
     """
     found = _open(folder, key)
     if found is None:
-        made = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(made, ignore_errors=True)
-        _write(takes, made, key)
-        found = _keep(made, folder, key)
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        _write(takes, temporary, key)
+        found = _publish(temporary, folder, key)
     return found
 
 
-def _keep(made: Path, folder: Path, key: str) -> Rows:
+def _publish(temporary: Path, folder: Path, key: str) -> Rows:
     found = _open(folder, key)
-    if found is not None:  # somebody else was sooner
-        shutil.rmtree(made)
+    if found is not None:  # another process was faster
+        shutil.rmtree(temporary)
         return found
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(made, folder)
-    kept = _open(folder, key)
-    assert kept is not None
-    return kept
+    os.replace(temporary, folder)
+    rows = _open(folder, key)
+    assert rows is not None
+    return rows
 
 
 def _write(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> None:
@@ -116,16 +122,16 @@ def _write(takes: Iterable[tuple[str, Arrays]], folder: Path, key: str) -> None:
 
 
 def _open(folder: Path, key: str) -> Rows | None:
-    """The rows in `folder`; None where there are none or others."""
+    """Map the rows in `folder`; None if there are none or the key differs."""
     if not (folder / INDEX).is_file():
         return None
     index = json.loads((folder / INDEX).read_text())
     if index["key"] != key:
         return None
     count = sum(index["lengths"])
-    kinds = {}
-    for name, (kind, tail) in index["forms"].items():
-        # Copied where written to: a tensor wants memory that it may write, and no file changes.
-        rows = np.memmap(folder / f"{name}.rows", kind, "c", shape=(count, *tail))
-        kinds[name] = torch.from_numpy(rows)
-    return Rows(kinds, tuple(index["lengths"]), tuple(index["labels"]))
+    arrays = {}
+    for name, (dtype, tail) in index["forms"].items():
+        # Copy-on-write: PyTorch needs writable memory, and the file must not change.
+        rows = np.memmap(folder / f"{name}.rows", dtype, "c", shape=(count, *tail))
+        arrays[name] = torch.from_numpy(rows)
+    return Rows(arrays, tuple(index["lengths"]), tuple(index["labels"]))

@@ -1,4 +1,4 @@
-"""Augmentation: the same motion by a left-handed person."""
+"""Motion augmentation: left and right mirrored."""
 
 from dataclasses import replace
 
@@ -22,14 +22,14 @@ def _other_coefficient(name: str) -> str:
 
 
 def mirrored_joints(skeleton: Skeleton) -> list[int]:
-    """For each joint the index of its counterpart on the other side (or its own)."""
+    """Index of each joint's counterpart on the other side; its own for central joints."""
     return [skeleton.index(_other_joint(name)) for name in skeleton.joint_names]
 
 
 def mirrored_coefficients(basis: FaceBasis) -> list[int]:
-    """For each face coefficient the index of its counterpart; names end in Left and Right.
+    """Index of each face coefficient's counterpart, by names that end in Left and Right.
 
-    ConfigError for a basis whose coefficients have no sides.
+    ConfigError for a basis without sides.
     """
     if not any(name.endswith("Left") for name in basis.coefficients):
         raise ConfigError(
@@ -40,11 +40,11 @@ def mirrored_coefficients(basis: FaceBasis) -> list[int]:
 
 
 def mirror(motion: Motion) -> Motion:
-    """The motion with left and right swapped, reflected at x = 0."""
+    """The motion reflected at x = 0, with left and right swapped."""
     poses, skeleton = motion.poses, motion.format.skeleton
     joints = mirrored_joints(skeleton)
     feet = [CONTACT_JOINTS.index(joints[joint]) for joint in CONTACT_JOINTS]
-    # A reflection at the plane x = 0 turns axis and sense: y and z parts change sign.
+    # A reflection at x = 0 reverses axis and direction: the y and z components change sign.
     sign = np.array([1.0, 1.0, -1.0, -1.0], np.float32)
     chunk = PoseChunk(
         poses.first,

@@ -1,8 +1,8 @@
-"""Motion in even scales while learning, in its own scales when shipped.
+"""Standardised motion for training, folded into the first layer for inference.
 
-Rotation channels differ from rest by a few hundredths, contacts by one: unscaled, a net learns the
-fine ones last. Training shows standardised motion; `folded` builds the scales into the first layer,
-so that the shipped model takes motion as it is and computes the same.
+Rotation channels vary by hundredths, contacts by 1; without scaling, small channels are learned
+last. `fold` builds the scales into the first layer, so that the exported model takes raw motion and
+computes the same.
 """
 
 from copy import deepcopy
@@ -15,33 +15,36 @@ from engine.errors import ConfigError
 from engine.model.gesture import GestureModel
 from engine.model.motion_encoder import MaskedMotionEncoder, SpatialMotionEncoder
 
-_SMALLEST = 0.03  # channels that hardly move are not blown up
+_SMALLEST = 0.03  # lower limit, so that nearly constant channels are not amplified
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """mean and deviation of each channel, `[C]`."""
+    """Mean and standard deviation `[C]` of each channel."""
 
     mean: Tensor
     deviation: Tensor
 
     def to(self, device: torch.device) -> "Scaling":
-        """The same scales for motion on `device`."""
+        """Copy on `device`."""
         return Scaling(self.mean.to(device), self.deviation.to(device))
 
     def apply(self, motion: Tensor) -> Tensor:
-        """Standardised motion `[..., C]`."""
+        """Standardise motion `[..., C]`."""
         return (motion - self.mean) / self.deviation
 
 
 def scaling_of(motion: Tensor) -> Scaling:
-    """The scales of motion `[N, C]`."""
+    """Measure the scaling of motion `[N, C]`."""
     return Scaling(motion.mean(0), motion.std(0).clamp(min=_SMALLEST))
 
 
 @torch.no_grad()
-def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
-    """A copy that does with motion what `model` does with standardised motion."""
+def fold(model: GestureModel, scaling: Scaling) -> GestureModel:
+    """Copy of `model` that takes raw instead of standardised motion.
+
+    ConfigError for a design without a motion embedding.
+    """
     result = deepcopy(model)
     encoder = result.motion
     scaling = scaling.to(next(result.parameters()).device)
@@ -60,14 +63,14 @@ def folded(model: GestureModel, scaling: Scaling) -> GestureModel:
 
 
 @torch.no_grad()
-def unfolded(model: GestureModel, scaling: Scaling) -> GestureModel:
-    """A copy that does with standardised motion what `model` does with motion."""
+def unfold(model: GestureModel, scaling: Scaling) -> GestureModel:
+    """Copy of `model` that takes standardised instead of raw motion; the inverse of `fold`."""
     mean, deviation = scaling.mean, scaling.deviation
-    return folded(model, Scaling(-mean / deviation, 1.0 / deviation))
+    return fold(model, Scaling(-mean / deviation, 1.0 / deviation))
 
 
 def _fold(layer: nn.Module, mean: Tensor, deviation: Tensor) -> None:
-    """Build scales of the first channels into a linear layer; the others may be a mask."""
+    """Fold the scaling of the first channels into a linear layer; the rest may be a mask."""
     assert isinstance(layer, nn.Linear)
     weight = layer.weight[:, : len(mean)] / deviation
     layer.bias.sub_(weight @ mean)

@@ -1,7 +1,6 @@
-"""Statistics of a corpus, added up take by take: means and spreads of all channels, joint speeds.
+"""Running statistics of a corpus: mean and deviation of all channels, joint speeds.
 
-Sums of takes can be added, so that several processes may share the work. Knows motions and one file
-that it writes.
+The sums of takes can be added, so that several processes can share the work.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,16 @@ FILE = "statistics.json"
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over frames: values and squares `[337]`, joint speeds `[55]` in m/s, steps between."""
+    """Sums over frames.
+
+    Attributes:
+        frames: number of frames.
+        values: sums of the motion channels `[337]`.
+        squares: sums of their squares `[337]`.
+        speeds: sums of joint speeds `[55]`, m/s.
+        steps: number of frame pairs in `speeds`.
+
+    """
 
     frames: int
     values: FloatArray
@@ -51,14 +59,14 @@ class Totals:
         return {"frames": self.frames, "joints": list(SMPLX_55.joint_names), **rounded}
 
 
-def nothing() -> Totals:
-    """The sums of no frames."""
+def no_totals() -> Totals:
+    """Sums over zero frames."""
     wide, joints = MOTION.width, len(SMPLX_55.joint_names)
     return Totals(0, np.zeros(wide), np.zeros(wide), np.zeros(joints), 0)
 
 
 def totals_of(motion: Motion) -> Totals:
-    """The sums of one motion."""
+    """Sums over the frames of one motion."""
     vectors = motion_vector(motion).astype(np.float64)
     places = motion.world_positions().astype(np.float64)
     moved = np.linalg.norm(np.diff(places, axis=0), axis=-1) * motion.format.clock.frame_rate
@@ -66,5 +74,5 @@ def totals_of(motion: Motion) -> Totals:
 
 
 def write_totals(folder: Path, totals: Totals) -> None:
-    """Write FOLDER/statistics.json, whole or not at all."""
+    """Write FOLDER/statistics.json atomically."""
     write_json(folder / FILE, totals.numbers())

@@ -1,8 +1,7 @@
-"""Takes on disk: a clip with its speech. What corpora are made of.
+"""Takes on disk: a clip with its speech; corpora consist of takes.
 
-The keys of `training.data.clips` and beside them audio (int16, 16 kHz), words, starts, ends,
-stressed_times, stressed_strengths, stressed_kinds, voice, split; what is missing stands in the
-metadata. Knows no data set.
+Keys: those of `training.data.clips`, audio (int16, 16 kHz), words, starts, ends, stressed_times,
+stressed_strengths, stressed_kinds, voice, split. The metadata list missing components.
 """
 
 import json
@@ -22,7 +21,7 @@ from training.data.clips import clip_arrays, load_clip, read_format, write_array
 
 
 class Missing(StrEnum):
-    """What a data set may lack; the take then holds zeros or nothing, and is not to learn it."""
+    """Component that a data set may lack: zeros or empty in the take, excluded from losses."""
 
     FACE = "face"
     SOUND = "sound"
@@ -31,10 +30,21 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class TakeFile:
-    """sound `[S]` in -1..1 at 16 kHz; stressed_times `[K]` of vowels (s), strengths `[K]` 0..1.
+    """Content of a take's file.
 
-    speaker: whose manner of moving it is, empty where nobody says. stressed_kinds `[K]`: the kind
-    of gesture that goes with each, from 1 in the order of `kinds` in corpus.json; 0: not known.
+    Attributes:
+        motion: the motion.
+        sound: audio `[S]`, -1..1 at 16 kHz.
+        words: words with times.
+        stressed_times: onsets `[K]` of stressed vowels, seconds.
+        stressed_strengths: their strengths `[K]`, 0..1.
+        voice: name of the voice; `silence` if no one speaks.
+        split: train, val or test.
+        missing: components that the take lacks.
+        speaker: name of the person who moves; empty if unknown.
+        stressed_kinds: gesture class `[K]` of each stress, from 1 in the order of `kinds` in
+            corpus.json; 0: unknown.
+
     """
 
     motion: Motion
@@ -50,12 +60,12 @@ class TakeFile:
 
     @property
     def clock(self) -> FrameClock:
-        """The clock of its frames."""
+        """Clock of the motion's frames."""
         return self.motion.format.clock
 
 
 def write_take(path: Path, take: TakeFile) -> None:
-    """Write a take to `path` (.npz), whole or not at all."""
+    """Write a take to `path` (.npz) atomically."""
     meta: dict[str, Any] = {"name": path.stem, "voice": take.voice, "split": take.split}
     if take.speaker:
         meta["speaker"] = take.speaker
@@ -65,7 +75,7 @@ def write_take(path: Path, take: TakeFile) -> None:
         **clip_arrays(take.motion),
         "audio": np.round(np.clip(take.sound, -1, 1) * 32767).astype(np.int16),
         "words": np.array([w.text for w in take.words], dtype=np.str_),
-        # In double precision: a word that begins with a frame must not slip into the one before.
+        # Double precision, so that a word that starts with a frame stays in that frame.
         "starts": np.array([w.start_s for w in take.words], np.float64),
         "ends": np.array([w.end_s for w in take.words], np.float64),
         "stressed_times": np.asarray(take.stressed_times, np.float32),
@@ -79,7 +89,7 @@ def write_take(path: Path, take: TakeFile) -> None:
 
 
 def read_take(path: Path) -> TakeFile:
-    """The take in `path`; ConfigError when a key is missing."""
+    """Read the take in `path`; ConfigError if a key is missing."""
     motion, meta = load_clip(path)
     with np.load(path, allow_pickle=False) as file:
         keys = ("audio", "words", "starts", "ends", "stressed_times", "voice")
@@ -107,7 +117,7 @@ def read_take(path: Path) -> TakeFile:
 
 @dataclass(frozen=True)
 class Heading:
-    """What a take is like, without its frames."""
+    """Metadata of a take, without its frames."""
 
     format: PoseFormat
     missing: tuple[Missing, ...]
@@ -115,7 +125,7 @@ class Heading:
 
 
 def read_heading(path: Path) -> Heading:
-    """The heading of the take in `path`; ConfigError when a key is missing."""
+    """Read the heading of the take in `path`; ConfigError if a key is missing."""
     with np.load(path, allow_pickle=False) as file:
         meta = json.loads(str(file["meta"])) if "meta" in file else {}
         speaker = str(meta.get("speaker", ""))

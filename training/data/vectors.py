@@ -1,7 +1,7 @@
-"""Between a Motion and the vectors that networks see: the 337-vector and the four parts' vectors.
+"""Conversion of a Motion to the vectors of the networks: 337 channels, or one vector per part.
 
-Velocities are those to the NEXT frame: position t is position t - 1 plus velocity t - 1 over the
-frame rate (as in the published motion vectors), so the first frame needs a starting position.
+Velocities are forward differences: position t is position t - 1 plus velocity t - 1 over the frame
+rate (as in the published motion vectors), so the first frame needs a starting position.
 """
 
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.motion.channels import MOTION, joint_channels, part_layout
-from engine.motion.pose import Motion, PoseChunk, PoseFormat
-from engine.motion.rotation import from_sixd, to_sixd
+from engine.motion.pose import Motion
+from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 FloatArray = NDArray[np.float32]
 
 
 def local_translation(translation: FloatArray, fps: float) -> FloatArray:
-    """World positions `[T, 3]` (m) to (x velocity m/s, height m, z velocity m/s) `[T, 3]`."""
+    """Convert positions `[T, 3]` (m) to (x velocity m/s, height m, z velocity m/s) `[T, 3]`."""
     velocity = np.diff(translation, axis=0, append=translation[-1:]) * fps
     return np.stack([velocity[:, 0], translation[:, 1], velocity[:, 2]], -1).astype(np.float32)
 
 
 def world_translation(local: FloatArray, fps: float, start: FloatArray | None = None) -> FloatArray:
-    """The inverse of `local_translation`; start: x and z of the first frame, else 0."""
+    """Inverse of `local_translation`; start: x and z of the first frame, by default 0."""
     steps = local[:, [0, 2]] / fps
     plane = np.cumsum(steps, axis=0) - steps + (0.0 if start is None else start)
     return np.stack([plane[:, 0], local[:, 1], plane[:, 1]], -1).astype(np.float32)
 
 
 def motion_vector(motion: Motion) -> FloatArray:
-    """The 337-vectors `[T, 337]` of a motion."""
+    """Motion vectors `[T, 337]` of a motion."""
     poses, fps = motion.poses, motion.format.clock.frame_rate
     packed: FloatArray = MOTION.pack(
         {
@@ -43,18 +43,8 @@ def motion_vector(motion: Motion) -> FloatArray:
     return packed.astype(np.float32)
 
 
-def motion_from_vector(vector: FloatArray, face: FloatArray, fmt: PoseFormat) -> Motion:
-    """The motion of 337-vectors `[T, 337]` and faces `[T, E]`, starting at x = z = 0."""
-    fields = MOTION.unpack(vector)
-    frames = len(vector)
-    rotations = from_sixd(fields["rot6d"].reshape(frames, -1, 6)).astype(np.float32)
-    translation = world_translation(fields["translation"], fmt.clock.frame_rate)
-    contacts = np.clip(fields["contact"], 0.0, 1.0).astype(np.float32)
-    return Motion(fmt, PoseChunk(0, rotations, translation, contacts, face.astype(np.float32)))
-
-
 def part_vector(part: BodyPart, motion: Motion) -> FloatArray:
-    """The vectors `[T, C]` of one part of a motion."""
+    """Vectors `[T, C]` of one part of a motion."""
     poses = motion.poses
     sixd = to_sixd(poses.rotations[:, list(PART_JOINTS[part])]).reshape(len(motion), -1)
     values = {"rot6d": sixd}
@@ -69,7 +59,7 @@ def part_vector(part: BodyPart, motion: Motion) -> FloatArray:
 
 
 def join_parts(parts: Mapping[BodyPart, FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """337-vectors `[T, 337]` and face coefficients of all four parts' vectors; eyes at rest."""
+    """Join the four parts to motion vectors `[T, 337]` and face coefficients; eyes at rest."""
     face_width = parts[BodyPart.FACE].shape[-1] - 6
     fields = {p: part_layout(p, face_width).unpack(parts[p]) for p in PART_JOINTS}
     frames = len(parts[BodyPart.FACE])

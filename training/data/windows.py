@@ -1,4 +1,4 @@
-"""Training material of the autoencoders: parts' vectors of whole clips, and windows of them."""
+"""Training data of the autoencoders: random windows of part vectors from clips."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Source:
 
 
 def clips_of(folder: Path, split: str) -> Iterator[tuple[Motion, dict[str, Any]]]:
-    """All clips (*.npz, at any depth) whose metadata say `split`, in the order of their names.
+    """Iterate over the clips (*.npz, at any depth) of a split, in the order of their names.
 
-    One at a time: of a large data set only what is kept of each is in memory.
+    Clips are read one at a time, because a data set may exceed the memory.
     """
     for path in sorted(folder.rglob("*.npz")):
         motion, meta = load_clip(path)
@@ -45,12 +45,12 @@ def clips_of(folder: Path, split: str) -> Iterator[tuple[Motion, dict[str, Any]]
 
 
 def load_folder(folder: Path, split: str) -> list[tuple[Motion, dict[str, Any]]]:
-    """The same, all of them in memory."""
+    """List of `clips_of`."""
     return list(clips_of(folder, split))
 
 
 def tensor_of(part: BodyPart, motion: Motion) -> Tensor:
-    """The vectors `[T, C]` of one part of a motion."""
+    """Vectors `[T, C]` of one part of a motion."""
     return torch.from_numpy(np.ascontiguousarray(part_vector(part, motion)))
 
 
@@ -63,7 +63,7 @@ class WindowSampler:
             raise ConfigError("no clips to train on: the sources' folders are empty or missing")
         self._window = window
         self._shares = torch.tensor([share for share, _ in groups])
-        # A short clip is held at its beginning, as a figure does that waits.
+        # The first frame of a short clip is repeated, like a figure that waits.
         self._clips = [[_at_least(clip, window) for clip in clips] for _, clips in groups]
         self._starts = [
             torch.tensor([len(clip) - window + 1 for clip in clips]).cumsum(0)
@@ -71,7 +71,7 @@ class WindowSampler:
         ]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Windows `[count, window, C]`."""
+        """Draw windows `[count, window, C]`."""
         chosen = torch.multinomial(self._shares, count, replacement=True, generator=generator)
         return torch.stack([self._one(int(group), generator) for group in chosen])
 
@@ -91,10 +91,10 @@ def _at_least(clip: Tensor, length: int) -> Tensor:
 def load_sources(
     data: Path, sources: list[Source], part: BodyPart
 ) -> list[tuple[float, list[Tensor]]]:
-    """(share, clips `[T, C]` of `part`) of each source; mirrored clips follow the originals.
+    """Read (share, clips `[T, C]` of `part`) of each source; mirrored clips follow the originals.
 
-    Clips without a face are left out where faces are learned. ConfigError where the sources'
-    frame rates, faces or hands differ.
+    Clips that lack the part are skipped. ConfigError if frame rates, face bases or hand references
+    differ.
     """
     groups = []
     formats: set[tuple[object, ...]] = set()
@@ -126,12 +126,12 @@ def load_sources(
 
 
 def _format(part: BodyPart, motion: Motion) -> tuple[object, ...]:
-    """What clips must have in common for one network to learn `part` from them."""
+    """Properties that all clips of a training of `part` must share."""
     fmt = motion.format
     own = {BodyPart.FACE: fmt.face.name, BodyPart.HANDS: str(fmt.hand_reference)}
     return (fmt.clock.frame_rate, own.get(part, ""))
 
 
 def generator(seed: int) -> torch.Generator:
-    """A generator of our own, so that nothing else can change the order of the windows."""
+    """Separate generator, so that other random draws do not change the order of windows."""
     return torch.Generator().manual_seed(seed)

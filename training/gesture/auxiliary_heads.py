@@ -1,4 +1,4 @@
-"""What the speech encoder is to hear beside what codes teach it. Used while learning only."""
+"""Auxiliary heads of the speech encoder; used in training only."""
 
 from typing import Final
 
@@ -8,52 +8,54 @@ from torch import Tensor, nn
 
 from training.gesture.batch import STROKE_FRAMES
 
-MOST_KINDS = 32  # of gestures that a corpus may name, with 0: none
+MAX_CLASSES = 32
+"""Number of gesture classes of a corpus, including 0 for none."""
 SPANS: Final = ((-6, -4), (-4, -2), (-2, 2), (2, 6), (6, 15))
-"""Frames from a stressed vowel's onset, the last one left out: a stroke must set out before it can
-be heard what for, it sets out, the vowel begins, the stroke is on its way, the hand comes back."""
-_LIFTS: Final = (4.0, 4.0, 4.0, 4.0, 2.0)  # of rare events
+"""Target intervals in frames relative to the stressed-vowel onset, end exclusive: anticipation,
+preparation, onset, stroke, retraction."""
+_POSITIVE_WEIGHTS: Final = (4.0, 4.0, 4.0, 4.0, 2.0)  # because the events are rare
 
 
 class SpeechAuxHeads(nn.Module):
-    """What speech features `[B, T, D]` are to tell, used while learning only: where in SPANS a
-    frame lies, which kind of gesture goes with the last stress, and the face.
+    """Predict stress intervals, gesture class and face from speech features `[B, T, D]`.
 
-    Codes alone teach stresses, words and lips slowly: they are one cause among many of what a body
-    does. Of stresses that are yet to come speech tells much by its rhythm and its words.
-    face: channels of the face's vectors.
+    Codes alone teach the speech encoder slowly, because speech is only one of many causes of
+    motion. Upcoming stresses can be predicted from rhythm and words.
+    face: channels of the face vectors; 0: no face head.
     """
 
     def __init__(self, width: int, face: int = 0) -> None:
         super().__init__()
         self.score = nn.Linear(width, len(SPANS))
-        self.kind = nn.Linear(width, MOST_KINDS)
+        self.kind = nn.Linear(width, MAX_CLASSES)
         self.face = nn.Linear(width, face) if face else None
 
-    def stresses(self, features: Tensor, since: Tensor, until: Tensor) -> Tensor:
-        """Binary entropy of the scores `[B, T, 5]`, rare events lifted."""
-        spans = [_within(span, since, until) for span in SPANS]
-        truth = torch.stack(spans, -1).float()
-        lift = torch.tensor(_LIFTS, device=truth.device)
-        return F.binary_cross_entropy_with_logits(self.score(features), truth, pos_weight=lift)
+    def stress_loss(self, features: Tensor, since: Tensor, until: Tensor) -> Tensor:
+        """Binary cross-entropy of the intervals in SPANS, positives weighted.
 
-    def meanings(self, features: Tensor, since: Tensor, kind: Tensor) -> Tensor:
-        """Entropy of the kind while its stroke is made, over all frames: 0 where none is known."""
-        asked = (kind > 0) & (since >= STROKE_FRAMES[0]) & (since <= STROKE_FRAMES[-1])
+        since, until: frames `[B, T]` since the last and until the next stress.
+        """
+        truth = torch.stack([_within(span, since, until) for span in SPANS], -1).float()
+        weights = torch.tensor(_POSITIVE_WEIGHTS, device=truth.device)
+        return F.binary_cross_entropy_with_logits(self.score(features), truth, pos_weight=weights)
+
+    def class_loss(self, features: Tensor, since: Tensor, gesture_class: Tensor) -> Tensor:
+        """Cross-entropy of the gesture class during strokes of a known class, over all frames."""
+        stroke = (since >= STROKE_FRAMES[0]) & (since <= STROKE_FRAMES[-1])
         scores = self.kind(features).transpose(1, 2)
-        entropy = F.cross_entropy(scores, kind % MOST_KINDS, reduction="none")
-        return (entropy * asked).sum() / asked.numel()
+        entropy = F.cross_entropy(scores, gesture_class % MAX_CLASSES, reduction="none")
+        return (entropy * (stroke & (gesture_class > 0))).sum() / since.numel()
 
-    def faces(self, features: Tensor) -> Tensor:
-        """Face vectors `[B, T, C]` from the face's features alone."""
+    def face_vectors(self, features: Tensor) -> Tensor:
+        """Predict face vectors `[B, T, C]`; ValueError without a face head."""
         if self.face is None:
-            raise ValueError("an ear that was made for no face cannot tell one")
-        made: Tensor = self.face(features)
-        return made
+            raise ValueError("SpeechAuxHeads was built with face=0: it has no face head")
+        vectors: Tensor = self.face(features)
+        return vectors
 
 
 def _within(span: tuple[int, int], since: Tensor, until: Tensor) -> Tensor:
-    """Whether a frame is in a span about the last stress or the next one."""
+    """Frames in an interval relative to the last or the next stress, bool."""
     first, end = span
     after = (since >= first) & (since < end)
     return after | ((-until >= first) & (-until < end))

@@ -1,7 +1,7 @@
-"""What the gesture transformer is shown of drawn windows, and what it is to find.
+"""Training batches of the gesture transformer: masks, corrupted history, loss weights.
 
-Masks, worn histories and weights; everything that is random here is drawn for the whole batch.
-Knows no network: histories of the model's own making are prepared here and made by the objective.
+All random draws are made for the whole batch, before it is sharded. Self-generated history is
+scheduled here and computed by the loss module.
 """
 
 from collections.abc import Mapping
@@ -15,52 +15,77 @@ from engine.model.types import WindowInputs
 from engine.motion.skeleton import BodyPart
 from training.data.dataset import Batch, GestureWindows
 from training.gesture.corruption import corrupt_history, wrong_codes
-from training.gesture.masking import disturb, frame_masks, hint_masks
-from training.gesture.rollout import RolloutTask, last_hop, pick, seed_context, seed_decoder
+from training.gesture.masking import add_noise, frame_masks, hint_masks
+from training.gesture.rollout import (
+    RolloutRequest,
+    draw_hop,
+    hop_mask,
+    rollout_context,
+    rollout_decoder,
+)
 from training.gesture.settings import GestureTraining
 
 STROKE_FRAMES = (2, 6, 14)
-"""Frames after the onset of a stressed vowel: a stroke is on its way, it has landed, it is over."""
+"""Frames after a stressed-vowel onset at which a stroke is under way, lands, and is over."""
 
 
 class TrainingBatch(NamedTuple):
-    """What the model is shown of a batch, and what it is to find.
+    """Inputs, targets and weights of B windows.
 
-    weight `[B, T]` of each frame's error, ends `[B, T]` the frames that are to be found, hinted
-    `[B]` the weight of the windows that show hints, 0 for the others; codes, latents, since, known,
-    kind and until as in `Batch`. Both weights have a mean of 1 over the whole batch, so that
-    however it is shared out, errors count the same. task: the histories that the model is still to
-    make, if any. source `[B]`: the number of the data set, the same for all, where there are
-    several.
+    Both weights have a mean of 1 over the whole batch, so that sharding does not change the loss.
+
+    Attributes:
+        inputs: inputs of the model.
+        weight: weight `[B, T]` of each frame's loss.
+        target: frames `[B, T]` that are to be predicted, bool.
+        hint_weight: weight `[B]` of windows with hints, 0 for the others.
+        codes: see `Batch`.
+        latents: see `Batch`.
+        frames_since_stress: see `Batch`.
+        valid_parts: see `Batch`.
+        gesture_class: see `Batch`.
+        frames_until_stress: see `Batch`.
+        rollout: windows whose history the model is to generate; empty: none.
+        source: index `[B]` of the data set, equal for all windows; empty: a single data set.
+
     """
 
     inputs: WindowInputs
     weight: Tensor
-    ends: Tensor
-    hinted: Tensor
+    target: Tensor
+    hint_weight: Tensor
     codes: Tensor
     latents: Tensor
-    since: Tensor
-    known: Tensor
-    kind: Tensor
-    until: Tensor
-    task: RolloutTask | tuple[()] = ()
+    frames_since_stress: Tensor
+    valid_parts: Tensor
+    gesture_class: Tensor
+    frames_until_stress: Tensor
+    rollout: RolloutRequest | tuple[()] = ()
     source: Tensor | tuple[()] = ()
 
 
 class _Masks(NamedTuple):
-    """mask `[B, T, C]`: 1 hides; ends `[B, T]`, hinted `[B]`, own `[B]` (own output) bool."""
+    """Masks of a batch.
+
+    Attributes:
+        mask: channels `[B, T, C]`; 1 hides.
+        target: frames `[B, T]` to predict, bool.
+        hinted: windows `[B]` with hints, bool.
+        rollout: windows `[B]` with self-generated history, bool.
+
+    """
 
     mask: Tensor
-    ends: Tensor
+    target: Tensor
     hinted: Tensor
-    own: Tensor
+    rollout: Tensor
 
 
 class BatchSampler:
-    """Draws lessons from windows, which are longer than settings.window by settings.rollout.lead.
+    """Draws training batches.
 
-    parts: the autoencoders on the CPU, to decode wrong codes.
+    windows: longer than `settings.window` by `settings.rollout.lead` frames. parts: the
+    autoencoders on the CPU, to decode wrong codes.
     """
 
     def __init__(
@@ -70,84 +95,84 @@ class BatchSampler:
         parts: Mapping[BodyPart, PartVae],
     ) -> None:
         self.settings, self.windows = settings, windows
-        self._decoder, self._context = seed_decoder(parts), seed_context(parts)
+        self._decoder, self._context = rollout_decoder(parts), rollout_context(parts)
         self._classes = max(vae.classes for vae in parts.values())
 
     def __call__(self, draws: torch.Generator, step: int = 0) -> TrainingBatch:
-        """The lesson of a step: windows of which a part is hidden and disturbed."""
+        """Draw the batch of a step."""
         settings = self.settings
         long = self._draw(draws)
         batch = Batch(*(x[:, settings.rollout.lead :] for x in long))
-        task, hop = self._task(long, draws)
-        masks = self._masks(task, hop, step, draws)
-        motion = self._worn(batch, masks, draws)
-        speaker = batch.speaker[:, 0]
-        inputs = WindowInputs(
-            motion, masks.mask, self._heard(batch.audio, draws), batch.words, speaker
-        )
-        hinted = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
+        request, hop = self._request(long, draws)
+        masks = self._masks(request, hop, step, draws)
+        motion = self._motion(batch, masks, draws)
+        audio = self._audio(batch.audio, draws)
+        inputs = WindowInputs(motion, masks.mask, audio, batch.words, batch.speaker[:, 0])
+        hint_weight = masks.hinted / masks.hinted.float().mean().clamp(min=1e-9)
         return TrainingBatch(
-            inputs, self._weight(batch, masks), masks.ends, hinted, batch.codes, batch.latents,
-            batch.since, batch.known, batch.kind, batch.until, task,
+            inputs, self._weight(batch, masks), masks.target, hint_weight, batch.codes,
+            batch.latents, batch.frames_since_stress, batch.valid_parts, batch.gesture_class,
+            batch.frames_until_stress, request,
         )  # fmt: skip
 
-    def _heard(self, audio: Tensor, draws: torch.Generator) -> Tensor:
-        """Features as other throats and rooms would have them: no two times the same."""
+    def _audio(self, audio: Tensor, draws: torch.Generator) -> Tensor:
+        """Features with noise, relative to each channel's deviation."""
         if not self.settings.feature_noise:
             return audio
         spread = self.windows.audio_spread
-        return spread * disturb(self.settings.feature_noise, audio / spread, draws)
+        return spread * add_noise(self.settings.feature_noise, audio / spread, draws)
 
     def _draw(self, draws: torch.Generator) -> Batch:
         settings = self.settings
         return self.windows.draw(
             settings.batch,
             draws,
-            silence=settings.silent_fraction,
+            silent_fraction=settings.silent_fraction,
             word_dropout=settings.word_dropout,
-            true=settings.ground_truth_fraction,
+            ground_truth_fraction=settings.ground_truth_fraction,
         )
 
-    def _task(self, long: Batch, draws: torch.Generator) -> tuple[RolloutTask | tuple[()], int]:
-        """Which windows are to show the model's own output, and the hop of their live window."""
+    def _request(
+        self, long: Batch, draws: torch.Generator
+    ) -> tuple[RolloutRequest | tuple[()], int]:
+        """Windows with self-generated history, and the hop of their live schedule."""
         rollout, rows = self.settings.rollout, len(long.words)
         if not rollout.share:
             return (), 0
-        hop = pick(rollout.hops, draws)
-        own = torch.rand(rows, generator=draws) < rollout.share
+        hop = draw_hop(rollout.hops, draws)
+        selected = torch.rand(rows, generator=draws) < rollout.share
         noise = torch.randn(rows, len(BodyPart), self._classes, generator=draws)
-        return RolloutTask(long, own, torch.full((rows,), hop), noise), hop
+        return RolloutRequest(long, selected, torch.full((rows,), hop), noise), hop
 
     def _masks(
-        self, task: RolloutTask | tuple[()], hop: int, step: int, draws: torch.Generator
+        self, request: RolloutRequest | tuple[()], hop: int, step: int, draws: torch.Generator
     ) -> _Masks:
         settings, masking = self.settings, self.settings.masking
         rows, frames = settings.batch, settings.window
-        hidden, ends = frame_masks(masking, rows, frames, draws)
+        hidden, target = frame_masks(masking, rows, frames, draws)
         mask = hidden[..., None].float().expand(-1, -1, self.windows.width)
-        hinted = own = torch.zeros(rows, dtype=torch.bool)
+        hinted = rollout = torch.zeros(rows, dtype=torch.bool)
         if masking.hint_share > 0:
             hints = hint_masks(masking, rows, frames, step / settings.steps, draws)
             hinted = hints.rows
             mask = torch.where(hinted[:, None, None], hints.mask, mask)
-            ends = ends | hinted[:, None]
-        if task:
-            own, hinted = task.own, hinted & ~task.own
-            mask = torch.where(
-                own[:, None, None], last_hop(frames, hop, settings.rollout.seed), mask
-            )
-            ends = torch.where(own[:, None], torch.arange(frames) >= frames - hop, ends)
-        return _Masks(mask, ends, hinted, own)
+            target = target | hinted[:, None]
+        if request:
+            rollout, hinted = request.rows, hinted & ~request.rows
+            live = hop_mask(frames, hop, settings.rollout.seed)
+            mask = torch.where(rollout[:, None, None], live, mask)
+            target = torch.where(rollout[:, None], torch.arange(frames) >= frames - hop, target)
+        return _Masks(mask, target, hinted, rollout)
 
-    def _worn(self, batch: Batch, masks: _Masks, draws: torch.Generator) -> Tensor:
-        """Standardised motion as it is shown; hints are shown as they were given."""
+    def _motion(self, batch: Batch, masks: _Masks, draws: torch.Generator) -> Tensor:
+        """Standardised motion with wrong codes and noise; windows with hints stay exact."""
         motion, masking = batch.motion, self.settings.masking
         share, most = masking.wrong_codes
         if share > 0:
             rows = torch.rand(len(motion), generator=draws) < share
             rate = most * torch.rand(len(motion), generator=draws)
             codes = wrong_codes(batch.codes.transpose(1, 2), rate, draws)
-            rows &= ~masks.hinted & ~masks.own
+            rows &= ~masks.hinted & ~masks.rollout
             if rows.any():
                 visible = masks.mask[rows].amin(-1) == 0
                 motion = motion.clone()
@@ -155,17 +180,17 @@ class BatchSampler:
                     self._decoder, self._context, motion[rows], codes[rows], visible
                 )
         clean = self.windows.scaling.apply(motion)
-        noisy = disturb(masking.noise, clean, draws)
+        noisy = add_noise(masking.noise, clean, draws)
         return torch.where(masks.hinted[:, None, None], clean, noisy)
 
     def _weight(self, batch: Batch, masks: _Masks) -> Tensor:
-        """How much each frame's error counts `[B, T]`, 1 on average."""
-        settings, ends = self.settings, masks.ends
-        weight = torch.where(ends, 1.0, settings.seen_weight)
-        # What the model itself made is no longer what was recorded: only what follows is judged.
-        weight = torch.where(masks.own[:, None] & ~ends, 0.0, weight)
-        stroke = (batch.since <= STROKE_FRAMES[-1]).float()
+        """Weight `[B, T]` of each frame's loss, 1 on average."""
+        settings, target = self.settings, masks.target
+        weight = torch.where(target, 1.0, settings.seen_weight)
+        # Self-generated history has no recorded truth; only the target frames count.
+        weight = torch.where(masks.rollout[:, None] & ~target, 0.0, weight)
+        stroke = (batch.frames_since_stress <= STROKE_FRAMES[-1]).float()
         weight = weight * (1.0 + settings.stress_weight * stroke)
-        # Short ends count as much as long ones: they are what happens live.
-        weight = weight / ends.sum(1, keepdim=True).float().clamp(min=4).sqrt()
+        # Short suffixes, as in live use, count as much as long ones.
+        weight = weight / target.sum(1, keepdim=True).float().clamp(min=4).sqrt()
         return weight / weight.mean()

@@ -1,7 +1,7 @@
-"""Histories with wrong codes: what a live model meets when some of its choices were bad.
+"""History corruption by wrong codes.
 
-Noise on channels is no such thing: a wrong code bends the whole part for some frames, in a way that
-only the decoder knows. Knows nothing of masks and losses.
+In live use a badly sampled code changes a whole part for some frames, which noise on channels does
+not imitate.
 """
 
 import torch
@@ -11,28 +11,28 @@ from engine.generate.decoder import PoseDecoder
 
 
 def wrong_codes(codes: Tensor, rate: Tensor, generator: torch.Generator) -> Tensor:
-    """Codes `[B, P, T]` of which the share `rate [B]` is replaced by codes of other frames.
+    """Replace the share `rate [B]` of codes `[B, P, T]` by codes of other frames.
 
-    Those come from the same part and anywhere in the batch, so that codes that nobody uses stay
-    unused. Each part goes wrong by itself.
+    Replacements come from the same part, anywhere in the batch, so that unused codes stay unused.
+    Parts are replaced independently.
     """
     rows, parts, frames = codes.shape
     replaced = torch.rand(rows, parts, frames, generator=generator) < rate[:, None, None]
     other = torch.randint(rows * frames, (rows, parts, frames), generator=generator)
     pool = codes.transpose(0, 1).flatten(1)  # [P, B * T]
-    found = pool.gather(1, other.to(codes.device).transpose(0, 1).flatten(1))
-    found = found.unflatten(1, (rows, frames)).transpose(0, 1)
-    return torch.where(replaced.to(codes.device), found, codes)
+    drawn = pool.gather(1, other.to(codes.device).transpose(0, 1).flatten(1))
+    drawn = drawn.unflatten(1, (rows, frames)).transpose(0, 1)
+    return torch.where(replaced.to(codes.device), drawn, codes)
 
 
 def corrupt_history(
     decoder: PoseDecoder, context: int, motion: Tensor, codes: Tensor, visible: Tensor
 ) -> Tensor:
-    """Motion `[B, T, 337]` decoded from codes `[B, P, T]` in the frames `visible [B, T]` bool.
+    """Replace the frames `visible [B, T]` of motion `[B, T, 337]` by decoded codes `[B, P, T]`.
 
-    All other frames stay as they are, and so do the first `context` ones, as many as the decoders
-    look back: what was before the window, and reaches into them, is not known here.
+    The first `context` frames, the receptive field of the decoders, are kept: they depend on codes
+    before the window.
     """
     decoded = decoder.decode(codes, codes.shape[2]).motion.clone()
-    known = torch.arange(motion.shape[1], device=motion.device) >= context
-    return torch.where((visible & known)[..., None], decoded, motion)
+    complete = torch.arange(motion.shape[1], device=motion.device) >= context
+    return torch.where((visible & complete)[..., None], decoded, motion)

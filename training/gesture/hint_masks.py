@@ -1,7 +1,7 @@
-"""Which pieces of a gesture are hidden and which are shown, in the shapes that hints have.
+"""Random masks in the shapes of body hints.
 
-A hint given by hand is a wrist for a second or a whole arm all along, hardly ever a joint in one
-frame. Pieces are those of MOTION_TOKENS: joints, translation, contacts. Knows nothing of hops.
+Hints given by users are a wrist for a second or an arm for all frames, rarely a joint in a single
+frame. Tokens are those of MOTION_TOKENS: joints, translation, contacts.
 """
 
 from collections.abc import Sequence
@@ -13,31 +13,32 @@ from torch import Tensor
 from engine.motion.channels import MOTION, MOTION_TOKENS
 
 SPAN_FRAMES = (4, 32)
-"""Shortest and longest stretch of frames that is hidden or shown as one."""
+"""Shortest and longest span, frames."""
 
 
 class HintShape(StrEnum):
-    """What is hidden or shown as one."""
+    """Unit that is hidden or visible as a whole."""
 
-    JOINTS = "joints"  # a joint, in all frames
-    SPANS = "spans"  # a stretch of frames, of all joints
-    JOINT_SPANS = "joint_spans"  # a stretch of frames of one joint
-    PIECES = "pieces"  # a joint in one frame (the paper)
-    CHANNELS = "channels"  # a number in one frame (the published training)
+    JOINTS = "joints"  # a joint in all frames
+    SPANS = "spans"  # all joints in a span of frames
+    JOINT_SPANS = "joint_spans"  # a joint in a span of frames
+    PIECES = "pieces"  # a joint in a single frame (the paper)
+    CHANNELS = "channels"  # a channel in a single frame (the published training)
 
 
 def hidden_channels(
     shapes: Sequence[HintShape], rows: int, frames: int, ratio: float, generator: torch.Generator
 ) -> Tensor:
-    """Hidden channels `[B, T, 337]` bool, on average the share `ratio` of them.
+    """Draw hidden channels `[B, T, 337]` bool, on average the share `ratio`.
 
-    Each row has one of `shapes`, drawn anew.
+    The shape is drawn from `shapes` for each row.
     """
-    kinds = torch.randint(len(shapes), (rows,), generator=generator)
+    choices = torch.randint(len(shapes), (rows,), generator=generator)
     result = torch.empty(rows, frames, MOTION.width, dtype=torch.bool)
-    for kind, shape in enumerate(shapes):
-        own = kinds == kind
-        result[own] = _of_shape(shape, int(own.sum()), frames, ratio, generator)
+    for choice, shape in enumerate(shapes):
+        selected = choices == choice
+        count = int(selected.sum())
+        result[selected] = _of_shape(shape, count, frames, ratio, generator)
     return result
 
 
@@ -55,7 +56,7 @@ def _of_shape(
 
 
 def _spans(shape: HintShape, rows: int, frames: int, generator: torch.Generator) -> Tensor:
-    """To which stretch each frame belongs `[B, T]`; stretches of a row are alike long."""
+    """Index `[B, T]` of each frame's span; the spans of a row have equal length."""
     place = torch.arange(frames)[None].expand(rows, -1)
     if shape is HintShape.JOINTS:
         return torch.zeros_like(place)
@@ -63,6 +64,6 @@ def _spans(shape: HintShape, rows: int, frames: int, generator: torch.Generator)
         return place
     low, high = SPAN_FRAMES
     length = torch.randint(low, high + 1, (rows, 1), generator=generator)
-    # Stretches begin anywhere, not at multiples of their length.
+    # A random offset, so that spans do not start at multiples of their length.
     offset = (torch.rand(rows, 1, generator=generator) * length).long()
     return (place + offset) // length

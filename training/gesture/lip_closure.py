@@ -1,4 +1,4 @@
-"""Moments in which lips meet within speech: brief, rare, and what a viewer reads the mouth by."""
+"""Detection of lip closures within speech, which are brief but visually important."""
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import BodyPart
 
 _LIPS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
-_CLOSED = 0.06  # of the coefficient jawOpen: what is less looks closed
-_OPEN = 0.25  # a mouth that opens as far as this nearby is speaking
+_CLOSED = 0.06  # value of jawOpen below which a mouth looks closed
+_OPEN = 0.25  # value of jawOpen nearby that counts as speech
 _NEAR_FRAMES = 6
 
 
@@ -19,11 +19,10 @@ def _column(name: str) -> int:
     return part_layout(BodyPart.FACE, 0).width + ARKIT_51.coefficients.index(name)
 
 
-def closures(face: Tensor) -> Tensor:
-    """How much lips meet between two openings `[B, T]`, 0..1, of face vectors `[B, T, 57]`.
+def lip_closures(face: Tensor) -> Tensor:
+    """Degree of lip closure `[B, T]`, 0..1, between two openings, of face vectors `[B, T, 57]`.
 
-    The vectors are those of a corpus with ARKit coefficients, ConfigError for others. Lips that
-    rest in silence are 0.
+    Lips that are closed in silence give 0. ConfigError unless the coefficients are ARKit's.
     """
     width = part_layout(BodyPart.FACE, ARKIT_51.width).width
     if face.shape[-1] != width:

@@ -9,20 +9,19 @@ from training.gesture.dataset_heads import is_head
 
 @torch.no_grad()
 def initialize_unit_variance(model: nn.Module, inputs: WindowInputs) -> None:
-    """Scale fresh layers so that what comes out of each varies by about one over `inputs`.
+    """Scale new layers so that the output of each has unit variance over `inputs`.
 
-    At its usual start the model's output changes by a hundredth with the motion it is shown and by
-    a tenth with the sound: it first learns averages, and for long nothing else. One pass suffices,
-    because every layer is scaled before the next one sees its output (layer-sequential unit
-    variance, Mishkin and Matas 2016).
+    With the default initialisation the output varies by 1 % with the motion input and by 10 % with
+    the audio, so that training first learns averages. One pass suffices, because every layer is
+    scaled before the next one receives its output.
     """
 
     def scale(layer: nn.Module, _: object, output: Tensor) -> Tensor:
-        # Channels are last, save in convolutions.
+        # Channels are the last dimension, except in convolutions.
         tokens = output.transpose(1, -1) if isinstance(layer, nn.Conv1d) else output
         tokens = tokens.reshape(-1, tokens.shape[-1])
         spread = float((tokens - tokens.mean(0)).square().mean().sqrt())
-        if spread < 1e-4:  # nothing comes in yet, as from words that nobody said
+        if spread < 1e-4:  # constant input, for example without words
             return output
         for parameter in layer.parameters():
             parameter.div_(spread)

@@ -1,11 +1,10 @@
-"""What of a window the gesture transformer is shown: suffixes as in live hops, and worn histories.
+"""Input masks of the gesture transformer: hidden suffixes, dropped history, hints.
 
-A live window shows the last frames that were emitted and hides the newest ones. A net that always
-sees a clean history learns to continue it and stops listening; so much of the history is hidden
-here, dropped and disturbed, and from time to time the hidden end is long. Hints (EMAGE section 4.3)
-hide pieces here and there instead of an end (`training.gesture.hint_masks`). Settings for the
-published way of training, four frames shown and channels masked, are in
-`training/configs/gesture_published.toml`.
+A live window shows the last emitted frames and hides the newest ones. A model that is always given
+a complete, clean history learns to continue it and ignores speech, so much of the history is hidden
+or noisy, and the hidden suffix is sometimes long. Hints (EMAGE section 4.3) hide tokens anywhere in
+the window (`training.gesture.hint_masks`). `training/configs/gesture_published.toml` has the
+settings of the published training: four visible frames, masked channels.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ class MaskingConfig:
     """Input masks of the motion channels in training.
 
     Attributes:
-        hidden_suffixes: (share of windows, shortest, longest) hidden ends, in frames.
+        hidden_suffixes: (share of windows, shortest, longest) suffixes, frames.
         short_history_share: share of windows with a short visible history.
         history_min: shortest visible history of those, in frames.
         history_max: longest visible history of those, in frames.
@@ -33,8 +32,8 @@ class MaskingConfig:
         frame_dropout: share of visible frames that are hidden, from and to.
         wrong_codes: share of windows with wrong codes in their history, and largest share of such
             codes.
-        hint_share: share of windows with hints instead of a hidden end.
-        hint_ratio: share of the hint's cells that are hidden, at the first and the last step.
+        hint_share: share of windows with hints instead of a hidden suffix.
+        hint_ratio: hidden share of windows with hints, at the first and the last step.
         hint_shapes: shapes of the hints.
 
     """
@@ -71,13 +70,13 @@ class MaskingConfig:
 
 
 def _uniform(low: Tensor, high: Tensor, generator: torch.Generator) -> Tensor:
-    """Whole numbers from low to high, both included."""
+    """Draw integers from low to high, both inclusive."""
     share = torch.rand(low.shape, generator=generator)
     return (low + share * (high - low + 1)).long().clamp(max=high.max())
 
 
 def suffix_lengths(config: MaskingConfig, rows: int, generator: torch.Generator) -> Tensor:
-    """Lengths `[B]` of the hidden ends."""
+    """Draw the lengths `[B]` of the hidden suffixes."""
     table = torch.tensor(config.hidden_suffixes)
     kind = torch.multinomial(table[:, 0], rows, replacement=True, generator=generator)
     low, high = table[kind, 1].long(), table[kind, 2].long()
@@ -87,15 +86,15 @@ def suffix_lengths(config: MaskingConfig, rows: int, generator: torch.Generator)
 def frame_masks(
     config: MaskingConfig, rows: int, frames: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(hidden `[B, T]` bool, ends `[B, T]` bool): frames that are not shown, frames of the end."""
+    """Draw (hidden frames `[B, T]` bool, frames of the suffix `[B, T]` bool)."""
     place = torch.arange(frames)[None]
     first_new = frames - suffix_lengths(config, rows, generator)[:, None]
     ends = place >= first_new
-    shown = torch.randint(
+    visible = torch.randint(
         config.history_min, config.history_max + 1, (rows, 1), generator=generator
     )
     short = torch.rand(rows, 1, generator=generator) < config.short_history_share
-    before = short & (place < first_new - shown)
+    before = short & (place < first_new - visible)
     low, high = config.frame_dropout
     rate = low + (high - low) * torch.rand(rows, 1, generator=generator)
     dropped = torch.rand(rows, frames, generator=generator) < rate
@@ -103,7 +102,7 @@ def frame_masks(
 
 
 class Hints(NamedTuple):
-    """rows `[B]` bool: which windows show hints; mask `[B, T, 337]`: 1 hides a channel."""
+    """Windows with hints, `rows [B]` bool, and their `mask [B, T, 337]`; 1 hides a channel."""
 
     rows: Tensor
     mask: Tensor
@@ -112,7 +111,7 @@ class Hints(NamedTuple):
 def hint_masks(
     config: MaskingConfig, rows: int, frames: int, progress: float, generator: torch.Generator
 ) -> Hints:
-    """Pieces hidden at random, more and more as `progress` goes from 0 to 1."""
+    """Draw hint masks; the hidden share changes linearly with `progress`, 0..1."""
     low, high = config.hint_ratio
     hinted = torch.rand(rows, generator=generator) < config.hint_share
     ratio = low + (high - low) * progress
@@ -121,9 +120,10 @@ def hint_masks(
     )
 
 
-def disturb(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
-    """`x [B, T, C]` with noise, half of it constant over the window, half new each frame; of a
-    standard deviation of up to `most`.
+def add_noise(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Add noise to `x [B, T, C]`, half constant over the window, half white.
+
+    Its standard deviation is drawn for each row, up to `most`.
     """
     rows, frames, channels = x.shape
     size = most * torch.rand(rows, 1, 1, generator=generator)
@@ -133,14 +133,14 @@ def disturb(most: float, x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 LIVE_HOPS = (1, 2, 4, 8, 16, 30, 60)
-"""Hops that `schedules` asks for: in between nothing changes."""
+"""Hops that `schedules` considers, frames."""
 
 
 def schedules(config: MaskingConfig, window: int) -> tuple[Schedule, ...]:
-    """The schedules that windows of `window` frames are hidden and shown for.
+    """Live schedules that a training with windows of `window` frames covers.
 
-    A hop counts where such an end is hidden; its seed is the longest that short histories show, or
-    all there is.
+    A hop is covered if suffixes of its length are hidden; its seed is the longest short history, or
+    the whole window.
     """
     history_max = config.history_max if config.short_history_share > 0 else window
     return tuple(

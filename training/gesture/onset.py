@@ -1,6 +1,6 @@
-"""When hands truly set out for a stroke, and how far a cue's scores are from it.
+"""Targets and loss of the stroke-onset detector.
 
-Learned apart from what the body makes of it: the body is told the truth while it learns
+The detector is trained separately: the body decoder is conditioned on the true onsets
 (`engine.model.stroke_onset`).
 """
 
@@ -10,20 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_AROUND: Final = 1  # frames by which setting out may be told too soon or too late
-_LIFT: Final = 2.0
+_TOLERANCE: Final = 1  # frames by which a detection may be early or late
+_POSITIVE_WEIGHT: Final = 2.0
 
 
-def beginnings(until: Tensor, lead: int) -> Tensor:
-    """`[B, T]`: 1 in the frames `lead` before a stressed vowel begins, of frames until the next."""
-    # A frame counts until the next onset, so that the onset itself is told from the frame before.
+def onset_targets(until: Tensor, lead: int) -> Tensor:
+    """`[B, T]`: 1 in the frames `lead` before a stressed vowel; until: frames to the next one."""
+    # `until` is at least 1: an onset is marked by the frame before it.
     if lead:
         return (until == lead).float()
     return F.pad((until[:, :-1] == 1).float(), (1, 0))
 
 
-def cue_error(scores: Tensor, onsets: Tensor) -> Tensor:
-    """Binary entropy of a cue's scores `[B, T]` for `onsets [B, T]`, as it is or a frame away."""
-    near = F.max_pool1d(onsets[:, None], 2 * _AROUND + 1, 1, _AROUND)[:, 0]
-    lift = torch.tensor(_LIFT, device=near.device)
-    return F.binary_cross_entropy_with_logits(scores, near, pos_weight=lift)
+def onset_loss(scores: Tensor, onsets: Tensor) -> Tensor:
+    """Binary cross-entropy of the scores `[B, T]`; onsets count one frame early and late too."""
+    near = F.max_pool1d(onsets[:, None], 2 * _TOLERANCE + 1, 1, _TOLERANCE)[:, 0]
+    weight = torch.tensor(_POSITIVE_WEIGHT, device=near.device)
+    return F.binary_cross_entropy_with_logits(scores, near, pos_weight=weight)

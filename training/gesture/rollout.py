@@ -1,8 +1,8 @@
-"""The model's own output as history: a few live hops before a window is learned.
+"""Rollout (scheduled sampling): training on history that the model generated itself.
 
-A net that learned from true histories alone meets, live, histories as it makes them, and drifts.
-Here the last frames before the hidden end are replaced by what the model itself emits there, hop
-by hop, through the runtime's decoder. Knows nothing of losses.
+A model that is trained on true history only drifts in live use, where the history is its own
+output. Here the last frames before the hidden suffix are replaced by the model's output, hop by
+hop, through the runtime's decoder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from engine.motion.channels import part_layout
 from engine.motion.skeleton import BodyPart
 from training.data.dataset import Batch
 from training.data.normalize import Scaling
-from training.gesture.onset import beginnings
+from training.gesture.onset import onset_targets
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RolloutConfig:
     Attributes:
         share: share of windows with such a history.
         hops: hop lengths in frames; one is drawn for each step.
-        frames: generated frames that are fed back, rounded down to a multiple of the hop.
+        frames: generated frames, rounded down to a multiple of the hop.
         seed: frames of recorded motion before them.
         temperature: of the code sampling, see `engine.generate.sampling`.
         radius: of the mean shift, see `engine.generate.sampling`.
@@ -52,61 +52,67 @@ class RolloutConfig:
     def __post_init__(self) -> None:
         require(0.0 <= self.share <= 1.0, "share", "0 to 1", self.share)
         fits = bool(self.hops) and all(1 <= hop <= self.frames for hop in self.hops)
-        require(fits, "hops", f"1 to the {self.frames} frames that are fed back", self.hops)
+        require(fits, "hops", f"1 to the {self.frames} generated frames", self.hops)
         require(self.seed >= 1, "seed", "at least 1", self.seed)
         require(self.temperature >= 0.0, "temperature", "0 or more", self.temperature)
         require(self.radius >= 0.0, "radius", "0 or more", self.radius)
 
     @property
     def lead(self) -> int:
-        """Frames that a drawn window must be longer than the one that is learned."""
+        """Frames by which drawn windows are longer than training windows."""
         return self.frames if self.share > 0 else 0
 
 
-def seed_decoder(parts: Mapping[BodyPart, PartVae]) -> PoseDecoder:
-    """The runtime's decoder, for motion to feed back; its travel means nothing.
+def rollout_decoder(parts: Mapping[BodyPart, PartVae]) -> PoseDecoder:
+    """Build the runtime's decoder with a dummy root network.
 
-    Where the body goes is not fed back, so that any global motion serves, a small one best.
+    The integrated root position is no model input, so that the smallest root network suffices.
     """
     channels = part_layout(BodyPart.LOWER, 0).width
-    travel = RootModelConfig(channels, width=4, layers=1, causal=True)
-    # Building must not draw from the generator that the weights of the model come from.
+    config = RootModelConfig(channels, width=4, layers=1, causal=True)
+    # Forked: building must not advance the generator that initialises the model.
     with torch.random.fork_rng(devices=[]):
-        walk = build_root_model(travel).eval().requires_grad_(False)
+        root = build_root_model(config).eval().requires_grad_(False)
     device = next(parts[BodyPart.FACE].parameters()).device
     face = parts[BodyPart.FACE].decode_codes(torch.zeros(1, 1, dtype=torch.int64, device=device))
     width = face.shape[-1] - part_layout(BodyPart.FACE, 0).width
-    return PoseDecoder(parts, walk.to(device), face_width=width)
+    return PoseDecoder(parts, root.to(device), face_width=width)
 
 
-def seed_context(parts: Mapping[BodyPart, PartVae]) -> int:
-    """Codes before a frame that can change the motion fed back; its travel would see more."""
+def rollout_context(parts: Mapping[BodyPart, PartVae]) -> int:
+    """Number of codes before a frame that its motion vector depends on."""
     return max(vae.left_context for vae in parts.values())
 
 
-class RolloutTask(NamedTuple):
-    """Histories to be made: windows of L frames, own `[B]` bool which of them, hop `[B]` (the same
-    for all, for a batch is shared out by rows), noise `[B, P, V]` as `Rollout.roll` wants it.
+class RolloutRequest(NamedTuple):
+    """Windows whose history the model is to generate.
+
+    Attributes:
+        batch: windows of L frames.
+        rows: selected windows `[B]`, bool.
+        hop: hop length `[B]`, frames; equal for all, repeated because batches are sharded by rows.
+        noise: normal noise `[B, P, V]` for the code sampling.
+
     """
 
     batch: Batch
-    own: Tensor
+    rows: Tensor
     hop: Tensor
     noise: Tensor
 
 
-def last_hop(frames: int, hop: int, seed: int) -> Tensor:
-    """The mask `[frames, 1]` of a live window: 0 shows the `seed` frames before the last `hop`."""
+def hop_mask(frames: int, hop: int, seed: int) -> Tensor:
+    """Mask `[frames, 1]` of a live window: 0 for the `seed` frames before the last `hop`."""
     place = torch.arange(frames)
     new = frames - hop
     return ((place < new - seed) | (place >= new)).float()[:, None]
 
 
 class Rollout:
-    """Rolls a model out over the windows of a batch, as the Runner does live.
+    """Generates motion with a model over the windows of a batch, as the Runner does live.
 
-    decoder: see `seed_decoder`. scaling: of the motion that the model in training is shown.
-    lead: of its cue, if it has one.
+    decoder: from `rollout_decoder`. scaling: of the motion input during training.
+    lead: lead frames of the onset detector; None without one.
     """
 
     def __init__(
@@ -120,33 +126,33 @@ class Rollout:
         self._config, self._lead = config, lead
         self._sampling = SamplingConfig(config.temperature, mean_shift_radius=config.radius)
         self._parts = parts
-        self._decoder, self._context = decoder, seed_context(parts)
+        self._decoder, self._context = decoder, rollout_context(parts)
         self._scaling = scaling
 
     @property
     def face(self) -> PartVae:
-        """The face's autoencoder, on the device of the training."""
+        """Autoencoder of the face, on the training device."""
         return self._parts[BodyPart.FACE]
 
-    def into(self, model: nn.Module, motion: Tensor, task: RolloutTask) -> Tensor:
-        """Standardised motion `[B, T, 337]` with the histories of `task` in their rows."""
-        rows, frames = task.own, motion.shape[1]
+    def fill(self, model: nn.Module, motion: Tensor, request: RolloutRequest) -> Tensor:
+        """Standardised motion `[B, T, 337]` with generated history in the requested rows."""
+        rows, frames = request.rows, motion.shape[1]
         if not rows.any():
             return motion
-        batch = Batch(*(x[rows] for x in task.batch))
-        made = self.roll(model, batch, frames, int(task.hop[0]), task.noise[rows])
+        batch = Batch(*(x[rows] for x in request.batch))
+        generated = self.generate(model, batch, frames, int(request.hop[0]), request.noise[rows])
         result = motion.clone()
-        result[rows] = self._scaling.apply(made[:, -frames:])
+        result[rows] = self._scaling.apply(generated[:, -frames:])
         return result
 
     @torch.no_grad()
-    def roll(
+    def generate(
         self, model: nn.Module, batch: Batch, frames: int, hop: int, noise: Tensor | None
     ) -> Tensor:
-        """Motion `[B, L, 337]` whose frames before the last `hop` are the model's own.
+        """Motion `[B, L, 337]` with generated frames before the last `hop`.
 
-        batch: windows of L frames, of which the model sees `frames` at a time. noise `[B, P, V]`:
-        normal, for choosing classes; it stays the same in all hops, as it hardly changes live.
+        batch: windows of L frames. frames: frames per model call. noise `[B, P, V]`: normal, for
+        the code sampling; constant over all hops, because live noise changes slowly.
         """
         motion, codes = batch.motion.clone(), batch.codes.transpose(1, 2).clone()
         end = motion.shape[1] - hop
@@ -154,45 +160,45 @@ class Rollout:
         model.eval()
         for first in range(end - self._config.frames // hop * hop, end, hop):
             window = slice(first + hop - frames, first + hop)
-            shown = self._inputs(batch, motion, window, hop)
+            inputs = self._inputs(batch, motion, window, hop)
             new = slice(first, first + hop)
-            made = model(shown, newest=hop, onsets=self._begun(batch, window))
-            codes[:, :, new] = self._choose(made, hop, noise)
+            outputs = model(inputs, newest=hop, onsets=self._onsets(batch, window))
+            codes[:, :, new] = self._sample(outputs, hop, noise)
             past = max(0, first - self._context)
             decoded = self._decoder.decode(codes[:, :, past : new.stop], hop)
             motion[:, new] = decoded.motion
         model.train(training)
         return motion
 
-    def _begun(self, batch: Batch, window: slice) -> Tensor | None:
-        """When hands truly set out: of a model with a cue, the body alone is rolled out."""
+    def _onsets(self, batch: Batch, window: slice) -> Tensor | None:
+        """True stroke onsets, so that errors of the onset detector do not matter."""
         if self._lead is None:
             return None
-        return beginnings(batch.until[:, window], self._lead)
+        return onset_targets(batch.frames_until_stress[:, window], self._lead)
 
     def _inputs(self, batch: Batch, motion: Tensor, window: slice, hop: int) -> WindowInputs:
-        seen = self._scaling.apply(motion[:, window])
-        mask = last_hop(seen.shape[1], hop, self._config.seed).to(seen).expand_as(seen)
+        scaled = self._scaling.apply(motion[:, window])
+        mask = hop_mask(scaled.shape[1], hop, self._config.seed).to(scaled).expand_as(scaled)
         audio, words = batch.audio[:, window], batch.words[:, window]
-        return WindowInputs(seen, mask, audio, words, batch.speaker[:, 0])
+        return WindowInputs(scaled, mask, audio, words, batch.speaker[:, 0])
 
-    def _choose(self, outputs: WindowOutputs, hop: int, noise: Tensor | None) -> Tensor:
-        """Codes `[B, P, hop]` of the newest frames."""
-        chosen: list[Tensor] = []
+    def _sample(self, outputs: WindowOutputs, hop: int, noise: Tensor | None) -> Tensor:
+        """Sample codes `[B, P, hop]` of the newest frames."""
+        codes: list[Tensor] = []
         for p, part in enumerate(BodyPart):
             logits, latents = outputs.logits[p][:, -hop:], outputs.latents[p][:, -hop:]
-            own = None if noise is None else noise[:, p, None, : logits.shape[-1]]
-            shared = None if own is None else gumbel(own).expand_as(logits)
-            choice = (
+            normal = None if noise is None else noise[:, p, None, : logits.shape[-1]]
+            shared = None if normal is None else gumbel(normal).expand_as(logits)
+            selection = (
                 CodeSelection.NEAREST_LATENT
                 if part in self._config.latent
                 else CodeSelection.ARGMAX_OR_SAMPLE
             )
             vae = self._parts[part]
-            chosen.append(sample_codes(vae, choice, latents, logits, shared, self._sampling))
-        return torch.stack(chosen, 1)
+            codes.append(sample_codes(vae, selection, latents, logits, shared, self._sampling))
+        return torch.stack(codes, 1)
 
 
-def pick(hops: Sequence[int], generator: torch.Generator) -> int:
-    """One of `hops`."""
+def draw_hop(hops: Sequence[int], generator: torch.Generator) -> int:
+    """Draw one of `hops`."""
     return hops[int(torch.randint(len(hops), (1,), generator=generator))]

@@ -1,4 +1,4 @@
-"""Settings of the stage `gesture`: which network learns, from what, and how."""
+"""Settings of the stage `gesture`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from training.loop.lr_schedule import LrSchedule
 
 
 class Design(StrEnum):
-    """Which network learns."""
+    """Network design."""
 
-    LIVE = "live"  # our own
-    PAPER = "paper"  # EMAGE as the paper has it; its speech and motion features are half as wide
+    LIVE = "live"  # design of this project
+    PAPER = "paper"  # EMAGE as in the paper; its speech and motion features are half as wide
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """One of several data sets that are learned together.
+    """One of several data sets of a joint training.
 
     Attributes:
         name: of its folder in OUT.
         corpus: its takes, a folder in DATA.
         vq: its autoencoders, a folder in DATA.
-        share: relative share of the steps.
+        share: relative share of the training steps.
 
     """
 
@@ -60,7 +60,7 @@ class GestureTraining:
         dropout: share of activations set to 0.
         latent_weight: weight of the latent loss.
         smoothing: label smoothing of the code classes.
-        seen_weight: weight of frames outside the hidden end.
+        seen_weight: weight of frames outside the hidden suffix.
         stress_weight: additional weight of frames around stressed vowels.
         stress_weight_aux: weight of the auxiliary head for stressed vowels.
         gesture_class_weight: weight of the auxiliary head for gesture classes.

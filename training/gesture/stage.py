@@ -1,7 +1,7 @@
-"""Stage `gesture`: the gesture transformer learns codes and latents of the four parts.
+"""Stage `gesture`: training of the gesture transformer.
 
 Reads DATA/<corpus> and DATA/<vq>; writes OUT/{config.json, model.safetensors, vocabulary.json,
-schedules.json}, its checkpoint and its losses.
+speakers.json, schedules.json}, the checkpoint and the loss log.
 """
 
 import json
@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from engine.config.features import DEFAULT_FEATURES
-from engine.config.model import GestureConfig, PartVaeConfig
+from engine.config.model import GestureConfig
 from engine.config.presets import live_config, paper_config
 from engine.config.serialize import from_mapping, to_mapping
 from engine.errors import ConfigError
-from engine.model.builders import build_gesture_model, build_part_vae
+from engine.model.builders import build_gesture_model
 from engine.model.gesture import GestureModel
 from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
@@ -27,44 +27,35 @@ from engine.text.words import Vocabulary
 from training.data.clips import write_json
 from training.data.dataset import GestureWindows, Takes, find_speakers, find_takes
 from training.data.memmap import key_of
-from training.data.normalize import Scaling, folded
+from training.data.normalize import Scaling, fold
 from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
-from training.gesture.dataset_heads import Heads, whole
-from training.gesture.loss import GestureLoss, Material
+from training.gesture.dataset_heads import Heads, merge_heads
+from training.gesture.loss import GestureLoss, TrainingSet
 from training.gesture.lsuv_init import initialize_unit_variance
 from training.gesture.masking import schedules
-from training.gesture.rollout import Rollout, seed_decoder
+from training.gesture.rollout import Rollout, rollout_decoder
 from training.gesture.settings import DataSet, Design, GestureTraining
 from training.loop.checkpoint import read_objective
 from training.loop.distributed import Distributed
 from training.loop.loop import Loop, RunConfig, TrainingTask
-from training.module_io import load_config, load_weights, save_module
-from training.warm_start import is_bundle, known_weights, take_over
+from training.module_io import save_module
+from training.vq.stage import load_parts
+from training.warm_start import is_bundle, load_matching, weights_from_bundle
 
 SCHEDULES = "schedules.json"
 SPEAKERS = "speakers.json"
 
 
 class Names(NamedTuple):
-    """What the numbers of words and of speakers stand for, over all data sets."""
+    """Vocabulary and speaker names of all data sets."""
 
     vocabulary: Vocabulary
     speakers: tuple[str, ...]
 
 
-def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
-    """The four part autoencoders that the stage vq wrote."""
-    parts = {}
-    for part in BodyPart:
-        vae = build_part_vae(load_config(folder / part, PartVaeConfig))
-        load_weights(folder / part, vae)
-        parts[part] = vae.requires_grad_(False)
-    return parts
-
-
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of a corpus or of a trained model."""
+    """Read the vocabulary of a corpus or of a trained model."""
     path = folder / "vocabulary.json"
     if not path.is_file():
         raise ConfigError(f"expected {path}; run the stage compose first")
@@ -72,29 +63,29 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 
 
 def read_names(corpora: Sequence[Path]) -> Names:
-    """The words and speakers of all corpora, each once; one speaker where none is named."""
-    said = [word for each in corpora for word in read_vocabulary(each).words]
-    moving = [name for each in corpora for name in find_speakers(each)]
-    words = Vocabulary(tuple(dict.fromkeys(said)))
-    return Names(words, tuple(dict.fromkeys(moving)) or ("default",))
+    """Merge the words and speakers of all corpora; without speakers, `default` is the only one."""
+    words = [word for each in corpora for word in read_vocabulary(each).words]
+    speakers = [name for each in corpora for name in find_speakers(each)]
+    vocabulary = Vocabulary(tuple(dict.fromkeys(words)))
+    return Names(vocabulary, tuple(dict.fromkeys(speakers)) or ("default",))
 
 
-def adopt(folder: Path, model: nn.Module, names: Names, scaling: Scaling) -> None:
-    """Take over all weights of a bundle, or of another training, that have the same name and shape.
+def initialize_from(folder: Path, model: nn.Module, names: Names, scaling: Scaling) -> None:
+    """Load all weights of a bundle or another training that have the same name and shape.
 
-    The other training must have had the same words and speakers; a bundle's are found by name.
+    Words and speakers of a bundle are matched by name; another training must have the same ones.
     """
     if is_bundle(folder):
-        found = known_weights(folder, names.vocabulary, names.speakers, scaling)
+        found = weights_from_bundle(folder, names.vocabulary, names.speakers, scaling)
     else:
         found = read_objective(folder, "model")
-    take_over(model, found, folder)
+    load_matching(model, found, folder)
 
 
 def model_config(
     settings: GestureTraining, parts: dict[BodyPart, PartVae], words: int, speakers: int = 1
 ) -> GestureConfig:
-    """The chosen design, fitting the part autoencoders."""
+    """Configuration of the design that fits the part autoencoders."""
     sizes = {(vae.classes, vae.code_dim) for vae in parts.values()}
     if len(sizes) != 1:
         raise ConfigError(f"expected one size of codebook for all parts, got {sorted(sizes)}")
@@ -123,45 +114,49 @@ def model_config(
     return replace(config, dropout=settings.dropout)
 
 
-def own_output(
+def make_rollout(
     settings: GestureTraining,
     windows: GestureWindows,
     parts: Mapping[BodyPart, PartVae],
     device: torch.device,
 ) -> Rollout:
-    """What rolls the model out on `device`; the parts themselves stay where they are."""
-    near = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
+    """Build the rollout on `device`, with copies of the parts."""
+    copies = {part: deepcopy(vae).to(device) for part, vae in parts.items()}
     lead = None if settings.onset is None else settings.onset.lead_frames
-    return Rollout(settings.rollout, near, seed_decoder(near), windows.scaling.to(device), lead)
+    return Rollout(
+        settings.rollout, copies, rollout_decoder(copies), windows.scaling.to(device), lead
+    )
 
 
-def draw_lesson(materials: Sequence[Material], draws: torch.Generator, step: int) -> TrainingBatch:
-    """The lesson of a step, all of it from one data set."""
-    if len(materials) == 1:
-        return materials[0].lessons(draws, step)
-    shares = torch.tensor([each.share for each in materials])
+def draw_batch(sets: Sequence[TrainingSet], draws: torch.Generator, step: int) -> TrainingBatch:
+    """Draw the batch of a step from one data set."""
+    if len(sets) == 1:
+        return sets[0].sampler(draws, step)
+    shares = torch.tensor([each.share for each in sets])
     source = int(torch.multinomial(shares, 1, generator=draws))
-    lesson = materials[source].lessons(draws, step)
-    return lesson._replace(source=torch.full((len(lesson.weight),), source))
+    batch = sets[source].sampler(draws, step)
+    return batch._replace(source=torch.full((len(batch.weight),), source))
 
 
-def export(model: GestureModel, heads: nn.ModuleList, materials: Sequence[Material]) -> None:
-    """Write a network for each data set, to be shown motion as it is."""
-    for source, each in enumerate(materials):
-        own = whole(model, cast(Heads, heads[source - 1]), each.config) if source else model
-        save_module(each.folder, each.config, folded(own, each.lessons.windows.scaling))
+def export(model: GestureModel, heads: nn.ModuleList, sets: Sequence[TrainingSet]) -> None:
+    """Write a network for each data set that takes raw motion."""
+    for source, each in enumerate(sets):
+        network = (
+            merge_heads(model, cast(Heads, heads[source - 1]), each.config) if source else model
+        )
+        save_module(each.folder, each.config, fold(network, each.sampler.windows.scaling))
 
 
-def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) -> TrainingTask:
-    """A fresh model, awake, that learns from data sets and is written to their folders."""
+def gesture_task(settings: GestureTraining, sets: Sequence[TrainingSet]) -> TrainingTask:
+    """Build a model with LSUV initialisation and its training task."""
     torch.manual_seed(settings.seed)
-    config = materials[0].config
+    config = sets[0].config
     model = build_gesture_model(config)
-    objective = GestureLoss(model, settings, materials)
-    initialize_unit_variance(model, materials[0].lessons(generator(settings.seed)).inputs)
+    objective = GestureLoss(model, settings, sets)
+    initialize_unit_variance(model, sets[0].sampler(generator(settings.seed)).inputs)
     count = sum(p.numel() for p in objective.parameters())
     print(f"{count} parameters", flush=True)
-    if settings.loop.compile and len(materials) > 1:
+    if settings.loop.compile and len(sets) > 1:
         raise ConfigError("compile: several data sets exchange their heads; expected false")
     return TrainingTask(
         name="gesture",
@@ -173,15 +168,15 @@ def gesture_learner(settings: GestureTraining, materials: Sequence[Material]) ->
             (0.9, 0.98),
             weight_decay=settings.weight_decay,
         ),
-        draw=lambda draws, step: draw_lesson(materials, draws, step),
-        export=lambda: export(model, objective.heads, materials),
+        draw=lambda draws, step: draw_batch(sets, draws, step),
+        export=lambda: export(model, objective.heads, sets),
         networks=(model,),
-        partial=len(materials) > 1,  # a step learns the heads of one data set
+        partial=len(sets) > 1,  # a step trains the heads of one data set
     )
 
 
-def course_of(settings: GestureTraining) -> RunConfig:
-    """How long and how fast it learns."""
+def run_config_of(settings: GestureTraining) -> RunConfig:
+    """Run configuration of the settings."""
     return RunConfig(
         settings.steps,
         settings.learning_rate,
@@ -196,7 +191,7 @@ def course_of(settings: GestureTraining) -> RunConfig:
 def _windows(
     settings: GestureTraining, takes: Takes, parts: Mapping[BodyPart, PartVae], folder: Path
 ) -> GestureWindows:
-    """The windows of a data set, in memory or in files of OUT that are found again."""
+    """Windows of a data set, in memory or in reusable files of OUT."""
     length = settings.window + settings.rollout.lead
     if not settings.memory_map:
         return GestureWindows(takes, parts, length)
@@ -206,43 +201,47 @@ def _windows(
     return GestureWindows(takes, parts, length, folder, key)
 
 
-def load_material(
-    settings: GestureTraining, wanted: DataSet, names: Names, data: Path, out: Path,
-    team: Distributed,
-) -> Material:  # fmt: skip
-    """Read a data set and make it ready; its model goes to OUT, or to a folder of its own."""
-    parts = load_parts(data / wanted.vq)
-    with team.leader_first():  # features are computed once and kept
+def load_training_set(
+    settings: GestureTraining, dataset: DataSet, names: Names, data: Path, out: Path,
+    distributed: Distributed,
+) -> TrainingSet:  # fmt: skip
+    """Read and encode a data set; several data sets get a folder each in OUT."""
+    parts = load_parts(data / dataset.vq)
+    with distributed.main_first():  # which computes the cached features
         takes = find_takes(
-            data / wanted.corpus, "train", names.vocabulary, settings.variants, settings.max_takes,
+            data / dataset.corpus, "train", names.vocabulary, settings.variants, settings.max_takes,
             names.speakers,
         )  # fmt: skip
-        if settings.memory_map:  # and so are the rows, which take longer
-            _windows(settings, takes, parts, out / f"rows{wanted.name}")
-    windows = _windows(settings, takes, parts, out / f"rows{wanted.name}")
-    print(f"{wanted.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
+        if settings.memory_map:  # and the rows, which take longer
+            _windows(settings, takes, parts, out / f"rows{dataset.name}")
+    windows = _windows(settings, takes, parts, out / f"rows{dataset.name}")
+    print(f"{dataset.corpus}: {len(takes)} takes, {windows.frames} frames", flush=True)
     config = model_config(settings, parts, len(names.vocabulary), len(names.speakers))
-    own = own_output(settings, windows, parts, team.device)
-    folder = out / wanted.name if settings.datasets else out
-    return Material(config, BatchSampler(settings, windows, parts), own, folder, wanted.share)
+    rollout = make_rollout(settings, windows, parts, distributed.device)
+    folder = out / dataset.name if settings.datasets else out
+    return TrainingSet(
+        config, BatchSampler(settings, windows, parts), rollout, folder, dataset.share
+    )
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
-    """Train on DATA/corpus with the autoencoders of DATA/vq, or on several such sets."""
-    settings, team = from_mapping(GestureTraining, config), team or Distributed()
+def run(
+    config: dict[str, Any], data: Path, out: Path, distributed: Distributed | None = None
+) -> None:
+    """Run the stage."""
+    settings, distributed = from_mapping(GestureTraining, config), distributed or Distributed()
     torch.set_num_threads(settings.threads)
-    sets = settings.datasets or (DataSet("", settings.corpus, settings.vq),)
-    names = read_names([data / each.corpus for each in sets])
-    materials = [load_material(settings, each, names, data, out, team) for each in sets]
-    learner = gesture_learner(settings, materials)
+    datasets = settings.datasets or (DataSet("", settings.corpus, settings.vq),)
+    names = read_names([data / each.corpus for each in datasets])
+    sets = [load_training_set(settings, each, names, data, out, distributed) for each in datasets]
+    task = gesture_task(settings, sets)
     if settings.init_from is not None:
-        model = learner.objective.get_submodule("model")
-        adopt(data / settings.init_from, model, names, materials[0].lessons.windows.scaling)
-    if team.leads:
+        model = task.objective.get_submodule("model")
+        initialize_from(data / settings.init_from, model, names, sets[0].sampler.windows.scaling)
+    if distributed.is_main:
         known = schedules(settings.masking, settings.window)
-        for each in materials:
+        for each in sets:
             each.folder.mkdir(parents=True, exist_ok=True)
             write_json(each.folder / "vocabulary.json", list(names.vocabulary.words))
             write_json(each.folder / SPEAKERS, list(names.speakers))
             write_json(each.folder / SCHEDULES, [to_mapping(schedule) for schedule in known])
-    Loop(learner, course_of(settings), settings.loop, team, out).run()
+    Loop(task, run_config_of(settings), settings.loop, distributed, out).run()

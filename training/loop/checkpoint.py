@@ -1,7 +1,4 @@
-"""Checkpoints and loss logs on disk: whole or not at all, read without running any code.
-
-Knows files and how two configurations differ; not what is learned.
-"""
+"""Checkpoints and loss logs: written atomically, read without executing code from the file."""
 
 import contextlib
 import json
@@ -15,21 +12,29 @@ import torch
 
 from engine.bundle.io import refuse_pointer
 from engine.errors import ConfigError, ExportError
+from engine.system.atomic import write_text
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.jsonl"
 FORMAT = 2
 
-FREE = ("loop", "max_minutes", "report_every", "threads", "workers")
-"""Settings that may change between a stop and going on: they do not decide what is learned."""
+CHANGEABLE = ("loop", "max_minutes", "report_every", "threads", "workers")
+"""Settings that may change before a run is resumed, because they do not affect the result."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after `step` steps and `spent_s` seconds. config: what it was started with.
+    """State of a training.
 
-    The random numbers of a step are drawn anew for each step
-    (`training.loop.loop.generator_at`), so config and step are all that is to be known of them.
+    Generators have no state, because they are seeded for each step (`generator_at`).
+
+    Attributes:
+        step: number of steps done.
+        spent_s: time spent, seconds.
+        config: settings of the run.
+        objective: state dict of the loss module.
+        optimizer: state dict of the optimizer.
+
     """
 
     step: int
@@ -40,7 +45,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace FOLDER/checkpoint.pt. ExportError where that fails: the one before is still there."""
+    """Replace FOLDER/checkpoint.pt atomically; ExportError if that fails."""
     path = folder / CHECKPOINT
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -50,42 +55,42 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # PyTorch's writer turns the one into the other
+    except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter for the former
         temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: Exception) -> ExportError:
-    """What to say when a file of a training cannot be written."""
+    """Build the error for a file of a training that cannot be written."""
     reason = str(error).splitlines()[0]
     return ExportError(
-        f"cannot write {path}: {reason}. The checkpoint before it is whole: make room on the disk "
-        "and give the same command again"
+        f"cannot write {path}: {reason}. The previous checkpoint is intact: make room on the "
+        "disk and run the same command again"
     )
 
 
 def load_checkpoint(folder: Path, config: Mapping[str, Any]) -> Checkpoint | None:
-    """The checkpoint in `folder`, or None; ConfigError when it is damaged or of other settings."""
+    """Load the checkpoint in `folder`, if any; ConfigError if damaged or of other settings."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
-    again = f"give another --out, or delete {path} to begin anew"
+    again = f"use another --out, or delete {path} to start again"
     try:
         checkpoint = _read(path)
     except ConfigError as error:
         raise ConfigError(f"{error}: {again}") from error
     if differing := differences(checkpoint.config, config):
         raise ConfigError(
-            f"{path} is of another configuration: {'; '.join(differing)}. Set these back to go "
-            f"on, or {again}"
+            f"{path} is of another configuration: {'; '.join(differing)}. Restore these "
+            f"settings to continue, or {again}"
         )
     return checkpoint
 
 
 def read_objective(folder: Path, name: str) -> dict[str, torch.Tensor]:
-    """The tensors of the module `name` of the objective that was trained in `folder`.
+    """Load the tensors of the submodule `name` from the checkpoint in `folder`.
 
-    ConfigError where there is no such checkpoint.
+    ConfigError if there is none.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -99,7 +104,7 @@ def _read(path: Path) -> Checkpoint:
     refuse_pointer(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever PyTorch's reader raises
+    except Exception as error:  # PyTorch's reader raises many types
         raise ConfigError(f"cannot read {path}, it is damaged or no checkpoint") from error
     if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
         raise ConfigError(f"{path} was written by another version of emage-train")
@@ -107,9 +112,9 @@ def _read(path: Path) -> Checkpoint:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What differs between two configurations, by dotted name; FREE settings do not count."""
+    """Differences of two configurations by dotted name, without CHANGEABLE settings."""
     one, two = (
-        _flat({name: value for name, value in _plain(config).items() if name not in FREE})
+        _flat({name: value for name, value in _plain(config).items() if name not in CHANGEABLE})
         for config in (stored, wanted)
     )
     names = [name for name in one | two if one.get(name, "unset") != two.get(name, "unset")]
@@ -127,52 +132,51 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Without enumerations, and with lists for tuples: as it comes back from a file."""
+    """Convert to the types of JSON, as read back from a file."""
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain
 
 
 class LossLog:
-    """FOLDER/losses.jsonl: one JSON object a step, each step once, in order.
+    """FOLDER/losses.jsonl: one JSON object per step, in order.
 
-    done: steps that are kept of an earlier run; later ones were lost with it and come again.
+    done: number of steps of an earlier run to keep; later ones are removed and computed again.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
         self._path = folder / LOG
-        kept = [line for line, step in _lines(self._path) if step < done]
-        temporary = self._path.with_name(f".{LOG}.part")
-        with self._said():
-            temporary.write_text("".join(kept))
-            os.replace(temporary, self._path)
+        lines = [line for line, step in _lines(self._path) if step < done]
+        with self._errors():
+            write_text(self._path, "".join(lines))
             self._file: TextIO = self._path.open("a")
 
     @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
+    def _errors(self) -> Iterator[None]:
+        """Convert OSError to ExportError."""
         try:
             yield
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a step; on disk after `flush`."""
-        with self._said():
+        """Add a step; written to disk by `flush`."""
+        with self._errors():
             self._file.write(json.dumps({"step": step, **values}) + "\n")
 
     def flush(self) -> None:
-        """Put on disk what was written. Before a checkpoint: the log must not lack its steps."""
-        with self._said():
+        """Write to disk. Called before a checkpoint is saved, so that the log has its steps."""
+        with self._errors():
             self._file.flush()
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """End of the log. What a full disk does not take is of steps that will come again."""
+        """Close the log. Errors are ignored: unwritten steps are computed again when resumed."""
         with contextlib.suppress(OSError):
             self._file.close()
 
 
 def _lines(path: Path) -> list[tuple[str, int]]:
-    """Whole lines with their steps; what follows a damaged line is dropped."""
+    """Complete lines with their steps, up to the first damaged line."""
     found = []
     if path.is_file():
         for line in path.read_text().splitlines(keepends=True):
@@ -186,5 +190,5 @@ def _lines(path: Path) -> list[tuple[str, int]]:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The steps in a folder's loss log."""
+    """Read the steps of a folder's loss log."""
     return [json.loads(line) for line, _ in _lines(folder / LOG)]

@@ -1,9 +1,8 @@
-"""The processes that train one network together: who has which rows, and what they agree upon.
+"""Distributed training context: rank, batch sharding and collectives.
 
-Every member draws the whole batch from the same seed and keeps its own rows, so that the batches
-are those of a single process; gradients are averaged by PyTorch's DistributedDataParallel. Knows
-nothing of what is learned, nor of who started the processes (`training.loop.launcher`,
-`training.loop.ray_launcher`).
+Each process draws the whole batch from the same seed and keeps its shard, so that batches equal
+those of a single process. Gradients are averaged by DistributedDataParallel. The processes are
+started by `training.loop.launcher` or `training.loop.ray_launcher`.
 """
 
 from collections.abc import Iterator
@@ -20,36 +19,37 @@ from engine.errors import ConfigError
 
 @dataclass(frozen=True)
 class Distributed:
-    """Member `rank` of `size`; the one of rank 0 leads: it alone prints and writes."""
+    """Process `rank` of `size`; the main process, rank 0, alone prints and writes."""
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def leads(self) -> bool:
-        """Whether this member prints and writes."""
+    def is_main(self) -> bool:
+        """True for the process that prints and writes."""
         return self.rank == 0
 
-    def share(self, batch: Any) -> Any:
-        """The rows of a batch that are this member's, on its device.
+    def shard(self, batch: Any) -> Any:
+        """Rows of a batch that belong to this process, on its device.
 
-        batch: a tensor `[B, ...]`, or a (named) tuple of such. ConfigError where B does not divide.
+        batch: a tensor `[B, ...]`, or a nested (named) tuple of such. ConfigError unless `size`
+        divides B.
         """
         if isinstance(batch, tuple):
-            shared = [self.share(each) for each in batch]
-            return type(batch)(*shared) if hasattr(batch, "_fields") else tuple(shared)
+            shards = [self.shard(each) for each in batch]
+            return type(batch)(*shards) if hasattr(batch, "_fields") else tuple(shards)
         rows = len(batch)
         if rows % self.size:
             raise ConfigError(
-                f"expected a batch that {self.size} processes can share, got {rows} windows: take "
+                f"expected a batch that {self.size} processes can share, got {rows} windows: use "
                 f"{rows // self.size * self.size or self.size} or another number of processes"
             )
         own = rows // self.size
         return batch[self.rank * own : (self.rank + 1) * own].to(self.device, non_blocking=True)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The rows `[b, ...]` of all members in the order of the batch, `[B, ...]`; no gradient."""
+        """Gather the rows `[b, ...]` of all processes to `[B, ...]`, detached."""
         rows = rows.detach()
         if self.size == 1:
             return rows
@@ -58,33 +58,33 @@ class Distributed:
         return torch.cat(parts)
 
     def mean(self, numbers: Tensor) -> Tensor:
-        """The average over all members; no gradient."""
+        """Average over all processes, in place and detached."""
         if self.size > 1:
             dist.all_reduce(numbers)
             numbers /= self.size
         return numbers
 
     def any(self, here: bool) -> bool:
-        """Whether it is so for any member. All have to ask."""
+        """True if `here` is true in any process; a collective call."""
         if self.size == 1:
             return here
-        asked = torch.tensor(float(here), device=self.device)
-        dist.all_reduce(asked, dist.ReduceOp.MAX)
-        return bool(asked)
+        flag = torch.tensor(float(here), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
-        """Inside, the leader is done before the others begin: what it stores, they find."""
-        if self.size > 1 and not self.leads:
+    def main_first(self) -> Iterator[None]:
+        """Run the block in the main process first, so that the others find its files."""
+        if self.size > 1 and not self.is_main:
             dist.barrier()
         yield
-        if self.size > 1 and self.leads:
+        if self.size > 1 and self.is_main:
             dist.barrier()
 
-    def join(self, objective: nn.Module, *, partial: bool) -> nn.Module:
-        """`objective`, with gradients averaged over all members.
+    def wrap(self, objective: nn.Module, *, partial: bool) -> nn.Module:
+        """Wrap `objective` so that gradients are averaged over all processes.
 
-        partial: some step may leave a parameter without a gradient; looking for those takes time.
+        partial: some parameters may get no gradient in a step; the search for them takes time.
         """
         if self.size == 1:
             return objective
@@ -92,7 +92,7 @@ class Distributed:
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
-    """`cpu`, `cuda`, or for `auto` a GPU if there is one; members take the GPUs in turn."""
+    """Device by name: `cpu`, `cuda`, or `auto` for a GPU if available; one GPU per process."""
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device: expected auto, cpu or cuda, got {name!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

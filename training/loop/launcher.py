@@ -1,4 +1,4 @@
-"""Several processes of this machine that train together. Knows stages by name only."""
+"""Launcher of training processes on one machine."""
 
 import contextlib
 import importlib
@@ -16,13 +16,12 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from engine.errors import GestureError
 from training.loop.distributed import Distributed, choose_device
 
-PATIENCE = timedelta(hours=12)
-"""How long members wait for each other: one may prepare data while the others do nothing. A member
-that ended is noticed at once."""
+TIMEOUT = timedelta(hours=12)
+"""Timeout of collectives; long, because the main process may prepare data while the others wait."""
 
 
 class Work(NamedTuple):
-    """A stage and what its `run` is given. module: whose `run` it is."""
+    """A stage to run: its module, and the arguments of the module's `run`."""
 
     module: str
     config: dict[str, Any]
@@ -31,60 +30,60 @@ class Work(NamedTuple):
 
     @property
     def device(self) -> str:
-        """The device that the configuration asks for."""
+        """Device of the configuration."""
         return str(self.config.get("loop", {}).get("device", "auto"))
 
-    def run(self, team: Distributed) -> None:
-        """Do it as a member of a team."""
-        importlib.import_module(self.module).run(self.config, self.data, self.out, team)
+    def run(self, distributed: Distributed) -> None:
+        """Run the stage in this process."""
+        importlib.import_module(self.module).run(self.config, self.data, self.out, distributed)
 
 
-def alone(work: Work) -> None:
-    """Train in this process."""
+def run_single(work: Work) -> None:
+    """Train in this process only."""
     work.run(Distributed(device=choose_device(work.device)))
 
 
-def together(work: Work, processes: int) -> None:
-    """Train in so many processes; GestureError when one of them fails."""
+def run_processes(work: Work, processes: int) -> None:
+    """Train in `processes` processes; GestureError if one of them fails."""
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Path(folder)
+        rendezvous = Path(folder)
         try:
-            spawn(_member, (processes, meeting, work), nprocs=processes)
+            spawn(_process, (processes, rendezvous, work), nprocs=processes)
         except (ProcessExitedException, ProcessRaisedException) as error:
-            raise GestureError(_reason(meeting, error)) from error
+            raise GestureError(_reason(rendezvous, error)) from error
 
 
-def _reason(meeting: Path, error: Exception) -> str:
-    """What a member said before it ended; else how it ended."""
-    said = sorted(meeting.glob("error_*"))
-    if said:
-        return said[0].read_text()
-    return f"{error}\nGive the same command again to go on from the last checkpoint"
+def _reason(rendezvous: Path, error: Exception) -> str:
+    """Error that a process reported, or else how it ended."""
+    reported = sorted(rendezvous.glob("error_*"))
+    if reported:
+        return reported[0].read_text()
+    return f"{error}\nRun the same command again to resume from the last checkpoint"
 
 
-def speak_for_all(run: Callable[[Distributed], None], team: Distributed) -> None:
-    """Run as a member of a team, of which the leader alone prints."""
+def only_main_prints(run: Callable[[Distributed], None], distributed: Distributed) -> None:
+    """Call `run`, with standard output suppressed unless this is the main process."""
     with contextlib.ExitStack() as stack:
-        if not team.leads:
-            nowhere = stack.enter_context(Path(os.devnull).open("w"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))
-        run(team)
+        if not distributed.is_main:
+            null = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(contextlib.redirect_stdout(null))
+        run(distributed)
 
 
-def _member(rank: int, size: int, meeting: Path, work: Work) -> None:
-    """One of the processes: meet the others, run the stage, say what went wrong."""
+def _process(rank: int, size: int, rendezvous: Path, work: Work) -> None:
+    """Body of a process: initialise the process group, run the stage, report errors."""
     try:
         device = choose_device(work.device, rank)
         backend = "nccl" if device.type == "cuda" else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        where = f"file://{meeting / 'meeting'}"
+        where = f"file://{rendezvous / 'store'}"
         dist.init_process_group(
-            backend, init_method=where, rank=rank, world_size=size, timeout=PATIENCE
+            backend, init_method=where, rank=rank, world_size=size, timeout=TIMEOUT
         )
-        speak_for_all(work.run, Distributed(rank, size, device))
+        only_main_prints(work.run, Distributed(rank, size, device))
     except GestureError as error:
-        (meeting / f"error_{rank:04d}").write_text(str(error))
+        (rendezvous / f"error_{rank:04d}").write_text(str(error))
         raise
     finally:
         if dist.is_initialized():

@@ -1,8 +1,7 @@
-"""The one training loop: batches in, steps of the optimiser, progress, checkpoints, curves.
+"""Training loop: optimizer steps, progress reports, checkpoints.
 
-Whatever a step draws at random is a function of the seed and the number of the step: a training
-that was killed and goes on from its checkpoint takes the same steps as one that was not, and two
-processes take those of one. Knows nothing of what is learned.
+The random draws of a step depend on the seed and the step number only. A run that is resumed from a
+checkpoint takes the same steps as an uninterrupted one, and several processes take those of one.
 """
 
 import math
@@ -36,7 +35,7 @@ from training.loop.tensorboard import Board
 
 
 class Precision(StrEnum):
-    """Of the networks' inner numbers; weights, losses and what is written are always float32."""
+    """Number format of activations; weights, losses and files are always float32."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -98,7 +97,7 @@ class RunConfig:
 
 
 class LossTerms(NamedTuple):
-    """total: the scalar to make smaller; shown: scalars to report, which need no gradient."""
+    """Loss of a step: the scalar `total` to minimise, and the scalars `shown` to report."""
 
     total: Tensor
     shown: dict[str, Tensor]
@@ -106,13 +105,20 @@ class LossTerms(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What a stage gives the loop.
+    """Training of one network, as the loop runs it.
 
-    config: the settings, for the checkpoint. objective: called as (batch, step, generator), gives
-    Terms; what it draws from the generator must not depend on its share of the batch. draw: called
-    as (generator, step), gives a whole batch, a tensor or tuples of tensors with the same number of
-    rows. export: write what the next stages read. networks: what torch.compile is worth for.
-    partial: some step leaves a parameter without a gradient.
+    Attributes:
+        name: printed in the reports.
+        config: settings, stored in the checkpoint.
+        objective: loss module; maps (batch, step, generator) to LossTerms. Its draws from the
+            generator must not depend on the shard.
+        optimizer: optimizer of its parameters.
+        draw: maps (generator, step) to a whole batch, a tensor or nested tuples of tensors with
+            equal numbers of rows.
+        export: writes the files that later stages read.
+        networks: networks that torch.compile speeds up.
+        partial: some parameters may get no gradient in a step.
+
     """
 
     name: str
@@ -126,25 +132,25 @@ class TrainingTask:
 
 
 def seed_of(seed: int, step: int, *more: int) -> int:
-    """A seed for everything that a step draws; steps and seeds next to each other share nothing."""
+    """Seed of a step; adjacent steps and seeds give independent draws."""
     return int(np.random.SeedSequence((seed, step, *more)).generate_state(1, np.uint64)[0])
 
 
 def generator_at(seed: int, step: int) -> torch.Generator:
-    """The generator of a step."""
+    """Generator of a step."""
     return torch.Generator().manual_seed(seed_of(seed, step))
 
 
 def autocast(settings: LoopSettings, device: torch.device) -> AbstractContextManager[None]:
-    """Inside, networks compute in the wanted precision. Leave it before the losses."""
+    """Context in which networks compute in the set precision; losses belong outside."""
     lower = settings.precision is Precision.BFLOAT16
     return torch.autocast(device.type, torch.bfloat16, enabled=lower)
 
 
-def stop_without_parent() -> None:
-    """End this process if the one that started it was killed.
+def exit_without_parent() -> None:
+    """Exit if the parent process was killed.
 
-    Otherwise it would go on writing beside the training that takes its place.
+    Otherwise this process would write to the files of the run that replaces it.
     """
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
@@ -152,122 +158,125 @@ def stop_without_parent() -> None:
 
 
 class Loop:
-    """Trains `learner` along `course` and keeps its checkpoint and its losses in `folder`."""
+    """Runs `task` with `config`; checkpoint and losses are written to `folder`."""
 
     def __init__(
         self,
-        learner: TrainingTask,
-        course: RunConfig,
+        task: TrainingTask,
+        config: RunConfig,
         settings: LoopSettings,
-        team: Distributed,
+        distributed: Distributed,
         folder: Path,
     ) -> None:
-        self.learner, self.course, self.settings, self.team = learner, course, settings, team
-        self._folder = folder
-        self._parameters = [p for p in learner.objective.parameters() if p.requires_grad]
+        self.task, self.config, self.settings = task, config, settings
+        self.distributed, self._folder = distributed, folder
+        self._parameters = [p for p in task.objective.parameters() if p.requires_grad]
         self.done = 0
         self._spent_s = 0.0
         self._pending: list[tuple[tuple[str, ...], Tensor]] = []
-        learner.objective.to(team.device).train()
+        task.objective.to(distributed.device).train()
         if settings.compile:
-            for network in learner.networks:
+            for network in task.networks:
                 network.compile()
         self._resume()
-        self._joined = team.join(learner.objective, partial=learner.partial)
+        self._objective = distributed.wrap(task.objective, partial=task.partial)
 
     def step(self) -> None:
-        """Learn from one batch."""
-        course, optimizer = self.course, self.learner.optimizer
-        draws = generator_at(course.seed, self.done)
-        batch = self.team.share(self.learner.draw(draws, self.done))
-        rate = course.learning_rate * course.lr_schedule.factor(self.done, course.steps)
+        """Take one optimizer step."""
+        config, optimizer = self.config, self.task.optimizer
+        draws = generator_at(config.seed, self.done)
+        batch = self.distributed.shard(self.task.draw(draws, self.done))
+        rate = config.learning_rate * config.lr_schedule.factor(self.done, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        # Dropout draws from PyTorch's own generators; members must not drop the same.
-        torch.manual_seed(seed_of(course.seed, self.done, self.team.rank))
-        terms: LossTerms = self._joined(batch, self.done, draws)
+        # Dropout uses PyTorch's global generators and must differ between processes.
+        torch.manual_seed(seed_of(config.seed, self.done, self.distributed.rank))
+        terms: LossTerms = self._objective(batch, self.done, draws)
         optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, course.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
         optimizer.step()
         named = {"loss": terms.total, **terms.shown, "norm": norm}
-        numbers = torch.stack([x.detach().float() for x in named.values()])
-        self._pending.append((tuple(named), self.team.mean(numbers)))
+        values = torch.stack([x.detach().float() for x in named.values()])
+        self._pending.append((tuple(named), self.distributed.mean(values)))
         self.done += 1
 
     def run(self) -> None:
-        """All steps that are left, then a last checkpoint and what the stage writes."""
+        """Take the remaining steps, then save the checkpoint and export."""
+        is_main = self.distributed.is_main
         self._progress = self._open()
-        self._began = saved = time.monotonic()
+        self._started = saved = time.monotonic()
         try:
-            while self.done < self.course.steps and not self._late():
-                stop_without_parent()
+            while self.done < self.config.steps and not self._out_of_time():
+                exit_without_parent()
                 self.step()
-                if self.done % self.course.report_every == 0 or self.done == self.course.steps:
-                    self._settle()
-                    self._progress.show(self.done, self._allowed_s())
-                if self.team.leads and time.monotonic() - saved > self.settings.checkpoint_s:
+                if self.done % self.config.report_every == 0 or self.done == self.config.steps:
+                    self._fetch_losses()
+                    self._progress.show(self.done, self._remaining_s())
+                if is_main and time.monotonic() - saved > self.settings.checkpoint_s:
                     self.save()
                     saved = time.monotonic()
-            if self.team.leads:
+            if is_main:
                 self.save()
         finally:
             self._progress.close()
 
     def save(self) -> None:
-        """Write the checkpoint, after the losses that led to it, and what the stage writes."""
-        self._settle()
+        """Write the losses, then the checkpoint that follows from them, and export."""
+        self._fetch_losses()
         self._progress.flush()
-        stop_without_parent()
-        learner = self.learner
+        exit_without_parent()
+        task = self.task
         state = Checkpoint(
-            self.done, self._seconds(), learner.config, learner.objective.state_dict(),
-            learner.optimizer.state_dict(),
+            self.done, self._seconds(), task.config, task.objective.state_dict(),
+            task.optimizer.state_dict(),
         )  # fmt: skip
         save_checkpoint(self._folder, state)
-        learner.export()
+        task.export()
 
     def _resume(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        found = load_checkpoint(self._folder, self.learner.config)
+        found = load_checkpoint(self._folder, self.task.config)
         if found is None:
             return
-        self.learner.objective.load_state_dict(found.objective)
-        self.learner.optimizer.load_state_dict(dict(found.optimizer))
+        self.task.objective.load_state_dict(found.objective)
+        self.task.optimizer.load_state_dict(dict(found.optimizer))
         self.done, self._spent_s = found.step, found.spent_s
-        print(f"{self.learner.name}: going on after step {self.done}", flush=True)
+        print(f"{self.task.name}: resuming after step {self.done}", flush=True)
 
     def _open(self) -> Progress:
-        stop_without_parent()  # before the log is touched that may by now be another one's
-        name, steps = self.learner.name, self.course.steps
-        if not self.team.leads:
+        exit_without_parent()  # before it opens the log, which may belong to another run by now
+        name, steps = self.task.name, self.config.steps
+        if not self.distributed.is_main:
             return Progress(name, steps, self.done)
         board = Board(self._folder, self.done) if self.settings.tensorboard else None
         return Progress(name, steps, self.done, LossLog(self._folder, self.done), board)
 
     def _seconds(self) -> float:
-        return self._spent_s + time.monotonic() - self._began
+        return self._spent_s + time.monotonic() - self._started
 
-    def _allowed_s(self) -> float:
-        minutes = self.course.max_minutes
+    def _remaining_s(self) -> float:
+        minutes = self.config.max_minutes
         return math.inf if minutes is None else 60.0 * minutes - self._seconds()
 
-    def _late(self) -> bool:
-        return self.course.max_minutes is not None and self.team.any(self._allowed_s() < 0.0)
+    def _out_of_time(self) -> bool:
+        return self.config.max_minutes is not None and self.distributed.any(
+            self._remaining_s() < 0.0
+        )
 
-    def _settle(self) -> None:
-        """Fetch the losses of the steps since the last time: a GPU need not wait at each step."""
+    def _fetch_losses(self) -> None:
+        """Fetch the losses since the last call; fetching at each step would stall a GPU."""
         first = self.done - len(self._pending)
-        rows = [dict(zip(names, numbers.tolist(), strict=True)) for names, numbers in self._pending]
+        rows = [dict(zip(names, values.tolist(), strict=True)) for names, values in self._pending]
         self._pending.clear()
         for step, row in enumerate(rows, first):
             if not (math.isfinite(row["loss"]) and math.isfinite(row["norm"])):
                 raise ConfigError(
-                    f"{self.learner.name}: at step {step} the loss is {row['loss']}, its gradient "
-                    f"{row['norm']}: lower the rate, or use precision float32. The checkpoint "
-                    f"before it is whole: {self._folder / CHECKPOINT}"
+                    f"{self.task.name}: at step {step} the loss is {row['loss']}, its gradient "
+                    f"{row['norm']}: lower learning_rate, or use precision float32. The previous "
+                    f"checkpoint is intact: {self._folder / CHECKPOINT}"
                 )
-            rate = self.course.learning_rate * self.course.lr_schedule.factor(
-                step, self.course.steps
+            rate = self.config.learning_rate * self.config.lr_schedule.factor(
+                step, self.config.steps
             )
             self._progress.add(step, {**row, "rate": rate})

@@ -1,4 +1,4 @@
-"""Learning-rate schedule as data."""
+"""Learning-rate schedule."""
 
 import math
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class LrSchedule:
         )
 
     def factor(self, step: int, steps: int) -> float:
-        """The factor at `step` 0..steps-1 of a training of `steps`; a function of these alone."""
+        """Factor at `step`, 0..steps-1, of a training of `steps` steps."""
         progress = step / max(1, steps)
         up = min(1.0, (step + 1) / max(1, self.warmup_steps))
         left = {

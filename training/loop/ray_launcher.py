@@ -1,7 +1,7 @@
-"""Several machines that train together, by Ray Train; the only file that knows Ray.
+"""Launcher of training processes on several machines, by Ray Train.
 
-Every machine needs this project installed, and DATA and OUT in a folder that all of them share. A
-worker that is lost is replaced, and the training goes on from its checkpoint.
+Every machine needs this project installed, and DATA and OUT in a shared folder. A lost worker is
+replaced, and the training continues from its checkpoint.
 """
 
 import shutil
@@ -12,19 +12,19 @@ from typing import Any
 from engine.errors import ConfigError, GestureError
 from engine.system.privacy import stay_private
 from training.loop.distributed import Distributed
-from training.loop.launcher import PATIENCE, Work, speak_for_all
+from training.loop.launcher import TIMEOUT, Work, only_main_prints
 
-ANSWERS_S = 5.0
-"""How long a cluster's first machine may take to answer; Ray itself would ask for minutes."""
-LOST_WORKERS = 3
-"""How often a training begins again from its checkpoint before it gives up."""
+CONNECT_TIMEOUT_S = 5.0
+"""Timeout of the connection to a cluster; Ray itself would retry for minutes."""
+MAX_FAILURES = 3
+"""Number of restarts from the checkpoint before the training fails."""
 
 
-def across(work: Work, workers: int, address: str | None) -> None:
+def run_ray(work: Work, workers: int, address: str | None) -> None:
     """Train in `workers` processes on the cluster at `address`.
 
-    address: `auto` for the cluster that this machine belongs to, HOST:PORT, or `local` and None for
-    one that begins and ends with the training. GestureError when it fails.
+    address: `auto` for the cluster of this machine, HOST:PORT, or `local` and None for a temporary
+    cluster. ConfigError without Ray or a cluster, GestureError if the training fails.
     """
     stay_private()
     try:
@@ -36,8 +36,8 @@ def across(work: Work, workers: int, address: str | None) -> None:
             "machine"
         ) from error
     try:
-        # Ray would print in the name of each worker what the leader says for all.
-        _knock(address)
+        _check_reachable(address)
+        # Otherwise Ray repeats the output with the name of each worker.
         quiet = {"env_vars": {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}}
         ray.init(address=address or "local", runtime_env=quiet)
     except (OSError, ValueError, RuntimeError) as error:
@@ -49,23 +49,23 @@ def across(work: Work, workers: int, address: str | None) -> None:
     try:
         _trainer(work, workers, folder).fit()
     except train.TrainingFailedError as error:
-        _raise_what_was_said(folder)
-        raise GestureError(f"{error}\nGive the same command again to go on") from error
+        _raise_reported_error(folder)
+        raise GestureError(f"{error}\nRun the same command again to resume") from error
     finally:
         ray.shutdown()
-    _raise_what_was_said(folder)
+    _raise_reported_error(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _knock(address: str | None) -> None:
-    """OSError where HOST:PORT does not answer; other addresses are Ray's own to look up."""
+def _check_reachable(address: str | None) -> None:
+    """Connect to HOST:PORT, OSError if that fails; other addresses are resolved by Ray."""
     host, _, port = (address or "").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), ANSWERS_S).close()
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _trainer(work: Work, workers: int, folder: Path) -> Any:
-    """Ray's trainer; what it notes of its own goes into `folder`."""
+    """Build Ray's trainer, with its state in `folder`."""
     import ray
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -76,38 +76,38 @@ def _trainer(work: Work, workers: int, folder: Path) -> Any:
     shutil.rmtree(folder, ignore_errors=True)
     whole = work._replace(data=work.data.resolve(), out=work.out.resolve())
     return TorchTrainer(
-        _member,
+        _worker,
         train_loop_config=whole._asdict(),
-        torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
+        torch_config=TorchConfig(timeout_s=int(TIMEOUT.total_seconds())),
         scaling_config=train.ScalingConfig(num_workers=workers, use_gpu=gpus),
         run_config=train.RunConfig(
             name="run",
             storage_path=str(folder),
-            failure_config=train.FailureConfig(max_failures=LOST_WORKERS),
+            failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
 
 
-def _raise_what_was_said(folder: Path) -> None:
-    said = sorted(folder.glob("error_*"))
-    if said:
-        text = said[0].read_text()
+def _raise_reported_error(folder: Path) -> None:
+    reported = sorted(folder.glob("error_*"))
+    if reported:
+        text = reported[0].read_text()
         shutil.rmtree(folder, ignore_errors=True)
         raise GestureError(text)
 
 
-def _member(work_of: dict[str, Any]) -> None:
-    """One worker. Ray has let the workers meet before."""
+def _worker(work_of: dict[str, Any]) -> None:
+    """Body of a worker, in a process group that Ray has initialised."""
     from ray import train
     from ray.train.torch import get_device
 
     work, context = Work(**work_of), train.get_context()
-    team = Distributed(context.get_world_rank(), context.get_world_size(), get_device())
+    distributed = Distributed(context.get_world_rank(), context.get_world_size(), get_device())
     folder = work.out / ".ray"
     if any(folder.glob("error_*")):
-        return  # Ray tries again, but a mistake in the settings would only be repeated
+        return  # Ray retries, but an error in the settings would only occur again
     try:
-        speak_for_all(work.run, team)
+        only_main_prints(work.run, distributed)
     except GestureError as error:
-        (folder / f"error_{team.rank:04d}").write_text(str(error))
+        (folder / f"error_{distributed.rank:04d}").write_text(str(error))
         raise

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard; the only file that knows its package."""
+"""Curves for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,14 +7,14 @@ from engine.errors import ConfigError
 
 
 class Board:
-    """Writes curves into FOLDER/tensorboard.
+    """Writes curves to FOLDER/tensorboard.
 
-    first: the step it goes on from; what an interrupted run wrote of later steps is hidden.
+    first: first step of this run; later steps of an interrupted run are hidden.
     """
 
     def __init__(self, folder: Path, first: int = 0) -> None:
         try:
-            import tensorboard  # noqa: F401 - torch's own message would not say what to install
+            import tensorboard  # noqa: F401 - torch's message does not say what to install
         except ImportError as error:
             raise ConfigError(
                 'TensorBoard is not installed: pip install "emage-live[train]", or train without '
@@ -25,10 +25,10 @@ class Board:
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """One point on each curve."""
+        """Add one point to each curve."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write buffered points and close the file."""
         self._writer.close()

@@ -21,7 +21,7 @@ from training.composer.compose import vocabulary
 from training.composer.plan import Stress, prominent_words
 from training.data.clips import write_json
 from training.data.parallel import in_order
-from training.data.running_stats import Totals, nothing, totals_of, write_totals
+from training.data.running_stats import Totals, no_totals, totals_of, write_totals
 from training.data.takes import Missing, TakeFile, write_take
 from training.sources.resample import shortened
 from training.speech.phones import VOWELS
@@ -149,7 +149,7 @@ def _make(
         if not len(take.motion):
             raise ConfigError("no frame has sound")
     except GestureError as error:
-        return {}, [Problem(files.name, f"{error}; skipped")], nothing()
+        return {}, [Problem(files.name, f"{error}; skipped")], no_totals()
     path = out / f"{files.split}_{files.name}.npz"
     write_take(path, take)
     # Features of an earlier take of that name would be taken for its own.
@@ -183,7 +183,7 @@ def write_corpus(
     """
     work = partial(_make, load=load, out=out)
     entries: list[dict[str, Any]] = []
-    totals = nothing()
+    totals = no_totals()
     for number, (entry, more, sums) in enumerate(in_order(work, jobs, workers), 1):
         entries += [entry] if entry else []
         totals = totals + sums if entry and entry["split"] == "train" else totals

@@ -25,7 +25,7 @@ from engine.motion.skeleton import SMPLX_55
 from training.composer.face import jaw_angle
 from training.data.clips import save_clip, write_json
 from training.data.parallel import in_order
-from training.data.running_stats import Totals, nothing, totals_of, write_totals
+from training.data.running_stats import Totals, no_totals, totals_of, write_totals
 from training.data.takes import Missing
 from training.sources import amass, retarget
 from training.sources.annotations import read_face, read_speech
@@ -171,7 +171,7 @@ def _import_amass(settings: ImportSettings, data: Path, out: Path) -> None:
     work = partial(_make_clip, settings=settings, data=data, out=out)
     described: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    totals = nothing()
+    totals = no_totals()
     for number, (meta, more, sums) in enumerate(in_order(work, jobs, settings.workers), 1):
         described += [meta] if meta else []
         problems += more
@@ -196,7 +196,7 @@ def _make_clip(
         clip = amass.read_amass(path)
         motion = amass.to_motion(clip, settings.frame_rate)
     except GestureError as error:
-        return {}, [Problem(name, f"{error}; skipped")], nothing()
+        return {}, [Problem(name, f"{error}; skipped")], no_totals()
     split = next((s for p, s in settings.held if fnmatch(path.stem, p)), settings.split)
     meta = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Learning a codebook by moving averages, with restarts of codes that nobody uses.
+"""EMA training of a codebook with restarts of unused codes.
 
 Van den Oord et al. 2017, appendix A.1; restarts as in Dhariwal et al. 2020 (Jukebox).
 """
@@ -10,10 +10,10 @@ from engine.model.quantizers.vector import VectorQuantizer
 
 
 class CodebookTrainer(nn.Module):
-    """Moves `quantizer`'s vectors to the mean of the latents that chose them.
+    """Moves each vector of `quantizer` to the mean of the latents assigned to it.
 
-    decay: of the moving averages, per step. restart_below: a code chosen by fewer latents a step
-    than this, on average, is set upon a random latent of the present batch.
+    decay: of the moving averages, per step. restart_below: average number of assigned latents per
+    step below which a code is set to a random latent of the batch.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class CodebookTrainer(nn.Module):
         self._restart_below = restart_below
         quantizer.embedding.weight.requires_grad_(False)
         book = quantizer.embedding.weight
-        # Buffers: a training that goes on from a checkpoint needs them too.
+        # Buffers, so that checkpoints contain them.
         self.counts: Tensor
         self.sums: Tensor
         self.register_buffer("counts", torch.ones(len(book)))
@@ -33,7 +33,7 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def start(self, latents: Tensor, generator: torch.Generator, rounds: int = 10) -> None:
-        """Set the codebook to the k-means of latents `[N, D]`."""
+        """Initialise the codebook by k-means of latents `[N, D]`."""
         book = self._quantizer.embedding.weight
         chosen = torch.randperm(len(latents), generator=generator)[: len(book)]
         book[: len(chosen)] = latents[chosen]
@@ -61,7 +61,7 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def step(self, latents: Tensor, generator: torch.Generator, *, restart: bool = True) -> int:
-        """Learn from latents `[N, D]` of one batch; gives the number of restarted codes."""
+        """Update from latents `[N, D]` of one batch; returns the number of restarted codes."""
         counts, sums = self._tally(latents)
         self.counts.mul_(self._decay).add_(counts, alpha=1 - self._decay)
         self.sums.mul_(self._decay).add_(sums, alpha=1 - self._decay)
@@ -77,5 +77,5 @@ class CodebookTrainer(nn.Module):
 
 
 def code_usage(codes: Tensor, size: int) -> float:
-    """The share of `size` codes that occur in `codes`."""
+    """Share of `size` codes that occur in `codes`."""
     return len(torch.unique(codes)) / size

@@ -1,6 +1,6 @@
-"""Losses of the motion autoencoders: rotations, positions, their changes, and planted feet.
+"""Losses of the motion autoencoders: rotations, positions, velocities, accelerations, foot contact.
 
-All take vectors `[B, T, C]` of one part, as `training.data.vectors` packs them.
+Inputs are vectors `[B, T, C]` of one part, as packed by `training.data.vectors`.
 """
 
 import math
@@ -18,7 +18,7 @@ from engine.motion.skeleton import CONTACT_JOINTS, PART_JOINTS, SMPLX_55, BodyPa
 
 
 def matrices(sixd: Tensor) -> Tensor:
-    """6D rotations `[..., 6]` to matrices `[..., 3, 3]` (Gram-Schmidt)."""
+    """Convert 6D rotations `[..., 6]` to matrices `[..., 3, 3]` (Gram-Schmidt)."""
     first = normalize(sixd[..., :3])
     second = sixd[..., 3:] - (first * sixd[..., 3:]).sum(-1, keepdim=True) * first
     second = normalize(second)
@@ -26,13 +26,13 @@ def matrices(sixd: Tensor) -> Tensor:
 
 
 def geodesic(a: Tensor, b: Tensor) -> Tensor:
-    """Angle in radians `[...]` between matrices, smooth near zero where arccos is not."""
+    """Angle `[...]` between rotation matrices, radians; unlike arccos, smooth near 0."""
     chord = ((a - b).square().sum((-1, -2)) + 1e-8).sqrt()
     return 2.0 * torch.asin((chord / (2.0 * math.sqrt(2.0))).clip(max=0.999))
 
 
 def changes(x: Tensor, order: int) -> Tensor:
-    """Differences of the given order over time, dim 1."""
+    """Differences of the given order over time (dimension 1)."""
     for _ in range(order):
         x = x[:, 1:] - x[:, :-1]
     return x
@@ -40,10 +40,14 @@ def changes(x: Tensor, order: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Limb:
-    """A part's joints as a tree of its own, with weighted points that show its rotations.
+    """Joint tree of a part, with additional tip points that depend on the last rotations.
 
-    parents and offsets `[N, 3]` of the part's joints followed by tips (which do not turn);
-    weights `[N]` of the points' errors.
+    Attributes:
+        joints: number of joints; the points after them are tips.
+        parents: index of each point's parent; -1: none.
+        offsets: offsets `[N, 3]` from the parents, metres.
+        weights: weights `[N]` of the position errors.
+
     """
 
     joints: int
@@ -52,14 +56,15 @@ class Limb:
     weights: Tensor
 
     def to(self, device: torch.device) -> "Limb":
-        """The same limb for motion on `device`."""
+        """Copy on `device`."""
         offsets, weights = self.offsets.to(device), self.weights.to(device)
         return replace(self, offsets=offsets, weights=weights)
 
     def points(self, sixd: Tensor) -> Tensor:
-        """Positions `[B, T, N, 3]` in metres of 6D rotations `[B, T, joints * 6]`.
+        """Positions `[B, T, N, 3]` of 6D rotations `[B, T, joints * 6]`, metres.
 
-        With matrices, level by level: several times faster to differentiate than quaternions.
+        Computed with matrices, level by level, which is several times faster to differentiate than
+        quaternions.
         """
         local = matrices(sixd.unflatten(-1, (self.joints, 6)))
         worlds: dict[int, Tensor] = {}
@@ -81,7 +86,7 @@ class Limb:
 
 
 _TIPS: dict[BodyPart, list[tuple[str, tuple[float, float, float], float]]] = {
-    # Joint, offset of a point that its rotation carries (metres), weight.
+    # Joint, offset of a point that rotates with it (metres), weight.
     BodyPart.UPPER: [
         ("left_wrist", (0.11, 0.0, 0.0), 3.0),
         ("left_wrist", (0.05, 0.0, 0.05), 1.5),
@@ -89,7 +94,7 @@ _TIPS: dict[BodyPart, list[tuple[str, tuple[float, float, float], float]]] = {
         ("right_wrist", (-0.05, 0.0, 0.05), 1.5),
         ("head", (0.0, 0.1, 0.1), 1.5),
     ],
-    # What the pelvis carries: the head and the hands.
+    # The pelvis moves the head and the hands.
     BodyPart.LOWER: [
         ("pelvis", (0.0, 0.55, 0.0), 2.0),
         ("pelvis", (0.3, 0.2, 0.25), 2.0),
@@ -107,7 +112,7 @@ _ARM_WEIGHTS = {"elbow": 1.5, "wrist": 3.0}
 
 
 def limb(part: BodyPart) -> Limb:
-    """The tree of one part's joints; joints whose parent is in another part are roots at rest."""
+    """Build the tree of a part; joints with a parent in another part are roots."""
     members = list(PART_JOINTS[part])
     names = [SMPLX_55.joint_names[j] for j in members]
     parents = [
@@ -147,11 +152,12 @@ class LossWeights:
 
 
 class PartLoss:
-    """Compares vectors `[B, T, C]` of one part with what they should be."""
+    """Loss terms of reconstructed vectors `[B, T, C]` of one part."""
 
     def __init__(self, part: BodyPart, face_width: int, weights: LossWeights, stretch: int) -> None:
-        """stretch: positions and angles are compared on so many successive frames of a window,
-        drawn anew for each batch: the dear terms cost less, and every frame gets its turn.
+        """stretch: number of successive frames on which positions and angles are compared.
+
+        The stretch is drawn for each batch, because these terms are expensive.
         """
         self._part = part
         self._layout = part_layout(part, face_width)
@@ -160,29 +166,31 @@ class PartLoss:
         self._stretch = stretch
 
     def to(self, device: torch.device) -> Self:
-        """Compare what lies on `device` from now on."""
+        """Move to `device`."""
         self._tree = None if self._tree is None else self._tree.to(device)
         return self
 
-    def __call__(self, made: Tensor, true: Tensor, first: int) -> dict[str, Tensor]:
-        """Weighted terms; the stretch begins at frame `first`."""
+    def __call__(self, predicted: Tensor, true: Tensor, first: int) -> dict[str, Tensor]:
+        """Weighted terms; the stretch starts at frame `first`."""
         w = self._weights
-        terms = {"plain": w.plain * F.l1_loss(made, true)}
+        terms = {"plain": w.plain * F.l1_loss(predicted, true)}
         where = slice(first, first + self._stretch)
-        ours, theirs = (self._layout.unpack(x[:, where])["rot6d"] for x in (made, true))
-        a, b = (matrices(x.unflatten(-1, (-1, 6))) for x in (ours, theirs))
+        predicted_sixd, true_sixd = (
+            self._layout.unpack(x[:, where])["rot6d"] for x in (predicted, true)
+        )
+        a, b = (matrices(x.unflatten(-1, (-1, 6))) for x in (predicted_sixd, true_sixd))
         terms["rotation"] = w.rotation * geodesic(a, b).mean()
-        moving = [(made, true, w.plain_change)]
+        moving = [(predicted, true, w.plain_change)]
         if self._tree is not None:
             scale = (self._tree.weights / self._tree.weights.mean())[:, None]
             with torch.no_grad():
-                q = self._tree.points(theirs) * scale
-            p = self._tree.points(ours) * scale
+                q = self._tree.points(true_sixd) * scale
+            p = self._tree.points(predicted_sixd) * scale
             terms["position"] = w.position * (p - q).abs().mean()
             moving.append((p.flatten(2), q.flatten(2), 1.0))
         if self._part is BodyPart.FACE:
             face = self._layout.slice("face")
-            terms["face"] = w.face * F.l1_loss(made[..., face], true[..., face])
+            terms["face"] = w.face * F.l1_loss(predicted[..., face], true[..., face])
         for order, name in ((1, "velocity"), (2, "acceleration")):
             change = [s * F.l1_loss(changes(x, order), changes(y, order)) for x, y, s in moving]
             terms[name] = getattr(w, name) * torch.stack(change).sum()
@@ -190,11 +198,11 @@ class PartLoss:
 
 
 STILL_M_S = 0.05
-"""A foot slower than this stands still."""
+"""Speed below which a foot is planted."""
 
 
 class FootLoss:
-    """How much the feet move, and how high they are, when a root moves a lower body."""
+    """Speed and height of the feet of a lower body under root motion."""
 
     def __init__(self, fps: float) -> None:
         self._tree = limb(BodyPart.LOWER)
@@ -203,16 +211,16 @@ class FootLoss:
         self._fps = fps
 
     def to(self, device: torch.device) -> Self:
-        """Look at feet on `device` from now on."""
+        """Move to `device`."""
         self._tree = self._tree.to(device)
         return self
 
     def feet(self, sixd: Tensor) -> Tensor:
-        """Foot joints `[B, T, 4, 3]` in metres, for a pelvis at its rest position."""
+        """Foot positions `[B, T, 4, 3]` for a pelvis at its rest position, metres."""
         return self._tree.points(sixd)[:, :, self._feet]
 
     def speeds(self, feet: Tensor, root: Tensor) -> Tensor:
-        """Speeds in the plane (m/s) `[B, T - 1, 4]` of feet `[B, T, 4, 3]` under a moving root.
+        """Horizontal speeds `[B, T - 1, 4]` (m/s) of feet `[B, T, 4, 3]` under root motion.
 
         root `[B, T, 3]`: x velocity, height, z velocity.
         """
@@ -221,10 +229,9 @@ class FootLoss:
         return (squares + 1e-6).sqrt()
 
     def planted(self, feet: Tensor, root: Tensor) -> Tensor:
-        """1 where a foot stands still, else 0, `[B, T, 4]`; stricter than the contact of a pose.
+        """1 where a foot is planted, else 0, `[B, T, 4]`; stricter than the contacts of poses.
 
-        That one calls a foot planted up to 0.3 m/s: a foot that is set anew, gently, would hold
-        the root back.
+        Contacts allow up to 0.3 m/s, so that a slowly repositioned foot would hold the root back.
         """
         still = (self.speeds(feet, root) < STILL_M_S).to(feet.dtype)
         return torch.cat([still, still[:, -1:]], 1)

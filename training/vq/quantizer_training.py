@@ -1,7 +1,7 @@
-"""How each kind of quantiser learns, and how much of its codebooks is used.
+"""Training of the quantisers, and statistics of code usage.
 
-A codebook learns by moving averages with restarts (`training.vq.codebook`), or by
-gradients as in the paper (eq. 4); the scalar quantiser has none. Knows nothing of motion.
+Codebooks are trained by moving averages with restarts (`training.vq.codebook`), or by gradients as
+in the paper (eq. 4); the finite scalar quantiser has none.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from training.vq.codebook import CodebookTrainer, code_usage
 
 
 class QuantizerTrainer(nn.Module):
-    """Learns the codebooks of `quantizer`, each from what those before it left over.
+    """Trains the codebooks of `quantizer`, each on the residual of the previous ones.
 
-    PLAIN: the codebook is set upon the first latents and then learns by `terms` alone.
+    PLAIN: the codebook is initialised by k-means and then trained by `terms` only.
     """
 
     def __init__(self, quantizer: Quantizer, kind: QuantizerKind) -> None:
@@ -32,13 +32,13 @@ class QuantizerTrainer(nn.Module):
             book.embedding.weight.requires_grad_(not self._averages)
 
     @property
-    def rounds_at_once(self) -> bool:
-        """Whether there is no codebook that would have to wait for latents to be set upon."""
+    def needs_no_start(self) -> bool:
+        """True if there is no codebook to initialise from latents."""
         return not self._books
 
     @torch.no_grad()
     def start(self, latents: Tensor, draws: torch.Generator) -> None:
-        """Set all codebooks upon latents `[N, D]`, by k-means."""
+        """Initialise all codebooks by k-means of latents `[N, D]`."""
         left = latents
         for trainer, book in zip(self.trainers, self._books, strict=True):
             cast(CodebookTrainer, trainer).start(left, draws)
@@ -46,7 +46,7 @@ class QuantizerTrainer(nn.Module):
 
     @torch.no_grad()
     def step(self, latents: Tensor, draws: torch.Generator, *, restart: bool = True) -> int:
-        """Learn from latents `[N, D]` of one batch; gives the number of restarted codes."""
+        """Update from latents `[N, D]` of one batch; returns the number of restarted codes."""
         restarted, left = 0, latents
         for trainer, book in zip(self.trainers, self._books, strict=True):
             vectors = book.lookup(book.nearest(left))
@@ -56,9 +56,7 @@ class QuantizerTrainer(nn.Module):
         return restarted
 
     def terms(self, latents: Tensor, codes: Tensor, commitment: float) -> dict[str, Tensor]:
-        """What is to be made smaller (eq. 4): latents `[B, T, D]` near the vectors of their codes,
-        and, where gradients teach it, the codebook near the latents.
-        """
+        """Loss terms (eq. 4) of latents `[B, T, D]`: commitment, and codebook for PLAIN."""
         if not self._books:
             return {}
         vectors = self._quantizer.lookup(codes)
@@ -69,7 +67,7 @@ class QuantizerTrainer(nn.Module):
 
 
 def codebooks(quantizer: Any) -> list[VectorQuantizer]:
-    """The codebooks of any quantiser; none for one that rounds to fixed levels."""
+    """Codebooks of a quantiser; none for finite scalar quantisation."""
     if isinstance(quantizer, ResidualQuantizer):
         return list(quantizer.books)
     return [quantizer] if isinstance(quantizer, VectorQuantizer) else []
@@ -77,8 +75,12 @@ def codebooks(quantizer: Any) -> list[VectorQuantizer]:
 
 @dataclass(frozen=True)
 class CodeUse:
-    """used: share of a codebook's entries that occur. perplexity: how many entries it would be if
-    all that occur did so alike.
+    """Usage of a codebook.
+
+    Attributes:
+        used: share of entries that occur.
+        perplexity: effective number of entries.
+
     """
 
     used: float
@@ -89,13 +91,13 @@ class CodeUse:
 
 
 def perplexity(codes: Tensor) -> float:
-    """How many codes it would be if all were used alike: e to the entropy of codes `[N]`."""
+    """Effective number of codes: e to the entropy of codes `[N]`."""
     shares = torch.unique(codes, return_counts=True)[1] / len(codes)
     return float(torch.exp(-(shares * shares.log()).sum()))
 
 
 def code_use(codes: Tensor, sizes: tuple[int, ...]) -> tuple[CodeUse, ...]:
-    """How codes `[N]` use each of the codebooks, of which there are `sizes`."""
+    """Usage of each codebook, of `sizes`, by codes `[N]`."""
     uses = []
     for size in sizes:
         entries, codes = codes % size, codes // size

@@ -1,4 +1,4 @@
-"""The stage `rest`: the pose in which the figure waits, from calm frames of clips or takes.
+"""Stage `rest-pose`: rest pose from the calm frames of clips or takes.
 
 Writes OUT/rest.npz, a clip of one frame.
 """
@@ -19,13 +19,13 @@ from training.data.windows import load_folder
 from training.sources.leg_ik import stand
 
 DEFAULT_IDLES = ("ChrRachel_Idle02", "ChrConnor_IdleStand01", "ChrGarza_IdleStand01")
-"""Idles that stand on both legs with hanging arms."""
+"""Idle clips that stand on both legs with hanging arms."""
 
 
 def mean_rotation(q: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The mean `[4]` of unit quaternions `[N, 4]`, whatever their signs.
+    """Mean `[4]` of unit quaternions `[N, 4]`, independent of their signs.
 
-    The main axis of their outer products (Markley et al. 2007).
+    Principal axis of their outer products (Markley et al. 2007).
     """
     q = q.astype(np.float64)
     _, vectors = np.linalg.eigh(q.T @ q)
@@ -34,26 +34,26 @@ def mean_rotation(q: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def calm_frames(motion: Motion, share: float) -> NDArray[np.int64]:
-    """Indices of the `share` of frames in which all joints together move least."""
+    """Indices of the `share` of frames with the lowest mean joint speed."""
     points = motion.world_positions()
     speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1).mean(-1)
     return np.argsort(speed)[: max(1, int(share * len(speed)))]
 
 
 def rest_pose(motions: list[Motion], share: float = 0.5) -> Motion:
-    """The mean pose of the calm frames, standing at x = z = 0, as a motion of one frame."""
+    """Mean pose of the calm frames, standing at x = z = 0, as a motion of one frame."""
     chosen = [(motion, calm_frames(motion, share)) for motion in motions]
     rotations = np.concatenate([motion.poses.rotations[frames] for motion, frames in chosen])
     mean = np.stack([mean_rotation(rotations[:, j]) for j in range(rotations.shape[1])])
     points = np.concatenate([motion.world_positions()[frames] for motion, frames in chosen])
-    # Only the height of the hips and the stance matter; where each clip stood does not.
+    # Relative to the hips, because the positions of the clips do not matter.
     hips = points[:, [SMPLX_55.index("left_hip"), SMPLX_55.index("right_hip")]].mean(1)
     at = np.array([[0.0, hips[:, 1].mean(), 0.0]])
     ankles = {}
     for side in ("left", "right"):
         spot = points[:, SMPLX_55.index(f"{side}_ankle")]
-        away = (spot - hips).mean(0)
-        ankles[f"{side}_ankle"] = np.array([[away[0], spot[:, 1].mean(), away[2]]])
+        offset = (spot - hips).mean(0)
+        ankles[f"{side}_ankle"] = np.array([[offset[0], spot[:, 1].mean(), offset[2]]])
     return stand(mean[None].astype(np.float64), at, ankles)
 
 
@@ -63,7 +63,7 @@ class RestSettings:
 
     Attributes:
         source: folder of clips or takes in DATA.
-        idles: names of the clips that show waiting; empty: all clips.
+        idles: names of the idle clips; empty: all clips.
         share: share of their frames that counts as calm.
 
     """
@@ -74,7 +74,7 @@ class RestSettings:
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: find the pose; the face is neutral, in the basis of the source."""
+    """Run the stage; the face is neutral, in the basis of the source."""
     settings = from_mapping(RestSettings, config)
     names = set(settings.idles)
     found = load_folder(data / settings.source, "train")

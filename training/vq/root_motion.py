@@ -1,9 +1,8 @@
-"""The stage `global`: where the body goes, from what its lower half does (EMAGE section 4.3).
+"""Stage `root-motion`: root motion from the lower body (EMAGE section 4.3).
 
-Trained on recorded lower bodies and on the same decoded from codes, whose legs tremble a little;
-the root learns to follow the planted feet of the body that will be shown. Reads OUT/lower of the
-stage `vq` and writes OUT/global/{config.json,model.safetensors},
-its checkpoint and its losses.
+Trained on recorded lower bodies and on their reconstructions, whose legs jitter, so that the root
+follows the planted feet of the displayed body. Reads OUT/lower of the stage `vq`; writes
+OUT/global/{config.json,model.safetensors}, the checkpoint and the loss log.
 """
 
 from collections.abc import Mapping
@@ -35,28 +34,28 @@ from training.loop.loop import (
 from training.loop.lr_schedule import LrSchedule
 from training.module_io import load_config, load_weights, save_module
 from training.vq.losses import FootLoss, changes
-from training.vq.stage import start_from_statistics
+from training.vq.stage import initialize_from_statistics
 
 LOWER = part_layout(BodyPart.LOWER, 0)
 ZEROED = ("translation",)
-"""Fields of the lower vector that the network never sees: they are what it has to find."""
+"""Fields of the lower vector that are zeroed in the input, because they are the output."""
 
 SAMPLE = Layout(
     "global sample",
-    (Field("lower", LOWER.width), Field("travel", 3), Field("planted", 4), Field("feet", 12),
+    (Field("lower", LOWER.width), Field("root", 3), Field("planted", 4), Field("feet", 12),
      Field("height", 4)),
 )  # fmt: skip
-"""What is known of a frame: the lower body shown (translation zeroed), its root's true velocities
-and height, which feet truly stand still, the shown feet for a root at rest, all feet's heights."""
+"""Training sample of a frame: input (translation zeroed), true root velocities and height, true
+planted feet, foot positions of the input for a root at rest, true heights of the feet."""
 
 PLANE = [0, 2]
-"""The velocities among the three numbers of a root's travel."""
+"""Indices of the velocities among the three channels of root motion."""
 VELOCITY_M_S = 0.05
-"""A usual velocity of a root that shifts its weight."""
+"""Typical velocity of the root during weight shifts."""
 
 
 @dataclass(frozen=True)
-class GlobalTraining:
+class RootMotionTraining:
     """Settings of the stage.
 
     Attributes:
@@ -100,54 +99,54 @@ class GlobalTraining:
 
 
 def hide_translation(lower: Tensor) -> Tensor:
-    """Lower vectors `[..., 61]` as the network gets them."""
+    """Network input of lower vectors `[..., 61]`."""
     fields = LOWER.unpack(lower)
     return LOWER.pack(
         {name: torch.zeros_like(x) if name in ZEROED else x for name, x in fields.items()}
     )
 
 
-def samples(shown: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
-    """SAMPLE vectors `[T, 85]` of one clip: lower vectors shown and true, each `[T, 61]`."""
-    own = feet.feet(LOWER.unpack(shown)["rot6d"][None])[0]
+def samples(given: Tensor, true: Tensor, feet: FootLoss) -> Tensor:
+    """SAMPLE vectors `[T, 85]` of one clip, from its input and true lower vectors `[T, 61]`."""
+    given_feet = feet.feet(LOWER.unpack(given)["rot6d"][None])[0]
     fields = LOWER.unpack(true)
-    recorded, travel = feet.feet(fields["rot6d"][None]), fields["translation"]
-    values = {"lower": hide_translation(shown), "travel": travel, "feet": own.flatten(1)}
-    values["planted"] = feet.planted(recorded, travel[None])[0]
-    values["height"] = recorded[0, ..., 1] + travel[:, 1:2]
+    recorded, root = feet.feet(fields["rot6d"][None]), fields["translation"]
+    values = {"lower": hide_translation(given), "root": root, "feet": given_feet.flatten(1)}
+    values["planted"] = feet.planted(recorded, root[None])[0]
+    values["height"] = recorded[0, ..., 1] + root[:, 1:2]
     return SAMPLE.pack(values)
 
 
 def reconstruct(vae: PartVae, clip: Tensor) -> Tensor:
-    """A clip `[T, C]` as it comes back from its codes."""
+    """Reconstruct a clip `[T, C]` from its codes."""
     with torch.no_grad():
         return vae.decode_codes(vae.nearest(vae.encode(clip[None])))[0]
 
 
-def loss(made: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
-    """Terms for the network's output `[B, T, 3]` on SAMPLE vectors `[B, T, 85]`.
+def loss(predicted: Tensor, batch: Tensor, feet: FootLoss, weight: float) -> dict[str, Tensor]:
+    """Loss terms of the network's output `[B, T, 3]` on SAMPLE vectors `[B, T, 85]`.
 
-    Velocities are compared by squares, for bodies mostly stand, and under absolute differences
-    alone the network found that never moving at all is nearly as good; and by absolute differences
-    too, or else a body that stands creeps by a millimetre a second: metres in an hour.
+    Velocities have a squared and an absolute error. Bodies mostly stand, so that under the absolute
+    error alone the network never moves. Under the squared error alone a standing body creeps by a
+    millimetre per second, metres in an hour.
     """
     fields = SAMPLE.unpack(batch)
-    travel, shown = fields["travel"], fields["feet"].unflatten(-1, (4, 3))
-    height = shown[..., 1] + made[..., 1:2]
-    speed = feet.speeds(shown, made) / VELOCITY_M_S
-    ours, true = (x[..., PLANE] / VELOCITY_M_S for x in (made, travel))
+    root, given = fields["root"], fields["feet"].unflatten(-1, (4, 3))
+    height = given[..., 1] + predicted[..., 1:2]
+    speed = feet.speeds(given, predicted) / VELOCITY_M_S
+    ours, true = (x[..., PLANE] / VELOCITY_M_S for x in (predicted, root))
     return {
         "velocity": F.mse_loss(ours, true),
         "creep": 0.5 * F.l1_loss(ours, true),
-        "height": 20.0 * F.l1_loss(made[..., 1], travel[..., 1]),
-        "smooth": 5.0 * F.l1_loss(changes(made, 1), changes(travel, 1)),
+        "height": 20.0 * F.l1_loss(predicted[..., 1], root[..., 1]),
+        "smooth": 5.0 * F.l1_loss(changes(predicted, 1), changes(root, 1)),
         "floor": 10.0 * ((height - fields["height"]).abs() * fields["planted"]).mean(),
         "feet": weight * (speed.square() * fields["planted"][:, :-1]).mean(),
     }
 
 
-def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
-    """Windows of SAMPLE vectors: every clip as recorded and as decoded."""
+def prepare(data: Path, out: Path, settings: RootMotionTraining) -> WindowSampler:
+    """Sampler of SAMPLE vectors of every clip, as recorded and as reconstructed."""
     vae_config = load_config(out / BodyPart.LOWER, PartVaeConfig)
     vae, feet = build_part_vae(vae_config), FootLoss(settings.fps)
     load_weights(out / BodyPart.LOWER, vae)
@@ -159,38 +158,40 @@ def prepare(data: Path, out: Path, settings: GlobalTraining) -> WindowSampler:
     return WindowSampler(groups, settings.window)
 
 
-class GlobalObjective(nn.Module):
-    """Learns where the body goes from SAMPLE vectors."""
+class RootMotionObjective(nn.Module):
+    """Root network with its loss on SAMPLE vectors."""
 
-    def __init__(self, network: nn.Module, feet: FootLoss, settings: GlobalTraining) -> None:
+    def __init__(self, network: nn.Module, feet: FootLoss, settings: RootMotionTraining) -> None:
         super().__init__()
         self.network = network
         self._feet, self._settings = feet, settings
 
     def forward(self, batch: Tensor, step: int, draws: torch.Generator) -> LossTerms:
-        """Terms for `batch [b, T, 85]`."""
+        """Loss terms of `batch [b, T, 85]`."""
         with autocast(self._settings.loop, batch.device):
-            made = self.network(SAMPLE.unpack(batch)["lower"])
-        terms = loss(made.float(), batch, self._feet, self._settings.foot)
+            predicted = self.network(SAMPLE.unpack(batch)["lower"])
+        terms = loss(predicted.float(), batch, self._feet, self._settings.foot)
         return LossTerms(torch.stack(list(terms.values())).sum(), terms)
 
 
-def learner(
-    settings: GlobalTraining, sampler: WindowSampler, team: Distributed, out: Path
+def root_motion_task(
+    settings: RootMotionTraining, sampler: WindowSampler, distributed: Distributed, out: Path
 ) -> TrainingTask:
-    """A fresh network for what the sampler draws, written to OUT/global."""
+    """Build a root network, written to OUT/global, and its training task."""
     torch.manual_seed(settings.seed)
     own = RootModelConfig(LOWER.width, 3, settings.width, settings.layers, settings.causal)
     network = build_root_model(own)
     count = sum(p.numel() for p in network.parameters())
     print(f"global: {count} parameters", flush=True)
     first = SAMPLE.unpack(sampler.draw(256, generator(settings.seed)).flatten(0, 1))
-    start_from_statistics(network.encoder, network.decoder, first["lower"], first["travel"], 0.01)
-    feet = FootLoss(settings.fps).to(team.device)
+    initialize_from_statistics(
+        network.encoder, network.decoder, first["lower"], first["root"], 0.01
+    )
+    feet = FootLoss(settings.fps).to(distributed.device)
     return TrainingTask(
         name="global",
         config=to_mapping(settings),
-        objective=GlobalObjective(network, feet, settings),
+        objective=RootMotionObjective(network, feet, settings),
         optimizer=torch.optim.AdamW(
             network.parameters(), settings.learning_rate, weight_decay=1e-4
         ),
@@ -200,11 +201,13 @@ def learner(
     )
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
-    """Stage: train the global motion for the lower body in OUT/lower."""
-    settings, team = from_mapping(GlobalTraining, config), team or Distributed()
+def run(
+    config: dict[str, Any], data: Path, out: Path, distributed: Distributed | None = None
+) -> None:
+    """Run the stage."""
+    settings, distributed = from_mapping(RootMotionTraining, config), distributed or Distributed()
     torch.set_num_threads(settings.threads)
-    course = RunConfig(
+    run_config = RunConfig(
         settings.steps,
         settings.learning_rate,
         settings.seed,
@@ -212,5 +215,5 @@ def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None 
         settings.max_grad_norm,
         settings.report_every,
     )
-    own = learner(settings, prepare(data, out, settings), team, out)
-    Loop(own, course, settings.loop, team, out / "global").run()
+    task = root_motion_task(settings, prepare(data, out, settings), distributed, out)
+    Loop(task, run_config, settings.loop, distributed, out / "global").run()

@@ -1,7 +1,7 @@
-"""The stage `vq`: the four parts' VQ-VAEs (EMAGE section 4.1) on clips and composed speech.
+"""Stage `vq`: training of the four part VQ-VAEs (EMAGE section 4.1).
 
-Reads DATA/<source folder>/**/*.npz, writes OUT/<part>/{config.json,model.safetensors} and the
-part's checkpoint and losses.
+Reads DATA/<source folder>/**/*.npz; writes OUT/<part>/{config.json,model.safetensors}, checkpoint
+and loss log.
 """
 
 import math
@@ -38,10 +38,10 @@ from training.loop.loop import (
     autocast,
 )
 from training.loop.lr_schedule import LrSchedule
-from training.module_io import save_module
+from training.module_io import load_config, load_weights, save_module
 from training.vq.losses import LossWeights, PartLoss
 from training.vq.quantizer_training import CodeUse, QuantizerTrainer, code_use
-from training.warm_start import kept_part
+from training.warm_start import freeze_codebook
 
 
 @dataclass(frozen=True)
@@ -120,36 +120,46 @@ class VqTraining:
     bundle: str | None = None
 
 
+def load_parts(folder: Path) -> dict[BodyPart, PartVae]:
+    """Load the four trained VQ-VAEs of the stage, frozen."""
+    parts = {}
+    for part in BodyPart:
+        vae = build_part_vae(load_config(folder / part, PartVaeConfig))
+        load_weights(folder / part, vae)
+        parts[part] = vae.requires_grad_(False)
+    return parts
+
+
 def face_width(part: BodyPart, channels: int) -> int:
-    """How many coefficients a face of `channels` has; the other parts' layouts do not ask."""
+    """Number of face coefficients of a face part with `channels`; ARKit's for other parts."""
     return channels - part_layout(part, 0).width if part is BodyPart.FACE else ARKIT_51.width
 
 
 @torch.no_grad()
-def start_from_statistics(
-    encoder: nn.Module, decoder: nn.Module, seen: Tensor, wanted: Tensor, least: float = 0.05
+def initialize_from_statistics(
+    encoder: nn.Module, decoder: nn.Module, inputs: Tensor, outputs: Tensor, least: float = 0.05
 ) -> None:
-    """Set fresh weights so that the first layer sees, and the last one gives, data of unit spread.
+    """Scale the first and last layers so that the network works on standardised data.
 
-    seen `[N, C]` goes in, wanted `[N, C']` should come out; least: no channel counts as narrower.
-    Rotations lie far from zero and hardly move: otherwise hundreds of steps are spent on finding
-    the mean pose.
+    Without it, hundreds of steps are spent on finding the mean pose, because rotations are far from
+    zero and vary little. inputs `[N, C]`, outputs `[N, C']`: data. least: lower limit of the
+    deviations.
     """
     first = next(m for m in encoder.modules() if isinstance(m, TemporalConv))
     last = [m for m in decoder.modules() if isinstance(m, TemporalConv)][-1]
-    first.weight.div_(seen.std(0).clip(least)[None, :, None])
+    first.weight.div_(inputs.std(0).clip(least)[None, :, None])
     assert first.bias is not None
     assert last.bias is not None
-    first.bias.sub_((first.weight * seen.mean(0)[None, :, None]).sum((1, 2)))
-    spread = wanted.std(0).clip(least)
+    first.bias.sub_((first.weight * inputs.mean(0)[None, :, None]).sum((1, 2)))
+    spread = outputs.std(0).clip(least)
     last.weight.mul_(spread[:, None, None])
-    last.bias.mul_(spread).add_(wanted.mean(0))
+    last.bias.mul_(spread).add_(outputs.mean(0))
 
 
 class PartObjective(nn.Module):
-    """Learns one part: first an autoencoder, then with the quantiser.
+    """VQ-VAE of one part with its loss: first as autoencoder, then with quantisation.
 
-    team: whose latents the codebooks learn from.
+    distributed: gathers the latents of all processes for the codebooks.
     """
 
     def __init__(
@@ -159,23 +169,23 @@ class PartObjective(nn.Module):
         compare: PartLoss,
         config: VqTraining,
         steps: int,
-        team: Distributed,
+        distributed: Distributed,
     ) -> None:
         super().__init__()
         self.vae = vae
         self.quantizer = QuantizerTrainer(vae.quantizer, kind)
-        self._compare = compare.to(team.device)
-        self._config, self._team = config, team
+        self._compare = compare.to(distributed.device)
+        self._config, self._distributed = config, distributed
         self._learns_codes = config.bundle is None
         if not self._learns_codes:
             cast(nn.Module, vae.quantizer).requires_grad_(False)
-        at_once = self.quantizer.rounds_at_once or not self._learns_codes
+        at_once = self.quantizer.needs_no_start or not self._learns_codes
         self._start = 0 if at_once else int(config.warm_up * steps)
-        # Restarts end early enough for new codes to settle.
+        # Restarts end early, so that new codes can converge.
         self._last_restart = 0.8 * steps
 
     def forward(self, x: Tensor, step: int, draws: torch.Generator) -> LossTerms:
-        """Terms for windows `x [b, T, C]`; learns the codebook on the way."""
+        """Loss terms of windows `x [b, T, C]`; also updates the codebooks."""
         config = self._config
         with autocast(config.loop, x.device):
             latents = self.vae.encode(x)
@@ -193,8 +203,8 @@ class PartObjective(nn.Module):
     def _quantise(
         self, latents: Tensor, step: int, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Vectors `[b, T, D]` of latents and terms, of the codebooks as before this step."""
-        every = self._team.gather(latents).flatten(0, 1)
+        """Quantise latents to `[b, T, D]`, with loss terms; then update the codebooks."""
+        every = self._distributed.gather(latents).flatten(0, 1)
         if step == self._start and self._learns_codes:
             self.quantizer.start(every, draws)
         quantized = self.vae.quantize(latents)
@@ -204,10 +214,14 @@ class PartObjective(nn.Module):
         return quantized.vectors, terms
 
 
-def part_learner(
-    part: BodyPart, settings: VqTraining, sampler: WindowSampler, team: Distributed, out: Path
+def part_task(
+    part: BodyPart,
+    settings: VqTraining,
+    sampler: WindowSampler,
+    distributed: Distributed,
+    out: Path,
 ) -> TrainingTask:
-    """A fresh network for `part` of what the sampler draws, written to OUT/<part>."""
+    """Build the VQ-VAE of `part`, written to OUT/<part>, and its training task."""
     own = settings.parts[part]
     torch.manual_seed(settings.seed)
     sample = sampler.draw(256, generator(settings.seed)).flatten(0, 1)
@@ -216,19 +230,19 @@ def part_learner(
         channels, own.width, own.code_dim, math.prod(own.levels) if own.levels else own.codes,
         own.layers, settings.causal, settings.commitment, own.quantizer, own.stages, own.levels,
     )  # fmt: skip
-    kept = None if settings.bundle is None else load_bundle(Path(settings.bundle))
-    if kept is not None:
-        vae_config = kept.config.parts[part]
+    bundle = None if settings.bundle is None else load_bundle(Path(settings.bundle))
+    if bundle is not None:
+        vae_config = bundle.config.parts[part]
         require(
             vae_config.channels == channels, "bundle", f"{part} of {channels} channels", "other"
         )
     vae = build_part_vae(vae_config)
-    assert vae.encoder is not None  # built with it
-    start_from_statistics(vae.encoder, vae.decoder, sample, sample)
-    if kept is not None:
-        vae = kept_part(kept, part, vae)
+    assert vae.encoder is not None
+    initialize_from_statistics(vae.encoder, vae.decoder, sample, sample)
+    if bundle is not None:
+        vae = freeze_codebook(bundle, part, vae)
     compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
-    objective = PartObjective(vae, vae_config.quantizer, compare, settings, own.steps, team)
+    objective = PartObjective(vae, vae_config.quantizer, compare, settings, own.steps, distributed)
     trained = [p for p in vae.parameters() if p.requires_grad]
     return TrainingTask(
         name=str(part),
@@ -240,61 +254,66 @@ def part_learner(
         draw=lambda draws, step: sampler.draw(settings.batch, draws),
         export=lambda: save_module(out / part, vae_config, vae),
         networks=(vae.encoder, vae.decoder),
-        # Not in the warm-up, and of a bundle's the way in alone.
+        # A codebook gets no gradient during the warm-up.
         partial=any(p.requires_grad for p in cast(nn.Module, vae.quantizer).parameters()),
     )
 
 
 @torch.no_grad()
 def usage(vae: PartVae, clips: list[Tensor], device: torch.device) -> tuple[CodeUse, ...]:
-    """How the clips `[T, C]` use each codebook."""
+    """Usage of each codebook by the clips `[T, C]`."""
     codes = [vae.nearest(vae.encode(clip[None].to(device)))[0] for clip in clips]
     return code_use(torch.cat(codes), vae.quantizer.sizes)
 
 
 def train_part(
-    config: dict[str, Any], part: BodyPart, data: Path, out: Path, team: Distributed | None = None
+    config: dict[str, Any],
+    part: BodyPart,
+    data: Path,
+    out: Path,
+    distributed: Distributed | None = None,
 ) -> str:
-    """Train one part of a configuration; gives a line that says how it went."""
-    settings, team = from_mapping(VqTraining, config), team or Distributed()
+    """Train one part of a configuration; returns a summary line."""
+    settings, distributed = from_mapping(VqTraining, config), distributed or Distributed()
     if settings.bundle is not None:
         settings = replace(settings, bundle=str(data / settings.bundle))
     torch.set_num_threads(settings.threads)
-    began = time.monotonic()
+    started = time.monotonic()
     clips = load_sources(data, list(settings.sources), part)
-    learner = part_learner(part, settings, WindowSampler(clips, settings.window), team, out)
+    task = part_task(part, settings, WindowSampler(clips, settings.window), distributed, out)
     steps = settings.parts[part].steps
-    course = RunConfig(
+    run_config = RunConfig(
         steps, settings.learning_rate, settings.seed, settings.lr_schedule, settings.max_grad_norm,
         settings.report_every,
     )  # fmt: skip
-    Loop(learner, course, settings.loop, team, out / part).run()
-    vae = learner.objective.get_submodule("vae")
+    Loop(task, run_config, settings.loop, distributed, out / part).run()
+    vae = task.objective.get_submodule("vae")
     assert isinstance(vae, PartVae)
-    used = usage(vae, [clip for _, group in clips for clip in group[::2]], team.device)
+    used = usage(vae, [clip for _, group in clips for clip in group[::2]], distributed.device)
     count = sum(p.numel() for p in vae.parameters())
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     uses = ", then ".join(map(str, used))
     return f"{part}: {count} parameters, codes used: {uses}, {seconds:.0f} s"
 
 
-def run(config: dict[str, Any], data: Path, out: Path, team: Distributed | None = None) -> None:
-    """Stage: train every part that the configuration lists.
-
-    `workers` of them at a time, or one after the other by all members of a team.
-    """
+def run(
+    config: dict[str, Any], data: Path, out: Path, distributed: Distributed | None = None
+) -> None:
+    """Run the stage: train `workers` parts at a time, or each part with all processes."""
     settings = from_mapping(VqTraining, config)
     if not settings.parts:
         raise ConfigError("vq: expected at least one part in [parts], such as [parts.upper]")
-    if settings.bundle is not None and (team is None or team.leads):
-        kept = load_bundle(data / settings.bundle)
-        save_module(out / "global", kept.config.root_model, kept.root_model)
-    if settings.workers == 1 or (team is not None and team.size > 1):
+    if settings.bundle is not None and (distributed is None or distributed.is_main):
+        bundle = load_bundle(data / settings.bundle)
+        save_module(out / "global", bundle.config.root_model, bundle.root_model)
+    if settings.workers == 1 or (distributed is not None and distributed.size > 1):
         for part in settings.parts:
-            print(train_part(config, part, data, out, team), flush=True)
+            print(train_part(config, part, data, out, distributed), flush=True)
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.workers, mp_context=spawn) as pool:
-        jobs = [pool.submit(train_part, config, part, data, out, team) for part in settings.parts]
+        jobs = [
+            pool.submit(train_part, config, part, data, out, distributed) for part in settings.parts
+        ]
         for job in jobs:
             print(job.result(), flush=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from exporters.commands import priority
+from exporters.commands import process
 
 SHOW = """
 import os, threading
@@ -33,7 +33,7 @@ def test_all_threads_go_first_where_it_is_allowed() -> None:
     )
     allowed, *found = done.stdout.split()
     now = os.getpriority(os.PRIO_PROCESS, 0)
-    wanted = priority.NICENESS if allowed == "True" else now
+    wanted = process.NICENESS if allowed == "True" else now
     assert list(map(int, found)) == [wanted, wanted]
 
 
@@ -47,9 +47,9 @@ def test_who_may_not_goes_on(
         raise refusal("no")
 
     monkeypatch.setattr(os, "setpriority", refuse, raising=False)
-    assert priority.raise_priority() is allowed
+    assert process.raise_priority() is allowed
 
 
 def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "setpriority", raising=False)
-    assert not priority.raise_priority()
+    assert not process.raise_priority()

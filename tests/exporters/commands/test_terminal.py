@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from exporters.commands.terminal import Output, complain, run_cli, say, told
+from exporters.commands.terminal import Output, complain, error_line, run_cli, say
 
 
 def narrow(encoding: str) -> tuple[io.BytesIO, io.TextIOWrapper]:
@@ -73,7 +73,7 @@ def test_an_exception_is_one_line_and_status_two(capsys: pytest.CaptureFixture[s
 
 
 def test_an_error_of_another_library_is_not_a_page() -> None:
-    assert len(told(RuntimeError("long " * 1000))) < 600
+    assert len(error_line(RuntimeError("long " * 1000))) < 600
 
 
 _TALK = """

@@ -12,7 +12,7 @@ from tests.support.training_fixtures import waving
 from training.data.clips import ARRAYS, load_clip, save_clip, write_json
 
 
-def test_a_clip_comes_back_as_it_was(tmp_path):
+def test_clip_round_trip(tmp_path):
     motion = Motion(PoseFormat(clock=FrameClock(frame_rate=24)), waving(1, 5).poses)
     save_clip(tmp_path / "a.npz", motion, {"name": "ä", "times": [0.5]})
     back, meta = load_clip(tmp_path / "a.npz")
@@ -24,7 +24,7 @@ def test_a_clip_comes_back_as_it_was(tmp_path):
         np.testing.assert_array_equal(kept, getattr(motion.poses, name))
 
 
-def test_face_and_hands_keep_their_meaning(tmp_path):
+def test_face_basis_and_hand_reference_are_stored(tmp_path):
     poses = replace(waving(1, 5).poses, face=np.ones((5, 100), np.float32))
     fmt = PoseFormat(face=FLAME_100, hand_reference=HandReference.SMPLX_MEAN)
     save_clip(tmp_path / "a.npz", Motion(fmt, poses), {})
@@ -34,7 +34,7 @@ def test_face_and_hands_keep_their_meaning(tmp_path):
         load_clip(tmp_path / "b.npz")
 
 
-def test_takes_hold_more_and_clips_may_lack_metadata(tmp_path):
+def test_extra_keys_and_missing_metadata_are_accepted(tmp_path):
     poses = waving(1, 3).poses
     arrays = {name: getattr(poses, name).astype(np.float64) for name in ARRAYS}
     np.savez(tmp_path / "a.npz", **arrays, fps=30, audio=np.zeros(9))
@@ -44,14 +44,14 @@ def test_takes_hold_more_and_clips_may_lack_metadata(tmp_path):
 
 
 @pytest.mark.parametrize("missing", [*ARRAYS, "fps"])
-def test_a_missing_key_is_named(tmp_path, missing):
+def test_missing_key_is_named(tmp_path, missing):
     arrays = {name: np.zeros(1) for name in (*ARRAYS, "fps") if name != missing}
     np.savez(tmp_path / "b.npz", **arrays)
     with pytest.raises(ConfigError, match=rf"b\.npz.*'{missing}'"):
         load_clip(tmp_path / "b.npz")
 
 
-def test_nothing_of_a_failed_write_is_seen(tmp_path):
+def test_failed_write_keeps_the_old_file(tmp_path):
     save_clip(tmp_path / "a.npz", waving(1, 3), {"name": "old"})
     with pytest.raises(TypeError):
         save_clip(tmp_path / "a.npz", waving(2, 3), {"name": object()})
@@ -62,7 +62,7 @@ def test_nothing_of_a_failed_write_is_seen(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == [1]
 
 
-def test_half_written_files_do_not_look_like_clips(tmp_path, monkeypatch):
+def test_partial_files_have_another_suffix(tmp_path, monkeypatch):
     def full(file, **arrays):
         file.write(b"half")
         raise OSError("no space left")

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from engine.audio.features import FeatureExtractor
-from engine.clock import FrameClock
 from engine.config.features import DEFAULT_FEATURES
 from engine.errors import ConfigError
 from engine.model.part_vae import PartVae
@@ -21,14 +19,13 @@ from training.data.dataset import (
     NO_STRESS,
     GestureWindows,
     encode_take,
-    features_of,
     find_speakers,
     find_takes,
-    kinds_asked,
-    known_parts,
+    frames_since_stress,
+    frames_until_stress,
+    gesture_classes,
     load_takes,
-    since_stress,
-    until_stress,
+    valid_parts,
 )
 from training.data.takes import Missing, TakeFile, write_take
 from training.sources.resample import resampled
@@ -36,7 +33,7 @@ from training.sources.resample import resampled
 FRAMES = 96
 
 
-def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
+def test_encoding_is_causal(parts: dict[BodyPart, PartVae]) -> None:
     whole = take(False, 1)
     chunk = whole.motion.poses
     half = PoseChunk(
@@ -49,9 +46,11 @@ def test_a_take_is_encoded_causally(parts: dict[BodyPart, PartVae]) -> None:
     assert all_of_it.motion.shape == (FRAMES, 337)
 
 
-def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) -> None:
+def test_windows_stay_within_takes_and_match_the_shares(windows: GestureWindows) -> None:
     generator = torch.Generator().manual_seed(0)
-    batch = windows.draw(200, generator, silence=0.3, word_dropout=0.5, true=1.0)
+    batch = windows.draw(
+        200, generator, silent_fraction=0.3, word_dropout=0.5, ground_truth_fraction=1.0
+    )
     assert batch.audio.shape == (200, 32, DEFAULT_FEATURES.width)
     quiet = (batch.audio == -1).flatten(1).all(1)
     assert quiet.float().mean() == pytest.approx(0.3, abs=0.1)
@@ -59,14 +58,16 @@ def test_windows_never_cross_takes_and_keep_the_shares(windows: GestureWindows) 
     spoken = batch.words[~quiet]
     assert set(spoken.unique().tolist()) <= {0, 5}
     assert (spoken == 5).all(1).float().mean() == pytest.approx(0.5, abs=0.12)
-    # One take has one face: mixed windows would show two heights of it.
+    # Windows across takes would mix speech and silence.
     assert (spoken.float().std(1) == 0).all()
 
 
-def test_a_corpus_may_lack_silence_but_not_speech(parts: dict[BodyPart, PartVae]) -> None:
+def test_corpus_needs_speech_but_no_silence(parts: dict[BodyPart, PartVae]) -> None:
     generator = torch.Generator().manual_seed(0)
     spoken = GestureWindows([take(False, 1)], parts, 32)
-    batch = spoken.draw(20, generator, silence=1.0, word_dropout=0.0, true=1.0)
+    batch = spoken.draw(
+        20, generator, silent_fraction=1.0, word_dropout=0.0, ground_truth_fraction=1.0
+    )
     assert (batch.words == 5).all()
     for takes in ([take(True, 1)], [replace(take(False, 1), silent=True), take(True, 2)]):
         with pytest.raises(ConfigError, match="32 frames"):
@@ -75,7 +76,7 @@ def test_a_corpus_may_lack_silence_but_not_speech(parts: dict[BodyPart, PartVae]
         GestureWindows([take(False, 1)], parts, 200)
 
 
-def test_takes_of_a_corpus_keep_their_frame_rate(tmp_path: Path) -> None:
+def test_takes_keep_their_frame_rate(tmp_path: Path) -> None:
     motion = resampled(waving(1, 91), 15)
     none = np.zeros(0, np.float32)
     sound = (0.1 * np.random.default_rng(0).standard_normal(48000)).astype(np.float32)
@@ -89,7 +90,7 @@ def test_takes_of_a_corpus_keep_their_frame_rate(tmp_path: Path) -> None:
     assert loaded.name == "train_a"
     assert loaded.audio.shape == (1, 46, DEFAULT_FEATURES.width)
     assert loaded.words.tolist() == [0] * 15 + [4] * 15 + [0] * 16
-    assert since_stress(loaded)[[14, 15, 20]].tolist() == [NO_STRESS, 0, 5]
+    assert frames_since_stress(loaded)[[14, 15, 20]].tolist() == [NO_STRESS, 0, 5]
     write_take(tmp_path / "train_c.npz", replace(made, motion=waving(1, 91)))
     with pytest.raises(ConfigError, match="one format"):
         load_takes(tmp_path, "train", Vocabulary(["hello"]), 1)
@@ -97,7 +98,7 @@ def test_takes_of_a_corpus_keep_their_frame_rate(tmp_path: Path) -> None:
         load_takes(tmp_path, "val", Vocabulary(["hello"]), 1)
 
 
-def test_speakers_are_numbered_by_their_share_of_the_takes(tmp_path: Path) -> None:
+def test_speakers_are_ordered_by_number_of_takes(tmp_path: Path) -> None:
     none = np.zeros(0, np.float32)
     sound = np.zeros(48000, np.float32)
     made = TakeFile(waving(1, 91), sound, (), none, none, "v", "train")
@@ -111,80 +112,64 @@ def test_speakers_are_numbered_by_their_share_of_the_takes(tmp_path: Path) -> No
     assert [each.speaker for each in takes[:1]] == [1]
 
 
-def test_windows_know_who_moves(parts: dict[BodyPart, PartVae]) -> None:
+def test_windows_have_the_speaker(parts: dict[BodyPart, PartVae]) -> None:
     windows = GestureWindows([replace(take(False, 1), speaker=3)], parts, 32)
-    batch = windows.draw(2, torch.Generator(), silence=0.0, word_dropout=0.0, true=1.0)
+    batch = windows.draw(
+        2, torch.Generator(), silent_fraction=0.0, word_dropout=0.0, ground_truth_fraction=1.0
+    )
     assert batch.speaker.tolist() == [[3] * 32] * 2
 
 
-def test_features_are_computed_once_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "train_000.npz"
-    audio = (np.random.default_rng(0).standard_normal(16000) * 3000).astype(np.int16)
-    np.savez(path, audio=audio, face=np.zeros((30, 51), np.float32))
-    (first,) = features_of([path], 2, workers=1)
-    assert first.shape == (2, 30, DEFAULT_FEATURES.width)
-    clean = FeatureExtractor(DEFAULT_FEATURES, FrameClock()).feed(audio.astype(np.float32) / 32768)
-    assert np.abs(first[0] - clean[:30]).max() < 2e-3
-    assert np.abs(first[1] - first[0]).max() > 0.05
-    (stored,) = (tmp_path / "features").glob("*.npy")
-    np.save(stored, np.full_like(first, 0.5))
-    (again,) = features_of([path], 2, workers=1)
-    assert (again == 0.5).all()  # read, not computed
-    # Another sound under the same name is another take.
-    np.savez(path, audio=audio[::-1], face=np.zeros((30, 51), np.float32))
-    (other,) = features_of([path], 2, workers=1)
-    assert np.abs(other[0] - first[0]).max() > 0.05
-    assert len(list((tmp_path / "features").glob("*.npy"))) == 1
-
-
-def test_frames_since_the_last_stress_are_counted() -> None:
+def test_frames_since_the_last_stress() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
-    since = since_stress(spoken)
+    since = frames_since_stress(spoken)
     assert since.tolist() == [NO_STRESS] * 30 + list(range(30)) + list(range(FRAMES - 60))
 
 
-def test_frames_until_the_next_stress_are_counted() -> None:
+def test_frames_until_the_next_stress() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]))
     after = [NO_STRESS] * (FRAMES - 60)
-    assert until_stress(spoken).tolist() == [*range(30, 0, -1), *range(30, 0, -1), *after]
+    assert frames_until_stress(spoken).tolist() == [*range(30, 0, -1), *range(30, 0, -1), *after]
 
 
-def test_the_kind_of_a_stress_lasts_until_the_next() -> None:
+def test_gesture_class_lasts_until_the_next_stress() -> None:
     spoken = replace(take(False, 1), stressed=np.array([1.0, 2.0]), kinds=np.array([4, 2]))
-    assert kinds_asked(spoken).tolist() == [0] * 30 + [4] * 30 + [2] * (FRAMES - 60)
-    assert not kinds_asked(replace(spoken, kinds=np.zeros(0, np.int64))).any()
+    assert gesture_classes(spoken).tolist() == [0] * 30 + [4] * 30 + [2] * (FRAMES - 60)
+    assert not gesture_classes(replace(spoken, kinds=np.zeros(0, np.int64))).any()
 
 
-def test_a_missing_face_is_known_to_be_missing(parts: dict[BodyPart, PartVae]) -> None:
+def test_missing_face_is_invalid(parts: dict[BodyPart, PartVae]) -> None:
     faceless = replace(take(False, 1), missing=(Missing.FACE, Missing.WORDS))
-    known = known_parts(faceless)
-    assert known.shape == (FRAMES, 4)
-    assert known.all(0).tolist() == [part is not BodyPart.FACE for part in BodyPart]
+    valid = valid_parts(faceless)
+    assert valid.shape == (FRAMES, 4)
+    assert valid.all(0).tolist() == [part is not BodyPart.FACE for part in BodyPart]
     windows = GestureWindows([faceless, take(False, 3)], parts, 32)
     generator = torch.Generator().manual_seed(0)
-    batch = windows.draw(50, generator, silence=0.0, word_dropout=0.0, true=1.0)
-    assert 0.2 < float(batch.known[..., 0].float().mean()) < 0.8
-    assert batch.known[..., 1:].all()
-    # Scales are those of what was recorded.
+    batch = windows.draw(
+        50, generator, silent_fraction=0.0, word_dropout=0.0, ground_truth_fraction=1.0
+    )
+    assert 0.2 < float(batch.valid_parts[..., 0].float().mean()) < 0.8
+    assert batch.valid_parts[..., 1:].all()
+    # Scales are computed from recorded parts only.
     alone = GestureWindows([take(False, 3)], parts, 32)
     torch.testing.assert_close(windows.latent_scale[0], alone.latent_scale[0])
 
 
-def test_windows_of_mapped_files_are_the_same(
+def test_windows_from_mapped_files_are_equal(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     takes = [take(False, 1), take(True, 2)]
-    shares = {"silence": 0.3, "word_dropout": 0.5, "true": 0.5}
+    shares = {"silent_fraction": 0.3, "word_dropout": 0.5, "ground_truth_fraction": 0.5}
     drawn = []
     for folder in (None, tmp_path / "rows", tmp_path / "rows"):
         windows = GestureWindows(takes, parts, 32, folder, "k")
         drawn.append(windows.draw(40, torch.Generator().manual_seed(3), **shares))
-        takes = takes if folder is None else []  # the second time the files are found
+        takes = takes if folder is None else []  # the second time the files are reused
     for other in drawn[1:]:
         assert all(torch.equal(a, b) for a, b in zip(drawn[0], other, strict=True))
 
 
-def test_takes_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_takes_are_read_on_access(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         sound = np.zeros(0 if name == "b" else 16000, np.float32)
         missing = (Missing.SOUND,) if name == "b" else ()

@@ -1,4 +1,4 @@
-"""Rows in memory and in mapped files: the same values, and found again by their key."""
+"""Rows in memory and in memory-mapped files."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from training.data.memmap import INDEX, in_memory, key_of, mapped
+from training.data.memmap import INDEX, concatenate_rows, key_of, map_rows
 
 
 def takes(count: int = 3, seed: int = 0):
@@ -19,59 +19,59 @@ def takes(count: int = 3, seed: int = 0):
             {
                 "sound": random.standard_normal((length, 2, 5)).astype(np.float16),
                 "words": random.integers(0, 9, length),
-                "known": random.random((length, 4)) < 0.5,
+                "valid": random.random((length, 4)) < 0.5,
             },
         )
 
 
 def never():
-    raise AssertionError("the rows were made again")
+    raise AssertionError("the rows were computed again")
     yield
 
 
-def test_files_hold_what_memory_would(tmp_path: Path) -> None:
-    here, there = in_memory(takes()), mapped(takes(), tmp_path / "rows", "k")
+def test_mapped_rows_equal_rows_in_memory(tmp_path: Path) -> None:
+    here, there = concatenate_rows(takes()), map_rows(takes(), tmp_path / "rows", "k")
     assert here.lengths == there.lengths == (4, 5, 6)
     assert here.labels == there.labels == ("take 0", "take 1", "take 2")
-    for name, kind in here.kinds.items():
-        assert kind.dtype == there.kinds[name].dtype
-        assert torch.equal(kind, there.kinds[name])
+    for name, array in here.arrays.items():
+        assert array.dtype == there.arrays[name].dtype
+        assert torch.equal(array, there.arrays[name])
     index = torch.tensor([[1, 2], [9, 14]])
-    assert torch.equal(here.kinds["sound"][index], there.kinds["sound"][index])
+    assert torch.equal(here.arrays["sound"][index], there.arrays["sound"][index])
 
 
-def test_rows_of_the_same_key_are_found_again(tmp_path: Path) -> None:
-    first = mapped(takes(), tmp_path / "rows", "k")
-    again = mapped(never(), tmp_path / "rows", "k")
-    assert torch.equal(first.kinds["words"], again.kinds["words"])
-    other = mapped(takes(seed=1), tmp_path / "rows", "other")
-    assert not torch.equal(first.kinds["sound"], other.kinds["sound"])
+def test_rows_of_the_same_key_are_reused(tmp_path: Path) -> None:
+    first = map_rows(takes(), tmp_path / "rows", "k")
+    again = map_rows(never(), tmp_path / "rows", "k")
+    assert torch.equal(first.arrays["words"], again.arrays["words"])
+    other = map_rows(takes(seed=1), tmp_path / "rows", "other")
+    assert not torch.equal(first.arrays["sound"], other.arrays["sound"])
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]
 
 
-def test_half_written_rows_are_written_again(tmp_path: Path) -> None:
-    mapped(takes(), tmp_path / "rows", "k")
+def test_incomplete_rows_are_written_again(tmp_path: Path) -> None:
+    map_rows(takes(), tmp_path / "rows", "k")
     (tmp_path / "rows" / INDEX).unlink()
-    assert mapped(takes(), tmp_path / "rows", "k").lengths == (4, 5, 6)
+    assert map_rows(takes(), tmp_path / "rows", "k").lengths == (4, 5, 6)
 
 
-def test_what_was_drawn_cannot_change_the_files(tmp_path: Path) -> None:
-    rows = mapped(takes(), tmp_path / "rows", "k").kinds["words"]
+def test_writes_to_tensors_do_not_change_the_files(tmp_path: Path) -> None:
+    rows = map_rows(takes(), tmp_path / "rows", "k").arrays["words"]
     kept = rows.clone()
     rows[:] = -1
-    assert torch.equal(mapped(never(), tmp_path / "rows", "k").kinds["words"], kept)
+    assert torch.equal(map_rows(never(), tmp_path / "rows", "k").arrays["words"], kept)
 
 
-def test_rows_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+def test_inconsistent_rows_are_refused(tmp_path: Path) -> None:
     uneven = [("a", {"x": np.zeros((3, 2)), "y": np.zeros(4)})]
     with pytest.raises(ConfigError, match=r"one length, got \{'x': 3, 'y': 4\}"):
-        in_memory(uneven)
+        concatenate_rows(uneven)
     unlike = [("a", {"x": np.zeros((3, 2))}), ("b", {"x": np.zeros((3, 5))})]
     with pytest.raises(ConfigError, match="rows x must be alike"):
-        mapped(unlike, tmp_path / "rows", "k")
+        map_rows(unlike, tmp_path / "rows", "k")
 
 
-def test_a_key_changes_with_files_weights_and_settings(tmp_path: Path) -> None:
+def test_key_depends_on_files_weights_and_settings(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(b"one")
     weights = {"w": torch.zeros(3)}

@@ -19,13 +19,13 @@ def motion():
     return Motion(PoseFormat(), PoseChunk(0, rotations, *arrays))
 
 
-def test_mirroring_twice_changes_nothing(motion):
+def test_mirroring_twice_is_the_identity(motion):
     again = mirror(mirror(motion)).poses
     for name in ("rotations", "translation", "contacts", "face"):
         np.testing.assert_array_equal(getattr(again, name), getattr(motion.poses, name))
 
 
-def test_a_raised_left_arm_becomes_a_raised_right_one():
+def test_raised_left_arm_becomes_right_arm():
     rotations = rot.identity(1, 55)
     rotations[0, SMPLX_55.index("left_shoulder")] = rot.exp(np.array([0.0, 0.0, 1.2]))
     zeros = [np.zeros((1, n), np.float32) for n in (3, 4, 51)]
@@ -35,7 +35,7 @@ def test_a_raised_left_arm_becomes_a_raised_right_one():
     assert right[0] < 0 < left[0]
 
 
-def test_a_wink_changes_its_eye(motion):
+def test_wink_changes_sides(motion):
     motion.poses.face[:] = 0.0
     motion.poses.face[:, ARKIT_51.coefficients.index("eyeBlinkLeft")] = 0.8
     face = mirror(motion).poses.face
@@ -43,12 +43,12 @@ def test_a_wink_changes_its_eye(motion):
     assert face.sum() == pytest.approx(5 * 0.8)
 
 
-def test_contacts_change_feet(motion):
+def test_contacts_change_sides(motion):
     motion.poses.contacts[:] = [1.0, 0.0, 0.5, 0.25]
     np.testing.assert_array_equal(mirror(motion).poses.contacts[0], [0.0, 1.0, 0.25, 0.5])
 
 
-def test_faces_without_sides_are_refused(motion):
+def test_face_basis_without_sides_is_refused(motion):
     fmt = replace(motion.format, face=FLAME_100)
     poses = replace(motion.poses, face=np.zeros((5, 100), np.float32))
     with pytest.raises(ConfigError, match=r"flame100.*mirrored = false"):

@@ -25,7 +25,7 @@ def take(**changes: object) -> TakeFile:
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
-def test_a_take_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_take_round_trip(tmp_path: Path) -> None:
     made = take(missing=(Missing.FACE, Missing.WORDS))
     write_take(tmp_path / "a.npz", made)
     back = read_take(tmp_path / "a.npz")
@@ -37,12 +37,12 @@ def test_a_take_comes_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.stressed_times, made.stressed_times)
     np.testing.assert_array_equal(back.stressed_strengths, made.stressed_strengths)
     np.testing.assert_array_equal(back.motion.poses.rotations, made.motion.poses.rotations)
-    assert back.stressed_kinds.tolist() == [0, 0], "not known"
+    assert back.stressed_kinds.tolist() == [0, 0], "unknown"
     write_take(tmp_path / "a.npz", take(stressed_kinds=np.array([3, 1])))
     assert read_take(tmp_path / "a.npz").stressed_kinds.tolist() == [3, 1]
 
 
-def test_it_is_a_clip_that_says_what_it_lacks(tmp_path: Path) -> None:
+def test_take_is_a_clip_with_missing_components(tmp_path: Path) -> None:
     write_take(tmp_path / "a.npz", take(missing=(Missing.SOUND,)))
     _, meta = load_clip(tmp_path / "a.npz")
     assert meta == {"name": "a", "voice": "nobody", "split": "test", "missing": ["sound"]}
@@ -50,7 +50,7 @@ def test_it_is_a_clip_that_says_what_it_lacks(tmp_path: Path) -> None:
     assert "missing" not in load_clip(tmp_path / "b.npz")[1]
 
 
-def test_nothing_need_be_said(tmp_path: Path) -> None:
+def test_takes_without_words_are_accepted(tmp_path: Path) -> None:
     none = np.zeros(0, np.float32)
     write_take(tmp_path / "a.npz", take(words=(), stressed_times=none, stressed_strengths=none))
     back = read_take(tmp_path / "a.npz")
@@ -59,7 +59,7 @@ def test_nothing_need_be_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["audio", "words", "starts", "ends", "stressed_times", "voice"])
-def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
     write_take(tmp_path / "a.npz", take())
     with np.load(tmp_path / "a.npz") as file:
         arrays = {name: file[name] for name in file.files if name != key}
@@ -68,7 +68,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         read_take(tmp_path / "a.npz")
 
 
-def test_a_heading_says_what_a_take_is_like(tmp_path: Path) -> None:
+def test_heading_has_format_and_missing_components(tmp_path: Path) -> None:
     made = take(missing=(Missing.FACE,))
     write_take(tmp_path / "a.npz", made)
     heading = read_heading(tmp_path / "a.npz")

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from engine.motion import rotation as rot
+from engine.motion.channels import MOTION
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.skeleton import BodyPart
 from training.data.vectors import (
     join_parts,
     local_translation,
-    motion_from_vector,
     motion_vector,
     part_vector,
     world_translation,
@@ -28,25 +28,27 @@ def motion():
     return Motion(PoseFormat(), chunk)
 
 
-def test_velocity_is_to_the_next_frame():
+def test_velocity_is_the_forward_difference():
     local = local_translation(np.array([[0, 1, 0], [0.1, 1.1, 0], [0.1, 1, 0.3]]), fps=30)
     np.testing.assert_allclose(local, [[3, 1, 0], [0, 1.1, 9], [0, 1, 0]], atol=1e-5)
 
 
-def test_translation_returns_from_its_velocities(motion):
+def test_translation_round_trip(motion):
     there = local_translation(motion.poses.translation, 30)
     back = world_translation(there, 30, np.zeros(2))
     np.testing.assert_allclose(back, motion.poses.translation, atol=1e-5)
 
 
-def test_a_motion_returns_from_its_vector(motion):
-    back = motion_from_vector(motion_vector(motion), motion.poses.face, motion.format)
-    assert rot.angle(back.poses.rotations, motion.poses.rotations).max() < 1e-3
-    np.testing.assert_allclose(back.poses.translation, motion.poses.translation, atol=1e-5)
-    np.testing.assert_array_equal(back.poses.contacts, motion.poses.contacts)
+def test_motion_vector_round_trip(motion):
+    fields = MOTION.unpack(motion_vector(motion))
+    rotations = rot.from_sixd(fields["rot6d"].reshape(len(motion), -1, 6))
+    assert rot.angle(rotations, motion.poses.rotations).max() < 1e-3
+    translation = world_translation(fields["translation"], 30)
+    np.testing.assert_allclose(translation, motion.poses.translation, atol=1e-5)
+    np.testing.assert_array_equal(fields["contact"], motion.poses.contacts)
 
 
-def test_the_parts_together_are_the_whole(motion):
+def test_joined_parts_equal_the_motion_vector(motion):
     vector = motion_vector(motion)
     parts = {part: part_vector(part, motion) for part in BodyPart}
     widths = {part: x.shape[-1] for part, x in parts.items()}

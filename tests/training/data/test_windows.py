@@ -33,17 +33,17 @@ def data(tmp_path):
 
 
 def _named(value, length):
-    """A clip whose windows tell which clip and which frame they begin with."""
+    """Clip whose channels are its number and the frame index."""
     return torch.stack([torch.full((length,), float(value)), torch.arange(float(length))], 1)
 
 
-def test_a_folder_is_searched_for_one_split(data):
+def test_folder_is_searched_for_one_split(data):
     assert [m["name"] for _, m in load_folder(data / "clips", "train")] == ["b", "deep/c"]
     assert [m["name"] for _, m in load_folder(data / "clips", "test")] == ["a"]
 
 
 @pytest.mark.parametrize("part", list(BodyPart))
-def test_a_part_has_its_width(part):
+def test_part_vectors_have_their_width(part):
     assert tensor_of(part, waving(1, 3)).shape == (3, part_layout(part, 51).width)
 
 
@@ -56,7 +56,7 @@ def test_mirrored_clips_follow_the_originals(data):
     torch.testing.assert_close(both[2], tensor_of(BodyPart.UPPER, mirror(waving(1, 6))))
 
 
-def test_clips_without_a_face_teach_no_face(data):
+def test_clips_without_a_face_are_skipped_for_the_face(data):
     save_clip(data / "clips" / "z.npz", waving(4, 6), {"name": "z", "missing": ["face"]})
     counts = {
         part: len(load_sources(data, [Source("clips", mirrored=False)], part)[0][1])
@@ -73,7 +73,7 @@ def test_clips_without_a_face_teach_no_face(data):
         ({"face": ARKIT_52}, {BodyPart.FACE}),
     ],
 )
-def test_clips_must_be_alike(data, change, parts):
+def test_clips_of_different_formats_are_refused(data, change, parts):
     motion = waving(4, 6)
     fmt = replace(PoseFormat(), **change)
     face = np.zeros((6, fmt.face.width), np.float32)
@@ -89,7 +89,7 @@ def test_clips_must_be_alike(data, change, parts):
             assert len(load_sources(data, sources, part)) == 2
 
 
-def test_every_window_of_every_clip_can_come_and_none_crosses():
+def test_windows_cover_all_clips_and_stay_within_them():
     sampler = WindowSampler([(1.0, [_named(0, 5), _named(1, 3), _named(2, 2)])], 3)
     windows = sampler.draw(200, generator(1))
     assert windows.shape == (200, 3, 2)
@@ -98,18 +98,18 @@ def test_every_window_of_every_clip_can_come_and_none_crosses():
     assert begins == {(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)}
 
 
-def test_long_clips_give_more_windows_within_a_source():
+def test_longer_clips_give_more_windows():
     windows = WindowSampler([(1.0, [_named(0, 12), _named(1, 4)])], 3).draw(1200, generator(1))
     assert (windows[:, 0, 0] == 0).float().mean() == pytest.approx(10 / 12, abs=0.04)
 
 
-def test_sources_have_their_share_whatever_their_length():
+def test_share_of_a_source_does_not_depend_on_its_length():
     groups = [(0.3, [_named(0, 40)]), (0.9, [_named(1, 3)]), (5.0, [])]
     windows = WindowSampler(groups, 3).draw(1200, generator(1))
     assert (windows[:, 0, 0] == 1).float().mean() == pytest.approx(0.75, abs=0.04)
 
 
-def test_one_seed_draws_the_same_whatever_others_draw():
+def test_draws_depend_on_their_own_seed_only():
     sampler = WindowSampler([(1.0, [_named(0, 30)])], 3)
     first = sampler.draw(8, generator(7))
     torch.rand(100)
@@ -117,6 +117,6 @@ def test_one_seed_draws_the_same_whatever_others_draw():
     assert not torch.equal(first, sampler.draw(8, generator(8)))
 
 
-def test_nothing_to_train_on_is_an_error(tmp_path):
+def test_empty_sources_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no clips"):
         WindowSampler([(1.0, [])], 3)

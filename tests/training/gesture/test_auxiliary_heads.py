@@ -1,4 +1,4 @@
-"""What the ear is to tell from speech features."""
+"""Auxiliary heads of the speech encoder."""
 
 import math
 
@@ -8,8 +8,8 @@ import torch
 from training.gesture.auxiliary_heads import SPANS, SpeechAuxHeads
 
 
-def test_the_ear_knows_stresses_before_and_after_their_onsets() -> None:
-    ear = SpeechAuxHeads(len(SPANS))
+def test_stress_intervals_before_and_after_onsets_are_predicted() -> None:
+    heads = SpeechAuxHeads(len(SPANS))
     since = torch.tensor([[99, 99, 99, 99, 0, 3, 6, 14, 15, 99]])
     until = torch.tensor([[7, 5, 3, 1, 99, 99, 99, 99, 99, 99]])
     where = [None, 0, 1, 2, 2, 3, 4, 4, None, None]
@@ -18,29 +18,29 @@ def test_the_ear_knows_stresses_before_and_after_their_onsets() -> None:
         if span is not None:
             features[0, frame, span] = 1.0
     with torch.no_grad():
-        ear.score.weight.copy_(60.0 * torch.eye(len(SPANS)))
-        ear.score.bias.fill_(-30.0)
-    assert float(ear.stresses(features, since, until)) < 1e-6
-    assert float(ear.stresses(features, since + 8, until + 8)) > 1.0
+        heads.score.weight.copy_(60.0 * torch.eye(len(SPANS)))
+        heads.score.bias.fill_(-30.0)
+    assert float(heads.stress_loss(features, since, until)) < 1e-6
+    assert float(heads.stress_loss(features, since + 8, until + 8)) > 1.0
 
 
-def test_the_ear_tells_kinds_of_gestures_while_they_are_made() -> None:
-    ear = SpeechAuxHeads(2)
+def test_gesture_classes_count_during_strokes_only() -> None:
+    heads = SpeechAuxHeads(2)
     since, kind = torch.tensor([[3, 10, 20, 99]]), torch.tensor([[5, 5, 5, 0]])
     features = torch.zeros(1, 4, 2)
     features[0, :2, 0] = 1.0
     with torch.no_grad():
-        ear.kind.weight.zero_()
-        ear.kind.bias.zero_()
-        clueless = float(ear.meanings(features, since, kind))
-        ear.kind.weight[5, 0] = 60.0
-        assert float(ear.meanings(features, since, kind)) < 1e-6
-        assert float(ear.meanings(features, since, 0 * kind)) == 0.0
-    assert clueless == pytest.approx(0.5 * math.log(32), rel=1e-4)
+        heads.kind.weight.zero_()
+        heads.kind.bias.zero_()
+        uniform = float(heads.class_loss(features, since, kind))
+        heads.kind.weight[5, 0] = 60.0
+        assert float(heads.class_loss(features, since, kind)) < 1e-6
+        assert float(heads.class_loss(features, since, 0 * kind)) == 0.0
+    assert uniform == pytest.approx(0.5 * math.log(32), rel=1e-4)
 
 
-def test_the_ear_tells_faces_where_it_was_made_for_one() -> None:
+def test_face_head_is_optional() -> None:
     features = torch.randn(2, 5, 3)
-    assert SpeechAuxHeads(3, 57).faces(features).shape == (2, 5, 57)
-    with pytest.raises(ValueError, match="no face"):
-        SpeechAuxHeads(3).faces(features)
+    assert SpeechAuxHeads(3, 57).face_vectors(features).shape == (2, 5, 57)
+    with pytest.raises(ValueError, match="no face head"):
+        SpeechAuxHeads(3).face_vectors(features)

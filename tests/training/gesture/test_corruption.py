@@ -1,4 +1,4 @@
-"""Wrong codes in a history."""
+"""History corruption by wrong codes."""
 
 import torch
 
@@ -6,14 +6,14 @@ from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from training.data.dataset import GestureWindows
 from training.gesture.corruption import corrupt_history, wrong_codes
-from training.gesture.rollout import seed_context, seed_decoder
+from training.gesture.rollout import rollout_context, rollout_decoder
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_the_wanted_share_is_replaced_by_codes_of_the_same_part() -> None:
+def test_share_of_codes_is_replaced_within_the_part() -> None:
     codes = torch.arange(4)[None, :, None] * 10 + torch.randint(10, (50, 4, 64))
     wrong = wrong_codes(codes, torch.tensor([0.0] * 25 + [0.4] * 25), generator())
     assert torch.equal(wrong[:25], codes[:25])
@@ -23,11 +23,13 @@ def test_the_wanted_share_is_replaced_by_codes_of_the_same_part() -> None:
     assert abs(share - 0.4 * 0.9) < 0.02
 
 
-def test_exactly_the_visible_frames_change_and_right_codes_change_nothing(
+def test_only_visible_frames_change_and_true_codes_change_none(
     parts: dict[BodyPart, PartVae], windows: GestureWindows
 ) -> None:
-    decoder, context = seed_decoder(parts), seed_context(parts)
-    batch = windows.draw(3, generator(), silence=0.0, word_dropout=0.0, true=0.0)
+    decoder, context = rollout_decoder(parts), rollout_context(parts)
+    batch = windows.draw(
+        3, generator(), silent_fraction=0.0, word_dropout=0.0, ground_truth_fraction=0.0
+    )
     codes = batch.codes.transpose(1, 2)
     visible = torch.zeros(3, 32, dtype=torch.bool)
     visible[:, context - 4 : 30] = True
@@ -35,8 +37,8 @@ def test_exactly_the_visible_frames_change_and_right_codes_change_nothing(
     # Stored in half precision.
     torch.testing.assert_close(same, batch.motion, atol=2e-3, rtol=2e-3)
     wrong = torch.randint(12, codes.shape, generator=generator())
-    worn = corrupt_history(decoder, context, batch.motion, wrong, visible)
-    changed = (worn != batch.motion).any(-1)
+    corrupted = corrupt_history(decoder, context, batch.motion, wrong, visible)
+    changed = (corrupted != batch.motion).any(-1)
     assert changed[:, context:30].all()
     assert not changed[:, :context].any()
     assert not changed[:, 30:].any()

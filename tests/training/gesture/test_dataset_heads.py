@@ -1,4 +1,4 @@
-"""Heads of several data sets on one trunk."""
+"""Heads of several data sets on a shared network."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from engine.config.model import GestureConfig
 from engine.config.presets import live_config, paper_config
 from engine.model.builders import build_gesture_model
 from engine.model.types import WindowInputs
-from training.gesture.dataset_heads import Headed, Heads, is_head, whole
+from training.gesture.dataset_heads import Heads, WithHeads, is_head, merge_heads
 
 
 def config(codes: int, code_dim: int) -> GestureConfig:
@@ -27,7 +27,7 @@ def inputs() -> WindowInputs:
     )
 
 
-def test_heads_are_what_depends_on_the_codes() -> None:
+def test_heads_are_the_parameters_that_depend_on_the_codes() -> None:
     for make in (
         lambda codes, width: config(codes, width),
         lambda codes, width: paper_config(10, width=16, speakers=1, audio_width=8, motion_width=8,
@@ -38,15 +38,15 @@ def test_heads_are_what_depends_on_the_codes() -> None:
         differing = {name for name in one if one[name].shape != two[name].shape}
         assert differing
         assert all(is_head(name) for name in differing)
-        # Every layer that holds such a parameter is a head as a whole.
+        # A layer with such a parameter is a head with all its parameters.
         layers = {name.rpartition(".")[0] for name in differing}
         assert all(is_head(f"{layer}.bias") for layer in layers)
 
 
-def test_other_heads_give_other_codes_and_leave_the_trunk_alone() -> None:
+def test_other_heads_do_not_change_the_trunk() -> None:
     trunk = build_gesture_model(config(12, 8)).eval()
     before = trunk(inputs())
-    headed = Headed(trunk, Heads(config(20, 5)))
+    headed = WithHeads(trunk, Heads(config(20, 5)))
     out = headed(inputs())
     assert [x.shape[-1] for x in out.latents] == [5] * 4
     assert [x.shape[-1] for x in out.logits] == [20] * 4
@@ -54,9 +54,9 @@ def test_other_heads_give_other_codes_and_leave_the_trunk_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before.logits, after.logits, strict=True))
 
 
-def test_gradients_reach_the_trunk_and_the_own_heads_only() -> None:
+def test_gradients_reach_only_the_trunk_and_the_selected_heads() -> None:
     trunk, heads = build_gesture_model(config(12, 8)), Heads(config(20, 5))
-    sum(x.sum() for x in Headed(trunk, heads)(inputs()).logits).backward()
+    sum(x.sum() for x in WithHeads(trunk, heads)(inputs()).logits).backward()
     for name, parameter in trunk.named_parameters():
         if is_head(name):
             assert parameter.grad is None, name
@@ -64,13 +64,13 @@ def test_gradients_reach_the_trunk_and_the_own_heads_only() -> None:
     assert all(p.grad is not None for p in heads.parameters())
 
 
-def test_a_whole_network_does_what_the_trunk_does_with_these_heads() -> None:
+def test_merged_network_equals_trunk_with_heads() -> None:
     trunk, heads, own = build_gesture_model(config(12, 8)), Heads(config(20, 5)), config(20, 5)
-    made, expected = whole(trunk, heads, own).eval(), Headed(trunk, heads).eval()(inputs())
+    made, expected = merge_heads(trunk, heads, own).eval(), WithHeads(trunk, heads).eval()(inputs())
     found = made(inputs())
     for a, b in zip(found.logits, expected.logits, strict=True):
         torch.testing.assert_close(a, b)
-    listening = made(inputs(), use_audio=False)
+    without_audio = made(inputs(), use_audio=False)
     torch.testing.assert_close(
-        listening.logits[1], Headed(trunk, heads).eval()(inputs(), use_audio=False).logits[1]
+        without_audio.logits[1], WithHeads(trunk, heads).eval()(inputs(), use_audio=False).logits[1]
     )

@@ -1,4 +1,4 @@
-"""After the initialisation the outputs react to motion and to audio."""
+"""LSUV initialisation."""
 
 import torch
 
@@ -8,7 +8,7 @@ from engine.model.types import WindowInputs
 from training.gesture.lsuv_init import initialize_unit_variance
 
 
-def test_an_awakened_model_hears_and_sees() -> None:
+def test_initialised_model_depends_on_motion_and_audio() -> None:
     torch.manual_seed(0)
     model = build_gesture_model(live_config(6, 10, width=16, codes=8, code_dim=6)).eval()
     mask = torch.zeros(4, 12, 337)
@@ -17,12 +17,12 @@ def test_an_awakened_model_hears_and_sees() -> None:
 
     def changes() -> tuple[float, float]:
         before = model(inputs).logits[1]
-        seen = model(inputs._replace(motion=torch.randn(4, 12, 337))).logits[1]
-        heard = model(inputs._replace(audio=torch.randn(4, 12, 6))).logits[1]
-        return tuple(float((x - before).std() / before.std()) for x in (seen, heard))
+        moved = model(inputs._replace(motion=torch.randn(4, 12, 337))).logits[1]
+        spoken = model(inputs._replace(audio=torch.randn(4, 12, 6))).logits[1]
+        return tuple(float((x - before).std() / before.std()) for x in (moved, spoken))
 
-    asleep = changes()
+    default = changes()
     initialize_unit_variance(model, inputs)
-    awake = changes()
-    assert awake[0] > 3 * asleep[0]
-    assert awake[1] > 0.2
+    initialized = changes()
+    assert initialized[0] > 3 * default[0]
+    assert initialized[1] > 0.2

@@ -1,4 +1,4 @@
-"""Hidden ends and worn histories."""
+"""Input masks."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from engine.generate.schedule import Schedule
 from training.gesture.hint_masks import HintShape
 from training.gesture.masking import (
     MaskingConfig,
-    disturb,
+    add_noise,
     frame_masks,
     hint_masks,
     schedules,
@@ -20,7 +20,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_suffix_lengths_have_the_wanted_shares() -> None:
+def test_suffix_lengths_match_their_shares() -> None:
     config = MaskingConfig(hidden_suffixes=((0.5, 1, 8), (0.3, 9, 32), (0.2, 33, 60)))
     lengths = suffix_lengths(config, 8000, generator())
     assert lengths.min() == 1
@@ -32,7 +32,7 @@ def test_suffix_lengths_have_the_wanted_shares() -> None:
     assert counts.max() / counts.min() < 1.4
 
 
-def test_the_end_is_always_hidden_and_a_history_shown() -> None:
+def test_suffix_is_hidden_and_history_visible() -> None:
     config = MaskingConfig(short_history_share=0.0, frame_dropout=(0.0, 0.0))
     hidden, ends = frame_masks(config, 64, 64, generator())
     assert torch.equal(hidden, ends)
@@ -41,7 +41,7 @@ def test_the_end_is_always_hidden_and_a_history_shown() -> None:
     assert (ends.int().diff(dim=1) >= 0).all()
 
 
-def test_short_histories_show_only_the_frames_before_the_end() -> None:
+def test_short_history_is_adjacent_to_the_suffix() -> None:
     config = MaskingConfig(
         hidden_suffixes=((1.0, 4, 4),),
         short_history_share=1.0,
@@ -56,7 +56,7 @@ def test_short_histories_show_only_the_frames_before_the_end() -> None:
     assert (ends.sum(1) == 4).all()
 
 
-def test_frames_are_dropped_at_the_wanted_rate() -> None:
+def test_frame_dropout_matches_its_rate() -> None:
     config = MaskingConfig(
         hidden_suffixes=((1.0, 1, 1),), short_history_share=0.0, frame_dropout=(0.3, 0.3)
     )
@@ -65,14 +65,14 @@ def test_frames_are_dropped_at_the_wanted_rate() -> None:
     assert abs(float(rate) - 0.3) < 0.03
 
 
-def test_noise_is_bounded_and_can_be_none() -> None:
+def test_noise_is_bounded_and_optional() -> None:
     motion = torch.zeros(50, 16, 10)
-    assert torch.equal(disturb(0.0, motion, generator()), motion)
-    noisy = disturb(0.05, motion, generator())
+    assert torch.equal(add_noise(0.0, motion, generator()), motion)
+    noisy = add_noise(0.05, motion, generator())
     assert 0.01 < float(noisy.std()) < 0.05
 
 
-def test_hints_hide_whole_joints_more_and_more() -> None:
+def test_hidden_share_of_hints_grows_with_progress() -> None:
     config = MaskingConfig(hint_share=0.3, hint_ratio=(0.1, 0.9))
     shares = []
     for progress in (0.0, 0.5, 1.0):
@@ -86,14 +86,14 @@ def test_hints_hide_whole_joints_more_and_more() -> None:
     assert all(abs(a - b) < 0.01 for a, b in zip(shares, (0.1, 0.5, 0.9), strict=True))
 
 
-def test_hints_have_the_wanted_shapes() -> None:
+def test_hints_have_the_configured_shapes() -> None:
     config = MaskingConfig(hint_share=1.0, hint_ratio=(0.5, 0.5), hint_shapes=(HintShape.JOINTS,))
     hints = hint_masks(config, 8, 32, 0.0, generator())
     assert hints.rows.all()
     assert torch.equal(hints.mask, hints.mask[:, :1].expand_as(hints.mask))
 
 
-def test_schedules_are_those_whose_ends_are_hidden() -> None:
+def test_schedules_match_the_hidden_suffixes() -> None:
     live = MaskingConfig(hidden_suffixes=((0.5, 1, 2), (0.5, 8, 20)), history_max=16)
     assert schedules(live, 24) == (
         Schedule(24, 16, 1),
@@ -105,6 +105,6 @@ def test_schedules_are_those_whose_ends_are_hidden() -> None:
     assert schedules(published, 64) == (Schedule(64, 4, 60),)
 
 
-def test_nothing_to_choose_from_is_refused() -> None:
+def test_empty_hint_shapes_are_refused() -> None:
     with pytest.raises(ConfigError, match="shapes must be"):
         MaskingConfig(hint_shapes=())

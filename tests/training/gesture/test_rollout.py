@@ -1,4 +1,4 @@
-"""Rolling out while learning is what the Runner does live."""
+"""Rollout during training matches the live Runner."""
 
 from dataclasses import replace
 
@@ -22,14 +22,14 @@ from engine.model.part_vae import PartVae
 from engine.motion.skeleton import BodyPart
 from tests.support.takes import take
 from training.data.dataset import CLOCK, Batch, GestureWindows
-from training.data.normalize import folded
+from training.data.normalize import fold
 from training.gesture.rollout import (
     Rollout,
     RolloutConfig,
-    RolloutTask,
-    last_hop,
-    pick,
-    seed_decoder,
+    RolloutRequest,
+    draw_hop,
+    hop_mask,
+    rollout_decoder,
 )
 
 WINDOW, LEAD, SEED = 32, 8, 12
@@ -59,26 +59,28 @@ def model() -> GestureModel:
 
 def draw(windows: GestureWindows, rows: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    return windows.draw(rows, generator, silence=0.0, word_dropout=0.0, true=0.0)
+    return windows.draw(
+        rows, generator, silent_fraction=0.0, word_dropout=0.0, ground_truth_fraction=0.0
+    )
 
 
-def rolled(parts, windows, model, batch, hop, noise=None, config=CONFIG):  # type: ignore[no-untyped-def]
-    own = Rollout(config, parts, seed_decoder(parts), windows.scaling)
-    return own.roll(model, batch, WINDOW, hop, noise)
+def generated(parts, windows, model, batch, hop, noise=None, config=CONFIG):  # type: ignore[no-untyped-def]
+    rollout = Rollout(config, parts, rollout_decoder(parts), windows.scaling)
+    return rollout.generate(model, batch, WINDOW, hop, noise)
 
 
 @pytest.mark.parametrize("hop", CONFIG.hops)
-def test_it_feeds_back_what_the_runner_would(
+def test_history_equals_that_of_the_runner(
     hop: int, parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
 ) -> None:
     batch = draw(windows)
-    motion = rolled(parts, windows, model, batch, hop)
+    motion = generated(parts, windows, model, batch, hop)
     schedule = Schedule(WINDOW, SEED, hop)
-    kernel = EagerKernel(folded(model, windows.scaling))
+    kernel = EagerKernel(fold(model, windows.scaling))
     selection = {BodyPart.FACE: CodeSelection.NEAREST_LATENT}
     sampler = CodeSampler(parts, selection, SamplingConfig(0.0))
     runner = Runner(
-        StagedStep(kernel, sampler, seed_decoder(parts), schedule.algorithmic_frames),
+        StagedStep(kernel, sampler, rollout_decoder(parts), schedule.algorithmic_frames),
         WindowSpec(schedule, CLOCK, FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence, 51),
         torch.zeros(4, dtype=torch.int64),
     )
@@ -95,11 +97,11 @@ def test_it_feeds_back_what_the_runner_would(
     assert (motion[:, first:end] - batch.motion[:, first:end]).abs().max() > 0.01
 
 
-def test_only_the_frames_before_the_last_hop_change(
+def test_only_frames_before_the_last_hop_change(
     parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
 ) -> None:
     batch = draw(windows)
-    motion = rolled(parts, windows, model, batch, 4)
+    motion = generated(parts, windows, model, batch, 4)
     changed = (motion != batch.motion).any(-1).any(0).nonzero().flatten().tolist()
     end = WINDOW + LEAD - 4
     assert changed == list(range(end - LEAD, end))
@@ -107,49 +109,49 @@ def test_only_the_frames_before_the_last_hop_change(
     assert motion.clone().requires_grad_().requires_grad  # not an inference tensor
 
 
-def test_only_the_windows_of_the_task_get_it(
+def test_only_requested_windows_are_filled(
     parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
 ) -> None:
     batch = draw(windows, 3)
     shown = windows.scaling.apply(batch.motion[:, LEAD:])
     rows = torch.tensor([False, True, False])
-    task = RolloutTask(batch, rows, torch.full((3,), 4), torch.zeros(3, 4, 12))
-    own = Rollout(CONFIG, parts, seed_decoder(parts), windows.scaling)
-    made = own.into(model, shown, task)
+    request = RolloutRequest(batch, rows, torch.full((3,), 4), torch.zeros(3, 4, 12))
+    rollout = Rollout(CONFIG, parts, rollout_decoder(parts), windows.scaling)
+    made = rollout.fill(model, shown, request)
     assert torch.equal(made[~rows], shown[~rows])
-    expected = rolled(parts, windows, model, batch, 4)[1:2, LEAD:]
+    expected = generated(parts, windows, model, batch, 4)[1:2, LEAD:]
     torch.testing.assert_close(made[rows], windows.scaling.apply(expected), atol=1e-3, rtol=0)
-    assert own.into(model, shown, task._replace(own=rows & False)) is shown
+    assert rollout.fill(model, shown, request._replace(rows=rows & False)) is shown
 
 
-def test_noise_draws_other_classes(
+def test_noise_changes_the_sampled_codes(
     parts: dict[BodyPart, PartVae], windows: GestureWindows, model: GestureModel
 ) -> None:
     batch = draw(windows)
     warm = replace(CONFIG, temperature=2.0)
     noise = torch.randn(2, 4, 12, generator=torch.Generator().manual_seed(0))
-    certain = rolled(parts, windows, model, batch, 4)
-    drawn = rolled(parts, windows, model, batch, 4, noise, warm)
+    certain = generated(parts, windows, model, batch, 4)
+    drawn = generated(parts, windows, model, batch, 4, noise, warm)
     assert not torch.equal(drawn, certain)
-    assert torch.equal(drawn, rolled(parts, windows, model, batch, 4, noise, warm))
+    assert torch.equal(drawn, generated(parts, windows, model, batch, 4, noise, warm))
 
 
-def test_the_last_window_is_a_live_hop() -> None:
-    mask = last_hop(WINDOW, 2, SEED)[:, 0]
+def test_mask_is_that_of_a_live_hop() -> None:
+    mask = hop_mask(WINDOW, 2, SEED)[:, 0]
     assert (mask == 0).nonzero().flatten().tolist() == list(range(WINDOW - 2 - SEED, WINDOW - 2))
 
 
-def test_hops_are_drawn_evenly_and_must_fit() -> None:
+def test_hops_are_drawn_uniformly_and_limited() -> None:
     generator = torch.Generator().manual_seed(0)
-    drawn = np.array([pick((1, 4), generator) for _ in range(200)])
+    drawn = np.array([draw_hop((1, 4), generator) for _ in range(200)])
     assert abs((drawn == 4).mean() - 0.5) < 0.1
     with pytest.raises(ConfigError, match="hops must be"):
         RolloutConfig(0.5, hops=(16,), frames=8)
 
 
-def test_building_the_decoder_leaves_the_random_numbers_alone(
+def test_decoder_does_not_advance_the_global_generator(
     parts: dict[BodyPart, PartVae],
 ) -> None:
     state = torch.get_rng_state()
-    seed_decoder(parts)
+    rollout_decoder(parts)
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,4 +1,4 @@
-"""The settings of the stage gesture as they are read from files."""
+"""Settings files of the stage gesture."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ def read(root: Path, name: str) -> GestureTraining:
     return from_mapping(GestureTraining, read_config(root / "training" / "configs" / name))
 
 
-def test_files_say_what_they_are_for(root: Path) -> None:
+def test_files_enable_their_methods(root: Path) -> None:
     live, streaming = read(root, "gesture.toml"), read(root, "gesture_streaming.toml")
     published, paper = read(root, "gesture_published.toml"), read(root, "gesture_paper.toml")
-    # The recipe of the bundle that ships knows nothing of what came later.
+    # The settings of the shipped bundle predate these methods.
     assert live.rollout.share == live.masking.hint_share == live.masking.wrong_codes[0] == 0.0
     assert streaming.rollout.share > 0
     assert streaming.masking.wrong_codes > (0.0, 0.0)
@@ -27,16 +27,16 @@ def test_files_say_what_they_are_for(root: Path) -> None:
     assert published.masking.hidden_suffixes == ((1.0, 60, 60),)
     assert published.rollout.share == published.masking.noise == 0.0
     assert paper.design is Design.PAPER
-    # Compared with one another: the same network and the same losses.
+    # Both are compared with each other, so network and losses are the same.
     for name in ("width", "batch", "design", "latent_weight", "stress_weight_aux", "stress_weight"):
         assert getattr(published, name) == getattr(streaming, name), name
 
 
-def test_settings_pass_through_a_mapping(root: Path) -> None:
+def test_settings_round_trip_through_a_mapping(root: Path) -> None:
     settings = read(root, "gesture_streaming.toml")
     assert from_mapping(GestureTraining, to_mapping(settings)) == settings
 
 
-def test_a_shape_that_does_not_exist_is_named() -> None:
+def test_unknown_hint_shape_is_named() -> None:
     with pytest.raises(ConfigError, match=r"masking\.hint_shapes\[0\]: expected one of 'joints'"):
         from_mapping(GestureTraining, {"masking": {"hint_shapes": ["elbows"]}})

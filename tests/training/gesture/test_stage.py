@@ -1,4 +1,4 @@
-"""The gesture stage on tiny takes: windows, losses, learning, going on after a stop."""
+"""Stage gesture on tiny takes."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ from training.data.windows import generator
 from training.gesture.batch import BatchSampler, TrainingBatch
 from training.gesture.hint_masks import HintShape
 from training.gesture.loss import (
-    Material,
+    TrainingSet,
     losses,
     reconstruction,
 )
@@ -39,11 +39,11 @@ from training.gesture.rollout import RolloutConfig
 from training.gesture.settings import Design, GestureTraining
 from training.gesture.stage import (
     SCHEDULES,
-    course_of,
-    gesture_learner,
+    gesture_task,
+    make_rollout,
     model_config,
-    own_output,
     run,
+    run_config_of,
 )
 from training.loop.checkpoint import read_log
 from training.loop.distributed import Distributed
@@ -61,15 +61,15 @@ def trained(
     parts: dict[BodyPart, PartVae],
     out: Path,
 ) -> list[dict[str, float]]:
-    """The losses of every step."""
-    own = own_output(settings, windows, parts, torch.device("cpu"))
-    material = Material(config, BatchSampler(settings, windows, parts), own, out)
-    learner = gesture_learner(settings, [material])
-    Loop(learner, course_of(settings), settings.loop, Distributed(), out).run()
+    """Train and return the losses of every step."""
+    rollout = make_rollout(settings, windows, parts, torch.device("cpu"))
+    training_set = TrainingSet(config, BatchSampler(settings, windows, parts), rollout, out)
+    task = gesture_task(settings, [training_set])
+    Loop(task, run_config_of(settings), settings.loop, Distributed(), out).run()
     return read_log(out)
 
 
-def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
+def test_training_lowers_the_loss_and_resumes(
     windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     config = replace(
@@ -83,7 +83,7 @@ def test_learning_lowers_the_loss_and_a_stopped_training_goes_on(
     assert (tmp_path / "parts" / "model.safetensors").is_file()
 
 
-def test_parts_with_different_codebooks_are_refused(parts: dict[BodyPart, PartVae]) -> None:
+def test_parts_with_different_codebook_sizes_are_refused(parts: dict[BodyPart, PartVae]) -> None:
     other = build_part_vae(PartVaeConfig(8, 16, 8, 24, 1))
     with pytest.raises(ConfigError, match="one size"):
         model_config(SETTINGS, {**parts, BodyPart.FACE: other}, 10)
@@ -101,7 +101,7 @@ PAPER = replace(
 
 
 @pytest.mark.parametrize("path", list(BodyVariant)[1:])
-def test_the_papers_design_learns_with_hints_and_without(
+def test_paper_design_learns_with_hints(
     path: BodyVariant, windows: GestureWindows, parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     even = replace(HINTS, hint_ratio=(0.5, 0.5))
@@ -127,11 +127,11 @@ def test_the_papers_design_learns_with_hints_and_without(
     ],
     ids=["audio", "text"],
 )
-def test_the_published_designs_reconstruct_too(
+def test_published_designs_reconstruct(
     config: GestureConfig, windows: GestureWindows, parts: dict[BodyPart, PartVae]
 ) -> None:
-    lesson = BatchSampler(PAPER, windows, parts)(generator(1))
-    shown, latents = lesson.inputs, lesson.latents
+    batch = BatchSampler(PAPER, windows, parts)(generator(1))
+    shown, latents = batch.inputs, batch.latents
     rows, frames = shown.words.shape
     channels = (2,) if config.audio.channels == 2 else ()
     inputs = WindowInputs(
@@ -153,7 +153,7 @@ def test_the_published_designs_reconstruct_too(
 
 
 @pytest.mark.parametrize("name", ["paper", "published", "streaming"])
-def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> None:
+def test_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> None:
     save_parts(tmp_path / "vq")
     save_corpus(tmp_path / "corpus")
     config = read_config(root / "training" / "configs" / f"gesture_{name}.toml")
@@ -166,78 +166,78 @@ def test_the_shipped_settings_train(name: str, root: Path, tmp_path: Path) -> No
     paths = {"paper": BodyVariant.CROSS_ATTENTION}
     assert (saved.body_variant, saved.width) == (paths.get(name, BodyVariant.PARTS), 16)
     load_weights(out, build_gesture_model(saved))
-    known = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
-    assert known == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
-    assert {schedule.hop for schedule in known} >= ({1, 2, 4, 8} if name == "streaming" else set())
+    stored = [from_mapping(Schedule, entry) for entry in json.loads((out / SCHEDULES).read_text())]
+    assert stored == list(schedules(from_mapping(GestureTraining, config | tiny).masking, 32))
+    assert {schedule.hop for schedule in stored} >= ({1, 2, 4, 8} if name == "streaming" else set())
 
 
-def test_the_model_learns_from_its_own_output(
+def test_loss_fills_in_the_generated_history(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    """The objective replaces the histories that a lesson leaves to it, and by nothing else."""
-    rollout = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
-    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=MaskingConfig(noise=0.0))
+    """The loss module replaces the requested histories and no other frames."""
+    config = RolloutConfig(share=0.5, hops=(2,), frames=6, seed=8)
+    settings = replace(SETTINGS, rollout=config, batch=8, masking=MaskingConfig(noise=0.0))
     takes = [take(False, 1), take(True, 2), take(False, 3)]
-    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
-    own = own_output(settings, windows, parts, torch.device("cpu"))
-    lessons = BatchSampler(settings, windows, parts)
+    windows = GestureWindows(takes, parts, settings.window + config.lead)
+    rollout = make_rollout(settings, windows, parts, torch.device("cpu"))
+    sampler = BatchSampler(settings, windows, parts)
     config = model_config(settings, parts, 10)
-    learner = gesture_learner(settings, [Material(config, lessons, own, tmp_path)])
+    task = gesture_task(settings, [TrainingSet(config, sampler, rollout, tmp_path)])
     shown: list[WindowInputs] = []
-    model = learner.objective.get_submodule("model")
+    model = task.objective.get_submodule("model")
     model.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
-    lesson = lessons(generator(3))
-    learner.objective(lesson, 0, generator(3)).total.backward()
-    assert len(shown) == 6 // 2 + 1  # three hops, then the window that is learned
-    rows, motion = lesson.task.own, shown[-1].motion
-    assert torch.equal(motion[~rows], lesson.inputs.motion[~rows])
-    changed = (motion[rows] != lesson.inputs.motion[rows]).any(-1)
+    batch = sampler(generator(3))
+    task.objective(batch, 0, generator(3)).total.backward()
+    assert len(shown) == 6 // 2 + 1  # three hops, then the training window
+    rows, motion = batch.rollout.rows, shown[-1].motion
+    assert torch.equal(motion[~rows], batch.inputs.motion[~rows])
+    changed = (motion[rows] != batch.inputs.motion[rows]).any(-1)
     assert changed[:, 24:30].all()
-    assert not (changed & (lesson.inputs.mask[rows].amin(-1) == 0))[:, :24].any()
-    torch.testing.assert_close(motion, own.into(model, lesson.inputs.motion, lesson.task))
+    assert not (changed & (batch.inputs.mask[rows].amin(-1) == 0))[:, :24].any()
+    torch.testing.assert_close(motion, rollout.fill(model, batch.inputs.motion, batch.rollout))
 
 
-def test_members_of_a_team_find_together_what_one_finds_alone(
+def test_shards_average_to_the_loss_of_the_whole_batch(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
-    """With all that is random: it is drawn for the whole batch."""
-    rollout = RolloutConfig(share=0.5, hops=(2, 4), frames=8, seed=8)
+    """All random features enabled: they are drawn for the whole batch."""
+    config = RolloutConfig(share=0.5, hops=(2, 4), frames=8, seed=8)
     masking = MaskingConfig(hint_share=0.4, wrong_codes=(0.5, 0.5), hint_shapes=tuple(HintShape))
-    settings = replace(SETTINGS, rollout=rollout, batch=8, masking=masking, reconstruct_weight=1.0)
+    settings = replace(SETTINGS, rollout=config, batch=8, masking=masking, reconstruct_weight=1.0)
     takes = [take(False, 1), take(True, 2), take(False, 3)]
-    windows = GestureWindows(takes, parts, settings.window + rollout.lead)
-    own = own_output(settings, windows, parts, torch.device("cpu"))
+    windows = GestureWindows(takes, parts, settings.window + config.lead)
+    rollout = make_rollout(settings, windows, parts, torch.device("cpu"))
     config = model_config(settings, parts, 10)
-    learner = gesture_learner(
-        settings, [Material(config, BatchSampler(settings, windows, parts), own, tmp_path)]
+    task = gesture_task(
+        settings, [TrainingSet(config, BatchSampler(settings, windows, parts), rollout, tmp_path)]
     )
-    lesson = learner.draw(generator(4), 10)
-    alone = learner.objective(lesson, 10, generator(4)).total.item()
-    shares = [Distributed(rank, 2).share(lesson) for rank in (0, 1)]
-    together = [learner.objective(share, 10, generator(4)).total.item() for share in shares]
-    assert sum(together) / 2 == pytest.approx(alone, rel=1e-4)
-    assert abs(together[0] - together[1]) > 1e-3
+    batch = task.draw(generator(4), 10)
+    whole = task.objective(batch, 10, generator(4)).total.item()
+    shards = [Distributed(rank, 2).shard(batch) for rank in (0, 1)]
+    parted = [task.objective(shard, 10, generator(4)).total.item() for shard in shards]
+    assert sum(parted) / 2 == pytest.approx(whole, rel=1e-4)
+    assert abs(parted[0] - parted[1]) > 1e-3
 
 
-def test_codes_of_several_codebooks_are_learned_by_their_first_entry(
+def test_residual_codes_are_learned_by_their_first_codebook(
     windows: GestureWindows, parts: dict[BodyPart, PartVae]
 ) -> None:
     codes = torch.tensor([[[7 + 12 * 5]] * 2]).expand(1, 2, 4)
     logits = 40.0 * torch.nn.functional.one_hot(codes[:, :, 0] % 12, 12).float()
     latents = torch.zeros(1, 2, 4, 6)
     outputs = WindowOutputs((latents[:, :, 0],) * 4, (logits,) * 4)
-    nothing = torch.zeros(1)
-    known = torch.ones(1, 2, 4)
-    lesson = TrainingBatch(
-        nothing, known[..., 0], nothing, nothing, codes, latents, nothing, known, nothing, nothing
+    empty = torch.zeros(1)
+    valid = torch.ones(1, 2, 4)
+    batch = TrainingBatch(
+        empty, valid[..., 0], empty, empty, codes, latents, empty, valid, empty, empty
     )
-    _, entropy, right = losses(outputs, lesson, torch.ones(4), 0.0)
+    _, entropy, right = losses(outputs, batch, torch.ones(4), 0.0)
     assert float(entropy) == pytest.approx(0.0, abs=1e-5)
     assert right.tolist() == [1.0] * 4
 
 
 def other_parts() -> dict[BodyPart, PartVae]:
-    """Autoencoders of another data set: other codes, and more of them."""
+    """Autoencoders of another data set, with more codes."""
     torch.manual_seed(5)
     made = {}
     for part in BodyPart:
@@ -248,39 +248,44 @@ def other_parts() -> dict[BodyPart, PartVae]:
     return made
 
 
-def test_several_data_sets_share_a_network_and_not_its_heads(
+def test_data_sets_share_the_network_but_not_its_heads(
     parts: dict[BodyPart, PartVae], tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, steps=50, lr_schedule=LrSchedule(warmup_steps=5))
-    materials = []
+    sets = []
     for number, (own_parts, seeds) in enumerate(((parts, (1, 3)), (other_parts(), (4, 5)))):
         windows = GestureWindows([take(False, seed) for seed in seeds], own_parts, 32)
-        own = own_output(settings, windows, own_parts, torch.device("cpu"))
-        lessons = BatchSampler(settings, windows, own_parts)
+        rollout = make_rollout(settings, windows, own_parts, torch.device("cpu"))
+        sampler = BatchSampler(settings, windows, own_parts)
         config = model_config(settings, own_parts, 10)
-        materials.append(Material(config, lessons, own, tmp_path / str(number), share=1.0 + number))
-    learner = gesture_learner(settings, materials)
-    drawn = [learner.draw(generator(seed), 0) for seed in range(60)]
-    assert {lesson.latents.shape[-1] for lesson in drawn} == {8, 6}
-    assert 0.5 < sum(int(lesson.source[0]) for lesson in drawn) / 60 < 0.85
+        sets.append(
+            TrainingSet(config, sampler, rollout, tmp_path / str(number), share=1.0 + number)
+        )
+    task = gesture_task(settings, sets)
+    drawn = [task.draw(generator(seed), 0) for seed in range(60)]
+    assert {batch.latents.shape[-1] for batch in drawn} == {8, 6}
+    assert 0.5 < sum(int(batch.source[0]) for batch in drawn) / 60 < 0.85
     fixed = [next(x for x in drawn if int(x.source[0]) == source) for source in (0, 1)]
 
     def errors() -> list[float]:
         with torch.no_grad():
-            found = [learner.objective(lesson, 0, generator(0)) for lesson in fixed]
+            found = [task.objective(batch, 0, generator(0)) for batch in fixed]
         return [float(terms.shown["latent"]) for terms in found]
 
     before = errors()
-    Loop(learner, course_of(settings), settings.loop, Distributed(), tmp_path).run()
+    Loop(task, run_config_of(settings), settings.loop, Distributed(), tmp_path).run()
     after = errors()
     assert all(b < 0.9 * a for a, b in zip(before, after, strict=True)), (before, after)
-    for material in materials:
-        saved = load_config(material.folder, GestureConfig)
-        assert (saved.codes, saved.code_dim) == (material.config.codes, material.config.code_dim)
-        load_weights(material.folder, build_gesture_model(saved))
+    for training_set in sets:
+        saved = load_config(training_set.folder, GestureConfig)
+        assert (saved.codes, saved.code_dim) == (
+            training_set.config.codes,
+            training_set.config.code_dim,
+        )
+        load_weights(training_set.folder, build_gesture_model(saved))
 
 
-def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
+def test_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_parts(tmp_path / f"vq_{name}")
         save_corpus(tmp_path / name)
@@ -298,25 +303,23 @@ def test_several_data_sets_are_read_and_written_by_name(tmp_path: Path) -> None:
         run({"datasets": [sets[0], sets[0]]}, tmp_path, out)
 
 
-def test_a_training_goes_on_from_a_bundle(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_starts_from_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_parts(tmp_path / "vq")
     save_corpus(tmp_path / "corpus")
-    save_bundle(tiny_bundle(), tmp_path / "known")
+    save_bundle(tiny_bundle(), tmp_path / "bundle")
     out = tmp_path / "gesture"
     out.mkdir()
     cue = {"lead_frames": 2, "refractory_frames": 3, "hold_frames": 4}
     settings = {
         "window": 32, "width": 16, "batch": 3, "steps": 1, "learning_rate": 1e-9, "variants": 1,
-        "onset": cue, "speech_dilations": [1, 2], "init_from": "known",
+        "onset": cue, "speech_dilations": [1, 2], "init_from": "bundle",
     }  # fmt: skip
     run(settings, tmp_path, out)
     assert "tensors taken from" in capsys.readouterr().out
     learned = load_config(out, GestureConfig)
     model = build_gesture_model(learned)
     load_weights(out, model)
-    # A step of almost no size changes almost nothing.
+    # A step with a tiny learning rate changes almost nothing.
     known = tiny_bundle().gesture.cue
     assert known is not None
     assert model.cue is not None

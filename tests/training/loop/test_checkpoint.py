@@ -1,4 +1,4 @@
-"""Checkpoints and logs: whole or not at all, refused where they do not belong."""
+"""Checkpoints and loss logs."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def _checkpoint(size=3):
     return Checkpoint(7, 1.5, CONFIG, state, optimizer.state_dict())
 
 
-def test_what_is_saved_comes_back(tmp_path):
+def test_checkpoint_round_trip(tmp_path):
     saved = _checkpoint()
     save_checkpoint(tmp_path, saved)
     found = load_checkpoint(tmp_path, CONFIG)
@@ -44,24 +44,24 @@ def test_what_is_saved_comes_back(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT]
 
 
-def test_nothing_there_is_a_beginning(tmp_path):
+def test_missing_checkpoint_is_none(tmp_path):
     assert load_checkpoint(tmp_path, CONFIG) is None
     with pytest.raises(ConfigError, match="which is missing"):
         read_objective(tmp_path, "model")
 
 
-def test_another_configuration_is_refused_with_what_differs(tmp_path):
+def test_other_settings_are_refused_by_name(tmp_path):
     save_checkpoint(tmp_path, _checkpoint())
     other = {**CONFIG, "rate": 0.2, "parts": {"upper": {"codes": 9}}}
     with pytest.raises(ConfigError) as caught:
         load_checkpoint(tmp_path, other)
     text = str(caught.value)
     assert "parts.upper.codes is 9, was 8; rate is 0.2, was 0.1" in text
-    assert "Set these back" in text
+    assert "Restore these settings" in text
     assert f"delete {tmp_path / CHECKPOINT}" in text
 
 
-def test_how_it_is_computed_may_change(tmp_path):
+def test_settings_of_the_computation_may_change(tmp_path):
     free = {"threads": 4, "report_every": 3, "max_minutes": 5, "loop": {"device": "cuda"}}
     assert differences(CONFIG, {**CONFIG, **free}) == []
     assert differences(CONFIG, {**CONFIG, "suffixes": [[1, 2], [3, 4]]}) == []
@@ -69,7 +69,7 @@ def test_how_it_is_computed_may_change(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "foreign"])
-def test_files_that_are_no_checkpoints_are_refused(tmp_path, damage):
+def test_damaged_and_foreign_files_are_refused(tmp_path, damage):
     path = tmp_path / CHECKPOINT
     save_checkpoint(tmp_path, _checkpoint())
     if damage == "cut":
@@ -78,13 +78,13 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path, damage):
         torch.save({"done": 3}, path)
     else:
         torch.save({"format": 2, "step": torch.nn.Linear}, path)  # a class: code, not data
-    with pytest.raises(ConfigError, match=f"delete .*{CHECKPOINT} to begin anew"):
+    with pytest.raises(ConfigError, match=f"delete .*{CHECKPOINT} to start again"):
         load_checkpoint(tmp_path, CONFIG)
 
 
 @pytest.fixture
 def small_disk():
-    """No file of this process may grow beyond 200 kB meanwhile."""
+    """Limit the files of this process to 200 kB."""
     import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -94,22 +94,22 @@ def small_disk():
 
 
 @pytest.mark.posix
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, small_disk):
+def test_full_disk_keeps_the_previous_checkpoint(tmp_path, small_disk):
     save_checkpoint(tmp_path, _checkpoint())
-    with pytest.raises(ExportError, match="is whole: make room"):
+    with pytest.raises(ExportError, match="is intact: make room"):
         save_checkpoint(tmp_path, replace(_checkpoint(300), step=8))
     assert load_checkpoint(tmp_path, CONFIG).step == 7
     assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT]
 
 
-def test_a_full_disk_stops_the_log_too(tmp_path, small_disk):
+def test_full_disk_stops_the_log(tmp_path, small_disk):
     log = LossLog(tmp_path, 0)
     with pytest.raises(ExportError, match="make room"):
         log.write(0, {"l" * 300_000: 0.5})
     log.close()
 
 
-def test_a_log_goes_on_without_steps_that_come_again(tmp_path):
+def test_resumed_log_drops_later_steps(tmp_path):
     log = LossLog(tmp_path, 0)
     for step in range(5):
         log.write(step, {"loss": float(step)})
@@ -123,12 +123,12 @@ def test_a_log_goes_on_without_steps_that_come_again(tmp_path):
     assert [(row["step"], row["loss"]) for row in rows] == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0)]
 
 
-def test_a_torn_line_is_no_step(tmp_path):
+def test_incomplete_line_is_ignored(tmp_path):
     (tmp_path / LOG).write_text('{"step": 0, "loss": 1.0}\n{"step": 1, "loss": 2.0}')
     assert [row["step"] for row in read_log(tmp_path)] == [0]
 
 
-def test_a_pointer_of_git_lfs_is_named(tmp_path):
+def test_git_lfs_pointer_is_named(tmp_path):
     write_pointer(tmp_path / CHECKPOINT)
     with pytest.raises(BundleError, match=r"checkpoint\.pt is a pointer of Git LFS"):
         load_checkpoint(tmp_path, CONFIG)

@@ -1,4 +1,4 @@
-"""What a member does; several at once are tested with the processes, in test_launch.py."""
+"""Distributed context of one process; several processes are tested in test_launcher.py."""
 
 from typing import NamedTuple
 
@@ -15,31 +15,31 @@ class Pair(NamedTuple):
     rest: tuple[Tensor, ...]
 
 
-def test_members_share_a_batch_without_gap_or_overlap() -> None:
+def test_shards_cover_the_batch() -> None:
     rows = torch.arange(6)
     batch = Pair(rows, (10 * rows, rows[:, None] + 0.5))
-    shares = [Distributed(rank, 3).share(batch) for rank in range(3)]
-    assert all(isinstance(share, Pair) for share in shares)
-    assert torch.equal(torch.cat([share.first for share in shares]), rows)
-    assert torch.equal(torch.cat([share.rest[1] for share in shares]), batch.rest[1])
+    shards = [Distributed(rank, 3).shard(batch) for rank in range(3)]
+    assert all(isinstance(shard, Pair) for shard in shards)
+    assert torch.equal(torch.cat([shard.first for shard in shards]), rows)
+    assert torch.equal(torch.cat([shard.rest[1] for shard in shards]), batch.rest[1])
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_one_that_does() -> None:
-    with pytest.raises(ConfigError, match="3 processes can share, got 10 windows: take 9"):
-        Distributed(0, 3).share(torch.zeros(10, 2))
+def test_indivisible_batch_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="3 processes can share, got 10 windows: use 9"):
+        Distributed(0, 3).shard(torch.zeros(10, 2))
 
 
-def test_one_alone_agrees_with_itself() -> None:
-    team, rows = Distributed(), torch.randn(4, 2, requires_grad=True)
-    assert team.leads
-    assert torch.equal(team.gather(rows), rows)
-    assert not team.gather(rows).requires_grad
-    assert team.mean(torch.tensor(3.0)) == 3.0
-    assert team.any(True)
-    assert not team.any(False)
+def test_collectives_of_one_process() -> None:
+    distributed, rows = Distributed(), torch.randn(4, 2, requires_grad=True)
+    assert distributed.is_main
+    assert torch.equal(distributed.gather(rows), rows)
+    assert not distributed.gather(rows).requires_grad
+    assert distributed.mean(torch.tensor(3.0)) == 3.0
+    assert distributed.any(True)
+    assert not distributed.any(False)
     net = nn.Linear(1, 1)
-    assert team.join(net, partial=False) is net
-    with team.leader_first():
+    assert distributed.wrap(net, partial=False) is net
+    with distributed.main_first():
         pass
 
 

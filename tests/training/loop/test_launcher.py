@@ -1,4 +1,4 @@
-"""Several processes train as one does, tell what went wrong, and go on for each other."""
+"""Several processes give the curve of one, report errors, and resume each other's runs."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 from engine.errors import ConfigError, GestureError
 from tests.support.training_fixtures import save_corpus, save_parts, waving
 from training.data.clips import save_clip
-from training.loop import launcher as launch
+from training.loop import launcher
 from training.loop.checkpoint import read_log
 from training.loop.distributed import Distributed
 from training.loop.launcher import Work
@@ -51,13 +51,13 @@ def _curve(work, start, folder=""):
 
 
 def two(work):
-    launch.together(work, 2)
+    launcher.run_processes(work, 2)
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(works, capfd):
+def test_two_processes_give_the_curve_of_one(works, capfd):
     work = works["vq"]
-    one = _curve(work._replace(out=work.out / "one"), launch.alone, "upper")
+    one = _curve(work._replace(out=work.out / "one"), launcher.run_single, "upper")
     capfd.readouterr()
     assert _curve(work, two, "upper") == pytest.approx(one, rel=1e-4)
     shown = capfd.readouterr()
@@ -66,10 +66,10 @@ def test_two_processes_learn_what_one_does(works, capfd):
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_for_one(works, monkeypatch):
-    """Weights of windows are those of the whole batch: half of it does not learn otherwise."""
+def test_two_processes_resume_a_run_of_one(works, monkeypatch):
+    """Frame weights are normalised over the whole batch, not per shard."""
     work = works["gesture"]
-    one = _curve(work._replace(out=work.out / "one"), launch.alone)
+    one = _curve(work._replace(out=work.out / "one"), launcher.run_single)
     step = Loop.step
 
     def broken(loop):
@@ -79,12 +79,12 @@ def test_two_processes_go_on_for_one(works, monkeypatch):
 
     monkeypatch.setattr(Loop, "step", broken)
     with pytest.raises(InterruptedError):
-        _curve(work, launch.alone)
+        _curve(work, launcher.run_single)
     assert _curve(work, two) == pytest.approx(one, rel=1e-4)
 
 
 @pytest.mark.slow
-def test_a_mistake_is_told_in_its_own_words(works):
+def test_errors_are_reported_without_traceback(works):
     work = works["gesture"]
     work.out.mkdir()
     with pytest.raises(GestureError, match="2 processes can share, got 3 windows") as caught:
@@ -92,28 +92,30 @@ def test_a_mistake_is_told_in_its_own_words(works):
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_configuration_says_its_device(works):
+def test_device_is_read_from_the_configuration(works):
     assert works["vq"].device == "cpu"
     assert works["vq"]._replace(config={}).device == "auto"
     wrong = works["vq"]._replace(config={"loop": {"device": "tpu"}})
     with pytest.raises(ConfigError, match="tpu"):
-        launch.alone(wrong)
+        launcher.run_single(wrong)
 
 
-def test_the_leader_speaks_for_all(capsys):
+def test_only_the_main_process_prints(capsys):
     for rank in range(3):
-        launch.speak_for_all(lambda team: sys.stdout.write(f"{team.rank}"), Distributed(rank, 3))
+        launcher.only_main_prints(
+            lambda distributed: sys.stdout.write(f"{distributed.rank}"), Distributed(rank, 3)
+        )
     assert capsys.readouterr().out == "0"
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("stage", "folder"), [("vq", "upper"), ("gesture", "")])
-def test_a_gpu_learns_what_a_cpu_does(works, stage, folder):
+def test_gpu_gives_the_curve_of_the_cpu(works, stage, folder):
     work = works[stage]
     curves = []
     for device in ("cpu", "cuda"):
         loop = {"device": device}
         own = work._replace(config={**work.config, "loop": loop}, out=work.out / device)
-        curves.append(_curve(own, launch.alone, folder))
+        curves.append(_curve(own, launcher.run_single, folder))
     assert curves[1][:5] == pytest.approx(curves[0][:5], rel=1e-2)
     assert curves[1][-1] == pytest.approx(curves[0][-1], rel=0.2)

@@ -1,4 +1,4 @@
-"""The loop on a tiny network: steps that depend on seed and number alone, going on, reports."""
+"""Training loop on a tiny network: reproducible steps, resuming, reports."""
 
 import json
 from dataclasses import replace
@@ -19,18 +19,18 @@ from training.loop.loop import (
     RunConfig,
     TrainingTask,
     autocast,
+    exit_without_parent,
     generator_at,
     seed_of,
-    stop_without_parent,
 )
 from training.loop.lr_schedule import LrSchedule
 
-COURSE = RunConfig(12, 0.05, 3, LrSchedule(warmup_steps=3), report_every=5)
+RUN = RunConfig(12, 0.05, 3, LrSchedule(warmup_steps=3), report_every=5)
 SETTINGS = LoopSettings(device="cpu")
 
 
 class Objective(nn.Module):
-    """Learns to give back what comes in, through dropout; fails after `last` steps."""
+    """Autoencoder with dropout; raises InterruptedError at step `last`."""
 
     def __init__(self, precision=Precision.FLOAT32, last=99):
         super().__init__()
@@ -51,7 +51,7 @@ class Objective(nn.Module):
         return LossTerms(error, {"error": error})
 
 
-def _learner(objective, config=None, scale=1.0):
+def _task(objective, config=None, scale=1.0):
     return TrainingTask(
         "tiny",
         config or {"rate": 0.05},
@@ -63,19 +63,19 @@ def _learner(objective, config=None, scale=1.0):
     )
 
 
-def _train(folder, objective, course=COURSE, settings=SETTINGS, **learner):
-    loop = Loop(_learner(objective, **learner), course, settings, Distributed(), folder)
+def _train(folder, objective, run_config=RUN, settings=SETTINGS, **task):
+    loop = Loop(_task(objective, **task), run_config, settings, Distributed(), folder)
     loop.run()
     return loop
 
 
-def test_a_training_that_was_broken_off_goes_on_as_if_it_was_not(tmp_path):
+def test_interrupted_run_resumes_with_the_same_losses(tmp_path):
     _train(tmp_path / "whole", Objective())
     often = replace(SETTINGS, checkpoint_s=0.0)
     for last in (4, 9):
         with pytest.raises(InterruptedError):
             _train(tmp_path / "parts", Objective(last=last), settings=often)
-        # Losses that were logged after the last checkpoint, and a line that was being written.
+        # Losses logged after the last checkpoint, and an incomplete line.
         with (tmp_path / "parts" / LOG).open("a") as file:
             file.write(json.dumps({"step": last, "loss": 5.0}) + '\n{"step"')
     objective = Objective()
@@ -86,8 +86,8 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_was_not(tmp_path):
     assert loop.done == 12
 
 
-def test_it_learns_and_says_so(tmp_path, capsys):
-    _train(tmp_path, Objective(), replace(COURSE, steps=60, report_every=20))
+def test_loss_decreases_and_is_reported(tmp_path, capsys):
+    _train(tmp_path, Objective(), replace(RUN, steps=60, report_every=20))
     rows = read_log(tmp_path)
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert rows[0]["rate"] == pytest.approx(0.05 / 3, rel=1e-3)
@@ -95,14 +95,14 @@ def test_it_learns_and_says_so(tmp_path, capsys):
     assert [each.split(" loss ")[0] for each in lines] == ["tiny 20/60", "tiny 40/60", "tiny 60/60"]
 
 
-def test_gradients_are_clipped_after_they_are_known(tmp_path):
+def test_gradient_norm_is_logged_before_clipping(tmp_path):
     def moved(max_grad_norm):
         objective = Objective()
-        learner = _learner(objective)
-        learner = replace(learner, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
+        task = _task(objective)
+        task = replace(task, optimizer=torch.optim.SGD(objective.parameters(), 1.0))
         before = [p.detach().clone() for p in objective.parameters()]
-        course = RunConfig(1, 1.0, 3, LrSchedule(warmup_steps=0), max_grad_norm)
-        Loop(learner, course, SETTINGS, Distributed(), tmp_path / str(max_grad_norm)).run()
+        run_config = RunConfig(1, 1.0, 3, LrSchedule(warmup_steps=0), max_grad_norm)
+        Loop(task, run_config, SETTINGS, Distributed(), tmp_path / str(max_grad_norm)).run()
         steps = [p.detach() - b for p, b in zip(objective.parameters(), before, strict=True)]
         return float(torch.cat([s.flatten() for s in steps]).norm())
 
@@ -111,7 +111,7 @@ def test_gradients_are_clipped_after_they_are_known(tmp_path):
     assert moved(norm / 2) == pytest.approx(norm / 2, rel=1e-3)
 
 
-def test_a_finished_training_stays_as_it_is(tmp_path):
+def test_finished_run_is_not_changed(tmp_path):
     first = Objective()
     _train(tmp_path, first)
     curve = read_log(tmp_path)
@@ -121,28 +121,30 @@ def test_a_finished_training_stays_as_it_is(tmp_path):
     assert torch.equal(first.net[0].weight, second.net[0].weight)
 
 
-def test_minutes_end_it_early_and_leave_the_rest_for_later(tmp_path):
+def test_time_limit_stops_and_the_run_can_be_resumed(tmp_path):
     _train(tmp_path / "whole", Objective())
-    short = replace(COURSE, max_minutes=0.0)
+    short = replace(RUN, max_minutes=0.0)
     assert _train(tmp_path / "parts", Objective(), short).done == 0
     _train(tmp_path / "parts", Objective())
     assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
 
 
-def test_another_configuration_does_not_go_on(tmp_path):
+def test_other_settings_are_not_resumed(tmp_path):
     _train(tmp_path, Objective())
     with pytest.raises(ConfigError, match=r"rate is 0\.1, was 0\.05"):
         _train(tmp_path, Objective(), config={"rate": 0.1})
 
 
-def test_a_loss_that_is_no_number_ends_it_before_the_checkpoint(tmp_path):
-    _train(tmp_path, Objective(), replace(COURSE, steps=6))
-    with pytest.raises(ConfigError, match=r"tiny: at step 6 the loss is (nan|inf).*lower the rate"):
+def test_loss_that_is_not_finite_keeps_the_checkpoint(tmp_path):
+    _train(tmp_path, Objective(), replace(RUN, steps=6))
+    with pytest.raises(
+        ConfigError, match=r"tiny: at step 6 the loss is (nan|inf).*lower learning_rate"
+    ):
         _train(tmp_path, Objective(), scale=1e30)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
 
 
-def test_bfloat16_is_for_inner_numbers_only(tmp_path):
+def test_bfloat16_is_used_for_activations_only(tmp_path):
     plain, mixed = Objective(), Objective(Precision.BFLOAT16)
     _train(tmp_path / "plain", plain)
     _train(tmp_path / "mixed", mixed)
@@ -153,7 +155,7 @@ def test_bfloat16_is_for_inner_numbers_only(tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
-def test_networks_are_compiled_when_it_is_wanted(tmp_path, monkeypatch):
+def test_networks_are_compiled_if_set(tmp_path, monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
     objective = Objective()
@@ -163,7 +165,7 @@ def test_networks_are_compiled_when_it_is_wanted(tmp_path, monkeypatch):
     assert compiled == [objective.net]
 
 
-def test_every_step_has_numbers_of_its_own():
+def test_steps_have_independent_draws():
     draws = [torch.randn(64, generator=generator_at(seed, step)) for seed, step in
              ((1, 0), (1, 1), (2, 0))]  # fmt: skip
     assert torch.equal(draws[0], torch.randn(64, generator=generator_at(1, 0)))
@@ -172,7 +174,7 @@ def test_every_step_has_numbers_of_its_own():
     assert seed_of(1, 0, 0) != seed_of(1, 0, 1)
 
 
-def test_an_orphan_ends_itself(monkeypatch):
+def test_orphaned_process_exits(monkeypatch):
     class Parent:
         alive = True
 
@@ -182,11 +184,11 @@ def test_an_orphan_ends_itself(monkeypatch):
     codes = []
     monkeypatch.setattr(loop_module.os, "_exit", codes.append)
     monkeypatch.setattr(loop_module.multiprocessing, "parent_process", lambda: None)
-    stop_without_parent()
+    exit_without_parent()
     parent = Parent()
     monkeypatch.setattr(loop_module.multiprocessing, "parent_process", lambda: parent)
-    stop_without_parent()
+    exit_without_parent()
     assert codes == []
     parent.alive = False
-    stop_without_parent()
+    exit_without_parent()
     assert codes == [1]

@@ -4,13 +4,13 @@ from training.loop.checkpoint import LossLog, read_log
 from training.loop.progress import Progress, duration, line
 
 
-def test_a_line_has_the_means_of_the_steps_since_the_last(tmp_path, capsys):
+def test_line_has_the_means_since_the_last_report(tmp_path, capsys):
     progress = Progress("upper", 10, 2, LossLog(tmp_path, 2))
     progress.add(2, {"loss": 1.0})
     progress.add(3, {"loss": 3.0, "late": 5.0})
     progress.show(4)
     progress.add(4, {"loss": 7.0})
-    progress.show(5, most_s=0.0)
+    progress.show(5, max_s=0.0)
     progress.close()
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("upper 4/10 loss 2 late 5 | ")
@@ -19,7 +19,7 @@ def test_a_line_has_the_means_of_the_steps_since_the_last(tmp_path, capsys):
     assert [row["step"] for row in read_log(tmp_path)] == [2, 3, 4]
 
 
-def test_members_that_do_not_lead_say_nothing(capsys):
+def test_other_processes_do_not_report(capsys):
     progress = Progress("upper", 10, 0)
     progress.add(0, {"loss": 1.0})
     progress.show(1)
@@ -27,7 +27,7 @@ def test_members_that_do_not_lead_say_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_line_is_read_from_left_to_right():
+def test_line_format():
     shown = line("upper", 200, 5000, {"loss": 0.31234567, "rate": 1e-5}, 0.0414, 200.0)
     assert shown == "upper 200/5000 loss 0.3123 rate 1e-05 | 41 ms a step, 3 min left"
 

@@ -1,5 +1,7 @@
-"""Workers of Ray train as one process does. Ray is large: it is no part of the test environment,
-and these tests are skipped without it (`pip install "ray[train]"`).
+"""Ray workers give the curve of one process.
+
+Most tests are skipped without Ray (`pip install "ray[train]"`), which is too large for the test
+environment.
 """
 
 import sys
@@ -8,8 +10,7 @@ import pytest
 
 from engine.errors import ConfigError, GestureError
 from tests.support.training_fixtures import save_corpus, save_parts
-from training.loop import launcher as launch
-from training.loop import ray_launcher as cluster
+from training.loop import launcher, ray_launcher
 from training.loop.checkpoint import read_log
 from training.loop.launcher import Work
 
@@ -37,31 +38,31 @@ def _curve(work):
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_two_workers_learn_what_one_process_does(work):
+def test_two_workers_give_the_curve_of_one_process(work):
     one = work._replace(out=work.out / "one")
     one.out.mkdir(parents=True)
-    launch.alone(one)
-    cluster.across(work, 2, "local")
+    launcher.run_single(one)
+    ray_launcher.run_ray(work, 2, "local")
     assert _curve(work) == pytest.approx(_curve(one), rel=1e-4)
     assert not (work.out / ".ray").exists()
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_mistake_is_told_in_its_own_words(work):
+def test_errors_are_reported_without_traceback(work):
     wrong = work._replace(config={**work.config, "batch": 3})
     wrong.out.mkdir()
     with pytest.raises(GestureError, match=r"^expected a batch that 2 processes can share"):
-        cluster.across(wrong, 2, "local")
+        ray_launcher.run_ray(wrong, 2, "local")
 
 
 @pytest.mark.cluster
-def test_a_cluster_that_is_not_there_is_named(work):
+def test_missing_cluster_is_named(work):
     with pytest.raises(ConfigError, match=r"no Ray cluster at 127.0.0.1:1: .*ray start --head"):
-        cluster.across(work, 2, "127.0.0.1:1")
+        ray_launcher.run_ray(work, 2, "127.0.0.1:1")
 
 
-def test_without_ray_it_says_what_to_install(work, monkeypatch):
+def test_missing_ray_is_named(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"emage-live\[cluster\]"):
-        cluster.across(work, 2, None)
+        ray_launcher.run_ray(work, 2, None)

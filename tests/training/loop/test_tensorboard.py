@@ -7,7 +7,7 @@ from training.loop.tensorboard import Board
 
 
 @pytest.mark.tensorboard
-def test_curves_go_on_where_an_interrupted_run_stopped(tmp_path):
+def test_curves_continue_after_an_interrupted_run(tmp_path):
     from tensorboard.backend.event_processing import event_accumulator as accumulator
 
     for first, steps in ((0, (1, 2, 3)), (2, (2, 3, 4))):
@@ -22,7 +22,7 @@ def test_curves_go_on_where_an_interrupted_run_stopped(tmp_path):
     ]  # fmt: skip
 
 
-def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
+def test_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ConfigError, match=r"emage-live\[train\]"):
         Board(tmp_path)

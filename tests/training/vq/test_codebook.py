@@ -7,7 +7,7 @@ from training.vq.codebook import CodebookTrainer, code_usage
 
 @pytest.fixture
 def latents():
-    """Four tight heaps of points, far from zero."""
+    """Four tight clusters of points, far from zero."""
     torch.manual_seed(3)
     centres = torch.tensor([[5.0, 0], [-5, 0], [0, 5], [0, -5]])
     return (centres[torch.arange(400) % 4] + 0.05 * torch.randn(400, 2)), centres
@@ -17,7 +17,7 @@ def _generator():
     return torch.Generator().manual_seed(1)
 
 
-def test_start_finds_the_heaps(latents):
+def test_start_finds_the_clusters(latents):
     points, centres = latents
     quantizer = VectorQuantizer(4, 2)
     CodebookTrainer(quantizer).start(points, _generator())
@@ -26,7 +26,7 @@ def test_start_finds_the_heaps(latents):
     assert len(nearest.indices.unique()) == 4
 
 
-def test_steps_follow_the_latents(latents):
+def test_codebook_follows_the_latents(latents):
     points, _ = latents
     quantizer = VectorQuantizer(4, 2)
     trainer = CodebookTrainer(quantizer, decay=0.8)
@@ -37,7 +37,7 @@ def test_steps_follow_the_latents(latents):
     assert (moved - points - 1.0).abs().max() < 0.3
 
 
-def test_codes_that_nobody_chooses_start_anew(latents):
+def test_unused_codes_are_restarted(latents):
     points, _ = latents
     quantizer = VectorQuantizer(8, 2)
     with torch.no_grad():
@@ -48,11 +48,11 @@ def test_codes_that_nobody_chooses_start_anew(latents):
     assert quantizer.embedding.weight.abs().max() < 6.0
 
 
-def test_the_optimiser_does_not_touch_the_codebook():
+def test_codebook_gets_no_gradient():
     quantizer = VectorQuantizer(4, 2)
     CodebookTrainer(quantizer)
     assert not quantizer.embedding.weight.requires_grad
 
 
-def test_usage_counts_different_codes():
+def test_usage_counts_distinct_codes():
     assert code_usage(torch.tensor([0, 1, 1, 3]), 8) == pytest.approx(3 / 8)

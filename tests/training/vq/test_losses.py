@@ -21,7 +21,7 @@ def _sixd(joints, angle, axis=(0.0, 0.0, 1.0), frames=8):
     return rot.to_sixd(q).repeat(1, frames, joints)
 
 
-def test_matrices_are_those_of_the_quaternions():
+def test_matrices_equal_those_of_quaternions():
     q = rot.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(1)))
     torch.testing.assert_close(matrices(rot.to_sixd(q)), rot.to_matrix(q))
 
@@ -34,7 +34,7 @@ def test_geodesic_is_the_angle_and_has_a_gradient_at_zero():
     assert torch.isfinite(x.grad).all()
 
 
-def test_changes_of_second_order_vanish_on_a_line():
+def test_second_differences_of_a_line_are_zero():
     line = torch.arange(6.0)[None, :, None]
     assert changes(line, 2).abs().max() == 0
     assert changes(line, 1).shape == (1, 5, 1)
@@ -52,14 +52,14 @@ def test_points_agree_with_forward_kinematics(part):
     torch.testing.assert_close(tree.points(rot.to_sixd(q).flatten(-2)), expected)
 
 
-def test_wrists_weigh_more_than_spines():
+def test_wrists_weigh_more_than_the_spine():
     tree = limb(BodyPart.UPPER)
     wrist = PART_JOINTS[BodyPart.UPPER].index(SMPLX_55.index("left_wrist"))
     assert tree.weights[wrist] > tree.weights[0]
 
 
 @pytest.mark.parametrize("part", list(BodyPart))
-def test_equal_motion_costs_nothing_and_other_motion_something(part):
+def test_loss_is_zero_for_equal_motion_only(part):
     width = part_layout(part, 51).width
     true = torch.rand(2, 8, width, generator=torch.Generator().manual_seed(4))
     compare = PartLoss(part, 51, LossWeights(), stretch=4)
@@ -79,11 +79,11 @@ def test_jitter_costs_more_than_a_constant_shift():
     ] + torch.tensor(0.1)
 
 
-def test_feet_under_a_root_that_follows_them_stand_still():
+def test_feet_are_still_under_a_root_that_follows_them():
     feet_loss = FootLoss(fps=30.0)
     joints = len(PART_JOINTS[BodyPart.LOWER])
     feet = feet_loss.feet(_sixd(joints, 0.0)).clone()
-    # Seen from the root the feet go back by 1 cm a frame, so the root goes on by 0.3 m/s.
+    # Relative to the root the feet move back by 1 cm per frame, so the root moves at 0.3 m/s.
     feet[..., 2] -= 0.01 * torch.arange(8.0)[None, :, None]
     still, moving = torch.zeros(1, 8, 3), torch.zeros(1, 8, 3)
     moving[..., 2] = 0.3
@@ -93,7 +93,7 @@ def test_feet_under_a_root_that_follows_them_stand_still():
     )
 
 
-def test_feet_are_where_forward_kinematics_puts_them():
+def test_foot_positions_agree_with_forward_kinematics():
     feet = FootLoss(30.0).feet(_sixd(9, 0.0))
     positions, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, rot.identity(55), np.zeros(3, np.float32)
@@ -101,7 +101,7 @@ def test_feet_are_where_forward_kinematics_puts_them():
     np.testing.assert_allclose(feet[0, 0], positions[[7, 8, 10, 11]], atol=1e-6)
 
 
-def test_a_foot_that_is_set_anew_is_not_planted():
+def test_slowly_moving_foot_is_not_planted():
     feet_loss = FootLoss(fps=30.0)
     feet = feet_loss.feet(_sixd(len(PART_JOINTS[BodyPart.LOWER]), 0.0)).clone()
     feet[:, 4:, 0, 0] += 0.005 * torch.arange(1.0, 5.0)
@@ -111,15 +111,15 @@ def test_a_foot_that_is_set_anew_is_not_planted():
 
 
 @pytest.mark.parametrize("part", list(BodyPart))
-def test_motion_is_compared_where_it_lies(part):
-    """PyTorch's device without numbers stands for a GPU: mixing it with the CPU fails."""
+def test_loss_is_computed_on_the_device_of_the_motion(part):
+    """The meta device stands for a GPU: mixing it with the CPU fails."""
     meta = torch.device("meta")
     compare = PartLoss(part, 51, LossWeights(), 4).to(meta)
     motion = torch.empty(2, 8, part_layout(part, 51).width, device=meta)
     assert {term.device for term in compare(motion, motion, 1).values()} == {meta}
 
 
-def test_feet_are_looked_at_where_they_lie():
+def test_foot_loss_is_computed_on_the_device_of_the_motion():
     meta = torch.device("meta")
     feet = FootLoss(30.0).to(meta)
     shown = feet.feet(torch.empty(1, 5, 54, device=meta))

@@ -1,4 +1,4 @@
-"""Every kind of quantiser learns, and says how much of it is used."""
+"""Training of all quantisers and their usage statistics."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def vae(kind: str) -> PartVae:
 
 @pytest.fixture
 def latents() -> torch.Tensor:
-    """Eight heaps of points, far from zero and each with a spread of its own."""
+    """Eight clusters of points, far from zero."""
     torch.manual_seed(3)
     centres = 4.0 * torch.randn(8, 4)
     return centres[torch.arange(800) % 8] + 0.3 * torch.randn(800, 4)
@@ -41,27 +41,27 @@ def error(model: PartVae, latents: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", ["plain", "ema", "residual"])
-def test_the_codebooks_begin_where_the_latents_are(kind: str, latents: torch.Tensor) -> None:
+def test_codebooks_are_initialised_from_latents(kind: str, latents: torch.Tensor) -> None:
     model = vae(kind)
     trainer = QuantizerTrainer(model.quantizer, QuantizerKind(kind))
     before = error(model, latents)
     trainer.start(latents, draws())
     assert error(model, latents) < 0.1 * before
-    assert not trainer.rounds_at_once
+    assert not trainer.needs_no_start
 
 
-def test_a_second_codebook_learns_what_the_first_left_over(latents: torch.Tensor) -> None:
+def test_second_codebook_learns_the_residual(latents: torch.Tensor) -> None:
     one, two = vae("ema"), vae("residual")
     for model, kind in ((one, "ema"), (two, "residual")):
         trainer = QuantizerTrainer(model.quantizer, QuantizerKind(kind))
         trainer.start(latents, draws())
         for _ in range(20):
             trainer.step(latents, draws())
-    # Every heap is a ball of its own, which the second codebook cuts into eight.
+    # The second codebook splits each cluster.
     assert error(two, latents) < 0.8 * error(one, latents)
 
 
-def test_averages_move_the_codebook_and_gradients_do_not(latents: torch.Tensor) -> None:
+def test_moving_averages_update_all_but_plain_codebooks(latents: torch.Tensor) -> None:
     for kind, moves in (("ema", True), ("residual", True), ("plain", False)):
         model = vae(kind)
         trainer = QuantizerTrainer(model.quantizer, QuantizerKind(kind))
@@ -73,20 +73,20 @@ def test_averages_move_the_codebook_and_gradients_do_not(latents: torch.Tensor) 
         assert all(book.requires_grad != moves for book in books)
 
 
-def test_gradients_teach_a_plain_codebook_and_latents_alike() -> None:
+def test_gradients_reach_a_plain_codebook_and_the_latents() -> None:
     model = vae("plain")
     trainer = QuantizerTrainer(model.quantizer, QuantizerKind.PLAIN)
     latents = torch.randn(1, 3, 4, requires_grad=True)
     result = model.quantize(latents)
     terms = trainer.terms(latents, result.codes, 0.25)
-    # The two terms of eq. 4, weighted as the quantiser itself would.
+    # Both terms of eq. 4 have the same value before weighting.
     torch.testing.assert_close(terms["commitment"], 0.25 * terms["codebook"])
     sum(terms.values()).backward()
     assert model.quantizer.embedding.weight.grad.abs().sum() > 0
     assert latents.grad.abs().sum() > 0
 
 
-def test_averaged_codebooks_get_no_gradient_and_levels_need_no_terms() -> None:
+def test_ema_codebooks_have_no_codebook_loss_and_fsq_no_terms() -> None:
     model = vae("residual")
     trainer = QuantizerTrainer(model.quantizer, QuantizerKind.RESIDUAL)
     latents = torch.randn(1, 3, 4, requires_grad=True)
@@ -96,11 +96,11 @@ def test_averaged_codebooks_get_no_gradient_and_levels_need_no_terms() -> None:
     torch.testing.assert_close(terms["commitment"], expected)
     free = QuantizerTrainer(vae("fsq").quantizer, QuantizerKind.FSQ)
     assert free.terms(latents, model.nearest(latents), 1.0) == {}
-    assert free.rounds_at_once
+    assert free.needs_no_start
     assert free.step(latents.flatten(0, 1), draws()) == 0
 
 
-def test_unused_codes_of_every_codebook_start_anew(latents: torch.Tensor) -> None:
+def test_unused_codes_of_every_codebook_are_restarted(latents: torch.Tensor) -> None:
     model = vae("residual")
     with torch.no_grad():
         for book in codebooks(model.quantizer):
@@ -112,14 +112,14 @@ def test_unused_codes_of_every_codebook_start_anew(latents: torch.Tensor) -> Non
         assert book.embedding.weight.abs().max() < 50.0
 
 
-def test_perplexity_counts_codes_by_how_evenly_they_are_used() -> None:
+def test_perplexity_is_the_effective_number_of_codes() -> None:
     assert perplexity(torch.tensor([3, 3, 3])) == pytest.approx(1.0)
     assert perplexity(torch.arange(16)) == pytest.approx(16.0)
     # Shares 1/2, 1/4, 1/4: entropy 1.5 ln 2.
     assert perplexity(torch.tensor([0, 0, 1, 2])) == pytest.approx(2**1.5)
 
 
-def test_use_is_reported_by_codebook() -> None:
+def test_usage_is_reported_for_each_codebook() -> None:
     first, second = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 1])
     uses = code_use(first + 4 * second, (4, 8))
     assert [use.used for use in uses] == [1.0, 0.25]

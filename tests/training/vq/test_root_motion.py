@@ -13,12 +13,12 @@ from training.data.clips import save_clip
 from training.data.windows import Source, generator, tensor_of
 from training.loop.checkpoint import CHECKPOINT
 from training.module_io import load_config, load_weights
-from training.vq import root_motion as global_motion
+from training.vq import root_motion
 from training.vq.losses import FootLoss
 from training.vq.root_motion import (
     LOWER,
     SAMPLE,
-    GlobalTraining,
+    RootMotionTraining,
     hide_translation,
     loss,
     prepare,
@@ -47,7 +47,7 @@ def out(tmp_path):
     return tmp_path
 
 
-def test_the_network_sees_legs_and_contacts_but_not_the_way():
+def test_input_has_legs_and_contacts_but_no_translation():
     lower = _lower()
     shown, whole = LOWER.unpack(hide_translation(lower)), LOWER.unpack(lower)
     assert shown["translation"].abs().max() == 0
@@ -56,19 +56,19 @@ def test_the_network_sees_legs_and_contacts_but_not_the_way():
     assert whole["translation"].abs().max() > 1
 
 
-def test_a_sample_shows_one_body_and_knows_the_way_of_the_other():
+def test_sample_combines_input_body_and_true_root_motion():
     shown, true = _lower(1), _lower(2)
     fields = SAMPLE.unpack(samples(shown, true, FEET))
     assert torch.equal(fields["lower"], hide_translation(shown))
-    assert torch.equal(fields["travel"], LOWER.unpack(true)["translation"])
+    assert torch.equal(fields["root"], LOWER.unpack(true)["translation"])
     own = SAMPLE.unpack(samples(shown, shown, FEET))
     assert torch.equal(fields["feet"], own["feet"])
     assert not torch.allclose(fields["height"], own["height"], atol=1e-3)
 
 
-def test_the_right_answer_costs_no_more_than_sliding_feet():
+def test_true_root_motion_costs_only_sliding_feet():
     batch = samples(_lower(), _lower(), FEET)[None]
-    terms = loss(SAMPLE.unpack(batch)["travel"], batch, FEET, 0.5)
+    terms = loss(SAMPLE.unpack(batch)["root"], batch, FEET, 0.5)
     assert all(float(value) < 1e-5 for name, value in terms.items() if name != "feet")
 
 
@@ -76,25 +76,25 @@ def test_the_right_answer_costs_no_more_than_sliding_feet():
     ("channel", "risen", "same"),
     [(0, {"velocity"}, {"height", "floor", "smooth"}), (1, {"height", "floor"}, {"velocity"})],
 )
-def test_each_fault_has_its_term(channel, risen, same):
+def test_each_error_has_its_term(channel, risen, same):
     batch = samples(_lower(), _lower(), FEET)[None]
-    made = SAMPLE.unpack(batch)["travel"].clone()
+    made = SAMPLE.unpack(batch)["root"].clone()
     made[..., channel] += 0.1
     terms = loss(made, batch, FEET, 0.5)
     assert all(float(terms[name]) > 0.01 for name in risen)
     assert all(float(terms[name]) < 1e-4 for name in same)
 
 
-def test_trembling_costs_even_where_the_mean_is_right():
+def test_jitter_costs_at_the_right_mean():
     batch = samples(_lower(), _lower(), FEET)[None]
-    made = SAMPLE.unpack(batch)["travel"].clone()
+    made = SAMPLE.unpack(batch)["root"].clone()
     made[:, ::2, 1] += 0.01
     made[:, 1::2, 1] -= 0.01
     assert float(loss(made, batch, FEET, 0.5)["smooth"]) > 0.03
 
 
-def test_decoded_and_recorded_legs_are_both_shown(data, out):
-    settings = GlobalTraining((Source("clips", mirrored=False),), window=30)
+def test_reconstructed_and_recorded_legs_are_both_drawn(data, out):
+    settings = RootMotionTraining((Source("clips", mirrored=False),), window=30)
     windows = prepare(data, out, settings).draw(60, generator(1))
     clip = tensor_of(BodyPart.LOWER, waving(1, 30))
     parts = save_parts(out)
@@ -105,10 +105,10 @@ def test_decoded_and_recorded_legs_are_both_shown(data, out):
 
 
 def _trained(data, out, steps):
+    """Loss of a network after `steps` steps, loaded from disk."""
     (out / "global" / CHECKPOINT).unlink(missing_ok=True)
-    """The loss of a network after so many steps, read back from disk."""
     config = {"sources": [{"folder": "clips"}], "width": 12, "batch": 4, "window": 16}
-    global_motion.run(config | {"steps": steps, "learning_rate": 0.01}, data, out)
+    root_motion.run(config | {"steps": steps, "learning_rate": 0.01}, data, out)
     own = load_config(out / "global", RootModelConfig)
     assert (own.channels, own.out, own.width, own.causal) == (LOWER.width, 3, 12, True)
     module = build_root_model(own)
@@ -118,18 +118,18 @@ def _trained(data, out, steps):
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def test_it_begins_from_the_mean_height_and_learns(data, out):
+def test_training_starts_from_the_mean_height(data, out):
     first, last = (_trained(data, out, steps) for steps in (1, 40))
-    # From zero the height alone would cost 6.
+    # From zero the height loss would be 6.
     assert first["height"] < 1.5
     assert sum(last.values()) < 0.7 * sum(first.values())
 
 
 def test_unknown_settings_are_refused(data, out):
     with pytest.raises(ConfigError, match="velocity"):
-        global_motion.run({"sources": [{"folder": "clips"}], "velocity": 1}, data, out)
+        root_motion.run({"sources": [{"folder": "clips"}], "velocity": 1}, data, out)
 
 
-def test_the_shipped_settings_fit(root):
+def test_shipped_settings_are_valid(root):
     settings = tomllib.loads((root / "training" / "configs" / "root_motion.toml").read_text())
-    assert from_mapping(GlobalTraining, settings).causal
+    assert from_mapping(RootMotionTraining, settings).causal
