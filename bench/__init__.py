@@ -1,1 +1,1 @@
-"""Measurements: latency, parity, quality, and figures to look at."""
+"""Benchmarks: latency, parity, quality, and figures."""

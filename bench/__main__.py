@@ -1,4 +1,4 @@
-"""emage-bench: measure on this machine. The last line of output is one JSON object."""
+"""emage-bench: run a benchmark on this machine. The last line of output is one JSON object."""
 
 import argparse
 import json
@@ -32,8 +32,8 @@ from bench.quality.command import fgd_command, quality_command
 from bench.quality.corpus_comparison import add_command as add_corpus_command
 from bench.quality.corpus_comparison import corpus_command
 from bench.quality.late_words import late_table, late_words
-from bench.quality.lookahead import edge_report
-from bench.quality.lookahead import table as edge_table
+from bench.quality.lookahead import lookahead_report
+from bench.quality.lookahead import table as lookahead_table
 from bench.quality.parity import add_command as add_parity_command
 from bench.quality.parity import parity_command
 from bench.quality.sync_test import stroke_report
@@ -47,7 +47,7 @@ from engine.text.files import read_words
 from exporters.commands.common import load_bundle_for_cli
 from exporters.commands.options import CommandParser, run_command, whole
 
-_LATE_UTTERANCES = 8  # of each reader
+_LATE_UTTERANCES = 8  # per reader
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,30 +70,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="emage-bench", description=__doc__)
     parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument(
-        "--record", action="store_true", help="write the figures to a file in bench/results"
+        "--record", action="store_true", help="write the results to a file in bench/results"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     add_latency_command(commands)
     add_privacy_command(commands)
-    figures = commands.add_parser("figures", help="the pictures in README")
+    figures = commands.add_parser("figures", help="pictures of README and docs")
     figures.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     figures.add_argument("--words", type=Path, default=DEMO_WORDS, metavar="FILE")
     figures.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     figures.add_argument("--out", type=Path, default=Path("docs/figures"), metavar="DIR")
     figures.add_argument(
-        "--clips", type=Path, metavar="DIR", help="folder of stage retarget: a row of the composer"
+        "--clips",
+        type=Path,
+        metavar="DIR",
+        help="folder of the stage retarget: adds a row of the composer",
     )
     figures.add_argument(
-        "--take", type=Path, metavar="FILE", help="motion recorded with --wav: a row of it"
+        "--take", type=Path, metavar="FILE", help="motion recorded with --wav: adds a row of it"
     )
-    _add_strokes_command(commands)
-    edge = commands.add_parser(
-        "lookahead", help="what the live edge costs: the newest frames against a known future"
+    _add_sync_command(commands)
+    lookahead = commands.add_parser(
+        "lookahead", help="cost of missing look-ahead: newest frames against a known future"
     )
-    edge.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
-    edge.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
-    edge.add_argument("--seconds", type=float, default=20.0, metavar="S")
-    edge.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
+    lookahead.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
+    lookahead.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
+    lookahead.add_argument("--seconds", type=float, default=20.0, metavar="S")
+    lookahead.add_argument("--hop", type=whole(1), nargs="+", default=[1, 2, 4, 8], metavar="N")
     add_reference_command(commands)
     add_parity_command(commands)
     add_quality_commands(commands)
@@ -108,9 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_strokes_command(commands: Any) -> None:
+def _add_sync_command(commands: Any) -> None:
     strokes = commands.add_parser(
-        "sync", help="gestures against the stresses of held-out synthetic speech"
+        "sync", help="timing of strokes against stresses of held-out synthetic speech"
     )
     strokes.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     strokes.add_argument("--minutes", type=float, default=10.0, metavar="M")
@@ -120,16 +123,15 @@ def _add_strokes_command(commands: Any) -> None:
         type=float,
         nargs="+",
         metavar="S",
-        help="instead: with no words, words known ahead, and words known so many seconds after "
-        "their end",
+        help="compare no words, words known ahead, and words known so many seconds after their end",
     )
     for name in ("--speech", "--beat2"):
         strokes.add_argument(
-            name, type=Path, metavar="DIR", help="with --late: the voices of `starter`"
+            name, type=Path, metavar="DIR", help="with --late: voices as in `starter`"
         )
 
 
-def _strokes(options: argparse.Namespace) -> int:
+def _sync(options: argparse.Namespace) -> int:
     bundle = load_bundle_for_cli(options.model)
     if options.late:
         parts = _late_parts(options)
@@ -144,12 +146,12 @@ def _strokes(options: argparse.Namespace) -> int:
 
 
 def _late_parts(options: argparse.Namespace) -> list[Part]:
-    """Voices with words: those of the folders that are given, else synthetic ones of the test."""
+    """Voices with words, from the given folders or synthetic."""
     seconds = options.minutes * 60
     if options.speech is None and options.beat2 is None:
         return limited(synthetic_parts(seconds), seconds)
     parts = read_parts(options.speech, options.beat2, _LATE_UTTERANCES)
-    return limited([part for part in parts if part.told], seconds)
+    return limited([part for part in parts if part.has_transcript], seconds)
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -160,11 +162,11 @@ def _figures(options: argparse.Namespace) -> int:
     return 0
 
 
-def _edge(options: argparse.Namespace) -> int:
+def _lookahead(options: argparse.Namespace) -> int:
     bundle = load_bundle_for_cli(options.model)
     sound = read_speech(options.wav, options.seconds)
-    reports = [edge_report(bundle, sound, hop) for hop in options.hop]
-    print(edge_table(reports))
+    reports = [lookahead_report(bundle, sound, hop) for hop in options.hop]
+    print(lookahead_table(reports))
     print(json.dumps({"bundle": bundle.config.name, "hops": [asdict(r) for r in reports]}))
     return 0
 
@@ -172,8 +174,8 @@ def _edge(options: argparse.Namespace) -> int:
 _COMMANDS = {
     "latency": latency_command,
     "figures": _figures,
-    "sync": _strokes,
-    "lookahead": _edge,
+    "sync": _sync,
+    "lookahead": _lookahead,
     "reference": reference_command,
     "parity": parity_command,
     "quality": quality_command,

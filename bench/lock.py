@@ -17,7 +17,7 @@ _HEAD = """\
 
 
 def lines(found: Iterable[Distribution]) -> list[str]:
-    """One `name==version` per package, sorted; local versions such as +cpu are public ones."""
+    """`name==version` per package, sorted; local versions such as +cpu are dropped."""
     versions = {
         re.sub(r"[-_.]+", "-", item.metadata["Name"]).lower(): item.version.partition("+")[0]
         for item in found

@@ -1,7 +1,7 @@
 """Results as files: `emage-bench --record COMMAND ...` writes bench/results/*.json.
 
-A file holds date, commit, command, arguments, machine and the figures, which the command prints as
-its last line. docs/benchmarks.md is generated from these files by `python -m bench.docs`.
+A file has date, commit, command, arguments, machine and the figures that the command prints as its
+last line. docs/benchmarks.md is generated from these files by `python -m bench.docs`.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from engine.system.atomic import write_text
 
 RESULTS: Final = Path(__file__).with_name("results")
 _LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "numpy")
-_MOST_ROWS: Final = 40  # figures of one result on the page; the file has all
+_MOST_ROWS: Final = 40  # figures per result on the page; the file has all
 
 _HEAD = """# Benchmarks
 
@@ -37,7 +37,7 @@ Measured results, newest first. Each was written by the command that it names, w
 
 
 class _Tee(io.TextIOBase):
-    """Writes to a stream and remembers the last line that is not empty."""
+    """Stream wrapper that stores the last non-empty line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._line, self.last = stream, "", ""
@@ -54,7 +54,7 @@ class _Tee(io.TextIOBase):
 def record(command: str, arguments: Sequence[str], run: Callable[[], int]) -> int:
     """Run a command and write its figures; the exit status of the command.
 
-    Raises ConfigError if the last line of output is no JSON object, as after `--help`.
+    Raises ConfigError if the last line of output is not a JSON object, as after `--help`.
     """
     tee: Any = _Tee(sys.stdout)
     with contextlib.redirect_stdout(tee):
@@ -76,7 +76,7 @@ def record(command: str, arguments: Sequence[str], run: Callable[[], int]) -> in
 def save(
     command: str, arguments: Sequence[str], figures: Mapping[str, Any], folder: Path = RESULTS
 ) -> Path:
-    """Write one result; the path of its file, which a later result of the same day replaces."""
+    """Write one result; path of its file, which a later result of the same day replaces."""
     today, machine = date.today().isoformat(), machine_info()
     result = {
         "date": today,
@@ -94,7 +94,7 @@ def save(
 
 
 def machine_info() -> dict[str, Any]:
-    """Processor, cores, system, Python and library versions; no names of hosts."""
+    """Processor, cores, system, Python and library versions; no host name."""
     found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()}
     found["python"] = platform.python_version()
     for name in _LIBRARIES:
@@ -104,7 +104,7 @@ def machine_info() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Short hash of the checkout, with + where files differ from it; empty outside a checkout."""
+    """Short hash of the checkout, with + if files differ from it; empty outside a checkout."""
     found = []
     for command in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno")):
         done = subprocess.run(
@@ -147,7 +147,7 @@ def _section(result: Mapping[str, Any]) -> str:
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested tables; lists are numbered."""
+    """Dotted names and values of nested tables; list items are numbered."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flat(item, f"{name}.{key}" if name else str(key))

@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Folders that follow the rules; a folder is added when it is rewritten.
 FOLDERS = (
-    *("engine", "exporters", "docs", "tests/engine", "tests/support"),
+    *("engine", "exporters", "docs", "tests/engine", "tests/support", "tests/bench"),
+    *("bench/metrics", "bench/quality", "bench/starter", "bench/plots", "bench/export"),
+    "bench/perf",
     *("training/data", "training/gesture", "training/loop", "training/vq"),
     *("tests/training/data", "tests/training/gesture", "tests/training/loop", "tests/training/vq"),
 )

@@ -1,1 +1,1 @@
-"""Exported graphs and the checkpoints that they are tried on."""
+"""Export of graphs to ONNX, operator audits, and random checkpoints."""

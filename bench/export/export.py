@@ -1,8 +1,8 @@
-"""Networks for other programs: `emage-bench export`.
+"""ONNX export for other programs: `emage-bench export`.
 
-Writes a model's live step as two ONNX files with all shapes fixed, a description of every input
-and output, and a page that says how a program in Unity or Unreal goes round with them; runs both
-files in onnxruntime against PyTorch. The features of the sound are not networks and not in them.
+Writes a model's live step as two ONNX files with fixed shapes, a description of every input and
+output, and a page that explains the loop around them for Unity or Unreal; compares both files in
+onnxruntime with PyTorch. Audio features are not part of the networks.
 """
 
 import argparse
@@ -36,13 +36,13 @@ from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 OPSET: Final = 15
-"""The newest that every release of Unity's Sentis reads; others read newer ones too."""
+"""The newest version that every release of Unity's Sentis reads."""
 TOLERANCE: Final = 1e-3
 _DECODED: Final = ("rotations", "face", "contacts", "root_motion", "motion")
 
 
 class StepNetwork(nn.Module):
-    """A window in; latents, scores and the likeliest codes `[B, P, n]` of its newest frames out."""
+    """From a window to latents, logits and arg-max codes `[B, P, n]` of its newest frames."""
 
     def __init__(self, window: WindowModule, bundle: Bundle) -> None:
         super().__init__()
@@ -71,20 +71,20 @@ class StepNetwork(nn.Module):
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "export", help="the live step as ONNX files, for inference inside Unity or Unreal"
+        "export", help="live step as ONNX files, for inference in Unity or Unreal"
     )
-    parser.add_argument("--onnx", type=Path, metavar="DIR", help="write the files there")
+    parser.add_argument("--onnx", type=Path, metavar="DIR", help="folder of the files")
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--lookahead", type=int, metavar="N", help="frames of future audio")
     parser.add_argument("--opset", type=whole(1), default=OPSET, metavar="N")
     parser.add_argument(
-        "--audit", action="store_true", help="every operator against TensorRT's converters"
+        "--audit", action="store_true", help="check operators against TensorRT's converters"
     )
 
 
 def export_command(options: argparse.Namespace) -> int:
-    """Write, check and audit; print one line of JSON."""
+    """Write, compare and audit; print one line of JSON."""
     if options.onnx is None and not options.audit:
         raise ConfigError("nothing to do: give --onnx DIR, --audit, or both")
     bundle = load_bundle_for_cli(options.model)
@@ -103,7 +103,7 @@ def export_command(options: argparse.Namespace) -> int:
 
 
 def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[GraphSpec, GraphSpec]:
-    """The transformer with the choice of codes, and the decoders with the global motion."""
+    """Graphs of the transformer with code selection, and of the decoders with root motion."""
     shape = window_shape(bundle, schedule)
     flat = window_graph(fuse_for_inference(bundle.gesture), shape)
     assert isinstance(flat.module, WindowModule)
@@ -118,27 +118,27 @@ def step_graphs(bundle: Bundle, schedule: Schedule) -> tuple[GraphSpec, GraphSpe
 def export(
     bundle: Bundle, schedule: Schedule, graphs: Sequence[GraphSpec], folder: Path, opset: int
 ) -> dict[str, float]:
-    """Write the files into `folder`; how far each is from PyTorch in onnxruntime, at worst.
+    """Write the files into `folder`; maximum relative error of each against PyTorch.
 
-    Raises KernelError for a file that is too far, or that cannot be run for want of onnxruntime.
+    Raises KernelError for a file with a larger error, or without onnxruntime.
     """
     errors = {}
     for graph in graphs:
         say(f"writing {graph.name}.onnx ...")
         path = folder / f"{graph.name}.onnx"
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as part:  # a file that does not match PyTorch must not appear
+        with atomic(path) as part:  # publish only files that match PyTorch
             write_onnx(graph, part, opset)
             errors[graph.name] = check(bundle, schedule, graph, part)
-        say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {errors[graph.name]:.1e} off PyTorch")
-    told = description(bundle, schedule, graphs, opset, errors)
-    write_text(folder / "export.json", json.dumps(told, indent=1) + "\n")
-    write_text(folder / "README.md", page(told))
+        say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, relative error {errors[graph.name]:.1e}")
+    described = description(bundle, schedule, graphs, opset, errors)
+    write_text(folder / "export.json", json.dumps(described, indent=1) + "\n")
+    write_text(folder / "README.md", page(described))
     return errors
 
 
 def check(bundle: Bundle, schedule: Schedule, graph: GraphSpec, path: Path) -> float:
-    """The worst relative error of the file over two random inputs; KernelError if too large."""
+    """Maximum relative error of the file over two random inputs; KernelError if too large."""
     run = open_onnx(path, graph, threads=1)
     generator = torch.Generator().manual_seed(11)
     worst = 0.0
@@ -150,17 +150,17 @@ def check(bundle: Bundle, schedule: Schedule, graph: GraphSpec, path: Path) -> f
         worst = max(worst, *(output_error(*pair) for pair in pairs))
     if worst > TOLERANCE:
         raise KernelError(
-            f"{path} gives results {worst:.2g} off PyTorch in onnxruntime, at most {TOLERANCE:g} "
+            f"{path} has a relative error of {worst:.2g} in onnxruntime, at most {TOLERANCE:g} "
             "expected; report this with the model's bundle.json"
         )
     return worst
 
 
 def output_error(name: str, expected: Tensor, got: Tensor) -> float:
-    """The relative error; of codes the share that differs, of rotations that of their matrices."""
+    """Relative error; of codes the share that differs, of rotations that of their matrices."""
     if name == "codes":
         return float((expected != got).double().mean())
-    if name == "rotations":  # a quaternion and its negative are one rotation
+    if name == "rotations":  # a quaternion and its negative are the same rotation
         return relative_error(to_sixd(expected), to_sixd(got))
     return relative_error(expected, got)
 

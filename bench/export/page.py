@@ -1,4 +1,4 @@
-"""What stands beside exported networks: a description for programs and a page for people."""
+"""Description of exported networks: JSON for programs, a page for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,15 +11,15 @@ from engine.motion.channels import MOTION
 from engine.motion.skeleton import SMPLX_55, BodyPart
 
 _MEANINGS: Final = {
-    "motion": "shown gesture: 55 x 6D rotations (first two rows of each matrix), then translation "
-    "and contacts as `motion` of decode gives them; anything where mask is 1",
-    "mask": "1 hides a channel, 0 shows it: the frames of `seed` are shown, all others hidden",
-    "audio": "entries of the front end, oldest first, see front_end",
+    "motion": "known poses: 55 x 6D rotations (first two rows of each matrix), then translation "
+    "and contacts, as in output `motion` of decode; ignored where mask is 1",
+    "mask": "1: hidden, 0: visible; the frames of `seed` are visible, all others hidden",
+    "audio": "audio features or samples, oldest first, see front_end",
     "words": "index of the word spoken in each frame, 0 for none",
     "speaker": "index of the speaker",
     "latents": "regressed latents of a part",
     "logits": "scores over a part's codebook; sample from softmax(logits / temperature)",
-    "codes": "one code a part and frame, parts in the order of `parts`",
+    "codes": "one code per part and frame, parts in the order of `parts`",
     "rotations": "unit quaternions wxyz, local, relative to the parent joint",
     "face": "face coefficients, see face",
     "contacts": "0..1: left ankle, right ankle, left foot, right foot on the ground",
@@ -34,7 +34,7 @@ def description(
     opset: int,
     errors: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Everything that a program needs to know, as JSON."""
+    """All constants and shapes that a program needs, as JSON."""
     config = bundle.config
     return {
         "bundle": config.name,
@@ -84,10 +84,10 @@ def _port(name: str, tensor: Any) -> dict[str, Any]:
     return {"name": name, "shape": list(tensor.shape), "type": kind, "meaning": meaning}
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(described: Mapping[str, Any]) -> str:
     """README.md of the folder."""
-    lines = [f"# {told['bundle']} as ONNX (opset {told['opset']})", "", _WHAT, ""]
-    for name, ports in told["files"].items():
+    lines = [f"# {described['bundle']} as ONNX (opset {described['opset']})", "", _INTRODUCTION, ""]
+    for name, ports in described["files"].items():
         lines += [f"## {name}", "", "| | name | shape | type | meaning |", "|---|---|---|---|---|"]
         for side in ("inputs", "outputs"):
             for port in ports[side]:
@@ -95,44 +95,44 @@ def page(told: Mapping[str, Any]) -> str:
                 cells = (side[:-1], f"`{port['name']}`", shape, port["type"], port["meaning"])
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join([*lines, _loop(told), ""])
+    return "\n".join([*lines, _loop(described), ""])
 
 
-_WHAT: Final = """One live step of the gesture model as two networks of fixed shapes. `export.json`
-beside this page says the same for programs, with joints, parents, face names and codebooks. An
-input that a model does not look at is missing from its file.
+_INTRODUCTION: Final = """One live step of the gesture model as two networks of fixed shapes.
+`export.json` beside this page has the same for programs, with joints, parents, face names and
+codebooks. Unused inputs of a model are missing from its file.
 
 - **Unity**: put both files into Assets; Sentis (Inference Engine) makes a ModelAsset of each. Its
   integers have 32 bits: give words, speaker and codes as int.
 - **Unreal**: import them as NNE model data; run by NNERuntimeORTCpu or a GPU runtime.
 
-The networks are tried in onnxruntime against PyTorch whenever they are exported. Nobody has yet
-reported a run inside either game engine."""
+Every export is compared with PyTorch in onnxruntime. There is no report yet of a run inside either
+game engine."""
 
 
-def _loop(told: Mapping[str, Any]) -> str:
-    plan, rate = told["schedule"], told["frame_rate"]
-    decode = told["files"]["decode.onnx"]
+def _loop(described: Mapping[str, Any]) -> str:
+    plan, rate = described["schedule"], described["frame_rate"]
+    decode = described["files"]["decode.onnx"]
     codes = decode["inputs"][0]["shape"][2]
     new = plan["hop"] + plan["lookahead"]
     begin = plan["first_new"] - plan["seed"]
-    kind = "features" if told["front_end"] == "features" else "samples"
-    return f"""## Going round
+    kind = "features" if described["front_end"] == "features" else "samples"
+    return f"""## Loop
 
-Memory, all oldest first: {codes - new} frames of codes, begun with `rest_codes`; {plan["seed"]}
-frames of motion, begun with the last frame that `decode` gives of the rest codes; the {kind} of
-{plan["window"]} frames, begun with those of silence. Every {plan["hop"]} frames, of {rate} in a
-second:
+State, oldest first: a buffer of {codes - new} frames of codes, initialised with `rest_codes`; a
+buffer of {plan["seed"]} frames of motion, initialised with the last frame of `motion` that `decode`
+returns for the rest codes; a buffer of the {kind} of {plan["window"]} frames, initialised with
+those of silence. Every {plan["hop"]} frames, at {rate} frames per second:
 
-1. Append the new {kind} to the sound's memory. Features are computed by
-   `engine/audio/features.py` of the project; they are no network and have to be written anew in
-   the language of the engine, or sent by a process that runs it.
-2. `window`: motion is zeros but for the memory of motion in frames {begin} to
-   {plan["first_new"] - 1}, where mask is 0; everywhere else mask is 1.
-3. Take `codes`, or sample from the scores; append them to the memory of codes and run `decode`.
-4. Of the frames that come out, the first {plan["overlap"]} were shown already (blend a jump
-   between them and what was shown, over some 300 ms), the next {plan["hop"]} are new. Keep the
-   first {plan["hop"]} of the new codes, and `motion` of the new frames, in memory.
+1. Append the new {kind} to the audio buffer. Features are computed by
+   `engine/audio/features.py` of the project; they are not a network, and have to be ported to the
+   language of the game engine, or sent by a process that runs the project.
+2. Run `window`: motion is zero except frames {begin} to {plan["first_new"] - 1}, which are the
+   motion buffer and have mask 0; mask is 1 everywhere else.
+3. Use `codes`, or sample from `logits`; append them to the code buffer and run `decode`.
+4. The first {plan["overlap"]} frames of the result were emitted before (blend the difference
+   between them and the emitted ones over about 300 ms), the next {plan["hop"]} are new. Keep the
+   first {plan["hop"]} of the new codes, and `motion` of the new frames, in the buffers.
 5. Position: add x and z velocity / {rate} each frame; the height is absolute.
 
 Unity is left-handed: negate x of positions, and y and z of the quaternions. Unreal is left-handed

@@ -1,7 +1,7 @@
 """Random checkpoints in the published layouts of EMAGE, of any size.
 
-For measuring with full-size weights where the real ones are not at hand, and for tests. Lists the
-published names and shapes itself, apart from the engine's tables, so that each proves the other.
+For measurements at full size without the published weights, and for tests. Has its own list of
+the published names and shapes, independent of the engine's tables, so that each verifies the other.
 """
 
 import json
@@ -17,7 +17,7 @@ from torch import Tensor
 Shapes = dict[str, tuple[int, ...]]
 
 PARTS: Final = {"face": (106, 2), "upper": (78, 2), "hands": (180, 2), "lower": (61, 4)}
-"""Channels of a part's vector, and blocks of its VQ-VAE."""
+"""Channels of a part's vector, and layers of its VQ-VAE."""
 GLOBAL: Final = (61, 4)
 TEXT_FILES: Final = {
     "face": "face_vertex_1layer_790.bin",
@@ -31,7 +31,7 @@ _TABLES: Final = (
     *("mask_embedding", "quantizer.embedding", "speaker_embedding", "spearker_encoder"),
     "text_pre_encoder",
 )
-_GAINS: Final = {"in_proj": 2.0, "out_proj.": 0.3, "linear2": 0.3}  # lively, and not chaotic
+_GAINS: Final = {"in_proj": 2.0, "out_proj.": 0.3, "linear2": 0.3}  # varied, stable outputs
 _MOTION: Final = 337
 _WORD_WIDTH: Final = 300
 _SPECIAL: Final = ("<PAD>", "<SOS>", "<EOS>", "<UNK>")
@@ -39,7 +39,18 @@ _SPECIAL: Final = ("<PAD>", "<SOS>", "<EOS>", "<UNK>")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Published sizes unless given. codebook: codes of a part, and their width."""
+    """Sizes of a checkpoint; the defaults are the published ones.
+
+    Attributes:
+        hidden: width of the transformer.
+        audio_f: width of the audio features.
+        motion_f: width of the motion features.
+        codebook: number of codes of a part, and their width.
+        speakers: number of speakers.
+        window: frames of a window.
+        words: vocabulary; empty for the layout of 2025.
+
+    """
 
     hidden: int = 768
     audio_f: int = 256
@@ -51,7 +62,7 @@ class Sizes:
 
 
 def write_random_audio_layout(directory: Path, *, seed: int = 0, **sizes: int) -> None:
-    """A checkpoint of 2025 with random weights; sizes: see `Sizes`."""
+    """Write a checkpoint of 2025 with random weights; sizes: see `Sizes`."""
     size = Sizes(**sizes)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(seed)
     _write_folder(directory, _audio_config(size), drawn(audio_shapes(size), size, generator))
@@ -65,7 +76,7 @@ def write_random_audio_layout(directory: Path, *, seed: int = 0, **sizes: int) -
 def write_random_text_layout(
     directory: Path, words: tuple[str, ...], *, seed: int = 0, **sizes: int
 ) -> None:
-    """A checkpoint of 2024 with random weights for `words`, numbered from 4 on."""
+    """Write a checkpoint of 2024 with random weights for `words`, numbered from 4 on."""
     size = Sizes(words=words, **{"speakers": 25, **sizes})
     generator = torch.Generator().manual_seed(seed)
     directory.mkdir(parents=True, exist_ok=True)
@@ -124,14 +135,14 @@ def _autoencoder_config(
 
 
 def audio_shapes(size: Sizes) -> Shapes:
-    """Every tensor of the network of 2025."""
+    """Shapes of all tensors of the network of 2025."""
     hidden, motion, codes = size.hidden, size.motion_f, size.codebook
     shapes: Shapes = {"mask_embedding": (1, 1, _MOTION)}
     shapes |= _positions(size)
-    for ear in ("face", "body"):
-        shapes |= _wave_encoder(f"audio_encoder_{ear}", 1, size.audio_f)
-        shapes[f"speaker_embedding_{ear}.weight"] = (size.speakers, hidden)
-        shapes |= _mlp(f"bodyhints_{ear}", ("fc1", "fc2"), motion, hidden, motion)
+    for branch in ("face", "body"):
+        shapes |= _wave_encoder(f"audio_encoder_{branch}", 1, size.audio_f)
+        shapes[f"speaker_embedding_{branch}.weight"] = (size.speakers, hidden)
+        shapes |= _mlp(f"bodyhints_{branch}", ("fc1", "fc2"), motion, hidden, motion)
     shapes |= _encoder("motion_encoder.main", _MOTION, motion, 3)
     shapes |= _linear("audio_body_motion_proj", size.audio_f, hidden)
     shapes |= _linear("moton_proj", motion, hidden)
@@ -152,18 +163,18 @@ def audio_shapes(size: Sizes) -> Shapes:
 
 
 def text_shapes(size: Sizes) -> Shapes:
-    """Every tensor of the network of 2024."""
+    """Shapes of all tensors of the network of 2024."""
     hidden, motion, codes, audio = size.hidden, size.motion_f, size.codebook, size.audio_f
     layers = ("mlp.0", "mlp.2")
     shapes: Shapes = {"mask_embeddings": (1, 1, _MOTION)}
     shapes |= _positions(size)
-    for ear in ("face", "body"):
-        shapes |= _wave_encoder(f"audio_pre_encoder_{ear}", 2, audio)
-        shapes[f"text_pre_encoder_{ear}.weight"] = (len(_SPECIAL) + len(size.words), _WORD_WIDTH)
-        shapes |= _linear(f"text_encoder_{ear}", _WORD_WIDTH, audio)
-        shapes |= _linear(f"at_attn_{ear}", 2 * audio, 2 * audio)
-        shapes[f"spearker_encoder_{ear}.weight"] = (size.speakers, hidden)
-        shapes |= _mlp(f"bodyhints_{ear}", layers, motion, hidden, motion)
+    for branch in ("face", "body"):
+        shapes |= _wave_encoder(f"audio_pre_encoder_{branch}", 2, audio)
+        shapes[f"text_pre_encoder_{branch}.weight"] = (len(_SPECIAL) + len(size.words), _WORD_WIDTH)
+        shapes |= _linear(f"text_encoder_{branch}", _WORD_WIDTH, audio)
+        shapes |= _linear(f"at_attn_{branch}", 2 * audio, 2 * audio)
+        shapes[f"spearker_encoder_{branch}.weight"] = (size.speakers, hidden)
+        shapes |= _mlp(f"bodyhints_{branch}", layers, motion, hidden, motion)
     shapes |= _encoder("motion_encoder.main", _MOTION, motion, 3)
     shapes |= _linear("audio_feature2motion", audio, hidden)
     shapes |= _linear("feature2motion", motion, hidden)
@@ -184,7 +195,7 @@ def text_shapes(size: Sizes) -> Shapes:
 
 
 def autoencoder_shapes(channels: int, width: int, layers: int, codes: int | None) -> Shapes:
-    """Every tensor of a part's VQ-VAE, or of the global one, which has no codes."""
+    """Shapes of all tensors of a part's VQ-VAE, or of the root model, which has no codes."""
     shapes = _encoder("encoder.main", channels, width, layers)
     if codes is not None:
         shapes["quantizer.embedding.weight"] = (codes, width)
@@ -272,10 +283,10 @@ def _positions(size: Sizes) -> Shapes:
 
 
 def drawn(shapes: Shapes, size: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random values that keep activations near one; tables of positions as they must be.
+    """Random tensors that keep activations near one; positional encodings are exact.
 
-    tests/engine/bundle/checkpoints/published_audio.npz was made with these: other draws need a new
-    one.
+    tests/engine/bundle/checkpoints/published_audio.npz depends on these values: generate it again
+    after a change.
     """
     return {name: _value(name, shape, size, generator) for name, shape in shapes.items()}
 

@@ -1,9 +1,8 @@
-"""Would TensorRT take this graph? Its operators against those that torch-tensorrt converts.
+"""TensorRT operator audit: operators of a graph against those that torch-tensorrt converts.
 
-A list for machines on which TensorRT's libraries cannot be had: taken from the converters that
-torch-tensorrt 2.13.0 registers (see "Operators Supported" in its documentation), of the operators
-that PyTorch's own core decompositions leave. Where the library is, `emage-bench kernels --kernel
-tensorrt` says more.
+For machines without TensorRT's libraries: the list has the converters that torch-tensorrt 2.13.0
+registers (see "Operators Supported" in its documentation), for the operators that remain after
+PyTorch's core decompositions. With the library, `emage-bench kernels --kernel tensorrt` is exact.
 """
 
 from collections import Counter
@@ -36,12 +35,19 @@ REWRITTEN: Final = {
     "_assert_tensor_metadata": "removed",
     "detach": "removed",
 }
-"""What torch-tensorrt's own lowering does away with before anything is converted."""
+"""Operators that torch-tensorrt's lowering removes before conversion."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Operators of a graph with their counts. missing: those that would run in PyTorch."""
+    """Result for one graph.
+
+    Attributes:
+        graph: name of the graph.
+        operators: number of uses of each operator.
+        missing: operators without converter, which would run in PyTorch.
+
+    """
 
     graph: str
     operators: dict[str, int]
@@ -49,7 +55,7 @@ class Audit:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """Result as text."""
         if self.missing:
             return f"{self.graph}: no converter for {', '.join(self.missing)}"
         total = sum(self.operators.values())
@@ -58,7 +64,7 @@ class Audit:
 
 
 def audit(graph: GraphSpec) -> Audit:
-    """Export `graph` as torch-tensorrt does, and look every operator up."""
+    """Export `graph` as torch-tensorrt does, and look up every operator."""
     with torch.no_grad():
         program = torch.export.export(graph.module, graph.example, strict=False)
         lowered = program.run_decompositions()
@@ -70,7 +76,7 @@ def audit(graph: GraphSpec) -> Audit:
 
 
 def _name(target: str) -> str:
-    """`aten.slice.Tensor` -> `slice`; Python's own getitem by its name."""
+    """Operator name: `aten.slice.Tensor` -> `slice`; getitem for Python's own."""
     if "getitem" in target:
         return "getitem"
     return target.split(".")[1] if "." in target else target

@@ -1,15 +1,15 @@
-"""Beat constancy (BC): do the arms rest between strokes when the speech sets in?
+"""Beat constancy (BC): alignment of gesture beats with audio onsets.
 
 A gesture beat is a local minimum of the speed of one upper-body joint. Two published forms, which
-must not be compared with each other:
+cannot be compared with each other:
 
-- Equation 13 of EMAGE averages over GESTURE beats: is there an onset near each of them?
-- The authors' code averages over AUDIO onsets, joint by joint: is there a beat near each of them?
-  It counts beats from the 60 frames cut off at the beginning, but looks up in the uncut array
+- Equation 13 of EMAGE averages over GESTURE beats: the distance to the nearest onset.
+- The authors' code averages over AUDIO onsets, joint by joint: the distance to the nearest beat.
+  It counts beats from the 60 frames cut off at the beginning, but checks in the uncut array
   whether the joint moved there: two seconds too early. Published numbers (0.69 for the ground
-  truth) are of this kind. With the lookup put right, the same motion gets about 0.25 less.
+  truth) are of this kind. With the corrected index the same motion gets about 0.25 less.
 
-All take the joints' speeds relative to their means over a data set, and onsets in seconds.
+Speeds are relative to the joints' means over a data set; onsets are in seconds.
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ BEAT_JOINTS = PART_JOINTS[BodyPart.UPPER]
 CUT_FRAMES = 60
 """Frames left out at both ends of a take."""
 ORDER = 7
-"""A beat's speed is below that of so many frames on both sides."""
+"""Frames on each side whose speed must be higher than that of a beat."""
 LEAST_SPEED = 0.3
-"""Relative to the joint's mean speed: where it is slower it did not move at all."""
+"""Minimum speed relative to the joint's mean; a slower joint did not move."""
 SIGMA_S = 0.3
 
 
 def minima(speed: Floats, order: int = ORDER) -> NDArray[np.int64]:
     """Frames of `speed` `[T]` that are strictly below `order` neighbours on each side.
 
-    Beyond the ends the last value counts as the neighbour, so the ends themselves are none.
+    Beyond the ends the last value counts as the neighbour, so the first and last frame are none.
     """
     frames = np.arange(len(speed))
     lowest = np.ones(len(speed), bool)
@@ -46,7 +46,7 @@ def minima(speed: Floats, order: int = ORDER) -> NDArray[np.int64]:
 def gesture_beats(relative: Floats, fps: float, *, slip: bool = False) -> list[Floats]:
     """Times (s, from the end of the cut) of each joint's beats in relative speeds `[T, J]`.
 
-    slip: whether the joint moved is looked up as the authors' code does, `CUT_FRAMES` too early.
+    slip: check the joint's speed `CUT_FRAMES` too early, as the authors' code does.
     """
     inner = relative[CUT_FRAMES : len(relative) - CUT_FRAMES]
     result = []
@@ -58,7 +58,7 @@ def gesture_beats(relative: Floats, fps: float, *, slip: bool = False) -> list[F
 
 
 def _nearness(points: Floats, others: Floats) -> Floats:
-    """How near the nearest of `others` is to each point: 1 at none, e^-1/2 at SIGMA_S."""
+    """Closeness of each point to the nearest of `others`: 1 at distance 0, e^-1/2 at SIGMA_S."""
     ordered = np.sort(others)
     after = np.searchsorted(ordered, points)
     before, after = np.clip([after - 1, after], 0, len(ordered) - 1)
@@ -67,7 +67,7 @@ def _nearness(points: Floats, others: Floats) -> Floats:
 
 
 def bc_equation_13(beats: Sequence[Floats], onsets: Floats) -> float | None:
-    """Mean nearness of onsets over the gesture beats of all joints; None without either."""
+    """Mean closeness to onsets over the gesture beats of all joints; None without either."""
     every = np.concatenate([np.zeros(0), *beats])
     if not len(every) or not len(onsets):
         return None
@@ -75,9 +75,9 @@ def bc_equation_13(beats: Sequence[Floats], onsets: Floats) -> float | None:
 
 
 def bc_over_onsets(beats: Sequence[Floats], onsets: Floats) -> float | None:
-    """Mean nearness of a joint's beats over onsets, then over joints; a joint without beats is 0.
+    """Mean closeness to a joint's beats over onsets, then over joints.
 
-    None without onsets or joints.
+    A joint without beats is 0. None without onsets or joints.
     """
     if not len(onsets) or not beats:
         return None
@@ -85,7 +85,7 @@ def bc_over_onsets(beats: Sequence[Floats], onsets: Floats) -> float | None:
 
 
 def nearness_over_joints(beats: Sequence[Floats], times: Floats) -> Floats:
-    """At each of `times` `[N]` (s), how near the beats of the joints are, mean over joints `[N]`.
+    """Closeness of the joints' beats to each of `times` `[N]` (s), mean over joints `[N]`.
 
     A joint without beats counts as 0.
     """

@@ -1,4 +1,4 @@
-"""L1 diversity: how far poses lie from one another, translation removed (EMAGE, supplement A)."""
+"""L1 diversity: distance between poses without translation (EMAGE, supplement A)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from bench.metrics.kinematics import Floats
 def l1_from_mean(positions: Floats) -> float:
     """Mean over frames of the L1 distance to the mean pose, positions `[T, J, 3]` (m).
 
-    What the authors' code computes: the form of the published numbers.
+    The formula of the authors' code, and of the published numbers.
     """
     flat = positions.reshape(len(positions), -1)
     return float(np.abs(flat - flat.mean(0)).sum(1).mean())
@@ -17,7 +17,7 @@ def l1_from_mean(positions: Floats) -> float:
 def l1_between_pairs(positions: Floats) -> float:
     """Equation 12: half the mean L1 distance between two different frames, `[T, J, 3]` (m).
 
-    All T (T - 1) pairs, by sorting: the k-th smallest of T numbers is added k times and taken away
+    All T (T - 1) pairs, by sorting: the k-th smallest of T numbers is added k times and subtracted
     T - 1 - k times. 0 for a single frame.
     """
     count = len(positions)

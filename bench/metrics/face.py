@@ -1,8 +1,8 @@
-"""Faces against the truth: mean squared error and difference of velocities.
+"""Face errors: mean squared error and velocity difference.
 
-The papers take both on the vertices of a FLAME mesh, which is not free to ship; here they are taken
-on the face's own coefficients (and the jaw's rotation vector). Numbers compare only within one
-basis, and never with the published ones.
+The papers compute both on the vertices of a FLAME mesh, whose licence forbids redistribution.
+Here they are of the face coefficients and the jaw's rotation vector. Numbers compare only within
+one face basis, never with published ones.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from bench.metrics.kinematics import Floats
 
 
 def mean_squared_error(made: Floats, true: Floats) -> float:
-    """Mean of squares over frames and channels of tracks `[T, C]`."""
+    """Mean squared error over frames and channels of tracks `[T, C]`."""
     return float(np.square(made - true).mean())
 
 
 def velocity_difference(made: Floats, true: Floats, fps: float) -> float:
-    """LVD: mean absolute difference of velocities (1/s) over frames and channels; `[T, C]`."""
+    """LVD: mean absolute difference of velocities (1/s) over frames and channels `[T, C]`."""
     return float(np.abs(np.diff(made - true, axis=0)).mean() * fps) if len(made) > 1 else 0.0

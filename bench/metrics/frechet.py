@@ -1,4 +1,4 @@
-"""Frechet distance between two sets of features, as between two normal distributions."""
+"""Frechet distance between two sets of features, each as a normal distribution."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def frechet_distance(ours: Floats, theirs: Floats) -> float:
     """Equation 11 for features `[N, D]` and `[M, D]`; at least two of each.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), the last trace from the eigenvalues of the symmetric
-    C1^1/2 C2 C1^1/2, which has no complex roots.
+    C1^1/2 C2 C1^1/2, which has no complex roots. Raises ShapeError.
     """
     if ours.ndim != 2 or theirs.ndim != 2 or ours.shape[1] != theirs.shape[1]:
         raise ShapeError(f"expected features [N, D] and [M, D], got {ours.shape}, {theirs.shape}")
@@ -24,6 +24,6 @@ def frechet_distance(ours: Floats, theirs: Floats) -> float:
 
 
 def _root(matrix: Floats) -> Floats:
-    """The square root of a symmetric matrix without negative eigenvalues."""
+    """Square root of a symmetric positive semidefinite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return np.asarray((vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T, np.float64)

@@ -1,9 +1,10 @@
-"""The features of the Frechet gesture distance: a skeleton-convolution encoder of our own.
+"""Features of the Frechet gesture distance: a skeleton-convolution encoder.
 
-330 numbers a frame go in (55 joints as 6D rotations), 240 come out for every fourth frame: twenty
-groups of joints with twelve channels each. A joint is convolved over time with its neighbours in
-the tree only, and chains are pooled by twos (Aberman et al. 2020), so that a finger cannot hide a
-step. The weights are our own, hence distances compare only with those by the same weights file.
+Input: 330 numbers per frame (55 joints as 6D rotations). Output: 240 for every fourth frame,
+twelve channels for each of twenty groups of joints. A joint is convolved over time with its
+neighbours in the tree only, and chains are pooled in pairs (Aberman et al. 2020), so that errors
+of fingers do not mask those of legs. The weights are the project's own: distances compare only
+with those by the same weights file.
 """
 
 import json
@@ -29,19 +30,19 @@ from training.sources.resample import resampled
 WIDTH = 240
 FRAME_RATE = 30
 STRIDE = 4
-"""Frames a feature stands for."""
+"""Frames per feature."""
 _CHANNELS = (6, 8, 12, 12)
 _KERNEL = 5
-_SMALLEST = 0.03  # channels that hardly move are not blown up
+_SMALLEST = 0.03  # least deviation, so that nearly constant channels are not amplified
 _DESIGN = "skeleton-convolutions-1"
 OUR_FEATURES = Path(__file__).with_name("gesture_features.safetensors")
-"""Features of our own, trained by `emage-bench fgd` on real clips and motion composed of them."""
+"""Features trained by `emage-bench fgd` on recorded clips and motion composed of them."""
 
 
 def pooled(parents: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The group of each joint, and the groups' parents: a joint joins a parent without siblings.
+    """Group of each joint, and the groups' parents.
 
-    Groups hold two joints at most; where the tree branches a new one begins.
+    A joint joins its parent if it is the only child; groups have at most two joints.
     """
     children = [list(parents).count(joint) for joint in range(len(parents))]
     groups: list[int] = []
@@ -57,9 +58,9 @@ def pooled(parents: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 class SkeletonConv(nn.Module):
-    """Convolution over time in which each joint sees itself, its parent and its children.
+    """Convolution over time of each joint with its parent and its children.
 
-    `[B, J * channels_in, T] -> [B, J * channels_out, T / stride]`; the ends are held.
+    `[B, J * channels_in, T] -> [B, J * channels_out, T / stride]`; edge frames are repeated.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class SkeletonConv(nn.Module):
 
 
 class SkeletonPool(nn.Module):
-    """Means of the joints of each group: `[B, J * C, T] -> [B, G * C, T]`."""
+    """Mean over the joints of each group: `[B, J * C, T] -> [B, G * C, T]`."""
 
     def __init__(self, groups: Sequence[int]) -> None:
         super().__init__()
@@ -104,7 +105,7 @@ class SkeletonPool(nn.Module):
 
 
 class GestureEncoder(nn.Module):
-    """6D rotations `[B, T, 330]` to features `[B, T / 4, 240]`, standardised by its own scales."""
+    """6D rotations `[B, T, 330]`, standardised, to features `[B, T / 4, 240]`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,11 +126,11 @@ class GestureEncoder(nn.Module):
         self.register_buffer("deviation", torch.ones(len(joints) * first))
 
     def standardised(self, x: Tensor) -> Tensor:
-        """The vectors `[B, T, 330]` in units of their spread."""
+        """Vectors `[B, T, 330]` minus their mean, divided by their standard deviation."""
         return (x - self.get_buffer("mean")) / self.get_buffer("deviation")
 
     def fit(self, x: Tensor) -> None:
-        """Take the scales of vectors `[N, 330]`."""
+        """Set mean and deviation from vectors `[N, 330]`."""
         self.get_buffer("mean").copy_(x.mean(0))
         self.get_buffer("deviation").copy_(x.std(0).clamp(min=_SMALLEST))
 
@@ -139,7 +140,7 @@ class GestureEncoder(nn.Module):
 
 
 class GestureDecoder(nn.Module):
-    """Features `[B, N, 240]` back to standardised vectors `[B, 4 N, 330]`: plain convolutions."""
+    """Features `[B, N, 240]` to standardised vectors `[B, 4 N, 330]`: plain convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -160,14 +161,14 @@ class GestureDecoder(nn.Module):
 
 
 def gesture_vectors(motion: Motion) -> NDArray[np.float32]:
-    """What the encoder sees of a motion: `[T, 330]` at FRAME_RATE."""
+    """Input of the encoder `[T, 330]` at FRAME_RATE."""
     poses = resampled(motion, FRAME_RATE).poses
     return np.asarray(to_sixd(poses.rotations).reshape(len(poses), -1), np.float32)
 
 
 @torch.inference_mode()
 def gesture_features(encoder: GestureEncoder, motion: Motion) -> NDArray[np.float64]:
-    """Features `[N, 240]` of a motion, one for every four frames; a rest of frames is left out."""
+    """Features `[N, 240]` of a motion, one for every four frames; a remainder is dropped."""
     vectors = torch.from_numpy(gesture_vectors(motion))
     whole = vectors[: len(vectors) // STRIDE * STRIDE]
     if not len(whole):
@@ -177,7 +178,16 @@ def gesture_features(encoder: GestureEncoder, motion: Motion) -> NDArray[np.floa
 
 @dataclass(frozen=True)
 class EncoderNotes:
-    """What a weights file says of itself. error: mean square in standardised units, held out."""
+    """Provenance of an encoder, in its weights file.
+
+    Attributes:
+        data: training data.
+        licence: licence of the data.
+        frames: training frames.
+        steps: optimizer steps.
+        error: mean squared error on held-out clips, in standardised units.
+
+    """
 
     data: str
     licence: str
@@ -187,7 +197,7 @@ class EncoderNotes:
 
 
 def save_encoder(path: Path, encoder: GestureEncoder, notes: EncoderNotes) -> None:
-    """Write the encoder (not the decoder, which nothing needs any more) in half precision."""
+    """Write the encoder without its decoder in half precision."""
     from safetensors.torch import save_file
 
     state = {name: value.half().contiguous() for name, value in encoder.state_dict().items()}
@@ -198,7 +208,7 @@ def save_encoder(path: Path, encoder: GestureEncoder, notes: EncoderNotes) -> No
 
 
 def load_encoder(path: Path) -> tuple[GestureEncoder, dict[str, Any]]:
-    """An encoder and its notes; ConfigError for a file that holds none."""
+    """Encoder and its notes; ConfigError for a file that has none."""
     from safetensors import SafetensorError, safe_open
 
     refuse_pointer(path)

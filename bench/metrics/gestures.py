@@ -1,4 +1,4 @@
-"""How much is gestured while somebody speaks, and how much in silence."""
+"""Stroke rates and wrist speeds in speech and in silence, and the frames with speech."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.kinematics import Floats
-from bench.quality.sync import stroke_times
 from engine.clock import FrameClock
 from engine.text.words import TimedWord
 
 PAUSE_S = 0.25
-"""A shorter gap between words is no silence."""
+"""Shorter gaps between words count as speech, seconds."""
 _QUIET_DB = 30.0  # below the loud frames of the same sound
 
 Frames = NDArray[np.bool_]
 
 
 def spoken_frames(words: Sequence[TimedWord], count: int, clock: FrameClock) -> Frames:
-    """Frames `[T]` in which a word is spoken, or a gap shorter than PAUSE_S is."""
+    """True `[T]` for frames within a word or a gap between words shorter than PAUSE_S."""
     speaking = np.zeros(count, bool)
     until = -np.inf
     for word in sorted(words, key=lambda word: word.start_s):
@@ -32,7 +31,10 @@ def spoken_frames(words: Sequence[TimedWord], count: int, clock: FrameClock) -> 
 
 
 def loud_frames(sound: NDArray[np.float32], count: int, clock: FrameClock) -> Frames:
-    """The same where words are not known: frames less than 30 dB below the loudest tenth."""
+    """Frames `[T]` with speech by level: at most 30 dB below the 90th percentile of all frames.
+
+    For takes without words. Pauses shorter than PAUSE_S are closed; sound below -70 dB is silence.
+    """
     bounds = [min(clock.first_sample(frame), len(sound)) for frame in range(count + 1)]
     power = [
         np.square(sound[a:b].astype(np.float64)).mean() if b > a else 0.0
@@ -46,9 +48,9 @@ def loud_frames(sound: NDArray[np.float32], count: int, clock: FrameClock) -> Fr
 
 @dataclass(frozen=True)
 class GestureRates:
-    """Strokes a minute and mean wrist speed (m/s) in speech and silence; None where there is none.
+    """Strokes per minute and mean wrist speed (m/s) in speech and in silence; None without any.
 
-    Seconds of both beside them: rates over a few seconds say little.
+    The durations of both (s) show which rates are over too little time.
     """
 
     speech_s: float
@@ -59,14 +61,14 @@ class GestureRates:
     wrist_speed_in_silence: float | None
 
 
-def gesture_rates(speed: Floats, speaking: Frames, fps: float) -> GestureRates:
-    """Rates from the faster wrist's speed `[T]` (m/s) and the frames `[T]` with speech."""
-    strokes = np.zeros(len(speed), bool)
-    strokes[np.clip(np.round(stroke_times(speed, fps) * fps), 0, len(speed) - 1).astype(int)] = True
+def gesture_rates(strokes: Floats, speed: Floats, speaking: Frames, fps: float) -> GestureRates:
+    """Rates from stroke times (s), the faster wrist's speed `[T]` (m/s) and frames with speech."""
+    made = np.zeros(len(speed), bool)
+    made[np.clip(np.round(strokes * fps), 0, len(speed) - 1).astype(int)] = True
     numbers: list[tuple[float, float | None, float | None]] = []
     for where in (speaking, ~speaking):
         seconds = float(where.sum() / fps)
-        rate = 60.0 * float(strokes[where].sum()) / seconds if seconds else None
+        rate = 60.0 * float(made[where].sum()) / seconds if seconds else None
         numbers.append((seconds, rate, float(speed[where].mean()) if seconds else None))
     (speech_s, rate, fast), (silence_s, quiet_rate, slow) = numbers
     return GestureRates(speech_s, silence_s, rate, quiet_rate, fast, slow)

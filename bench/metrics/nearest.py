@@ -1,39 +1,46 @@
-"""Memorising: how far is each second of motion from the nearest one of the training clips?
+"""Memorisation: distance of each second of motion to the nearest one of the training clips.
 
-Distances are root mean squares over joints and frames of the places of upper-body joints as the
-pelvis sees them. 0 is a copy. A generator that is nearer to its training clips than recorded motion
-it never saw is, repeats them.
+Distances are root mean squares over upper-body joints and frames, in the frame of the pelvis; 0 is
+a copy. A generator that is nearer to its training clips than held-out recordings are repeats them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.kinematics import Floats
+from bench.metrics.kinematics import Floats, positions_in_body
+from engine.motion.pose import Motion
 from engine.motion.skeleton import PART_JOINTS, BodyPart
 
 SPACING_S = 0.1
 SAMPLES = 10
-"""A window is so many poses so far apart: a second of motion, whatever its frame rate."""
-_EVERY_S = 0.5  # one window of the judged motion
+"""Poses per window, SPACING_S apart: one second at any frame rate."""
+_EVERY_S = 0.5  # between windows of the evaluated motion
 _TRAINING_EVERY_S = 0.1
-_BLOCK = 8192  # training windows compared at a time
+_BLOCK = 8192  # training windows per matrix product
 
 
 def window_features(
     positions: Floats, fps: float, every_s: float = _EVERY_S
 ) -> NDArray[np.float32]:
-    """Windows `[N, F]` of positions `[T, J, 3]` as the pelvis sees them (m)."""
+    """Windows `[N, F]` (m) of positions `[T, J, 3]` in the frame of the pelvis."""
     joints = positions[:, list(PART_JOINTS[BodyPart.UPPER])].reshape(len(positions), -1)
     span = (SAMPLES - 1) * SPACING_S * fps
     starts = np.arange(0, len(positions) - 1 - span + 1e-6, every_s * fps)
-    places = starts[:, None] + np.arange(SAMPLES) * SPACING_S * fps
-    before = np.floor(places + 1e-6).astype(int)
+    frames = starts[:, None] + np.arange(SAMPLES) * SPACING_S * fps
+    before = np.floor(frames + 1e-6).astype(int)
     after = np.minimum(before + 1, len(positions) - 1)
-    share = np.clip(places - before, 0.0, 1.0)[..., None]
+    share = np.clip(frames - before, 0.0, 1.0)[..., None]
     between = joints[before] * (1 - share) + joints[after] * share
     return np.asarray(between.reshape(len(starts), SAMPLES * joints.shape[1]), np.float32)
+
+
+def motion_windows(motions: Sequence[Motion]) -> NDArray[np.float32]:
+    """Windows `[N, F]` (m) of all motions."""
+    return np.concatenate(
+        [window_features(positions_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
+    )
 
 
 def nearest_distances(
@@ -41,8 +48,8 @@ def nearest_distances(
 ) -> Floats:
     """Distance (m) `[N]` of each window to the nearest of all windows of the training motions.
 
-    training: (positions `[T, J, 3]`, frames a second), one at a time, so that any number fits.
-    Infinite where there are no training windows.
+    training: (positions `[T, J, 3]`, frames per second), consumed one at a time to bound memory.
+    Infinite without training windows.
     """
     best = np.full(len(windows), np.inf)
     points = windows.shape[1] // 3
@@ -53,7 +60,7 @@ def nearest_distances(
             block = theirs[first : first + _BLOCK]
             squares = own - 2.0 * windows @ block.T + np.square(block).sum(1)[None]
             candidates = block[squares.argmin(1)]
-            # The product loses digits where both are nearly equal: the nearest is measured again.
+            # The expanded square cancels for near-copies: recompute the nearest distance exactly.
             exact = np.square(windows - candidates).sum(1)
             best = np.minimum(best, np.sqrt(exact / points))
     return np.asarray(best, np.float64)

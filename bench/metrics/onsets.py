@@ -1,6 +1,6 @@
-"""Onsets of a sound as the published beat constancy has them: librosa's, over the whole file.
+"""Audio onsets of the published beat constancy: librosa's, over the whole file.
 
-librosa is imported here and nowhere else; nothing that runs live uses it.
+The only module that imports librosa; live code does not use it.
 """
 
 from pathlib import Path
@@ -18,16 +18,16 @@ _HOP = 512
 
 
 def take_sound(path: Path) -> NDArray[np.float32]:
-    """A sound file as mono samples at 16 kHz; AudioError where it cannot be read."""
+    """Mono samples of a sound file at 16 kHz; raises AudioError."""
     return np.concatenate([block.samples for block in WavSource(path, block=SAMPLE_RATE).blocks()])
 
 
 def onset_times(sound: NDArray[np.float32], frames: int, clock: FrameClock) -> NDArray[np.float64]:
-    """Onsets (s, from the cut) of the sound without CUT_FRAMES frames at both of its ends.
+    """Onsets (s, from the cut) of the sound without CUT_FRAMES frames at both ends.
 
-    Cut before the onsets are looked for, as in the authors' code: what lies beyond `frames` frames
-    is dropped, but the end that is cut off is counted from the end of the whole sound. ConfigError
-    where librosa is missing.
+    The sound is cut before detection, as in the authors' code: samples beyond `frames` frames are
+    dropped, but the cut at the end counts from the end of the whole sound. ConfigError without
+    librosa.
     """
     try:
         from librosa.onset import onset_detect

@@ -1,7 +1,7 @@
-"""Hands inside the body: wrists and fingers against capsules around trunk, head and thighs.
+"""Hand penetration: wrists and fingers inside capsules around trunk, head and thighs.
 
-The capsules are read off the rest skeleton and are thin on purpose: a hand laid on the chest or the
-thigh stays outside (a real take touches none of them), so what is inside is inside any body.
+The capsules come from the rest skeleton and are thin: a hand on the chest or thigh stays outside
+(a recorded take has none inside), so that every penetration is one for any body shape.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,20 @@ from engine.motion.rotation import forward_kinematics, identity
 from engine.motion.skeleton import PART_JOINTS, BodyPart, Skeleton
 
 _AXES = (
-    # From, to, radius in widths of the shoulders.
+    # From, to, radius as a share of the shoulder width.
     ("pelvis", "spine3", 0.35),
     ("neck", "head", 0.30),
     ("left_hip", "left_knee", 0.24),
     ("right_hip", "right_knee", 0.24),
 )
 _HANDS = (20, 21, *PART_JOINTS[BodyPart.HANDS])
+INSIDE_M = 0.005
+"""Minimum depth of a hand that counts as inside the body."""
 
 
 @dataclass(frozen=True)
 class Capsule:
-    """All points within `radius` (m) of the line between two joints."""
+    """Points within `radius` (m) of the line between two joints."""
 
     start: int
     end: int
@@ -32,7 +34,7 @@ class Capsule:
 
 
 def capsules(skeleton: Skeleton) -> tuple[Capsule, ...]:
-    """The capsules of a skeleton of SMPL-X's names."""
+    """Capsules of a skeleton with the joint names of SMPL-X."""
     rest, _ = forward_kinematics(
         skeleton.parents,
         skeleton.offsets,
@@ -47,7 +49,7 @@ def capsules(skeleton: Skeleton) -> tuple[Capsule, ...]:
 
 
 def depth(points: Floats, start: Floats, end: Floats, radius: float) -> Floats:
-    """How deep (m) points `[..., P, 3]` lie in a capsule from `start` to `end` `[..., 3]`, or 0."""
+    """Depth (m) in a capsule, 0 outside; points `[..., P, 3]`, `start` and `end` `[..., 3]`."""
     axis = (end - start)[..., None, :]
     away = points - start[..., None, :]
     along = (away * axis).sum(-1) / np.maximum(np.square(axis).sum(-1), 1e-12)
@@ -56,7 +58,7 @@ def depth(points: Floats, start: Floats, end: Floats, radius: float) -> Floats:
 
 
 def hand_depths(positions: Floats, skeleton: Skeleton) -> Floats:
-    """The deepest hand joint's depth (m) in each frame `[T]` of positions `[T, J, 3]`."""
+    """Depth (m) of the deepest hand joint in each frame `[T]` of positions `[T, J, 3]`."""
     hands = positions[:, list(_HANDS)]
     deepest = [
         depth(hands, positions[:, c.start], positions[:, c.end], c.radius).max(-1)

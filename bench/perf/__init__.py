@@ -1,1 +1,1 @@
-"""Speed, memory and endurance of what is shipped."""
+"""Speed, memory and endurance benchmarks."""

@@ -1,8 +1,8 @@
-"""How many avatars one machine moves: `emage-bench capacity`.
+"""Number of streams that one machine serves: `emage-bench capacity`.
 
-The largest number of speakers at 30 frames a second with p99 <= 100 ms from the last sample of a
-frame's sound to the frame, found by trying. Processes share nothing: each has a pool and its part
-of the speakers, so that many cores, or one graphics card with many cores beside it, can be filled.
+Searches for the largest number of speakers at 30 frames per second with p99 <= 100 ms from the
+last audio sample of a frame to its poses. Processes share nothing; each has a pool and its share of
+the speakers, so that many cores, or one GPU with many CPU cores, can be used fully.
 """
 
 import argparse
@@ -35,13 +35,13 @@ from engine.system.cache import cache_folder
 from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
-_FINE = 0.04  # of the number found: nearer is within what two runs differ by
+_FINE = 0.04  # relative resolution of the search; runs differ by as much
 _PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all trials share."""
+class TrialSettings:
+    """Settings of all trials."""
 
     model: Path
     wav: Path
@@ -56,13 +56,15 @@ class Setting:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "capacity", help="the largest number of streams at 30 frames/s with p99 <= 100 ms"
+        "capacity", help="largest number of streams at 30 frames/s with p99 <= 100 ms"
     )
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each trial")
-    parser.add_argument("--max", type=whole(1), default=4096, metavar="N", help="streams at most")
+    parser.add_argument(
+        "--max", type=whole(1), default=4096, metavar="N", help="maximum number of streams"
+    )
     parser.add_argument(
         "--only", type=whole(1), metavar="N", help="one trial with N streams, no search"
     )
@@ -70,26 +72,26 @@ def add_command(commands: Any) -> None:
         "--processes",
         type=int,
         metavar="P",
-        help="share the streams (default: one for each core; one with a graphics card)",
+        help="processes that share the streams (default: one per core; one with a GPU)",
     )
     parser.add_argument(
         "--threads",
         type=int,
         metavar="T",
-        help="of each process (default: its share of the cores)",
+        help="threads of each process (default: its share of the cores)",
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu (default) or cuda")
     parser.add_argument("--kernel", default=EagerKernel.name, metavar="NAME")
 
 
 def capacity_command(options: argparse.Namespace) -> int:
-    """Print a line a trial, and one line of JSON."""
-    setting = setting_of(options, os.cpu_count() or 1)
+    """Print a line per trial, and one line of JSON."""
+    settings = read_settings(options, os.cpu_count() or 1)
     say(f"{'streams':>7s} {'p50':>7s} {'p99':>7s} {'missed':>7s} {'held':>6s} {'cores':>6s} batch")
     rows: list[dict[str, object]] = []
 
     def attempt(streams: int) -> bool:
-        run = trial(setting, streams)
+        run = trial(settings, streams)
         rows.append(run.row())
         say(line(rows[-1]))
         return run.passed
@@ -99,22 +101,22 @@ def capacity_command(options: argparse.Namespace) -> int:
     else:
         found = largest(attempt, options.max)
     say(f"{found} streams within {BUDGET_S * 1000:.0f} ms")
-    shown = {key: getattr(setting, key) for key in ("hop", "processes", "device", "kernel")}
+    shown = {key: getattr(settings, key) for key in ("hop", "processes", "device", "kernel")}
     print(json.dumps({"streams": found, **shown, "trials": rows}))
     return 0
 
 
-def setting_of(options: argparse.Namespace, cores: int) -> Setting:
-    """What the options ask for on a machine with so many cores; ConfigError for no number.
+def read_settings(options: argparse.Namespace, cores: int) -> TrialSettings:
+    """Settings from options on a machine with `cores`; ConfigError for a number below 1.
 
-    Processes wait for each other nowhere, so that one for each core moves the most avatars; a
-    graphics card wants all of them in one batch.
+    On a CPU one process per core serves most streams, since processes do not wait for each other;
+    on a GPU one process can put all streams into one batch.
     """
     for name in ("processes", "threads"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise ConfigError(f"--{name} takes a number from 1 on, got {number}")
     processes = options.processes or (cores if options.device == "cpu" else 1)
-    return Setting(
+    return TrialSettings(
         options.model,
         options.wav,
         options.hop,
@@ -127,7 +129,7 @@ def setting_of(options: argparse.Namespace, cores: int) -> Setting:
 
 
 def largest(passes: Callable[[int], bool], most: int) -> int:
-    """The largest number up to `most` that passes, to a few percent; 0 where 1 does not."""
+    """Largest number up to `most` that passes, to a few percent; 0 if 1 does not."""
     good, bad = 0, most + 1
     while bad - good > max(1, int(_FINE * good)):
         middle = (good + bad) // 2 if bad <= most else min(max(1, 2 * good), most)
@@ -139,7 +141,7 @@ def largest(passes: Callable[[int], bool], most: int) -> int:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A trial for people."""
+    """A trial as text."""
     shown = row["latency_ms"] or {"p50": float("nan"), "p99": float("nan")}
     verdict = "" if row["passed"] else "  too many"
     return (
@@ -148,10 +150,10 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def trial(setting: Setting, streams: int) -> LoadResult:
-    """Run `streams` speakers, shared out among processes that begin together."""
-    shares = [streams // setting.processes] * setting.processes
-    for extra in range(streams % setting.processes):
+def trial(settings: TrialSettings, streams: int) -> LoadResult:
+    """Run `streams` speakers, divided among processes that start together."""
+    shares = [streams // settings.processes] * settings.processes
+    for extra in range(streams % settings.processes):
         shares[extra] += 1
     shares = [share for share in shares if share]
     context = multiprocessing.get_context("spawn")
@@ -159,7 +161,7 @@ def trial(setting: Setting, streams: int) -> LoadResult:
     results, workers = [], []
     for number, share in enumerate(shares):
         ours, theirs = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(theirs, barrier, setting, share, number))
+        worker = context.Process(target=_work, args=(theirs, barrier, settings, share, number))
         worker.start()
         theirs.close()
         results.append(ours)
@@ -174,37 +176,41 @@ def trial(setting: Setting, streams: int) -> LoadResult:
 
 def _result(pipe: "Connection[Any, Any]") -> LoadResult:
     if not pipe.poll(_PATIENCE_S):
-        raise RuntimeError("a process of the trial gives no answer; see its error above")
+        raise RuntimeError("a process of the trial did not finish; see its error above")
     return pipe.recv()
 
 
 def _work(
-    pipe: "Connection[Any, Any]", barrier: Barrier, setting: Setting, streams: int, number: int
+    pipe: "Connection[Any, Any]",
+    barrier: Barrier,
+    settings: TrialSettings,
+    streams: int,
+    number: int,
 ) -> None:
-    """One process: a pool of its own."""
+    """Body of one process with its own pool."""
     import torch
 
-    bundle = load_bundle_for_cli(setting.model)
-    # Matrices of small bundles are too small for more than one, which loading has set.
-    torch.set_num_threads(min(setting.threads, torch.get_num_threads()))
-    schedule = bundle.config.schedule.with_hop(setting.hop, None)
-    step = pool_step(setting.kernel, bundle, schedule, streams)
-    sound = read_speech(setting.wav, 60.0)
-    crowd = StreamLoad(
-        to_device(bundle, setting.device),
+    bundle = load_bundle_for_cli(settings.model)
+    # Loading sets one thread for small bundles, whose matrices are too small for more.
+    torch.set_num_threads(min(settings.threads, torch.get_num_threads()))
+    schedule = bundle.config.schedule.with_hop(settings.hop, None)
+    step = pool_step(settings.kernel, bundle, schedule, streams)
+    sound = read_speech(settings.wav, 60.0)
+    load = StreamLoad(
+        to_device(bundle, settings.device),
         streams,
         sound,
         schedule=schedule,
         step=step,
         seed=number,
     )
-    crowd.warm_up()
+    load.warm_up()
     barrier.wait()
-    pipe.send(crowd.run(setting.seconds))
+    pipe.send(load.run(settings.seconds))
 
 
 def pool_step(name: str, bundle: Bundle, schedule: Schedule, most: int) -> HopStep | None:
-    """The step for batches of up to `most` rows; None for the eager kernel, which takes any."""
+    """Step for batches of up to `most` rows; None for eager, which takes any batch size."""
     if name == EagerKernel.name:
         return None
     target = BuildTarget(bundle, schedule, cache_folder())

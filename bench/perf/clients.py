@@ -1,8 +1,8 @@
-"""Clients that come and go at random: a small program of its own, for `emage-bench soak`.
+"""WebSocket clients that connect and disconnect at random: a program for `emage-bench soak`.
 
-They listen for some seconds, or do not read at all, cancel now and then, and leave. In a process of
-their own, so that their memory and their waiting are not the session's. Ends when its standard
-input does, with what was done as one line of JSON.
+Clients listen for some seconds or do not read at all, may cancel, and disconnect. They run in a
+separate process, so that their memory and threads are not the session's. The program ends when its
+standard input does, and prints counts as one line of JSON.
 """
 
 import json
@@ -23,11 +23,11 @@ _PATIENCE_S = 20.0
 
 
 class ClientChurn:
-    """The program, running, at the server `url`. `stop` gives what they did."""
+    """The running program, connected to the server `url`; `stop` returns its counts."""
 
     def __init__(self, url: str, seed: int = 0) -> None:
         command = [sys.executable, "-m", "bench.perf.clients", url, str(seed)]
-        # From the checkout: modules in the user's folder must not be run in place of ours.
+        # In the checkout, so that modules in the working directory cannot shadow the project's.
         self._process = subprocess.Popen(
             command,
             cwd=Path(__file__).resolve().parents[2],
@@ -37,7 +37,7 @@ class ClientChurn:
         )
 
     def stop(self) -> dict[str, int]:
-        """End; {"failed": 1} where the program did, and its error stands above."""
+        """End the program; {"failed": 1} if it failed, after its error message."""
         try:
             output, _ = self._process.communicate("", timeout=_PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -53,7 +53,7 @@ def visit(
     done: Counter[str],
     over: Callable[[], bool],
 ) -> None:
-    """One client: it listens, or sleeps without reading, perhaps cancels, and goes."""
+    """One client: listen, or sleep without reading; cancel at random; disconnect."""
     try:
         with connect() as client:
             done["visits"] += 1

@@ -1,7 +1,7 @@
-"""What goes wrong in a long session, at random but repeatable: for `emage-bench soak`.
+"""Fault injection for `emage-bench soak`, random but repeatable.
 
-A source that stalls, words that come late, early or twice, and somebody who cancels. Clients that
-come and go are in `bench.perf.clients`.
+A source that stalls; words that are late, early or repeated; and cancels. Random clients are in
+`bench.perf.clients`.
 """
 
 from collections import Counter
@@ -22,9 +22,14 @@ _WORDS: Final = ("i", "you", "never", "big", "maybe", "hello", "unheardof")
 
 
 class StallingSource:
-    """`sound [S]` again and again; every `every_s` on average it stops for up to `longest_s`.
+    """Source that repeats `sound [S]` and stalls at random.
 
-    In the seconds of `host`. After a stall it goes on where it stopped. stalls: how many so far.
+    Stalls are every `every_s` on average, up to `longest_s` long, in seconds of `host`. The sound
+    continues where it stopped.
+
+    Attributes:
+        stalls: number of stalls so far.
+
     """
 
     sample_rate = SAMPLE_RATE
@@ -47,7 +52,7 @@ class StallingSource:
         self.stalls = 0
 
     def blocks(self) -> Iterator[PcmBlock]:
-        """10 ms at a time, until closed."""
+        """Yield blocks of 10 ms until closed."""
         at = 0
         while not self._closed.is_set():
             if self._rng.random() < _BLOCK / SAMPLE_RATE / self._every_s:
@@ -63,21 +68,26 @@ class StallingSource:
 
 
 class ControlFuzzer:
-    """Somebody who sends words and cancels, until stopped. done: what was done how often."""
+    """Thread that sends words and cancels at random until stopped.
+
+    Attributes:
+        done: number of actions by kind.
+
+    """
 
     def __init__(self, session: LiveSession, host: SessionClock, seed: int = 0) -> None:
         self._session, self._host = session, host
         self._rng = np.random.default_rng(seed)
         self._stopped = Event()
-        self._thread = Thread(target=self._run, name="meddler", daemon=True)
+        self._thread = Thread(target=self._run, name="control-fuzzer", daemon=True)
         self.done: Counter[str] = Counter()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._stopped.set()
         self._thread.join()
 
@@ -87,7 +97,7 @@ class ControlFuzzer:
             self.act(self._host.now() - begin_s)
 
     def act(self, stream_s: float) -> None:
-        """Do something at about `stream_s` of the stream."""
+        """Perform one random action near `stream_s` of the stream."""
         if self._rng.random() < 0.05:
             self._session.cancel()
             self.done["cancel"] += 1

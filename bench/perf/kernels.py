@@ -1,10 +1,10 @@
-"""Kernels against the eager one: `emage-bench kernels`.
+"""Kernels against eager: `emage-bench kernels`.
 
-Each is made as the live command makes it and must pass the same gate; then it is compared and
-timed on random windows and on windows of real speech, all kernels in turn within one run, so that
-whatever else the machine does falls on all of them. A live step (features, kernel, choice of codes,
-decoding) is set beside what the published program does for a window: all its frames, forward and
-decoded, by the plain network.
+Each kernel is built as in the live command and must pass the same parity check; it is then compared
+and timed on random windows and on windows of recorded speech. Calls of all kernels are interleaved
+in one run, so that other load affects all of them. A live step (features, kernel, code selection,
+decoding) is compared with the work of the reference implementation for a window: forward pass and
+decoding of all frames with the unfused network.
 """
 
 import argparse
@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from bench.export.random_checkpoints import write_random_audio_layout
+from bench.metrics.codes import selected_codes
 from bench.perf.latency import read_speech
 from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, Bundle
 from engine.errors import KernelError
-from engine.generate.sampling import CodeSelection
 from engine.kernels.build_target import BuildTarget
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder
@@ -32,7 +32,7 @@ from engine.kernels.parity import Parity, measure, relative_error
 from engine.kernels.registry import BACKEND_NAMES, KernelSpec, make_kernel
 from engine.kernels.window_graph import draw_window
 from engine.model.fuse import fuse_for_inference
-from engine.model.types import Kernel, WindowInputs, WindowOutputs
+from engine.model.types import Kernel, WindowInputs
 from engine.motion.skeleton import BodyPart
 from engine.stream.build_step import build_step
 from engine.stream.calibration import batch_windows, kernel_spec, record_windows
@@ -43,17 +43,32 @@ from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _WINDOWS = 64
-_TIMED = 32  # windows, in turn
+_TIMED = 32  # different windows
 _WHOLE = "whole window"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One kernel. Errors are |got - expected| / |expected| over all windows, of the worst part;
-    codes: the share whose best-scored class is the same, as the gate asks; picked: of the codes
-    that the engine picks when it does not draw, some by the nearest latent, where like codes lie
-    close. ratio: of the eager p50; step_ratio: of the p50 of a whole window, decoded. made_s: until
-    ready. reason: why there are no numbers.
+class KernelResult:
+    """Result of one kernel.
+
+    Errors are |got - expected| / |expected| over all windows, of the worst part.
+
+    Attributes:
+        name: name of the kernel.
+        made_s: time to build it, seconds.
+        random_error: error on random windows.
+        random_codes: share of equal arg-max classes on random windows, as in the parity check.
+        real_latents: error of latents on speech.
+        real_codes: share of equal arg-max classes on speech.
+        real_picked: share of equal codes on speech by the bundle's code selection without sampling.
+        p50_ms: median time of a window.
+        p95_ms: 95th percentile of that time.
+        ratio: p50 over that of eager.
+        step_p50_ms: median time of a live step.
+        step_p95_ms: 95th percentile of that time.
+        step_ratio: p50 of a step over that of a whole window with decoding.
+        reason: reason for missing numbers.
+
     """
 
     name: str
@@ -75,20 +90,20 @@ class Row:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "kernels", help="each kernel against the eager one: parity and time, in one run"
+        "kernels", help="parity and time of each kernel against eager, in one run"
     )
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument(
-        "--full-size", action="store_true", help="random weights in the layout of 2025 instead"
+        "--full-size", action="store_true", help="random weights in the layout of 2025"
     )
     parser.add_argument(
         "--kernel", nargs="+", default=list(BACKEND_NAMES), metavar="NAME", help="default: all"
     )
-    parser.add_argument("--hop", type=whole(1), metavar="N", help="frames taken of a window")
-    parser.add_argument("--rows", type=whole(1), default=1, metavar="N", help="streams in a batch")
-    parser.add_argument("--threads", type=whole(1), metavar="N", help="default: as when live")
+    parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
+    parser.add_argument("--rows", type=whole(1), default=1, metavar="N", help="batch size")
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="default: as in emage-live")
     parser.add_argument("--repeats", type=whole(1), default=30, metavar="N")
-    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE", help="real speech")
+    parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE", help="speech")
 
 
 def kernels_command(options: argparse.Namespace) -> int:
@@ -109,26 +124,26 @@ def kernels_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[Row]:
-    """One row a kernel, eager first."""
+def compare_kernels(bundle: Bundle, options: argparse.Namespace) -> list[KernelResult]:
+    """One result per kernel, eager first."""
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     target = BuildTarget(bundle, schedule, cache_folder(), say)
     request, clip = kernel_spec(target, rows=options.rows), (options.wav, DEMO_WORDS)
     real = batch_windows(record_windows(target, _WINDOWS, clip), options.rows)
     eager = EagerKernel(fuse_for_inference(bundle.gesture), schedule.newest)
     ready: dict[str, Kernel] = {eager.name: eager}
-    rows = {eager.name: Row(eager.name)}
+    rows = {eager.name: KernelResult(eager.name)}
     for name in options.kernel:
         if name != eager.name:
             rows[name] = _made(name, target, request, real, ready)
-    # One hop apart, as live ones are: some kernels keep what the window before had too.
+    # One hop apart, as in a live stream: some kernels cache encoder activations.
     live = batch_windows(record_windows(target, _TIMED, clip, stride=1), options.rows)
-    calls = {name: _turning(kernel, live) for name, kernel in ready.items()}
-    times = in_turn(calls, options.repeats)
-    steps = in_turn(_steps(target, ready, real, options), options.repeats)
+    calls = {name: _cycled(kernel, live) for name, kernel in ready.items()}
+    times = interleave(calls, options.repeats)
+    steps = interleave(_steps(target, ready, real, options), options.repeats)
     return [
         _timed(row, times, steps) if row.name in (*times, *steps) else row
-        for row in (*rows.values(), Row(_WHOLE))
+        for row in (*rows.values(), KernelResult(_WHOLE))
     ]
 
 
@@ -138,13 +153,13 @@ def _made(
     request: KernelSpec,
     real: Sequence[WindowInputs],
     ready: dict[str, Kernel],
-) -> Row:
-    """Make and compare; the kernel joins `ready` if it matches."""
+) -> KernelResult:
+    """Build and compare a kernel; add it to `ready` if it passes the parity check."""
     begin = time.perf_counter()
     try:
         kernel = make_kernel(name, fuse_for_inference(target.bundle.gesture), request)
     except KernelError as error:
-        return Row(name, reason=str(error))
+        return KernelResult(name, reason=str(error))
     made_s = time.perf_counter() - begin
     ready[name] = kernel
     eager = ready[EagerKernel.name]
@@ -152,20 +167,22 @@ def _made(
     drawn = [draw_window(request.shape, generator) for _ in range(2)]
     on_random: Parity = measure(kernel, eager, drawn)
     found = (on_random.error, on_random.codes, *on_speech(target.bundle, kernel, eager, real))
-    return Row(name, round(made_s, 2), *found)
+    return KernelResult(name, round(made_s, 2), *found)
 
 
 def on_speech(
     bundle: Bundle, kernel: Kernel, eager: Kernel, windows: Sequence[WindowInputs]
 ) -> tuple[float, float, float]:
-    """How far latents of the worst part are off; the shares of equal classes and picked codes."""
+    """Error of latents of the worst part; shares of equal classes and selected codes."""
     pairs = [(eager(window), kernel(window)) for window in windows]
     errors, equal, alike = [], [], []
     for p, part in enumerate(BodyPart):
         expected, got = (torch.cat([pair[i].latents[p] for pair in pairs]) for i in (0, 1))
         errors.append(relative_error(expected, got))
         equal += [a.logits[p].argmax(-1) == b.logits[p].argmax(-1) for a, b in pairs]
-        alike += [picked(bundle, part, a) == picked(bundle, part, b) for a, b in pairs]
+        alike += [
+            selected_codes(bundle, part, a) == selected_codes(bundle, part, b) for a, b in pairs
+        ]
     return max(errors), _share(equal), _share(alike)
 
 
@@ -173,16 +190,8 @@ def _share(found: Sequence[torch.Tensor]) -> float:
     return float(torch.cat([each.flatten() for each in found]).double().mean())
 
 
-def picked(bundle: Bundle, part: BodyPart, outputs: WindowOutputs) -> torch.Tensor:
-    """The codes `[B, n]` that the engine picks for a part when it does not draw."""
-    p, vae = list(BodyPart).index(part), bundle.parts[part]
-    if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
-        return vae.nearest(outputs.latents[p])
-    return vae.codes_from_classes(outputs.logits[p].argmax(-1), outputs.latents[p])
-
-
-def _turning(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], object]:
-    """Another window with every call."""
+def _cycled(kernel: Kernel, windows: Sequence[WindowInputs]) -> Callable[[], object]:
+    """Call of `kernel` with the next of `windows`."""
     turn = cycle(windows)
     return lambda: kernel(next(turn))
 
@@ -193,7 +202,7 @@ def _steps(
     windows: Sequence[WindowInputs],
     options: argparse.Namespace,
 ) -> dict[str, Callable[[], object]]:
-    """A live step of each kernel, and the whole window that the published program computes."""
+    """A live step of each kernel, and the whole window of the reference implementation."""
     bundle, schedule = target.bundle, target.schedule
     sound = read_speech(options.wav, (options.repeats + 20) * schedule.hop * 2 / 30 + 1)
     calls: dict[str, Callable[[], object]] = {}
@@ -208,7 +217,7 @@ def _steps(
 
     def whole() -> object:
         outputs = plain(next(turn))
-        codes = torch.stack([picked(bundle, part, outputs) for part in BodyPart], 1)
+        codes = torch.stack([selected_codes(bundle, part, outputs) for part in BodyPart], 1)
         return decoder.decode(codes, codes.shape[2])
 
     calls[_WHOLE] = whole
@@ -216,7 +225,7 @@ def _steps(
 
 
 def as_live(name: str, step: Callable[[], object]) -> Callable[[], object]:
-    """`step` with the threads that it has in emage-live, and not those of its neighbours here."""
+    """`step` with the number of threads that it has in emage-live."""
     threads = torch.get_num_threads()
 
     def call() -> object:
@@ -230,12 +239,12 @@ def as_live(name: str, step: Callable[[], object]) -> Callable[[], object]:
     return call
 
 
-def in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of each call, one of each after the other."""
+def interleave(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each call; all calls are made once per round."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats + 2):
         for name, call in calls.items():
-            # Twice: the first finds the caches as the call before left them, as no live one does.
+            # Twice: the first call has the CPU caches of another kernel, unlike a live one.
             call()
             times[name].append(_milliseconds(call))
     return {name: found[2:] for name, found in times.items()}
@@ -247,7 +256,9 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return (time.perf_counter() - begin) * 1000
 
 
-def _timed(row: Row, times: dict[str, list[float]], steps: dict[str, list[float]]) -> Row:
+def _timed(
+    row: KernelResult, times: dict[str, list[float]], steps: dict[str, list[float]]
+) -> KernelResult:
     found = asdict(row)
     if row.name in times:
         base = float(np.median(times[EagerKernel.name]))
@@ -259,11 +270,11 @@ def _timed(row: Row, times: dict[str, list[float]], steps: dict[str, list[float]
         p50, p95 = np.percentile(steps[row.name], [50, 95])
         found |= {"step_p50_ms": round(float(p50), 3), "step_p95_ms": round(float(p95), 3)}
         found["step_ratio"] = round(float(p50) / base, 4)
-    return Row(**found)
+    return KernelResult(**found)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """For people."""
+def table(rows: Sequence[KernelResult]) -> str:
+    """Results as text."""
     lines = [
         f"{'':15s}{'kernel p50':>12s}{'p95':>8s}{'ratio':>7s}{'step p50':>11s}{'p95':>8s}"
         f"{'ratio':>7s}   {'random: error, codes':21s} {'speech: latents, codes, picked':31s}"

@@ -1,9 +1,9 @@
-"""Latency measured from outside: `emage-bench latency`.
+"""Latency measured from outside the process: `emage-bench latency`.
 
-Sound goes into a process at known times, frames are timed as they arrive. Nothing is asked of the
-process but its contract: 16-bit PCM on standard input, frames with their numbers on a WebSocket.
-Audio-to-pose of a frame is from the writing of the last sample of its audio to the arrival of its
-packet here. The stages of a hop and the lateness of the cadence are the process's own figures.
+Audio is written at known times, and frames are timed on arrival. Only public interfaces are used:
+16-bit PCM on standard input, numbered frames on a WebSocket. Audio-to-pose latency of a frame is
+the time from writing the last sample of its audio to the arrival of its packet. Times of stages and
+the jitter of the output are the process's own figures.
 """
 
 import argparse
@@ -30,7 +30,18 @@ _OWN = ("audio_to_pose_ms", "compute_ms", "jitter_ms", "stages_ms", "rtf", "term
 
 @dataclass
 class OutsideRun:
-    """What was seen. latency_ms and arrivals: one value a frame; report: the process's own."""
+    """Result of one run.
+
+    Attributes:
+        frames: index of each frame.
+        latency_ms: audio-to-pose latency of each frame.
+        arrivals_s: arrival time of each frame.
+        report: the process's own summary.
+        startup_s: time from start to first pose.
+        cpu_s: CPU time.
+        peak_mb: peak resident memory.
+
+    """
 
     frames: list[int]
     latency_ms: list[float]
@@ -41,7 +52,7 @@ class OutsideRun:
     peak_mb: float
 
     def summary(self, audio_s: float) -> dict[str, Any]:
-        """Percentiles, frame rate and what the process cost."""
+        """Percentiles, frame rate and resources."""
         span = self.arrivals_s[-1] - self.arrivals_s[0]
         gaps = np.diff(self.arrivals_s) * 1000
         return {
@@ -61,7 +72,7 @@ class OutsideRun:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "latency", help="audio-to-pose from outside, through standard input and a WebSocket"
+        "latency", help="audio-to-pose latency through standard input and a WebSocket"
     )
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of each run")
@@ -71,7 +82,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--virtual-mic",
         action="store_true",
-        help="also: syllables played into a virtual sound card, until the jaw moves (PulseAudio)",
+        help="also time from played syllables to jaw motion, by a virtual sound card (PulseAudio)",
     )
     parser.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of emage-live")
 
@@ -87,14 +98,14 @@ def latency_command(options: argparse.Namespace) -> int:
     if options.virtual_mic:
         found = [reaction_report([*hop, *options.rest], options.seconds) for hop in hops]
         for report in found:
-            say(f"hop {report['hop_frames']}: sound played to jaw moving, ms: {report['ms']}")
+            say(f"hop {report['hop_frames']}: played sound to jaw motion, ms: {report['ms']}")
         result["virtual_mic"] = found
     print(json.dumps(result))
     return 0
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
-    """Runs for people, milliseconds."""
+    """Runs as text, milliseconds."""
     head = f"{'hop':>4s}{'p50':>8s}{'p95':>8s}{'p99':>8s}{'max':>8s}{'late':>6s}{'frames':>8s}"
     lines = [f"{head}{'RTF':>7s}{'cores':>7s}{'MB':>7s}{'jitter p99':>12s}   audio to pose, ms"]
     for run in runs:
@@ -109,7 +120,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def stage_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Stages of a hop for people, milliseconds."""
+    """Stages of a hop as text, milliseconds."""
     lines = [f"{'hop':>4s}  {'stage':10s}{'p50':>8s}{'p95':>8s}{'p99':>8s}{'max':>8s}"]
     for run in runs:
         for stage, shown in run["inside"]["stages_ms"].items():
@@ -141,7 +152,7 @@ def measure(samples: np.ndarray, arguments: Sequence[str]) -> OutsideRun:
 
 
 def write_in_time(pipe: IO[bytes], samples: np.ndarray) -> np.ndarray:
-    """Write in real time, 10 ms at once; the time each sample was written `[S]`."""
+    """Write in real time in blocks of 10 ms; the time each sample was written `[S]`."""
     pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2")
     times = np.zeros(len(pcm))
     origin = time.monotonic()
@@ -156,7 +167,7 @@ def write_in_time(pipe: IO[bytes], samples: np.ndarray) -> np.ndarray:
 
 
 def read_speech(path: Path, seconds: float) -> np.ndarray:
-    """`seconds` of a sound file at 16 kHz, repeated where it is shorter."""
+    """`seconds` of an audio file at 16 kHz, repeated if it is shorter."""
     from engine.audio.source import WavSource
 
     sound = np.concatenate([block.samples for block in WavSource(path).blocks()])

@@ -1,7 +1,7 @@
-"""emage-live in a process of its own, seen from outside: its frames as they arrive, its cost.
+"""emage-live in a separate process: frames with arrival times, CPU time and memory.
 
-Nothing is asked of it but its contract: a WebSocket that is announced on standard output, the
-summary as the last line.
+Uses public interfaces only: the WebSocket announced on standard output, and the summary in the last
+line.
 """
 
 import json
@@ -24,7 +24,14 @@ from exporters.websocket_client import WebSocketClient
 
 @dataclass(frozen=True)
 class Ended:
-    """What was left. report: the process's own summary; peak_mb: resident memory at most."""
+    """Result of a process.
+
+    Attributes:
+        report: the process's own summary.
+        cpu_s: CPU time.
+        peak_mb: peak resident memory.
+
+    """
 
     report: dict[str, Any]
     cpu_s: float
@@ -32,10 +39,15 @@ class Ended:
 
 
 class LiveProcess:
-    """`emage-live` with `arguments`, `--ws` and `--json`, from `with` on.
+    """Context manager that runs `emage-live` with `arguments`, `--ws` and `--json`.
 
-    piped: sound is written to `sound`. received: frames with the monotonic time of their arrival.
-    Raises RuntimeError where the program ends before it listens.
+    piped: write audio to `sound`. Raises RuntimeError if the program ends before it listens.
+
+    Attributes:
+        received: frames with the monotonic time of their arrival.
+        began_s: start time.
+        url: address of the WebSocket.
+
     """
 
     def __init__(
@@ -80,21 +92,21 @@ class LiveProcess:
 
     @property
     def sound(self) -> IO[bytes]:
-        """Its standard input."""
+        """Standard input of the process."""
         assert self._process.stdin is not None
         return self._process.stdin
 
     @property
     def rss_mb(self) -> float:
-        """Resident memory now; NaN where the system does not tell."""
+        """Current resident memory; NaN if the system does not provide it."""
         return resident_mb(self._process.pid)
 
     def stop(self) -> None:
-        """Ask it to end, as Ctrl+C does."""
+        """Request the end, as Ctrl+C does."""
         self._process.send_signal(signal.SIGINT)
 
     def finish(self) -> Ended:
-        """Wait for its end, after its sound is over or `stop`."""
+        """Wait for the end, after the end of audio or `stop`."""
         assert self._process.stdout is not None
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -127,7 +139,7 @@ class LiveProcess:
 
 
 def resident_mb(pid: int | None = None) -> float:
-    """Resident memory of a process, this one unless given; NaN where the system does not tell."""
+    """Resident memory of a process, by default of this one; NaN if unavailable."""
     path = Path("/proc") / ("self" if pid is None else str(pid)) / "statm"
     try:
         pages = int(path.read_text().split()[1])

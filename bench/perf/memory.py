@@ -1,7 +1,7 @@
 """Memory of a live process: `emage-bench memory`.
 
-Speech goes into emage-live in real time while its resident memory is read from outside: after the
-first pose, a minute later, at the end, and how fast it grows between.
+Speech is written to emage-live in real time while its resident memory is sampled: after the first
+pose, a minute later, at the end, and the growth in between.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from engine.bundle.io import DEMO_SOUND
 from exporters.commands.common import say
 
 _EVERY_S = 1.0
-_SETTLED_S = 60.0  # of sound; what is reserved in the first minute is no growth
+_SETTLED_S = 60.0  # buffers allocated in the first minute do not count as growth
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reading:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "memory", help="resident memory after loading, after a minute, and its growth"
+        "memory", help="resident memory after loading and after a minute, and its growth"
     )
     parser.add_argument("--minutes", type=float, default=3.0, metavar="M")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
@@ -43,13 +43,13 @@ def add_command(commands: Any) -> None:
 
 
 def memory_command(options: argparse.Namespace) -> int:
-    """Print one line for people, and one of JSON."""
+    """Print one line of text, and one of JSON."""
     sound = read_speech(options.wav, options.minutes * 60)
     result = summary(*watch(sound, options.rest))
     say(
         f"{result['after_load_mb']} MB after loading, {result['after_minute_mb']} after a minute, "
-        f"{result['at_end_mb']} at the end, growing by {result['growth_mb_per_minute']} a minute; "
-        f"{result['peak_mb']} at most"
+        f"{result['at_end_mb']} at the end, growth {result['growth_mb_per_minute']} per minute; "
+        f"peak {result['peak_mb']}"
     )
     print(json.dumps(result))
     return 0
@@ -79,7 +79,7 @@ def watch(samples: np.ndarray, arguments: Sequence[str]) -> tuple[list[Reading],
 def summary(
     readings: Sequence[Reading], peak_mb: float, settled_s: float = _SETTLED_S
 ) -> dict[str, Any]:
-    """Figures of readings; growth is the slope of the line through those after `settled_s`."""
+    """Figures of readings; growth is the slope of a line through those after `settled_s`."""
     later = [reading for reading in readings if reading.seconds >= settled_s]
     shown = later or list(readings[-1:])
     return {
@@ -93,7 +93,7 @@ def summary(
 
 
 def growth(readings: Sequence[Reading]) -> float:
-    """MB a minute; 0 for a single reading."""
+    """MB per minute; 0 for a single reading."""
     if len(readings) < 2:
         return 0.0
     minutes = np.array([reading.seconds / 60 for reading in readings])

@@ -1,7 +1,7 @@
-"""Does a command stay private? Every command line, with a fresh home folder, watched by strace.
+"""Privacy check: every command line, with a fresh home folder, traced by strace.
 
-Reports attempts to look up or reach another host, which fail in silence on a machine without a
-network, and files left in the home folder outside our cache folder.
+Reports attempts to look up or contact another host, which fail silently on a machine without a
+network, and files left in the home folder outside the project's cache folder.
 """
 
 import argparse
@@ -36,7 +36,15 @@ _LIMIT_S: Final = 900.0
 
 @dataclass(frozen=True)
 class Found:
-    """contacts: calls that would reach another host or a name server. files: left in the home."""
+    """Result of one command.
+
+    Attributes:
+        status: exit status.
+        contacts: system calls that would reach another host or a name server.
+        files: files left in the home folder.
+        output: output of the command.
+
+    """
 
     status: int
     contacts: tuple[str, ...]
@@ -45,12 +53,12 @@ class Found:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
+        """True without contacts and files."""
         return not self.contacts and not self.files
 
 
 def watch(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Found:
-    """Run `command` with a fresh home folder; what it contacted and left behind.
+    """Run `command` with a fresh home folder; contacts and files.
 
     variables: added to its environment. Raises ConfigError without strace.
     """
@@ -78,14 +86,14 @@ def watch(command: Sequence[str], variables: Mapping[str, str] | None = None) ->
 
 
 def _hides(variable: str) -> bool:
-    """Whether a variable leads away from the home folder, or turns a report off already."""
+    """True for variables that redirect files outside the home folder or disable telemetry."""
     places = ("XDG_", "MPLCONFIGDIR", "TORCHINDUCTOR_")
     switches = ("ORT_", "RAY_", "NNCF_", "CI", "DO_NOT_TRACK", "PYTEST_")
     return variable.startswith((*places, *switches))
 
 
 def contacts_of(trace: str) -> tuple[str, ...]:
-    """The lines of a trace that name a host beyond this machine, or a service that looks one up."""
+    """Lines of a trace with a host beyond this machine, or a service that resolves one."""
     return tuple(dict.fromkeys(line for line in trace.splitlines() if _reaches_out(line)))
 
 
@@ -99,17 +107,17 @@ def _reaches_out(line: str) -> bool:
 
 
 def _left(home: Path) -> list[str]:
-    """Files in a home folder, but for those of our own cache."""
+    """Files in a home folder, except the project's cache."""
     own = home / ".cache" / APPLICATION
     files = (path for path in sorted(home.rglob("*")) if not path.is_dir())
     return [str(path.relative_to(home)) for path in files if not path.is_relative_to(own)]
 
 
-# -- what is watched ---------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------
 
 
 def command_lines(out: Path) -> dict[str, list[str]]:
-    """A short run of each command and kernel, by name; they write into `out`."""
+    """A short run of each command and kernel, by name; output goes to `out`."""
     live = [*_module("live"), "--demo", "--speed", "max", "--duration", "0.5"]
     lines = {f"emage-live --kernel {name}": [*live, "--kernel", name] for name in _kernels()}
     return lines | {
@@ -138,15 +146,15 @@ def _kernels() -> list[str]:
 
 
 def add_command(commands: Any) -> None:
-    """`emage-bench privacy`."""
+    """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "privacy", help="what each command contacts and leaves in the home folder (needs strace)"
+        "privacy", help="contacts and files in the home folder of each command (needs strace)"
     )
     parser.add_argument("--only", metavar="TEXT", default="", help="commands with this in the name")
 
 
 def privacy_command(options: argparse.Namespace) -> int:
-    """Watch all, one line each; GestureError where one does not stay private."""
+    """Check all commands, one line each; GestureError if one is not private."""
     bad = 0
     with tempfile.TemporaryDirectory() as out:
         for name, command in command_lines(Path(out)).items():

@@ -1,8 +1,8 @@
-"""Our engine against the published EMAGE program: same weights, same sound, one run.
+"""Engine against the reference implementation, time and parity: `emage-bench reference`.
 
-Takes a checkout of the published repository (its `models/emage_audio` needs the package
-transformers) and a checkpoint in the layout of 2025; both programs are timed in turn, so that
-whatever else the machine does falls on both. Live steps of kernels may stand beside them.
+Needs a checkout of the reference repository (its `models/emage_audio` requires transformers) and
+a checkpoint in the layout of 2025. Calls of both are interleaved, so that other load affects both.
+Live steps of kernels can be added.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from bench.export.random_checkpoints import write_random_audio_layout
-from bench.perf.kernels import as_live, in_turn
+from bench.perf.kernels import as_live, interleave
 from bench.perf.latency import read_speech
 from engine.audio import SAMPLE_RATE
 from engine.bundle.io import DEMO_SOUND, Bundle
@@ -39,14 +39,21 @@ from engine.stream.stream import GestureStream
 from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
-_PUBLISHED = "published"
+_REFERENCE = "published"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Milliseconds (medians), ours over theirs, and how far the results are apart.
+    """Times and differences of one task.
 
-    angle: the largest difference of a joint in degrees; place: of a position in metres.
+    Attributes:
+        name: task.
+        theirs_ms: median time of the reference implementation.
+        ours_ms: median time of the engine.
+        ratio: ours over theirs.
+        angle_degrees: largest difference of a joint's rotation.
+        place_m: largest difference of the translation.
+
     """
 
     name: str
@@ -59,7 +66,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class LiveStep:
-    """Milliseconds of one call; ratio: of its median to that of the published window, decoded."""
+    """Time of a live step.
+
+    Attributes:
+        name: kernel.
+        p50_ms: median.
+        p95_ms: 95th percentile.
+        ratio: p50 over that of a window of the reference implementation, with decoding.
+
+    """
 
     name: str
     p50_ms: float
@@ -70,17 +85,22 @@ class LiveStep:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "reference", help="our engine and the published program: same weights, same sound, one run"
+        "reference", help="time and parity against the reference implementation, in one run"
     )
-    parser.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="a checkpoint of 2025 (default: random, whole)"
+        "checkout", type=Path, metavar="DIR", help="checkout of the reference repository"
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint of 2025 (default: random weights, full size)",
     )
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S")
     parser.add_argument("--repeats", type=whole(1), default=5, metavar="N")
     parser.add_argument(
-        "--kernel", nargs="+", default=[], metavar="NAME", help="also: a live step by each of these"
+        "--kernel", nargs="+", default=[], metavar="NAME", help="kernels to time a live step of"
     )
     parser.add_argument(
         "--hop", type=whole(1), default=2, metavar="N", help="frames of a live step"
@@ -97,15 +117,15 @@ def reference_command(options: argparse.Namespace) -> int:
         begin = time.perf_counter()
         bundle = load_bundle_for_cli(weights)
         load_s = time.perf_counter() - begin
-        theirs = Published(options.checkout, weights)
+        theirs = Reference(options.checkout, weights)
         rows = compare(theirs, bundle, sound, options.repeats)
         steps = []
         if options.kernel:
             calls = {
-                _PUBLISHED: _published_window(theirs, bundle, sound),
+                _REFERENCE: _reference_window(theirs, bundle, sound),
                 **live_calls(bundle, options.kernel, options.hop, options.repeats, options.wav),
             }
-            steps = step_rows(in_turn(calls, options.repeats))
+            steps = step_rows(interleave(calls, options.repeats))
     print(table(rows))
     if steps:
         print(step_table(steps))
@@ -114,8 +134,8 @@ def reference_command(options: argparse.Namespace) -> int:
     return 0
 
 
-class Published:
-    """The published program with a checkpoint; ConfigError where it cannot be imported."""
+class Reference:
+    """The reference implementation with a checkpoint; ConfigError if it cannot be imported."""
 
     def __init__(self, checkout: Path, weights: Path) -> None:
         code = _import(checkout)
@@ -130,20 +150,20 @@ class Published:
 
     @torch.no_grad()
     def window(self, audio: Tensor, motion: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """One forward pass over a window and its decoding."""
+        """Forward pass over a window, and decoding."""
         speaker = torch.zeros(1, 1, dtype=torch.int64)
         out = self._model(audio, speaker, masked_motion=motion, mask=mask, use_audio=True)
         return self._decoded(out)
 
     @torch.no_grad()
     def file(self, audio: Tensor) -> dict[str, Tensor]:
-        """A whole file."""
+        """Render a whole file."""
         speaker = torch.zeros(1, 1, dtype=torch.int64)
         return self._decoded(self._model.inference(audio, speaker, self._vq))
 
     @torch.no_grad()
     def file_with_codes(self, audio: Tensor, speaker: int) -> tuple[dict[str, Tensor], Tensor]:
-        """A whole file of one of the speakers, and its codes `[4, T]`."""
+        """Render a whole file of one of the speakers; also its codes `[4, T]`."""
         out = self._model.inference(audio, torch.tensor([[speaker]]), self._vq)
         codes = []
         for part in ("face", "upper", "hands", "lower"):
@@ -180,18 +200,18 @@ def _import(checkout: Path) -> Any:
         ) from error
 
 
-class Ours:
-    """The same steps with our engine."""
+class Engine:
+    """The same tasks with the engine."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._kernel = EagerKernel(bundle.gesture)
         self._decoder = pose_decoder(bundle)
-        # Made once, as the published model is: making it lean takes as long as a window.
+        # Built once, like the reference model: inference-time fusion takes as long as a window.
         self._stream = GestureStream(bundle, schedule=bundle.config.file_schedule)
 
     def window(self, audio: Tensor, motion: Tensor, mask: Tensor) -> np.ndarray:
-        """One forward pass over a window and its decoding; rotations `[T, J, 4]`."""
+        """Forward pass over a window, and decoding; rotations `[T, J, 4]`."""
         frames = motion.shape[1]
         words = torch.zeros(1, frames, dtype=torch.int64)
         speaker = torch.zeros(1, dtype=torch.int64)
@@ -204,7 +224,7 @@ class Ours:
         return self._decoder.decode(torch.stack(codes, 1), frames).rotations[0].numpy()
 
     def file(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """A whole file: rotations `[T, J, 4]`, positions `[T, 3]`."""
+        """Render a whole file: rotations `[T, J, 4]`, translation `[T, 3]`."""
         self._stream.reset()
         self._stream.feed_audio(audio[0].numpy())
         poses = concatenate(self._stream.flush())
@@ -212,22 +232,24 @@ class Ours:
 
 
 def compare(
-    theirs: Published, bundle: Bundle, samples: np.ndarray, repeats: int
+    theirs: Reference, bundle: Bundle, samples: np.ndarray, repeats: int
 ) -> list[Comparison]:
-    """Time and compare one window and the whole of `samples [S]`, `repeats` times in turn."""
-    ours = Ours(bundle)
+    """Time and compare one window and the whole of `samples [S]`, `repeats` times."""
+    ours = Engine(bundle)
     shown = first_window(bundle, samples)
-    window = _in_turn(lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats)
+    window = _interleave(
+        lambda: theirs.window(*shown), lambda: (ours.window(*shown), None), repeats
+    )
     audio = _batch_of_one(samples)
-    file = _in_turn(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
+    file = _interleave(lambda: theirs.file(audio), lambda: ours.file(audio), repeats)
     seconds = len(samples) / SAMPLE_RATE
     return [_compared("window", *window), _compared(f"file of {seconds:.0f} s", *file)]
 
 
 def first_window(bundle: Bundle, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Sound, motion and mask of a file's first window, as the published program begins it.
+    """Audio, motion and mask of a file's first window, as in the reference implementation.
 
-    ConfigError where there is less sound than that.
+    ConfigError if `samples` are shorter than that.
     """
     schedule = bundle.config.file_schedule
     frames, needed = schedule.window, bundle.config.clock.time_s(schedule.window)
@@ -248,8 +270,8 @@ def _batch_of_one(samples: np.ndarray) -> Tensor:
     return torch.from_numpy(samples[None].astype(np.float32))
 
 
-def _published_window(
-    theirs: Published, bundle: Bundle, samples: np.ndarray
+def _reference_window(
+    theirs: Reference, bundle: Bundle, samples: np.ndarray
 ) -> Callable[[], object]:
     shown = first_window(bundle, samples)
     return lambda: theirs.window(*shown)
@@ -258,9 +280,10 @@ def _published_window(
 def live_calls(
     bundle: Bundle, kernels: Sequence[str], hop: int, repeats: int, sound: Path = DEMO_SOUND
 ) -> dict[str, Callable[[], object]]:
-    """The next hop of a live stream by each of `kernels`, with sound for `repeats` calls in turn.
+    """Next hop of a live stream by each of `kernels`, as calls to time.
 
-    A step is all that a stream does for a hop: features, kernel, choice of codes, decoding.
+    The stream has audio for `repeats` rounds. A call has all work of a stream for a hop: features,
+    kernel, code selection, decoding.
     """
     schedule = bundle.config.schedule.with_hop(hop, None)
     hops = 2 * (repeats + 20)
@@ -276,8 +299,8 @@ def live_calls(
 
 
 def step_rows(times: Mapping[str, Sequence[float]]) -> list[LiveStep]:
-    """One row a program, the published one among `times` (milliseconds by name)."""
-    base = float(np.median(times[_PUBLISHED]))
+    """One row per name; `times` (ms) must have the reference implementation."""
+    base = float(np.median(times[_REFERENCE]))
     rows = []
     for name, found in times.items():
         p50, p95 = (float(value) for value in np.percentile(found, [50, 95]))
@@ -285,7 +308,7 @@ def step_rows(times: Mapping[str, Sequence[float]]) -> list[LiveStep]:
     return rows
 
 
-def _in_turn(
+def _interleave(
     theirs: Callable[[], Any], ours: Callable[[], Any], repeats: int
 ) -> tuple[Any, Any, list[float], list[float]]:
     theirs_ms: list[float] = []
@@ -297,7 +320,7 @@ def _in_turn(
             times.append((time.perf_counter() - begin) * 1000)
             if call is theirs:
                 expected = result
-        if repeat == 0:  # the first pays for what later ones find ready
+        if repeat == 0:  # warm-up
             theirs_ms.clear()
             ours_ms.clear()
     return expected, result, theirs_ms, ours_ms
@@ -316,7 +339,7 @@ def _compared(
 
 
 def table(rows: list[Comparison]) -> str:
-    """For people."""
+    """Comparisons as text."""
     lines = ["                 published      ours   ratio   apart"]
     for row in rows:
         lines.append(
@@ -327,7 +350,7 @@ def table(rows: list[Comparison]) -> str:
 
 
 def step_table(steps: Sequence[LiveStep]) -> str:
-    """For people."""
+    """Live steps as text."""
     lines = ["live step             p50       p95   of the published window, decoded"]
     for step in steps:
         lines.append(

@@ -1,8 +1,8 @@
-"""Endurance: `emage-bench soak`.
+"""Soak test: `emage-bench soak`.
 
-A live session for as many minutes as wanted, possibly in faster seconds, while things go wrong
-around it (`bench.perf.faults`): faults are counted, not one frame is missing or doubled, and the
-process is as large at the end as it was after its first minute.
+A live session of any length, optionally accelerated, with fault injection (`bench.perf.faults`):
+faults are counted, no frame is missing or repeated, and memory at the end is that after the first
+minute.
 """
 
 import argparse
@@ -39,31 +39,31 @@ from exporters.vmc import VmcSink
 from exporters.websocket import WebSocketServer
 
 _EVERY_S = 2.0
-_SETTLED_S = 60.0  # what is reserved in the first minute is no growth
+_SETTLED_S = 60.0  # buffers allocated in the first minute do not count as growth
 _SOUND_S = 120.0
 
 
-class Count:
-    """A receiver that checks the numbers of the frames and keeps none."""
+class FrameCounter:
+    """Sink that checks frame indices and discards frames."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.gaps = 0
 
     def open(self, fmt: PoseFormat) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def send(self, frame: PoseFrame) -> None:
-        """Each frame must follow the one before."""
+        """Count a gap unless the frame follows the previous one."""
         self.gaps += frame.index != self.frames
         self.frames = frame.index + 1
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
-class Size:
-    """Reads this process's memory every two seconds, in a thread."""
+class MemorySampler:
+    """Thread that samples this process's memory every two seconds."""
 
     def __init__(self) -> None:
         self.readings: list[Reading] = []
@@ -86,10 +86,10 @@ class Size:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "soak", help="a long live session in which things go wrong: frames, faults, memory"
+        "soak", help="a long live session with fault injection: frames, faults, memory"
     )
-    parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="by the clock")
-    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="seconds a second")
+    parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="wall-clock time")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="acceleration")
     parser.add_argument("--model", type=Path, default=DEFAULT_BUNDLE, metavar="DIR")
     parser.add_argument("--wav", type=Path, default=DEMO_SOUND, metavar="FILE")
     parser.add_argument("--hop", type=whole(1), metavar="N", help="new frames per step")
@@ -98,7 +98,7 @@ def add_command(commands: Any) -> None:
 
 
 def soak_command(options: argparse.Namespace) -> int:
-    """Print what happened, and one line of JSON."""
+    """Print results, and one line of JSON."""
     bundle = load_bundle_for_cli(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     step = select_step(options.kernel, bundle, schedule, log=say)
@@ -115,10 +115,10 @@ def soak_command(options: argparse.Namespace) -> int:
         f"{result['frames']} frames of {result['expected_frames']}, {result['gaps']} out of order, "
         f"{result['late_frames']} late; jitter p99 {result['jitter_ms']['p99']} ms"
     )
-    say(f"done to it: {result['unrest']}; events: {result['events']}")
+    say(f"injected faults: {result['unrest']}; events: {result['events']}")
     say(
-        f"memory: {result['rss_settled_mb']} MB when settled, {result['rss_end_mb']} at the end, "
-        f"spread {result['rss_spread_mb']}, growing by {result['growth_mb_per_minute']} a minute"
+        f"memory: {result['rss_settled_mb']} MB after warm-up, {result['rss_end_mb']} at the end, "
+        f"range {result['rss_spread_mb']}, growth {result['growth_mb_per_minute']} per minute"
     )
     print(json.dumps(result))
     return 0
@@ -127,12 +127,12 @@ def soak_command(options: argparse.Namespace) -> int:
 def soak(
     stream: GestureStream, events: EventCounter, wav: Path, seconds: float, speed: float, seed: int
 ) -> dict[str, Any]:
-    """Run for `seconds` by the clock, `speed` times as many of the session."""
+    """Run for `seconds` of wall-clock time, `speed` times as many of the session."""
     host = SessionClock(speed)
     source = StallingSource(read_speech(wav, _SOUND_S), host, seed=seed)
     control = SessionControl(source, "--wav")
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
-    count, hooks = Count(), SessionHooks()
+    count, hooks = FrameCounter(), SessionHooks()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         vmc = VmcSink(Address("127.0.0.1", receiver.getsockname()[1]), events=events)
@@ -146,29 +146,29 @@ def soak(
         hooks.stats.append(server.broadcast_stats)
         hooks.words.append(server.broadcast_words)
         control.session = session
-        meddler, visitors = (
+        fuzzer, churn = (
             ControlFuzzer(session, host, seed),
             ClientChurn(f"ws://127.0.0.1:{server.port}"),
         )
-        meddler.start()
-        size = Size()
+        fuzzer.start()
+        sampler = MemorySampler()
         summary = session.run()
-        meddler.stop()
-        visited = visitors.stop()
-    unrest = {"stalls": source.stalls, **meddler.done, **visited}
+        fuzzer.stop()
+        visits = churn.stop()
+    unrest = {"stalls": source.stalls, **fuzzer.done, **visits}
     expected = int(seconds * speed * stream.clock.frame_rate)
-    return report(summary, count, expected, size.stop(), unrest)
+    return report(summary, count, expected, sampler.stop(), unrest)
 
 
 def report(
     summary: Summary,
-    count: Count,
+    count: FrameCounter,
     expected: int,
     readings: list[Reading],
     unrest: dict[str, int],
     settled_s: float = _SETTLED_S,
 ) -> dict[str, Any]:
-    """Everything for the JSON line; readings before `settled_s` count if there are no others."""
+    """Result for the JSON line; readings before `settled_s` count only if there are no others."""
     later = [reading for reading in readings if reading.seconds >= settled_s] or readings
     sizes = [reading.rss_mb for reading in later] or [float("nan")]
     return {

@@ -1,7 +1,7 @@
-"""A real microphone on a machine without one: a private PulseAudio server.
+"""Virtual sound card: a private PulseAudio server.
 
-What is played into its loudspeaker is what its microphone hears. Nothing of the machine's own
-sound set-up is touched. Needs the programs pulseaudio, pactl and paplay.
+Its microphone is the monitor of its loudspeaker. The machine's own audio configuration is not
+changed. Needs pulseaudio, pactl and paplay.
 """
 
 import os
@@ -20,7 +20,7 @@ _MODULES: Final = (
 
 
 class VirtualSoundCard:
-    """A PulseAudio server of our own in `folder`; `environment` makes a program use it."""
+    """PulseAudio server in `folder`; programs use it with `environment`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class VirtualSoundCard:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the server and wait until it answers; AudioDeviceError where there is none."""
+        """Start the server and wait until it responds; raises AudioDeviceError."""
         for program in _PROGRAMS:
             if shutil.which(program) is None:
                 raise AudioDeviceError(
@@ -64,7 +64,7 @@ class VirtualSoundCard:
         raise AudioDeviceError("PulseAudio does not start here; run pulseaudio -n -vvv to see why")
 
     def stop(self) -> None:
-        """Kill the server, as if the device were pulled out. Safe to call twice."""
+        """Kill the server, like unplugging the device. Safe to call twice."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -72,7 +72,7 @@ class VirtualSoundCard:
             (self._folder / "native").unlink(missing_ok=True)
 
     def play(self, path: Path) -> "subprocess.Popen[bytes]":
-        """Begin to play a file into the loudspeaker; `wait` for it or `terminate` it."""
+        """Start playback of a file; `wait` for it or `terminate` it."""
         return subprocess.Popen(["paplay", str(path)], env=os.environ | self.environment)
 
     def _control(self, *words: str) -> "subprocess.CompletedProcess[bytes]":

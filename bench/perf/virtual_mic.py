@@ -1,9 +1,9 @@
-"""From a sound in the room to a jaw that moves: a virtual sound card, seen from outside.
+"""Latency from played audio to jaw motion, with a virtual sound card.
 
-Syllables are played into a private PulseAudio server, `emage-live --mic` hears them, and the
-packets of its WebSocket are watched: the time from a syllable's first sample leaving the
-loudspeaker to the arrival of the first frame in which the jaw opens. Everything between is in it:
-the card, the voice gate, the wait for the hop, the computing, the playout, the socket.
+Syllables are played into a private PulseAudio server that `emage-live --mic` records. The result is
+the time from a syllable's first sample leaving the loudspeaker to the arrival of the first
+WebSocket frame with an open jaw. It includes the sound card, voice gate, waiting for the hop,
+computation, playout buffer and socket.
 """
 
 import os
@@ -26,15 +26,15 @@ from engine.timing import percentiles
 
 _SYLLABLE_S: Final = 0.2
 _FIRST_S: Final = 1.0
-_AHEAD_S: Final = 0.5  # sound lies ready for the loudspeaker so long before it is played
-_REACTION_S: Final = 0.5  # a jaw that moves later than this moves for another reason
+_AHEAD_S: Final = 0.5  # audio is queued so long before playback
+_REACTION_S: Final = 0.5  # later jaw motion has another cause
 _BEFORE_S: Final = 0.15
-_JAW_OPENS: Final = 0.03  # of jawOpen, or radians: more than a closed mouth trembles
-_FORMANTS_HZ: Final = ((730, 90), (1090, 110), (2440, 170))  # an open vowel, and widths
+_JAW_OPENS: Final = 0.03  # of jawOpen, or radians: above the jitter of a closed mouth
+_FORMANTS_HZ: Final = ((730, 90), (1090, 110), (2440, 170))  # and widths, of an open vowel
 
 
 def syllable(pitch_hz: float = 130.0) -> np.ndarray:
-    """A vowel that begins within 3 ms and falls silent after 200 ms, float32 `[S]`."""
+    """Vowel `[S]`, float32, with an onset of 3 ms and a length of 200 ms."""
     t = np.arange(int(_SYLLABLE_S * SAMPLE_RATE)) / SAMPLE_RATE
     sound = np.zeros(len(t))
     for harmonic in np.arange(pitch_hz, 4000, pitch_hz):
@@ -45,7 +45,7 @@ def syllable(pitch_hz: float = 130.0) -> np.ndarray:
 
 
 def syllables(seconds: float, seed: int = 0) -> tuple[np.ndarray, list[int]]:
-    """Sound `[S]` with pauses of 0.6 to 1 s, and the first samples of its syllables."""
+    """Audio `[S]` with pauses of 0.6 to 1 s, and the first samples of its syllables."""
     rng = np.random.default_rng(seed)
     sound = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
     onsets = []
@@ -59,7 +59,7 @@ def syllables(seconds: float, seed: int = 0) -> tuple[np.ndarray, list[int]]:
 
 
 def jaw(frame: PoseFrame, coefficients: Sequence[str]) -> float:
-    """How far the mouth is open: jawOpen, or the jaw's angle where the face has no such number."""
+    """Mouth opening: jawOpen, or the angle of the jaw for faces without it."""
     if "jawOpen" in coefficients:
         return float(frame.face[list(coefficients).index("jawOpen")])
     turn = frame.rotations[SMPLX_55.joint_names.index("jaw")]
@@ -69,9 +69,9 @@ def jaw(frame: PoseFrame, coefficients: Sequence[str]) -> float:
 def reactions(
     onsets_s: Sequence[float], arrivals_s: Sequence[float], jaws: Sequence[float]
 ) -> list[float]:
-    """Milliseconds from each onset to the first frame in which the jaw opens; none is left out.
+    """Milliseconds from each onset to the first frame with an opening jaw.
 
-    An onset without a reaction within half a second counts as half a second.
+    An onset without one within half a second counts as half a second.
     """
     times, opening = np.asarray(arrivals_s), np.asarray(jaws)
     found = []
@@ -85,9 +85,9 @@ def reactions(
 
 
 def reaction_report(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Play for `seconds` to `emage-live --mic` with `arguments`.
+    """Run `emage-live --mic` with `arguments` while syllables are played for `seconds`.
 
-    Raises AudioDeviceError where there is no virtual sound card to be had.
+    Raises AudioDeviceError if the virtual sound card cannot be started.
     """
     with tempfile.TemporaryDirectory() as folder:
         card = VirtualSoundCard(Path(folder))
@@ -111,9 +111,9 @@ def _play_and_watch(
         live.stop()
         ended = live.finish()
         coefficients = live.client.format.face.coefficients
-    heard_s = [begin_s + onset / SAMPLE_RATE + offset_ms / 1000 for onset in onsets]
+    played_s = [begin_s + onset / SAMPLE_RATE + offset_ms / 1000 for onset in onsets]
     jaws = [jaw(frame, coefficients) for _, frame in live.received]
-    took = reactions(heard_s, [at for at, _ in live.received], jaws)
+    took = reactions(played_s, [at for at, _ in live.received], jaws)
     limit = _REACTION_S * 1000
     return {
         "hop_frames": ended.report["hop_frames"],
@@ -126,7 +126,7 @@ def _play_and_watch(
 
 
 def _play(sound: np.ndarray) -> tuple[float, float]:
-    """Play it all; when its first sample was due, and how many milliseconds later it sounded."""
+    """Play `sound`; time at which its first sample was due, and its delay in milliseconds."""
     begin_s = time.monotonic() + _AHEAD_S
     player = Player(lambda sample: begin_s + sample / SAMPLE_RATE, lambda: 0.0)
     given = 0

@@ -1,6 +1,6 @@
-"""Animated picture of the viewer's avatar: the viewer page, stepped frame by frame in Chromium.
+"""Animated picture of the viewer's avatar: the page, stepped frame by frame in Chromium.
 
-The page normally runs on the wall clock. Here its clock is set by hand, so that a slow software
+The page normally runs on the wall clock. Here its clock is set by script, so that a slow software
 renderer gives the same pictures as a fast one.
 """
 
@@ -26,18 +26,25 @@ FRAME_RATE = 30
 _SIZE = (480, 600)  # pixels
 _VIEW = "gesture"
 _QUALITY = 70  # of WebP, 0 to 100
-_AHEAD_S = 1.0  # speech that the waveform shows before it is reached
-_READY_S = 60.0  # for the page to load and to draw the avatar
+_AHEAD_S = 1.0  # audio that the waveform shows in advance
+_READY_S = 60.0  # for loading the page and drawing the avatar
 _SETTLE_S = 0.1
-_MOST_SHOTS = 30  # of one frame, until two in a row are equal
+_MOST_SHOTS = 30  # screenshots of one frame until two in a row are equal
 
-# The page's own clock stands still between frames; the scene's, in its iframe, runs on.
+# Only the page's own clock is replaced; that of the scene, in its iframe, continues.
 _MANUAL_CLOCK = "if (window === top) { window.now_ms = 0; performance.now = () => window.now_ms; }"
 _HIDE_CONTROLS = "document.getElementById('bar').style.display = 'none'"
 
 
 class Speech(NamedTuple):
-    """samples: mono `[S]`, as long as the motion. rate: Hz. words: their times count from 0."""
+    """Speech of the film.
+
+    Attributes:
+        samples: mono `[S]`, as long as the motion.
+        rate: sample rate, Hz.
+        words: words with times from 0.
+
+    """
 
     samples: FloatArray
     rate: int
@@ -45,7 +52,7 @@ class Speech(NamedTuple):
 
 
 def avatar_film(path: Path, motion: Motion, speech: Speech) -> None:
-    """Write an animated WebP of `motion` as the viewer shows it, with words and waveform.
+    """Write an animated WebP of `motion` in the viewer, with words and waveform.
 
     Raises ConfigError without Chromium, viser or Pillow.
     """
@@ -86,11 +93,11 @@ def _record(
             chromium.call("Page.navigate", url=f"http://{page.host}:{page.port}")
             _wait_for_avatar(chromium)
             chromium.evaluate(_HIDE_CONTROLS)
-            told = 0
+            sent = 0
             for frame in frames:
                 until = min(len(speech.samples), frame.sample + round(_AHEAD_S * speech.rate))
-                page.tell_audio(told, speech.rate, speech.samples[told:until])
-                told = until
+                page.tell_audio(sent, speech.rate, speech.samples[sent:until])
+                sent = until
                 _show(page, scene, chromium, frame, speech.rate)
                 pictures.append(_settled(chromium, pictures[-1] if pictures else b""))
     except FileNotFoundError as error:
@@ -118,7 +125,7 @@ def _wait_for_avatar(chromium: Browser) -> None:
 
 
 def _settled(chromium: Browser, previous: bytes) -> bytes:
-    """The picture once it differs from the frame before and two in a row are equal."""
+    """Screenshot once it differs from the frame before and two in a row are equal."""
     before = b""
     for _ in range(_MOST_SHOTS):
         chromium.wait(_SETTLE_S)

@@ -1,7 +1,4 @@
-"""Contact sheets of retargeted motion: the source's figure beside ours, at strokes.
-
-Draws and measures; what a good retargeting is, the reader of the sheet decides.
-"""
+"""Contact sheets of retargeted motion: source figure and SMPL-X side by side, at strokes."""
 
 import argparse
 import itertools
@@ -28,16 +25,16 @@ from training.sources.retarget_metrics import compare, measure, suspicions
 from training.sources.skeleton_map import SkeletonMap, find_map, load_map, map_names
 
 _APART_S = 0.8
-Subparsers = Any  # argparse has no public name for what add_subparsers gives
+Subparsers = Any  # argparse has no public type for the result of add_subparsers
 _FPS = 30
 
 
 def stroke_frames(motion: Motion, count: int) -> list[int]:
-    """Up to `count` frames in time order in which a wrist is farthest from where arms hang."""
-    places = motion.world_positions()
+    """Up to `count` frames in time order with a wrist far from a hanging arm."""
+    positions = motion.world_positions()
     away = np.zeros(len(motion))
     for side in ("left", "right"):
-        arm = [places[:, SMPLX_55.index(f"{side}_{j}")] for j in ("shoulder", "elbow", "wrist")]
+        arm = [positions[:, SMPLX_55.index(f"{side}_{j}")] for j in ("shoulder", "elbow", "wrist")]
         length = sum(np.linalg.norm(b - a, axis=-1) for a, b in itertools.pairwise(arm))
         hanging = arm[0] - length[:, None] * np.array([0.0, 1.0, 0.0])
         away = np.maximum(away, np.linalg.norm(arm[2] - hanging, axis=-1))
@@ -54,14 +51,14 @@ def stroke_frames(motion: Motion, count: int) -> list[int]:
 def stills(
     label: str, motion: Motion, frames: Sequence[int], figure: Figure, skeleton: SkeletonMap
 ) -> list[Still]:
-    """The source's figure and ours in turn, at each of `frames`; the source as tall as we are."""
+    """Source figure and SMPL-X in turn, at each of `frames`; the source scaled to equal height."""
     figure, _ = in_our_axes(figure, skeleton.within(figure.names))
     assert figure.positions is not None
-    places = motion.world_positions()
+    positions = motion.world_positions()
     feet = [figure.index(skeleton.joints[f"{side}_ankle"].place) for side in ("left", "right")]
     head = figure.index(skeleton.joints["head"].place)
     own = [SMPLX_55.index(name) for name in ("left_ankle", "right_ankle", "head")]
-    tall = places[:, own[2], 1].mean() - places[:, own[:2], 1].mean()
+    tall = positions[:, own[2], 1].mean() - positions[:, own[:2], 1].mean()
     scale = tall / (figure.positions[:, head, 1].mean() - figure.positions[:, feet, 1].mean())
     source = figure.positions * scale
     floor = np.median(source[:, feet, 1].min(1)) - FOOT_HEIGHT_M - 0.06
@@ -71,7 +68,7 @@ def stills(
         seconds = frame / motion.format.clock.frame_rate
         result += [
             Still(f"{label} {seconds:.1f} s", source[frame], figure.parents, figure.names),
-            Still("SMPL-X", places[frame], SMPLX_55.parents, SMPLX_55.joint_names),
+            Still("SMPL-X", positions[frame], SMPLX_55.parents, SMPLX_55.joint_names),
         ]
     return result
 
@@ -79,7 +76,7 @@ def stills(
 def bvh_sheet(
     paths: Sequence[Path], out: Path, skeleton: str, strokes: int, rest_frame: int | None = None
 ) -> dict[str, object]:
-    """A sheet of BVH files retargeted, and a report by file: its unit, numbers, differences."""
+    """Sheet of retargeted BVH files, and a report by file: unit, numbers, differences."""
     drawn: list[Still] = []
     report: dict[str, object] = {}
     for path in paths:
@@ -97,7 +94,7 @@ def bvh_sheet(
 
 
 def clip_sheet(folder: Path, out: Path, names: Sequence[str], most: int = 24) -> dict[str, object]:
-    """A sheet of retargeted clips, each at its emphasis or stroke where the metadata tell it."""
+    """Sheet of retargeted clips, each at its emphasis or stroke if the metadata have one."""
     paths = sorted(folder.rglob("*.npz"))
     if names:
         paths = [path for path in paths if any(name in path.stem for name in names)]
@@ -122,15 +119,15 @@ def clip_sheet(folder: Path, out: Path, names: Sequence[str], most: int = 24) ->
 
 
 def add_command(commands: Subparsers) -> None:
-    """Add the parser of `sheet` to those of emage-bench."""
+    """Add the parser of `contact-sheet` to those of emage-bench."""
     sheet = commands.add_parser(
         "contact-sheet", help="stroke frames of retargeted motion, as a picture"
     )
     sheet.add_argument("data", type=Path, nargs="+", help="BVH files, or a folder of clips (.npz)")
     sheet.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE.png")
     sheet.add_argument("--skeleton", default="auto", help=f"{', '.join(map_names())}, or a .toml")
-    sheet.add_argument("--rest-frame", type=int, metavar="N", help="frame in which BVH is at rest")
-    sheet.add_argument("--strokes", type=int, default=2, metavar="N", help="frames of a BVH file")
+    sheet.add_argument("--rest-frame", type=int, metavar="N", help="rest frame of BVH")
+    sheet.add_argument("--strokes", type=int, default=2, metavar="N", help="frames per BVH file")
     sheet.add_argument("--names", nargs="*", default=[], help="parts of the names of clips")
 
 

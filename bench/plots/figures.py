@@ -1,7 +1,4 @@
-"""Figures of motion to look at: stick figures from the front and the side, wrists over speech.
-
-Draws what it is given and judges nothing. matplotlib is imported here and nowhere else.
-"""
+"""Figures of motion: stick figures from the front and the side, wrists over speech."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import arm_speed
 from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.skeleton import SMPLX_55
@@ -20,11 +17,11 @@ from engine.system.privacy import stay_private
 
 _COLOURS = {"left": "tab:red", "right": "tab:blue"}
 _VIEWS = {"front": (0, 1), "side": (2, 1)}
-"""Which world axes run to the right and up; from the front, the figure's left is at the right."""
+"""World axes to the right and up; from the front, the figure's left is at the right."""
 
 
 def _pyplot() -> Any:
-    """The drawing interface of matplotlib; ConfigError where that is missing."""
+    """Drawing interface of matplotlib; ConfigError if it is not installed."""
     stay_private()
     try:
         import matplotlib
@@ -47,7 +44,7 @@ def _colour(name: str) -> str:
 
 
 def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArray[np.float32]:
-    """A line `[2, 3]` from the middle of the palm outwards, 8 cm long."""
+    """Line `[2, 3]` from the middle of the palm outwards, 8 cm long."""
     wrist, index, little = (
         points[names.index(f"{side}_{name}")] for name in ("wrist", "index1", "pinky1")
     )
@@ -57,13 +54,21 @@ def _palm(points: NDArray[np.float32], names: Sequence[str], side: str) -> NDArr
 
 
 def draw_pose(axes: Any, motion: Motion, points: NDArray[np.float32], view: str) -> None:
-    """Draw joints `[J, 3]` into matplotlib `axes`; palms carry an orange line outwards."""
+    """Draw joints `[J, 3]` into matplotlib `axes`, with orange palm normals."""
     skeleton = motion.format.skeleton
     draw_joints(axes, Still("", points, skeleton.parents, skeleton.joint_names), view)
 
 
 class Still(NamedTuple):
-    """One frame of any figure: joints `[J, 3]` in metres, root first, drawn about it."""
+    """One frame of any figure.
+
+    Attributes:
+        label: title.
+        points: joints `[J, 3]` in metres, root first; drawn relative to the root.
+        parents: parent of each joint; -1 for the root.
+        names: joint names.
+
+    """
 
     label: str
     points: NDArray[Any]
@@ -72,7 +77,7 @@ class Still(NamedTuple):
 
 
 def draw_joints(axes: Any, still: Still, view: str) -> None:
-    """Draw a figure of any joints; palms carry an orange line outwards where hands are SMPL-X's."""
+    """Draw a figure of any joints; with orange palm normals if its hands have SMPL-X names."""
     across, up = _VIEWS[view]
     points, names, origin = still.points, still.names, still.points[0]
     for j, parent in enumerate(still.parents):
@@ -143,7 +148,10 @@ def wrists_over_stresses(
     fps: float,
     seconds: float = 25.0,
 ) -> None:
-    """Write a plot of (title, positions `[T, J, 3]`, times of stressed vowels in seconds)."""
+    """Write a plot of wrist heights and arm speed with stressed vowels.
+
+    rows: (title, positions `[T, J, 3]`, times of stressed vowels in seconds).
+    """
     figure, grid = _pyplot().subplots(2 * len(rows), 1, figsize=(18, 4.4 * len(rows)))
     for number, (title, points, stresses) in enumerate(rows):
         heights, rates = grid[2 * number], grid[2 * number + 1]
@@ -151,7 +159,7 @@ def wrists_over_stresses(
         for side, colour in _COLOURS.items():
             joint = SMPLX_55.index(f"{side}_wrist")
             heights.plot(times, points[:, joint, 1] - points[:, 0, 1], c=colour)
-        rates.plot(times, wrist_speed(points, fps), "k")
+        rates.plot(times, arm_speed(points, fps), "k")
         for axes in (heights, rates):
             axes.set_xlim(0, seconds)
             for at in stresses:
@@ -161,7 +169,7 @@ def wrists_over_stresses(
 
 
 def strips(rows: Sequence[tuple[str, Motion]], frames: Sequence[int]) -> bytes:
-    """A PNG of the same frames of several motions from the front, a row each."""
+    """PNG of the same frames of several motions from the front, one row per motion."""
     figure, grid = _pyplot().subplots(
         len(rows), len(frames), figsize=(1.5 * len(frames), 2.3 * len(rows)), squeeze=False
     )
@@ -180,7 +188,7 @@ def speeds_over_time(
     speaking: NDArray[np.bool_] | None,
     seconds: float = 30.0,
 ) -> bytes:
-    """A PNG of speeds `[T]` (m/s) over the first `seconds`, frames with speech shaded."""
+    """PNG of speeds `[T]` (m/s) over the first `seconds`; frames with speech are shaded."""
     figure, axes = _pyplot().subplots(figsize=(14, 3))
     for label, speed in rows:
         axes.plot(np.arange(len(speed)) / fps, speed, lw=1, label=label)
@@ -196,7 +204,7 @@ def speeds_over_time(
 def distributions(
     panels: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.float64]]]]],
 ) -> bytes:
-    """A PNG of histograms: (axis label, (label, values `[N]`) of each kind) for every panel."""
+    """PNG of histograms: (axis label, (label, values `[N]`) of each kind) per panel."""
     figure, grid = _pyplot().subplots(1, len(panels), figsize=(4.6 * len(panels), 3), squeeze=False)
     for axes, (title, kinds) in zip(grid[0], panels, strict=True):
         every = np.concatenate([values for _, values in kinds])

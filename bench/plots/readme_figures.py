@@ -1,4 +1,4 @@
-"""Pictures of README and docs: the motion that a bundle generates from a sound file."""
+"""Pictures of README and docs: motion that a bundle generates from an audio file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,11 +42,11 @@ def draw(
     clips: Path | None = None,
     take: Path | None = None,
 ) -> None:
-    """Write avatar.webp, contact_sheet.png, wrist_over_waveform.png and side_by_side.png to `out`.
+    """Write the pictures of README and docs to `out`: an animation, sheets and a plot.
 
     clips: output folder of the stage retarget; adds a row of the composer to side_by_side.png.
-    take: recorded motion to the same sound; adds a row of it. Raises ConfigError without a
-    browser, viser, matplotlib or Pillow.
+    take: recorded motion to the same audio; adds a row of it. Raises ConfigError without a browser,
+    viser, matplotlib or Pillow.
     """
     samples = np.concatenate([block.samples for block in WavSource(sound).blocks()])
     motion = render(bundle, samples, words)
@@ -64,7 +64,7 @@ def draw(
 
 
 def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[TimedWord]) -> None:
-    """Film the first seconds of the motion, with the same part of the sound."""
+    """Film the first seconds of the motion, with the same part of the audio."""
     clock = motion.format.clock
     last = min(len(motion), clock.frame_at_time(_FILM_S))
     avatar_film(
@@ -73,7 +73,7 @@ def _film(path: Path, motion: Motion, samples: np.ndarray, words: Sequence[Timed
 
 
 def shuffled(samples: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Permute half-second pieces of the sound; a shorter rest stays at the end."""
+    """Permute half-second pieces of the audio; a shorter remainder stays at the end."""
     size = int(_SHUFFLED_S * SAMPLE_RATE)
     whole = len(samples) // size * size
     order = np.random.default_rng(seed).permutation(whole // size)

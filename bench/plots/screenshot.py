@@ -1,9 +1,9 @@
-"""Pictures of a page in a headless Chromium: what the viewer really shows.
+"""Screenshots of a page in a headless Chromium.
 
     python -m bench.plots.screenshot http://127.0.0.1:8080 out.png --wait 5
 
-Drives Chromium through its DevTools pipe (file descriptors 3 and 4), so it needs nothing but the
-browser itself. WebGL runs on the processor; no GPU and no display are used.
+Controls Chromium through its DevTools pipe (file descriptors 3 and 4), without further libraries.
+WebGL runs on the processor; no GPU and no display are needed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
-# Puts the pipes where Chromium looks for them, then becomes Chromium.
+# Moves the pipes to the descriptors that Chromium uses, then executes Chromium.
 _EXEC_WITH_PIPES = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); "
     "os.execv(sys.argv[3], sys.argv[3:])"
@@ -45,12 +45,12 @@ _EXEC_WITH_PIPES = (
 
 
 def find_browser() -> str | None:
-    """The first Chromium on the path, or None."""
+    """First Chromium on the path, or None."""
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
 class Browser:
-    """One page of a running Chromium, driven by DevTools messages (JSON ending in a zero byte)."""
+    """A page of a running Chromium, controlled by DevTools messages (zero-terminated JSON)."""
 
     def __init__(self, write_fd: int, read_fd: int) -> None:
         self._write_fd, self._read_fd = write_fd, read_fd
@@ -60,7 +60,7 @@ class Browser:
         self.messages: list[dict[str, Any]] = []
 
     def open(self, url: str, width: int = 1280, height: int = 800) -> None:
-        """Show `url` in a new page of the given size."""
+        """Open `url` in a new page of the given size."""
         target = self.call("Target.createTarget", url="about:blank")
         attached = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
@@ -71,7 +71,7 @@ class Browser:
         self.call("Page.navigate", url=url)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send a command and return its result; RuntimeError for a refusal or no answer."""
+        """Send a command and return its result; RuntimeError for an error or a timeout."""
         self._next_id += 1
         message: dict[str, Any] = {"id": self._next_id, "method": method, "params": params}
         if self._session:
@@ -93,13 +93,13 @@ class Browser:
             self._read(left)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression (promises awaited) in the page."""
+        """Value of a JavaScript expression (promises awaited) in the page."""
         wanted = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
         result = self.call("Runtime.evaluate", expression=expression, **wanted)
         return result["result"].get("value")
 
     def click(self, x: float, y: float) -> None:
-        """A real click of the left button at page coordinates."""
+        """Click with the left button at page coordinates."""
         for kind in ("mousePressed", "mouseReleased"):
             event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
             self.call("Input.dispatchMouseEvent", **event)
@@ -109,7 +109,7 @@ class Browser:
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def console(self) -> list[str]:
-        """What the page has logged or thrown so far."""
+        """Console messages and exceptions of the page so far."""
         lines = []
         for message in self.messages:
             params = message.get("params", {})
@@ -139,8 +139,8 @@ class Browser:
 
 
 def _high_pipe() -> tuple[int, int]:
-    """A pipe whose ends are neither 3 nor 4, which the browser will want for itself."""
-    import fcntl  # not on Windows, where the rest of this file can still be imported
+    """Pipe with descriptors other than 3 and 4, which the browser needs."""
+    import fcntl  # missing on Windows, where this file must be importable
 
     ends = os.pipe()
     high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
@@ -184,7 +184,7 @@ def browser() -> Iterator[Browser]:
 
 
 def main() -> None:
-    """The command line."""
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("png", type=Path)

@@ -1,4 +1,4 @@
-"""Which codes of a bundle's codebooks motions fall on. Needs a bundle with its encoders."""
+"""Usage of a bundle's codebooks by given motions; needs a bundle with encoders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,20 +16,20 @@ from training.sources.resample import resampled
 
 
 def usable_parts(bundle: Bundle, motion: Motion) -> list[BodyPart]:
-    """The parts that the bundle can encode of such a motion: faces only in its own basis."""
+    """Parts that the bundle can encode; the face only in the bundle's own basis."""
     same = motion.format.face.name == bundle.config.face
     return [part for part in BodyPart if part is not BodyPart.FACE or same]
 
 
 @torch.inference_mode()
 def code_usage(bundle: Bundle, motions: Sequence[Motion]) -> dict[str, dict[str, Any]]:
-    """For each part the share of codes that `motions` use, and how many that is when weighted.
+    """Share of codes used and perplexity of each part over `motions`.
 
     ConfigError for a bundle without encoders.
     """
     if not bundle.config.include_encoders:
         raise ConfigError(
-            f"{bundle.config.name} holds no encoders: it cannot tell codes of motion; make it with "
+            f"{bundle.config.name} has no encoders, so motion cannot be encoded; build it with "
             "include_encoders = true"
         )
     result: dict[str, dict[str, Any]] = {}

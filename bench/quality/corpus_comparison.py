@@ -1,8 +1,8 @@
-"""The composed corpus beside a real take: `emage-bench corpus`.
+"""Comparison of the composed corpus with a recorded take: `emage-bench corpus`.
 
-Reads takes of the stage compose, a recording with its words, and the spreads of its data set; sets
-the numbers of `bench.quality.motion_statistics` side by side and draws 30 s of both. Takes without
-own speech (idle, listening) are left out: the recording has none.
+Reads takes of the stage compose, a recording with its words, and the deviations of its data set;
+tabulates the statistics of `bench.quality.motion_statistics` and draws 30 s of both. Takes without
+speech of the figure (idle, listening) are left out: the recording has none.
 """
 
 import argparse
@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from bench.metrics.kinematics import Floats
 from bench.plots.figures import contact_sheet
 from bench.quality.motion_files import read_motion
-from bench.quality.motion_statistics import GROUPS, FloatArray, Sample, measures
+from bench.quality.motion_statistics import GROUPS, Sample, measures
 from engine.errors import ConfigError
 from engine.text.files import read_words
 from training.composer.style import STYLES
 from training.data.takes import read_take
 
 NEAR = 1.2
-"""A number within this factor of the target counts as near."""
+"""Maximum factor between a number and its target."""
 _SPREAD = ", rotation spread"
 _STRIP_S = 30
 
@@ -30,17 +31,22 @@ _STRIP_S = 30
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "corpus", help="the composed corpus beside a real take: rates, speeds, holds, spreads"
+        "corpus", help="composed corpus against a recorded take: rates, speeds, holds, spreads"
     )
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--take", type=Path, required=True, metavar="FILE", help="real motion")
+    parser.add_argument("--take", type=Path, required=True, metavar="FILE", help="recorded motion")
     parser.add_argument("--words", type=Path, required=True, metavar="FILE", help="its words")
     parser.add_argument(
-        "--std", type=Path, metavar="FILE", help="330 deviations of 6D rotations of its data set"
+        "--std",
+        type=Path,
+        metavar="FILE",
+        help="330 standard deviations of 6D rotations of the data set",
     )
-    parser.add_argument("--speaker", default="", choices=["", *STYLES], help="only these takes")
+    parser.add_argument("--speaker", default="", choices=["", *STYLES], help="of the takes")
     parser.add_argument("--split", default="train", choices=["train", "test"])
-    parser.add_argument("--limit", type=int, default=40, metavar="N", help="takes at most")
+    parser.add_argument(
+        "--limit", type=int, default=40, metavar="N", help="maximum number of takes"
+    )
     parser.add_argument("--strip", type=Path, metavar="PNG", help="draw 30 s of both")
 
 
@@ -58,7 +64,7 @@ def corpus_command(options: argparse.Namespace) -> int:
 
 
 def read_corpus(folder: Path, split: str, speaker: str, limit: int) -> list[Sample]:
-    """Takes in which the figure itself speaks; ConfigError where there are none."""
+    """Takes in which the figure speaks; ConfigError without any."""
     listening = {style.name for style in STYLES.values() if style.listens}
     listed = folder / "corpus.json"
     if not listed.is_file():
@@ -81,23 +87,21 @@ def read_corpus(folder: Path, split: str, speaker: str, limit: int) -> list[Samp
     return [Sample(take.motion, take.words) for take in takes]
 
 
-def read_std(path: Path) -> FloatArray:
-    """Deviation of each joint's rotation `[55]` as a length; ConfigError for another shape."""
+def read_std(path: Path) -> Floats:
+    """Length `[55]` of each joint's deviations; ConfigError for another shape."""
     values = np.load(path, allow_pickle=False)
     if values.size != 330:
         raise ConfigError(f"{path}: expected 330 numbers (55 joints x 6D), got {values.size}")
     return np.sqrt(np.square(values.reshape(55, 6).astype(np.float64)).sum(-1))
 
 
-def compare(
-    composed: Sequence[Sample], real: Sample, std: FloatArray | None
-) -> list[dict[str, Any]]:
-    """One row for each measure: composed, real, ratio; and the data set's value if it has one."""
+def compare(composed: Sequence[Sample], real: Sample, std: Floats | None) -> list[dict[str, Any]]:
+    """One row per measure: composed, recorded, ratio; and the data set's value if known."""
     ours, theirs = measures(composed), measures([real])
     rows: list[dict[str, Any]] = []
     for name, value in ours.items():
         if not (np.isfinite(value) and theirs[name]):
-            continue  # one of them has no pauses, or no steps
+            continue  # without pauses, or without steps
         row: dict[str, Any] = {"name": name, "composed": value, "real": theirs[name]}
         row["ratio"] = value / theirs[name]
         if std is not None and name.endswith(_SPREAD):
@@ -109,13 +113,13 @@ def compare(
 
 
 def near(row: dict[str, Any]) -> bool:
-    """Whether a row is near one of its targets, or between them."""
+    """True if a row is near one of its targets, or between them."""
     ratios = [row["ratio"], row.get("data_set_ratio", row["ratio"])]
     return bool(min(ratios) <= NEAR and max(ratios) >= 1 / NEAR)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """For people; a star marks what is not near."""
+    """Rows as text; a star marks values that are not near a target."""
     head = f"{'':34s}{'composed':>9s}{'real':>9s}{'ratio':>7s}{'data set':>10s}{'ratio':>7s}"
     lines = [head]
     for row in rows:
@@ -128,7 +132,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def draw(path: Path, composed: Sample, real: Sample) -> None:
-    """Write one pose a second of both for 30 s, the real take above."""
+    """Write one pose per second of both for 30 s, the recorded take above."""
     poses = []
     for label, sample in (("real", real), ("composed", composed)):
         for second in range(_STRIP_S):

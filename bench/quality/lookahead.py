@@ -1,9 +1,9 @@
-"""What the live edge costs: the newest frames against the same frames with their future known.
+"""Cost of missing look-ahead: the newest frames against the same frames with a known future.
 
-Two losses. A network that looks ahead computes its newest frames without the sound that follows
-them: their latents differ from those of a window that ends later (`latents`). A decoder that looks
-ahead decodes the newest codes without the codes that follow: its rotations differ from those of
-decoding everything at once (`decoding`, `emitted`: after the seams were closed).
+Two losses. A network with look-ahead computes its newest frames without the audio that follows:
+their latents differ from those of a later window (`latents`). A decoder with look-ahead decodes
+the newest codes without the codes that follow: its rotations differ from those of decoding
+everything at once (`decoding`; `emitted`: after inertialization of the seams).
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.metrics.codes import selected_codes
 from engine.bundle.io import Bundle
-from engine.generate.sampling import CodeSelection, SamplingConfig
+from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import Schedule
 from engine.kernels.eager import EagerKernel
 from engine.kernels.from_bundle import pose_decoder, staged_step
@@ -26,12 +27,12 @@ from engine.motion.skeleton import PART_JOINTS, BodyPart
 from engine.stream.stream import GestureStream
 from engine.timing import percentiles
 
-_FUTURE_FRAMES = 24  # more than any published part sees: 600 ms of sound, 21 frames of codes
-_SETTLED_FRAMES = 15  # after which the seam with the rest pose has died away
+_FUTURE_FRAMES = 24  # more than any reference network uses: 600 ms of audio, 21 frames of codes
+_SETTLED_FRAMES = 15  # length of the seam with the rest pose
 
 
 class Recording:
-    """A kernel that keeps its inputs and outputs."""
+    """Kernel wrapper that stores inputs and outputs."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.name = kernel.name
@@ -40,7 +41,7 @@ class Recording:
         self.outputs: list[WindowOutputs] = []
 
     def __call__(self, inputs: WindowInputs) -> WindowOutputs:
-        """Forward over one window."""
+        """Forward pass over one window."""
         outputs = self._kernel(inputs)
         self.inputs.append(inputs._replace(audio=inputs.audio.clone()))
         self.outputs.append(outputs)
@@ -48,12 +49,17 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class EdgeReport:
+class LookaheadReport:
     """Errors of the newest frames.
 
-    latents: relative to the latents' own length, by part; codes_changed: the share that another
-    code was picked for. decoding, emitted: degrees over the joints of upper body, hands and lower
-    body (p50, p95, p99, max). steps: hops measured.
+    Attributes:
+        hop: frames per hop.
+        steps: hops measured.
+        latents: error relative to the latents' own length, by part.
+        codes_changed: share of frames for which another code was selected, by part.
+        decoding_degrees: errors of edge decoding over the joints of the body (p50, p95, p99, max).
+        emitted_degrees: the same for emitted rotations.
+
     """
 
     hop: int
@@ -64,8 +70,8 @@ class EdgeReport:
     emitted_degrees: dict[str, float] | None
 
 
-def edge_report(bundle: Bundle, samples: np.ndarray, hop: int) -> EdgeReport:
-    """Measure a bundle live at `hop` on mono samples `[S]` at its rate, taking likeliest codes."""
+def lookahead_report(bundle: Bundle, samples: np.ndarray, hop: int) -> LookaheadReport:
+    """Run a bundle live at `hop` on mono samples `[S]`, with arg-max codes."""
     certain = replace(bundle, config=replace(bundle.config, sampling=SamplingConfig(0.0)))
     schedule = bundle.config.schedule.with_hop(hop, 0)
     kernel = Recording(EagerKernel(bundle.gesture))
@@ -76,26 +82,20 @@ def edge_report(bundle: Bundle, samples: np.ndarray, hop: int) -> EdgeReport:
     latents, changed = _latent_errors(certain, kernel, schedule)
     codes = torch.cat([_pick(certain, out, schedule.first_new) for out in kernel.outputs], 2)
     decoding, emitted = _decoding_errors(certain, codes, rotations, hop)
-    return EdgeReport(hop, len(kernel.outputs), latents, changed, decoding, emitted)
+    return LookaheadReport(hop, len(kernel.outputs), latents, changed, decoding, emitted)
 
 
 def _pick(bundle: Bundle, outputs: WindowOutputs, start: int, count: int | None = None) -> Tensor:
     """Codes `[1, P, n]` of the frames from `start` on."""
     where = slice(start, None if count is None else start + count)
-    chosen = []
-    for p, part in enumerate(BodyPart):
-        vae, latents = bundle.parts[part], outputs.latents[p][:, where]
-        if bundle.config.code_selection.get(part) is CodeSelection.NEAREST_LATENT:
-            chosen.append(vae.nearest(latents))
-        else:
-            chosen.append(vae.codes_from_classes(outputs.logits[p][:, where].argmax(-1), latents))
-    return torch.stack(chosen, 1)
+    newest = WindowOutputs(*(tuple(part[:, where] for part in kind) for kind in outputs))
+    return torch.stack([selected_codes(bundle, part, newest) for part in BodyPart], 1)
 
 
 def _latent_errors(
     bundle: Bundle, kernel: Recording, schedule: Schedule
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Each window again, as far on as fits: with more sound, and the newest of the same seeds."""
+    """Errors against a later window with the same seeds, as far ahead as the window allows."""
     hop, new = schedule.hop, schedule.first_new
     later = max(1, min(_FUTURE_FRAMES, schedule.first_new // 2) // hop)
     ahead = later * hop
@@ -119,7 +119,7 @@ def _latent_errors(
 
 
 def _earlier(frames: Tensor, count: int, filling: float) -> Tensor:
-    """The window `[B, T, C]` moved `count` frames towards its beginning."""
+    """Window `[B, T, C]` shifted by `count` frames towards its beginning."""
     rest = torch.full_like(frames[:, :count], filling)
     return torch.cat((frames[:, count:], rest), 1)
 
@@ -127,7 +127,7 @@ def _earlier(frames: Tensor, count: int, filling: float) -> Tensor:
 def _decoding_errors(
     bundle: Bundle, codes: Tensor, emitted: Tensor, hop: int
 ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
-    """Degrees of edge decoding, and of the emitted rotations `[T, J, 4]`, against full decoding."""
+    """Degrees of edge decoding and of emitted rotations `[T, J, 4]` against full decoding."""
     decoder = pose_decoder(bundle)
     full = decoder.decode(codes, codes.shape[2]).rotations[0]
     edge = torch.cat(
@@ -136,7 +136,7 @@ def _decoding_errors(
             for end in range(hop, codes.shape[2] + 1, hop)
         ]
     )
-    # The first frames have another past, the last ones no future in either.
+    # The first frames have another past, the last ones no future in either decoding.
     known = slice(decoder.context + _SETTLED_FRAMES, codes.shape[2] - decoder.edge)
     joints = [j for part in BodyPart if part is not BodyPart.FACE for j in PART_JOINTS[part]]
     return tuple(  # type: ignore[return-value]
@@ -150,8 +150,8 @@ def _degrees(a: Tensor, b: Tensor) -> list[float]:
     return list(np.rad2deg(angles.numpy()).ravel())
 
 
-def table(reports: Sequence[EdgeReport]) -> str:
-    """For people: one line a hop."""
+def table(reports: Sequence[LookaheadReport]) -> str:
+    """One line of text per hop."""
     lines = [
         "hop  latents (face upper hands lower)   codes changed             degrees p50 p99 max"
     ]

@@ -1,8 +1,8 @@
-"""Motion files of any kind that the project writes or reads, and folders of them.
+"""Motion files of all supported kinds, and folders of them.
 
-A file is a clip or take of the training, a recording of `emage-render`, or a file of BEAT2. Takes
-are known by the names of their files; the names `res_NAME` and `gt_NAME` that the authors' code
-gives to renderings and truths count as NAME.
+A file is a clip or take of the training, a recording of `emage-render`, or a file of BEAT2. The
+name of a take is its file name without the prefixes `res_` and `gt_`, which the authors' code gives
+to renderings and ground truth.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ _PREFIXES = ("res_", "gt_")
 _MOTIONS = (".npz",)
 _SOUNDS = (".wav", ".flac", ".ogg")
 _WORDS = (".textgrid", ".tsv")
-# The folders of BEAT2's official layout.
+# Folders of BEAT2's official layout.
 _FOLDERS = ("", "smplxflame_30", "wave16k", "textgrid")
 
 
 def read_motion(path: Path) -> Motion:
-    """The motion in `path`; GestureError says what is wrong with it."""
+    """Motion in `path`; raises GestureError with the problem."""
     arrays = read_arrays(path)
     if ARRAYS[0] in arrays:
         return load_clip(path)[0]
@@ -30,7 +30,7 @@ def read_motion(path: Path) -> Motion:
 
 
 def take_name(path: Path) -> str:
-    """The name of the take that a file belongs to."""
+    """Name of the take that a file belongs to."""
     for prefix in _PREFIXES:
         if path.stem.startswith(prefix):
             return path.stem.removeprefix(prefix)
@@ -49,10 +49,9 @@ def _files(folder: Path, endings: Sequence[str], prefix: str = "") -> dict[str, 
 
 
 def motion_files(place: Path, prefix: str = "") -> dict[str, Path]:
-    """Motion files by name of take, in a folder or the one file that `place` is.
+    """Motion files by name of take, in a folder, or the single file `place`.
 
-    prefix: of names that are preferred where both are in one folder. ConfigError where there is
-    nothing.
+    prefix: of the files to use if a folder has several kinds. ConfigError without any.
     """
     if place.is_file():
         return {take_name(place): place}
@@ -63,7 +62,7 @@ def motion_files(place: Path, prefix: str = "") -> dict[str, Path]:
 
 
 def sound_files(folder: Path) -> dict[str, Path]:
-    """Sound files by name of take."""
+    """Audio files by name of take."""
     return _files(folder, _SOUNDS)
 
 

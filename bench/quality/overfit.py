@@ -1,8 +1,8 @@
-"""Can the networks learn at all? One take, learned by heart: how near do they come to it?
+"""Overfitting test of the networks: one take, learned by heart.
 
-Two numbers: the mean joint error of the take after its codes (about the pelvis, so that a drift of
-the root does not hide the pose), and the correlation of wrist speeds when its speech is rendered
-from four true frames in windows of 64.
+Two numbers: the mean joint error of the take after quantisation (relative to the pelvis, so that a
+drift of the root does not dominate), and the correlation of wrist speeds when its speech is
+rendered from four true frames in windows of 64.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import wrist_speed
 from engine.bundle.io import Bundle, load_bundle
 from engine.generate.sampling import SamplingConfig
 from engine.generate.schedule import FileRules, Overlap, Schedule, Tail
@@ -30,7 +30,16 @@ SEEDS = 4
 
 @dataclass(frozen=True)
 class OverfitReport:
-    """reconstruction_cm: mean over joints and frames. wrist_speed_r: of the faster wrist, m/s."""
+    """Reconstruction and generation of one take.
+
+    Attributes:
+        frames: frames compared.
+        reconstruction_cm: mean error over joints and frames.
+        wrist_speed_r: correlation of the faster wrist's speed with the truth.
+        wrist_speed_true: mean of that speed in the take, m/s.
+        wrist_speed_made: mean of that speed in the generated motion, m/s.
+
+    """
 
     frames: int
     reconstruction_cm: float
@@ -40,16 +49,16 @@ class OverfitReport:
 
 
 def reconstruction_cm(bundle: Bundle, vq: Path, motion: Motion) -> float:
-    """Mean joint error of a motion that went through the codes of the parts in `vq`."""
+    """Mean joint error of a motion after encoding and decoding by the parts in `vq`."""
     parts = load_parts(vq)
     codes = encode(parts, motion)
     made = pose_decoder(replace(bundle, parts=parts)).decode(codes, codes.shape[-1])
-    apart = _about_the_pelvis(made.rotations[0].numpy(), motion)
+    apart = _difference_at_origin(made.rotations[0].numpy(), motion)
     return float(np.linalg.norm(apart, axis=-1).mean() * 100)
 
 
-def _about_the_pelvis(rotations: np.ndarray, motion: Motion) -> np.ndarray:
-    """Difference `[T, J, 3]` of joint positions, both figures standing at the origin."""
+def _difference_at_origin(rotations: np.ndarray, motion: Motion) -> np.ndarray:
+    """Difference `[T, J, 3]` of joint positions, both figures at the origin."""
     still = np.zeros_like(motion.poses.translation)
     poses = replace(motion.poses, translation=still)
     true = Motion(motion.format, poses)
@@ -58,7 +67,7 @@ def _about_the_pelvis(rotations: np.ndarray, motion: Motion) -> np.ndarray:
 
 
 def rendered(bundle: Bundle, take: TakeFile) -> PoseChunk:
-    """The take's speech in windows of 64 frames, the first of which is shown four true ones."""
+    """The take's speech in windows of 64 frames, of which the first gets four true ones."""
     rules = FileRules(Overlap.EARLIER, Tail.PARTIAL, truncated=False)
     config = replace(bundle.config, sampling=SamplingConfig(0.0))
     stream = GestureStream(
@@ -72,7 +81,7 @@ def rendered(bundle: Bundle, take: TakeFile) -> PoseChunk:
 
 
 def overfit_report(bundle: Bundle, vq: Path, take: TakeFile) -> OverfitReport:
-    """Measure a bundle whose modules have learned nothing but `take`."""
+    """Evaluate a bundle whose modules were trained on `take` only."""
     fps = take.clock.frame_rate
     made = Motion(take.motion.format, rendered(bundle, take))
     frames = min(len(made), len(take.motion))
@@ -87,7 +96,7 @@ def overfit_report(bundle: Bundle, vq: Path, take: TakeFile) -> OverfitReport:
 
 
 def main() -> None:
-    """`python -m bench.quality.overfit`: one JSON object."""
+    """`python -m bench.quality.overfit`: print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--vq", type=Path, required=True, metavar="DIR")

@@ -1,19 +1,16 @@
-"""The report on quality as one page: numbers, plots and stick figures, nothing to be fetched.
-
-Makes HTML of what it is given; measures and draws nothing itself.
-"""
+"""HTML report on quality: one self-contained page of numbers, plots and stick figures."""
 
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-WHAT: dict[str, str] = {
-    "fgd": "Frechet distance of gesture features, 0 is alike",
-    "fgd_between_halves_of_gt": "the same between two halves of the truth: the least to expect",
-    "bc_code_with_slip": "beat constancy as published: over onsets, threshold looked up 60 frames "
+MEANINGS: dict[str, str] = {
+    "fgd": "Frechet gesture distance; 0: equal distributions",
+    "fgd_between_halves_of_gt": "Frechet gesture distance between two halves of the truth",
+    "bc_code_with_slip": "beat constancy as published: over onsets, threshold checked 60 frames "
     "too early",
-    "bc_code_without_slip": "the same with the lookup put right",
+    "bc_code_without_slip": "beat constancy over onsets, threshold checked at the right frame",
     "bc_equation_13": "beat constancy by equation 13: over gesture beats",
     "l1_diversity_code_m": "L1 diversity as published: distance from the mean pose (m)",
     "l1_diversity_equation_12_m": "L1 diversity by equation 12: half the distance of pairs (m)",
@@ -22,26 +19,26 @@ WHAT: dict[str, str] = {
     "wrist_jerk_m_s3": "mean jerk of the wrists (m/s³)",
     "skate_ratio": "share of frames in which a foot slides on the floor",
     "sliding_m_s": "mean speed of feet near the floor (m/s)",
-    "steps_per_minute": "steps a minute",
+    "steps_per_minute": "steps per minute",
     "hands_inside_share": "share of frames with a hand inside the body",
-    "hands_inside_deepest_m": "how deep at most (m)",
-    "speech_share": "share of the time in which somebody speaks",
-    "strokes_per_minute_in_speech": "strokes a minute while somebody speaks",
-    "strokes_per_minute_in_silence": "strokes a minute in silence",
+    "hands_inside_deepest_m": "maximum depth of a hand inside the body (m)",
+    "speech_share": "share of frames with speech",
+    "strokes_per_minute_in_speech": "strokes per minute in speech",
+    "strokes_per_minute_in_silence": "strokes per minute in silence",
     "faster_wrist_in_speech_m_s": "speed of the faster wrist in speech (m/s)",
     "faster_wrist_in_silence_m_s": "speed of the faster wrist in silence (m/s)",
-    "seam_jump_m_s": "change of velocity where windows are joined (m/s)",
-    "seam_elsewhere_m_s": "change of velocity elsewhere (m/s)",
-    "seam_ratio": "their ratio, 1 is no seam",
+    "seam_jump_m_s": "change of velocity at seams (m/s)",
+    "seam_elsewhere_m_s": "change of velocity at other frames (m/s)",
+    "seam_ratio": "ratio of these changes; 1: no visible seam",
     "nearest_training_median_m": "distance to the nearest training clip, median (m)",
-    "nearest_training_p5_m": "distance to the nearest training clip, nearest 5 % (m)",
+    "nearest_training_p5_m": "distance to the nearest training clip, 5th percentile (m)",
     "joint_error_m": "mean distance of joints from the truth (m)",
     "wrist_error_m": "mean distance of wrists from the truth (m)",
     "wrist_speed_r": "correlation of wrist speed with the truth",
-    "face_mse": "mean square of face coefficients' errors",
+    "face_mse": "mean squared error of face coefficients",
     "face_lvd_per_s": "mean difference of face velocities (1/s)",
 }
-"""What each number means, in the order of the page."""
+"""Meaning of each number, in the order of the page."""
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -59,8 +56,9 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 
 
 def page(title: str, numbers: Mapping[str, Any], pictures: Sequence[tuple[str, bytes]]) -> str:
-    """One HTML page. numbers: as `bench.quality.quality.as_json` gives them; pictures: (caption,
-    PNG).
+    """One HTML page.
+
+    numbers: of `bench.quality.quality.as_json`; pictures: (caption, PNG).
     """
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>",
@@ -81,31 +79,32 @@ def page(title: str, numbers: Mapping[str, Any], pictures: Sequence[tuple[str, b
     return "\n".join(part for part in parts if part)
 
 
-def shown(value: float | None) -> str:
-    """A number with four digits, or a dash."""
+def formatted(value: float | None) -> str:
+    """Number with four digits, or a dash."""
     return "–" if value is None else f"{value:.4g}"  # noqa: RUF001 a dash
 
 
 def _named(name: str) -> str:
-    return f"<td>{escape(WHAT.get(name, name))}<br><code>{escape(name)}</code></td>"
+    return f"<td>{escape(MEANINGS.get(name, name))}<br><code>{escape(name)}</code></td>"
 
 
 def _ordered(*numbers: Mapping[str, Any]) -> list[str]:
     present = {name for own in numbers for name in own}
-    return [n for n in WHAT if n in present] + sorted(present - set(WHAT))
+    return [n for n in MEANINGS if n in present] + sorted(present - set(MEANINGS))
 
 
 def _sides(pred: Mapping[str, Any], gt: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr>{_named(n)}<td class=n>{shown(pred.get(n))}</td><td class=n>{shown(gt.get(n))}</td>"
+        f"<tr>{_named(n)}<td class=n>{formatted(pred.get(n))}</td>"
+        f"<td class=n>{formatted(gt.get(n))}</td>"
         for n in _ordered(pred, gt)
     )
-    return f"<table><tr><th>Measure<th class=n>made<th class=n>true{rows}</table>"
+    return f"<table><tr><th>Measure<th class=n>generated<th class=n>true{rows}</table>"
 
 
 def _single(numbers: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr>{_named(n)}<td class=n>{shown(numbers[n])}</td>" for n in _ordered(numbers)
+        f"<tr>{_named(n)}<td class=n>{formatted(numbers[n])}</td>" for n in _ordered(numbers)
     )
     return f"<table>{rows}</table>"
 
@@ -119,7 +118,7 @@ def _codes(codes: Mapping[str, Mapping[str, Any]]) -> str:
         for part, own in codes.items()
     )
     head = "<tr><th>Codebook<th class=n>codes<th class=n>used<th class=n>perplexity"
-    return f"<h2>Codes of the made motion</h2><table>{head}{rows}</table>"
+    return f"<h2>Codes of the generated motion</h2><table>{head}{rows}</table>"
 
 
 def _list(title: str, lines: Sequence[str]) -> str:
@@ -147,7 +146,7 @@ def _takes(takes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     head = "".join(f"<th class=n><code>{escape(n)}</code>" for n in _OF_A_TAKE)
     rows = "".join(
         f"<tr><td>{escape(name)} ({side})"
-        + "".join(f"<td class=n>{shown(sides[side].get(n))}" for n in _OF_A_TAKE)
+        + "".join(f"<td class=n>{formatted(sides[side].get(n))}" for n in _OF_A_TAKE)
         for name, sides in takes.items()
         for side in ("pred", "gt")
     )

@@ -1,7 +1,7 @@
-"""Our engine against both published programs on files of random lengths: how far they are apart.
+"""Parity of the engine with both reference implementations on files of random lengths.
 
-Every checkpoint is random and of other sizes. Sound, words and speaker are the same for both, and
-so are the codes that come out: a code that differs is a fault, no matter how near the poses are.
+Every checkpoint is random, with other sizes. Both get the same audio, words and speaker, and must
+select the same codes: any other code is an error, however close the poses are.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from bench.export.random_checkpoints import (
     write_random_audio_layout,
     write_random_text_layout,
 )
-from bench.perf.reference import Published
-from bench.quality.published_text import PublishedText, text_program
+from bench.perf.reference import Reference
+from bench.quality.published_text import ReferenceText, text_program
 from engine.audio import SAMPLE_RATE
 from engine.audio.front_end import build_front_end, sliding_maximum
 from engine.audio.onsets import HOP, OnsetPicker
@@ -38,7 +38,7 @@ from engine.stream.stream import GestureStream, build_runner
 from exporters.commands.common import say
 
 ALLOWED: Final = 1e-3
-"""Radians, metres and coefficients."""
+"""Tolerance in radians, metres and coefficients."""
 _MOST_S: Final = 12.0
 _AUDIO: Final = (
     Sizes(hidden=32, audio_f=16, motion_f=16, codebook=24, speakers=3),
@@ -46,7 +46,7 @@ _AUDIO: Final = (
     Sizes(hidden=64, audio_f=32, motion_f=32, codebook=48, speakers=2, window=32),
     Sizes(hidden=16, audio_f=8, motion_f=24, codebook=16, window=64),
 )
-# Its face is fused with a hint of the same width as the sound.
+# The face decoder requires motion features of the width of audio features.
 _TEXT: Final = (
     Sizes(hidden=32, audio_f=16, motion_f=16, codebook=24, speakers=25),
     Sizes(hidden=48, audio_f=32, motion_f=32, codebook=32, speakers=25),
@@ -58,7 +58,7 @@ _WORDS: Final = tuple(f"word{number}" for number in range(30))
 
 @dataclass(frozen=True)
 class Rendered:
-    """One file: poses and codes `[4, T]`."""
+    """Poses and codes `[4, T]` of one file."""
 
     rotations: np.ndarray
     places: np.ndarray
@@ -68,9 +68,15 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest differences over some files: radians, metres, coefficients, codes that differ.
+    """Largest differences over some files.
 
-    lengths: files whose number of frames differs, which then count for nothing else.
+    Attributes:
+        rotation: angle between rotations, radians.
+        place: distance along one axis of the translation, metres.
+        face: face coefficients.
+        codes: number of different codes.
+        lengths: files with another number of frames, which are not compared otherwise.
+
     """
 
     rotation: float = 0.0
@@ -81,14 +87,14 @@ class Difference:
 
     @property
     def none(self) -> bool:
-        """Whether all is the same, to rounding."""
+        """True if all differences are within tolerance."""
         near = max(self.rotation, self.place, self.face) < ALLOWED
         return near and not self.codes and not self.lengths
 
 
 @dataclass(frozen=True)
-class Row:
-    """One checkpoint."""
+class CheckpointResult:
+    """Result of one checkpoint."""
 
     release: str
     checkpoint: str
@@ -100,16 +106,18 @@ class Row:
 def add_command(commands: Any) -> None:
     """Add the parser to those of emage-bench."""
     parser = commands.add_parser(
-        "parity", help="our files and those of both published programs: are they the same?"
+        "parity", help="compare rendered files with those of both reference implementations"
     )
-    parser.add_argument("checkout", type=Path, metavar="DIR", help="the published repository")
-    parser.add_argument("--lengths", type=int, default=20, metavar="N", help="files a checkpoint")
-    parser.add_argument("--checkpoints", type=int, default=3, metavar="N", help="of each release")
+    parser.add_argument(
+        "checkout", type=Path, metavar="DIR", help="checkout of the reference repository"
+    )
+    parser.add_argument("--lengths", type=int, default=20, metavar="N", help="files per checkpoint")
+    parser.add_argument("--checkpoints", type=int, default=3, metavar="N", help="per release")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
 
 
 def parity_command(options: argparse.Namespace) -> int:
-    """Print a table and one line of JSON; status 1 where anything differs."""
+    """Print a table and one line of JSON; status 1 if anything differs."""
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -126,11 +134,11 @@ def parity_command(options: argparse.Namespace) -> int:
     return 0 if all(row.difference.none for row in rows) else 1
 
 
-# -- what is compared ----------------------------------------------------------------------------
+# -- comparison ----------------------------------------------------------------------------------
 
 
 def difference(theirs: Rendered, ours: Rendered) -> Difference:
-    """Of one file."""
+    """Differences between two renderings of one file."""
     if len(theirs.places) != len(ours.places):
         return Difference(lengths=1)
     turned = multiply(ours.rotations.astype(np.float64), inverse(theirs.rotations))
@@ -143,7 +151,7 @@ def difference(theirs: Rendered, ours: Rendered) -> Difference:
 
 
 def largest(found: Iterable[Difference]) -> Difference:
-    """The largest of each, and how many codes and lengths differ in all."""
+    """Maximum of each difference; sums of codes and lengths."""
     every = list(found)
     counted = {"codes": sum, "lengths": sum}
     return Difference(
@@ -155,10 +163,10 @@ def largest(found: Iterable[Difference]) -> Difference:
 
 
 def lengths(random: np.random.Generator, count: int, fewest: int) -> list[int]:
-    """Samples of `count` files of at least `fewest` frames.
+    """Number of samples of `count` files of at least `fewest` frames.
 
     Every fourth ends with a frame, and every fourth just before the sample that its last frame
-    shares with the next; the last is about as short as can be.
+    shares with the next; the last file is near the minimum length.
     """
     found = []
     for number in range(count):
@@ -169,8 +177,8 @@ def lengths(random: np.random.Generator, count: int, fewest: int) -> list[int]:
     return found
 
 
-def sound_of(samples: int, random: np.random.Generator) -> np.ndarray:
-    """Noise `[S]` whose loudness comes and goes four times a second or so."""
+def noise(samples: int, random: np.random.Generator) -> np.ndarray:
+    """Noise `[S]` with a random loudness every quarter of a second."""
     turns = 4000 * np.arange(samples // 4000 + 2)
     loud = np.interp(np.arange(samples), turns, random.random(len(turns)))
     return (0.3 * loud * random.standard_normal(samples)).astype(np.float32)
@@ -181,14 +189,14 @@ def sound_of(samples: int, random: np.random.Generator) -> np.ndarray:
 
 def _audio_row(
     checkout: Path, scratch: Path, number: int, count: int, random: np.random.Generator
-) -> Row:
+) -> CheckpointResult:
     sizes = _AUDIO[number % len(_AUDIO)]
     weights = scratch / "audio"
     write_random_audio_layout(weights, seed=number, **_given(sizes))
-    theirs, bundle = Published(checkout, weights), load_model(weights)
+    theirs, bundle = Reference(checkout, weights), load_model(weights)
 
     def both(samples: int) -> tuple[Rendered, Rendered]:
-        sound, speaker = sound_of(samples, random), int(random.integers(sizes.speakers))
+        sound, speaker = noise(samples, random), int(random.integers(sizes.speakers))
         out, codes = theirs.file_with_codes(torch.from_numpy(sound)[None], speaker)
         published = Rendered(
             exp(out["motion_axis_angle"][0].reshape(-1, 55, 3).double().numpy()),
@@ -203,8 +211,8 @@ def _audio_row(
 
 
 def render_audio(bundle: Bundle, sound: np.ndarray, speaker: int) -> Rendered:
-    """A file by the stream that renders files."""
-    decoder = Noting(pose_decoder(bundle))
+    """File rendered by the stream with the file schedule."""
+    decoder = CodeRecorder(pose_decoder(bundle))
     step = staged_step(bundle, bundle.config.file_schedule, decoder=decoder)
     stream = GestureStream(bundle, schedule=bundle.config.file_schedule, speaker=speaker, step=step)
     stream.feed_audio(sound)
@@ -216,17 +224,17 @@ def render_audio(bundle: Bundle, sound: np.ndarray, speaker: int) -> Rendered:
 
 def _text_row(
     program: Path, scratch: Path, number: int, count: int, random: np.random.Generator
-) -> Row:
+) -> CheckpointResult:
     sizes = Sizes(**{**_given(_TEXT[number % len(_TEXT)]), "words": _WORDS})
     weights = scratch / "text"
     write_random_text_layout(weights, _WORDS, seed=number, **_given(sizes))
-    theirs, bundle = PublishedText(program, weights, sizes, scratch), load_model(weights)
+    theirs, bundle = ReferenceText(program, weights, sizes, scratch), load_model(weights)
     rules = bundle.config.file_schedule.files
     assert rules is not None
 
     def both(samples: int) -> tuple[Rendered, Rendered]:
-        sound, speaker = sound_of(samples, random), int(random.integers(25))
-        words = spoken(rules.frames(samples, bundle.config.clock), random)
+        sound, speaker = noise(samples, random), int(random.integers(25))
+        words = random_words(rules.frames(samples, bundle.config.clock), random)
         entries = published_rhythm(sound)
         out, codes = theirs.file(entries, words, speaker)
         published = Rendered(
@@ -246,17 +254,18 @@ def _quaternions(sixd: Tensor) -> np.ndarray:
     return found.numpy()
 
 
-def spoken(frames: int, random: np.random.Generator) -> np.ndarray:
-    """A word's number for each of `frames` frames; each word lasts for eight."""
+def random_words(frames: int, random: np.random.Generator) -> np.ndarray:
+    """Word index of each of `frames` frames; each word has eight frames."""
     words = random.integers(0, 4 + len(_WORDS), -(-frames // 8))
     return words.repeat(8)[:frames]
 
 
 def published_rhythm(sound: np.ndarray, onsets: Sequence[int] | None = None) -> np.ndarray:
-    """Entries `[S, 2]` as the program of 2024 makes them.
+    """Amplitude and onsets `[S, 2]` as the program of 2024 computes them.
 
-    It writes the frame numbers of its onsets, of 512 samples each, into an array of samples, so
-    that all onsets lie at the beginning. onsets: those numbers; found by our picker unless given.
+    It writes the frame numbers of its onsets (512 samples per frame) into an array of samples, so
+    that all onsets are near the beginning. onsets: those frame numbers; detected by OnsetPicker by
+    default.
     """
     amplitude = sliding_maximum(np.abs(sound), 1024)
     entries = np.zeros((len(sound), 2), np.float32)
@@ -274,8 +283,8 @@ def render_text(
     speaker: int,
     kernel: Kernel | None = None,
 ) -> Rendered:
-    """A file by the windows that render files, of entries and words as they are given."""
-    config, decoder = bundle.config, Noting(pose_decoder(bundle))
+    """File rendered in windows of the file schedule from given rhythm and word indices."""
+    config, decoder = bundle.config, CodeRecorder(pose_decoder(bundle))
     front = build_front_end(config.front_end, config.features, config.clock, truncated=True)
     step = staged_step(bundle, config.file_schedule, kernel=kernel, decoder=decoder)
     runner = build_runner(bundle, config.file_schedule, front, step)
@@ -297,8 +306,8 @@ def render_text(
 # -- rows ----------------------------------------------------------------------------------------
 
 
-class Noting:
-    """A decoder that keeps the codes `[4, T]` that it was given last."""
+class CodeRecorder:
+    """Decoder wrapper that stores the codes `[4, T]` of its last call."""
 
     codes: np.ndarray
 
@@ -316,7 +325,7 @@ class Noting:
         return self._decoder.decode(codes, last)
 
 
-def _rendered(poses: PoseChunk, decoder: Noting) -> Rendered:
+def _rendered(poses: PoseChunk, decoder: CodeRecorder) -> Rendered:
     return Rendered(poses.rotations, poses.translation, poses.face, decoder.codes)
 
 
@@ -329,15 +338,17 @@ def _row(
     sizes: Sizes,
     both: Callable[[int], tuple[Rendered, Rendered]],
     files: Sequence[int],
-) -> Row:
+) -> CheckpointResult:
     pairs = [both(samples) for samples in files]
     name = f"{sizes.hidden} wide, window {sizes.window}, {sizes.codebook} codes"
     frames = sum(len(theirs.places) for theirs, _ in pairs)
-    return Row(release, name, len(files), frames, largest(difference(*pair) for pair in pairs))
+    return CheckpointResult(
+        release, name, len(files), frames, largest(difference(*pair) for pair in pairs)
+    )
 
 
-def line(row: Row) -> str:
-    """For people."""
+def line(row: CheckpointResult) -> str:
+    """A result as text."""
     found = row.difference
     return (
         f"{row.release:21s} {row.checkpoint:34s} {row.files:5d} {row.frames:7d}   "
@@ -346,8 +357,8 @@ def line(row: Row) -> str:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
-    """For people."""
+def table(rows: Sequence[CheckpointResult]) -> str:
+    """All results as text."""
     head = (
         f"{'release':21s} {'checkpoint (random)':34s} {'files':>5s} {'frames':>7s}   "
         f"{'rad':>8s} {'m':>8s} {'face':>8s} {'codes':>6s} {'lengths':>8s}"

@@ -1,8 +1,8 @@
-"""The published program of 2024 (text and audio), run from its own sources on a CPU.
+"""Reference implementation of 2024 (text and audio), run from its own sources on a CPU.
 
-Its sources were removed from the published repository in 2025: they are taken from the checkout, or
-from its history. Libraries that they import and that are not installed are replaced by stand-ins:
-rendering and logging need them, inference does not.
+Its sources were removed from the reference repository in 2025; they come from the checkout or its
+history. Imported libraries that are not installed are replaced by stubs: rendering and logging need
+them, inference does not.
 """
 
 import ast
@@ -30,13 +30,13 @@ from engine.errors import ConfigError
 FOLDER: Final = "scripts/EMAGE_2024"
 _SEED: Final = 4
 _JOINTS: Final = 55
-_CHOICES: Final = {"cf": 0, "cu": 1, "ch": 1, "cl": 1}  # of the published configuration
+_CHOICES: Final = {"cf": 0, "cu": 1, "ch": 1, "cl": 1}  # from the reference configuration
 
 
 def text_program(checkout: Path, scratch: Path) -> Path:
-    """The folder of the program of 2024: in the checkout, or written to `scratch` from its history.
+    """Folder of the program of 2024 in the checkout, or extracted from its history to `scratch`.
 
-    ConfigError where it is in neither.
+    ConfigError if neither has it.
     """
     if (checkout / FOLDER).is_dir():
         return checkout / FOLDER
@@ -44,7 +44,7 @@ def text_program(checkout: Path, scratch: Path) -> Path:
     commit = removed.decode().strip()
     if not commit:
         raise ConfigError(
-            f"{checkout} holds no {FOLDER}, nor does its history; clone the published repository "
+            f"{checkout} has no {FOLDER}, nor does its history; clone the published repository "
             "with all of its history"
         )
     names = _git(checkout, "ls-tree", "-r", "--name-only", f"{commit}^", "--", FOLDER).decode()
@@ -71,48 +71,48 @@ def _git(checkout: Path, *arguments: str) -> bytes:
 # -- importing -----------------------------------------------------------------------------------
 
 
-class _Nothing:
-    """Takes any arguments and does nothing."""
+class _Null:
+    """Class that accepts any arguments and does nothing."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         pass
 
 
-class _StandIn(ModuleType):
-    """A library that is not installed: whatever is taken from it does nothing."""
+class _StubModule(ModuleType):
+    """Stub of a missing library; all of its attributes are `_Null`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.__path__: list[str] = []
 
-    def __getattr__(self, name: str) -> type[_Nothing]:
+    def __getattr__(self, name: str) -> type[_Null]:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Nothing
+        return _Null
 
 
-class StandIns(MetaPathFinder, Loader):
-    """Finds stand-ins for the top-level names `lacking` and everything below them."""
+class StubFinder(MetaPathFinder, Loader):
+    """Import hook: stubs for the top-level names `missing` and everything below them."""
 
-    def __init__(self, lacking: set[str]) -> None:
-        self._lacking = lacking
+    def __init__(self, missing: set[str]) -> None:
+        self._missing = missing
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
-        """A stand-in's, or None."""
-        if fullname.split(".")[0] not in self._lacking:
+        """Spec of a stub, or None for other names."""
+        if fullname.split(".")[0] not in self._missing:
             return None
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The stand-in."""
-        return _StandIn(spec.name)
+        """A stub."""
+        return _StubModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing runs."""
+        """Do nothing."""
 
 
-def lacking(folder: Path) -> set[str]:
-    """The libraries that the sources in `folder` import and that are not installed."""
+def missing_libraries(folder: Path) -> set[str]:
+    """Libraries that the sources in `folder` import and that are not installed."""
     wanted: set[str] = set()
     for path in folder.rglob("*.py"):
         try:
@@ -140,15 +140,15 @@ def _installed(name: str) -> bool:
 
 @contextmanager
 def program_modules(folder: Path) -> Iterator[None]:
-    """Imports within come from `folder` first; its modules are forgotten afterwards.
+    """Context manager: imports prefer `folder`, and its modules are unloaded at the end.
 
-    Both published programs have top-level packages of the same names.
+    Both reference implementations have top-level packages of the same names.
     """
-    finder, board = StandIns(lacking(folder)), "torch.utils.tensorboard"
+    finder, board = StubFinder(missing_libraries(folder)), "torch.utils.tensorboard"
     own = _own(folder)
     kept = {n: sys.modules.pop(n) for n in list(sys.modules) if n.split(".")[0] in own | {board}}
     stood = {n: sys.modules[n] for n in [board] if n in sys.modules}
-    sys.modules[board] = _StandIn(board)
+    sys.modules[board] = _StubModule(board)
     sys.path.insert(0, str(folder))
     sys.meta_path.append(finder)
     try:
@@ -159,7 +159,7 @@ def program_modules(folder: Path) -> Iterator[None]:
         del sys.modules[board]
         for name in [n for n in sys.modules if n.split(".")[0] in own]:
             del sys.modules[name]
-        for name in [n for n, m in sys.modules.items() if isinstance(m, _StandIn)]:
+        for name in [n for n, m in sys.modules.items() if isinstance(m, _StubModule)]:
             del sys.modules[name]
         sys.modules.update(kept | stood)
 
@@ -167,10 +167,10 @@ def program_modules(folder: Path) -> Iterator[None]:
 # -- running -------------------------------------------------------------------------------------
 
 
-class PublishedText:
-    """The published program of 2024 with a checkpoint of `write_random_text_layout`.
+class ReferenceText:
+    """The program of 2024 with a checkpoint of `write_random_text_layout`.
 
-    ConfigError where it does not start.
+    Raises ConfigError if it does not start.
     """
 
     def __init__(self, program: Path, weights: Path, sizes: Sizes, scratch: Path) -> None:
@@ -179,7 +179,7 @@ class PublishedText:
                 demo = import_module("test_demo")
                 network = import_module("models.emage").MAGE_Transformer
                 autoencoders = import_module("models.motion_representation")
-            except Exception as error:  # whatever a program of others raises
+            except Exception as error:  # third-party code: any exception
                 raise ConfigError(
                     f"the published program in {program} does not start: {error!r}"
                 ) from error
@@ -193,7 +193,7 @@ class PublishedText:
     def _built(
         self, trainer_class: Any, network: Any, autoencoders: Any, sizes: Sizes, scratch: Path
     ) -> Any:
-        """A trainer as its own constructor leaves it for inference, without files and devices."""
+        """Trainer as after its constructor for inference, without files and devices."""
         args = _arguments(sizes, _write_table(scratch, 4 + len(sizes.words)))
         trainer = object.__new__(trainer_class)
         trainer.args, trainer.joints, trainer.rank = args, _JOINTS, "cpu"
@@ -215,9 +215,9 @@ class PublishedText:
     def file(
         self, entries: np.ndarray, words: np.ndarray, speaker: int
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """What the program gives for a file of `len(words)` frames, and its codes `[4, T]`.
+        """Output for a file of `len(words)` frames, and its codes `[4, T]`; starts at rest.
 
-        entries: amplitude and onsets `[S, 2]`; words: a number a frame. It begins at rest.
+        entries: amplitude and onsets `[S, 2]`; words: a word index per frame.
         """
         frames = len(words)
         loaded = {
@@ -230,7 +230,7 @@ class PublishedText:
             "in_audio": torch.from_numpy(entries)[None],
             "tar_id": torch.full((1, frames, 1), speaker),
         }
-        with _noted_codes(self._trainer) as codes, _without_cuda():
+        with _recorded_codes(self._trainer) as codes, _without_cuda():
             out = self._trainer._g_test(loaded)
         return out, codes()
 
@@ -258,9 +258,9 @@ def _arguments(sizes: Sizes, data: Path) -> SimpleNamespace:
 
 
 def _write_table(scratch: Path, words: int) -> Path:
-    """A pickled vocabulary for the constructor: the weights replace its vectors.
+    """Write a pickled vocabulary for the constructor; the checkpoint replaces its vectors.
 
-    In double precision, or both word tables would share the memory of this one.
+    In double precision: in float32 both word tables would share the array's memory.
     """
     folder = scratch / "weights"
     folder.mkdir(parents=True, exist_ok=True)
@@ -283,8 +283,8 @@ def _fill(module: torch.nn.Module, path: Path) -> None:
 
 
 @contextmanager
-def _noted_codes(trainer: Any) -> Iterator[Any]:
-    """A function for the codes of the whole file once it was rendered, in the order of BodyPart."""
+def _recorded_codes(trainer: Any) -> Iterator[Any]:
+    """Yield a function that returns the codes of a rendered file, in the order of BodyPart."""
     faces: list[Tensor] = []
     last: dict[str, Tensor] = {}
     hooks = [
@@ -294,7 +294,7 @@ def _noted_codes(trainer: Any) -> Iterator[Any]:
     ]
     for part in ("upper", "hands", "lower"):
         model = getattr(trainer, f"vq_model_{part}")
-        model.decode = _noting(model.decode, last, part)
+        model.decode = _recording(model.decode, last, part)
 
     def codes() -> Tensor:
         first, *later = faces
@@ -310,16 +310,16 @@ def _noted_codes(trainer: Any) -> Iterator[Any]:
             del getattr(trainer, f"vq_model_{part}").decode
 
 
-def _noting(decode: Any, last: dict[str, Tensor], part: str) -> Any:
-    def noted(index: Tensor) -> Any:
+def _recording(decode: Any, last: dict[str, Tensor], part: str) -> Any:
+    def recorded(index: Tensor) -> Any:
         last[part] = index
         return decode(index)
 
-    return noted
+    return recorded
 
 
 @contextmanager
 def _without_cuda() -> Iterator[None]:
-    """The program moves what it makes to a GPU without asking for one."""
+    """Make `Tensor.cuda` a no-op: the program moves its tensors to a GPU unconditionally."""
     with patch.object(torch.Tensor, "cuda", lambda self, *given, **named: self):
         yield

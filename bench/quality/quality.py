@@ -1,8 +1,8 @@
-"""All measures of quality over a set of takes: numbers by name, in raw units.
+"""All quality metrics over a set of takes: numbers by name, in raw units.
 
-Every number of one motion is taken of the made and of the true motion alike; numbers of both
-together stand apart. Numbers of takes are averaged by their lengths. A measure for which something
-is lacking is None, and a note says what. Reads no motion files and draws nothing.
+Numbers of one motion are computed for the generated and the true motion alike; numbers of both are
+separate. Numbers of takes are averaged by length. A metric without its inputs is None, and a note
+has the reason.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.metrics.beats import (
     BEAT_JOINTS,
@@ -25,30 +24,39 @@ from bench.metrics.feet import skate_ratio, sliding_speed, steps_per_minute
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.gesture_features import GestureEncoder, gesture_features
 from bench.metrics.gestures import gesture_rates
-from bench.metrics.kinematics import Floats, places, places_in_body, places_in_place, speeds
-from bench.metrics.nearest import nearest_distances, window_features
-from bench.metrics.penetration import hand_depths
+from bench.metrics.kinematics import (
+    WRISTS,
+    Floats,
+    positions_at_origin,
+    speeds,
+    world_positions,
+)
+from bench.metrics.nearest import motion_windows, nearest_distances
+from bench.metrics.penetration import INSIDE_M, hand_depths
 from bench.metrics.smoothness import mean_jerk, seam_jumps
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import arm_speed, stroke_times, wrist_speed
 from bench.quality.takes import TakePair
 from engine.motion.face_basis import ARKIT_51, FLAME_100
 from engine.motion.pose import Motion
 from engine.motion.rotation import log
 from engine.motion.skeleton import SMPLX_55
 
-WRISTS = [SMPLX_55.index(f"{side}_wrist") for side in ("left", "right")]
 _JAW = SMPLX_55.index("jaw")
-INSIDE_M = 0.005  # a hand counts as inside the body from this depth on
 
 Numbers = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is measured with. mean_speeds `[55]` (m/s): of a data set's joints; None: of the truth.
+class QualitySettings:
+    """Inputs of the metrics.
 
-    seams: (first, every) frame at which made windows were joined; face_map `[51, 103]`: ARKit
-    weights to FLAME expressions and jaw; training: motions that the made ones may be copies of.
+    Attributes:
+        mean_speeds: mean joint speeds `[55]` (m/s) of a data set; None: those of the truth.
+        encoder: of the FGD; None: no FGD.
+        seams: first frame of a seam and distance between seams in generated motion; None: unknown.
+        face_map: ARKit weights to FLAME expressions and jaw `[51, 103]`.
+        training: training motions, to detect copies.
+
     """
 
     mean_speeds: Floats | None = None
@@ -60,7 +68,7 @@ class Settings:
 
 @dataclass
 class Report:
-    """Numbers of the made and true motions, of both together, and by take; and what is lacking."""
+    """Numbers of generated and true motions, of both together, and by take; notes."""
 
     pred: Numbers = field(default_factory=dict)
     gt: Numbers = field(default_factory=dict)
@@ -69,11 +77,11 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-Row = dict[str, tuple[float | None, float]]
+WeightedNumbers = dict[str, tuple[float | None, float]]
 """Values with their weights in an average."""
 
 
-def _average(rows: Sequence[Row]) -> Numbers:
+def _average(rows: Sequence[WeightedNumbers]) -> Numbers:
     """Weighted means by name; None for names without a value."""
     result: Numbers = {}
     for name in dict.fromkeys(name for row in rows for name in row):
@@ -83,14 +91,16 @@ def _average(rows: Sequence[Row]) -> Numbers:
     return result
 
 
-def motion_row(pair: TakePair, motion: Motion, settings: Settings, means: Floats) -> Row:
-    """All measures of one motion of a pair."""
+def motion_row(
+    pair: TakePair, motion: Motion, settings: QualitySettings, means: Floats
+) -> WeightedNumbers:
+    """All metrics of one motion of a pair."""
     fps, frames = pair.fps, float(len(motion))
-    world = places(motion)
+    world = world_positions(motion)
     wrists = world[:, WRISTS]
     depths = hand_depths(world, motion.format.skeleton)
     values: Numbers = {
-        "l1_diversity_code_m": l1_from_mean(places_in_place(motion)),
+        "l1_diversity_code_m": l1_from_mean(positions_at_origin(motion)),
         "wrist_speed_m_s": float(np.linalg.norm(np.diff(wrists, axis=0), axis=-1).mean() * fps),
         "jerk_m_s3": mean_jerk(world, fps),
         "wrist_jerk_m_s3": mean_jerk(wrists, fps),
@@ -100,16 +110,16 @@ def motion_row(pair: TakePair, motion: Motion, settings: Settings, means: Floats
         "hands_inside_share": float((depths > INSIDE_M).mean()),
         "hands_inside_deepest_m": float(depths.max()),
     }
-    row: Row = {name: (value, frames) for name, value in values.items()}
+    row: WeightedNumbers = {name: (value, frames) for name, value in values.items()}
     return {**row, **_beat_row(pair, motion, means), **_speech_row(pair, world),
             **_seam_row(world, fps, settings)}  # fmt: skip
 
 
-def _beat_row(pair: TakePair, motion: Motion, means: Floats) -> Row:
+def _beat_row(pair: TakePair, motion: Motion, means: Floats) -> WeightedNumbers:
     if pair.onsets is None:
         return {}
     joints = list(BEAT_JOINTS)
-    relative = speeds(places_in_place(motion), pair.fps)[:, joints] / means[joints]
+    relative = speeds(positions_at_origin(motion), pair.fps)[:, joints] / means[joints]
     beats = gesture_beats(relative, pair.fps)
     slipped = gesture_beats(relative, pair.fps, slip=True)
     weight = max(len(motion) - 2.0 * CUT_FRAMES, 0.0)
@@ -120,11 +130,12 @@ def _beat_row(pair: TakePair, motion: Motion, means: Floats) -> Row:
     }
 
 
-def _speech_row(pair: TakePair, world: Floats) -> Row:
+def _speech_row(pair: TakePair, world: Floats) -> WeightedNumbers:
     if pair.speaking is None:
         return {}
+    strokes = stroke_times(arm_speed(world, pair.fps), pair.fps)
     speed = wrist_speed(world.astype(np.float32), pair.fps)
-    rates = gesture_rates(speed, pair.speaking, pair.fps)
+    rates = gesture_rates(strokes, speed, pair.speaking, pair.fps)
     return {
         "speech_share": (float(pair.speaking.mean()), float(len(world))),
         "strokes_per_minute_in_speech": (rates.strokes_per_minute_in_speech, rates.speech_s),
@@ -134,7 +145,7 @@ def _speech_row(pair: TakePair, world: Floats) -> Row:
     }
 
 
-def _seam_row(world: Floats, fps: float, settings: Settings) -> Row:
+def _seam_row(world: Floats, fps: float, settings: QualitySettings) -> WeightedNumbers:
     if settings.seams is None:
         return {}
     first, every = settings.seams
@@ -149,9 +160,9 @@ def _seam_row(world: Floats, fps: float, settings: Settings) -> Row:
     }
 
 
-def pair_row(pair: TakePair, settings: Settings) -> Row:
-    """All measures that compare a made motion with the true one, frame by frame."""
-    ours, theirs = places(pair.made), places(pair.true)
+def pair_row(pair: TakePair, settings: QualitySettings) -> WeightedNumbers:
+    """All metrics that compare a generated motion with the true one, frame by frame."""
+    ours, theirs = world_positions(pair.made), world_positions(pair.true)
     away = np.linalg.norm(ours - theirs, axis=-1)
     moving = [
         np.linalg.norm(np.diff(p[:, WRISTS], axis=0), axis=-1).mean(1) for p in (ours, theirs)
@@ -177,7 +188,7 @@ def _correlation(a: Floats, b: Floats) -> float | None:
 def face_tracks(pair: TakePair, face_map: Floats | None) -> tuple[Floats, Floats] | None:
     """Face coefficients and the jaw's rotation vector `[T, E + 3]` of both, in one basis.
 
-    None where a face is missing, or the bases differ and no map joins them.
+    None if a face is missing, or if the bases differ and no map connects them.
     """
     if not all(np.ptp(motion.poses.face, axis=0).any() for motion in (pair.made, pair.true)):
         return None
@@ -198,25 +209,27 @@ def _face_track(motion: Motion, face_map: Floats | None) -> Floats:
 
 
 def mean_speeds(pairs: Sequence[TakePair]) -> Floats:
-    """Mean speeds `[J]` (m/s) of the true motions' joints, the translation left out."""
-    moving = [speeds(places_in_place(pair.true), pair.fps) for pair in pairs]
+    """Mean speeds `[J]` (m/s) of the true motions' joints, without root translation."""
+    moving = [speeds(positions_at_origin(pair.true), pair.fps) for pair in pairs]
     return np.asarray(np.maximum(np.concatenate(moving).mean(0), 1e-6), np.float64)
 
 
-def evaluate(pairs: Sequence[TakePair], settings: Settings) -> Report:
+def evaluate(pairs: Sequence[TakePair], settings: QualitySettings) -> Report:
     """All numbers over all pairs."""
     report = Report()
     means = settings.mean_speeds if settings.mean_speeds is not None else mean_speeds(pairs)
-    rows: dict[str, list[Row]] = {"pred": [], "gt": [], "both": []}
+    rows: dict[str, list[WeightedNumbers]] = {"pred": [], "gt": [], "both": []}
     for pair in pairs:
         rows["pred"].append(motion_row(pair, pair.made, settings, means))
-        # Seams are where the made motion was joined; in the true one those frames are as others.
+        # The same frames of the true motion have no seams and give the level to expect.
         rows["gt"].append(motion_row(pair, pair.true, settings, means))
         rows["both"].append(pair_row(pair, settings))
         report.takes[pair.name] = {side: _average(own[-1:]) for side, own in rows.items()}
     report.pred, report.gt, report.both = (_average(rows[side]) for side in ("pred", "gt", "both"))
     for numbers, motions in ((report.pred, _made(pairs)), (report.gt, _true(pairs))):
-        every = np.concatenate([places_in_place(motion).astype(np.float32) for motion in motions])
+        every = np.concatenate(
+            [positions_at_origin(motion).astype(np.float32) for motion in motions]
+        )
         numbers["l1_diversity_equation_12_m"] = l1_between_pairs(every)
     _add_frechet(report, pairs, settings.encoder)
     _add_nearest(report, pairs, settings)
@@ -233,7 +246,7 @@ def _true(pairs: Sequence[TakePair]) -> list[Motion]:
 
 
 def _add_frechet(report: Report, pairs: Sequence[TakePair], encoder: GestureEncoder | None) -> None:
-    """FGD, and beside it that between two halves of the truth: nearer than that is no better."""
+    """FGD, and that between two halves of the truth as its lower limit."""
     report.both |= {"fgd": None, "fgd_between_halves_of_gt": None}
     if encoder is None:
         return
@@ -254,11 +267,11 @@ def _add_frechet(report: Report, pairs: Sequence[TakePair], encoder: GestureEnco
         )
 
 
-def _add_nearest(report: Report, pairs: Sequence[TakePair], settings: Settings) -> None:
+def _add_nearest(report: Report, pairs: Sequence[TakePair], settings: QualitySettings) -> None:
     if settings.training is None:
         return
     sides = ((report.pred, _made(pairs)), (report.gt, _true(pairs)))
-    windows = [_windows(motions) for _, motions in sides]
+    windows = [motion_windows(motions) for _, motions in sides]
     found = nearest_distances(np.concatenate(windows), settings.training())
     parts = np.split(found, [len(windows[0])])
     for (numbers, _), own in zip(sides, parts, strict=True):
@@ -267,23 +280,17 @@ def _add_nearest(report: Report, pairs: Sequence[TakePair], settings: Settings) 
         numbers["nearest_training_p5_m"] = float(np.percentile(near, 5)) if len(near) else None
 
 
-def _windows(motions: Sequence[Motion]) -> NDArray[np.float32]:
-    return np.concatenate(
-        [window_features(places_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
-    )
-
-
-def notes(pairs: Sequence[TakePair], settings: Settings) -> list[str]:
-    """What is lacking, and what must not be compared."""
+def notes(pairs: Sequence[TakePair], settings: QualitySettings) -> list[str]:
+    """Reasons for missing metrics, and limits of comparisons."""
     made, true = pairs[0].made.format, pairs[0].true.format
     lacking = {
-        "fgd is null: no weights were given (Settings.encoder; made by emage-bench fgd)":
+        "fgd is null: no weights were given (QualitySettings.encoder; made by emage-bench fgd)":
             settings.encoder is None,
         "bc is null where no sound was found (--audio)": any(p.onsets is None for p in pairs),
         "bc is relative to mean speeds of the given truth; published numbers are relative to those "
         "of the whole data set (--mean-speeds mean_vel_smplxflame_30.npy)":
             settings.mean_speeds is None,
-        "seams are null: it is not known where windows were joined (--seams)":
+        "seams are null: their frames are unknown (--seams)":
             settings.seams is None,
         "nearest training clips are null: no training motions were given (--train)":
             settings.training is None,
@@ -291,14 +298,14 @@ def notes(pairs: Sequence[TakePair], settings: Settings) -> list[str]:
         f"{true.face.name}; --face-map)":
             any(face_tracks(pair, settings.face_map) is None for pair in pairs),
         f"hands are relative to {made.hand_reference} in --pred and to {true.hand_reference} in "
-        "--gt: distances of fingers hold that difference":
+        "--gt: distances of fingers include that difference":
             made.hand_reference is not true.hand_reference,
     }  # fmt: skip
     return [text for text, applies in lacking.items() if applies]
 
 
 def as_json(report: Report, pairs: Sequence[TakePair]) -> dict[str, Any]:
-    """Plain values; numbers rounded to six digits."""
+    """Report as plain values; numbers with six digits."""
     seconds = sum(len(pair.true) / pair.fps for pair in pairs)
     return {
         "takes": len(pairs),

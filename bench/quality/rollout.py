@@ -1,6 +1,6 @@
-"""The trained model fed with its own output, as live, over many takes at once, and what that shows.
+"""Rollout of a trained model on its own output, as live, over many takes at once.
 
-Uses the runtime's own Runner, so what is measured here is what will be seen. Command:
+Uses the Runner of the engine, as live streams do. Command:
 `python -m bench.quality.rollout --data DIR --vq DIR --gesture DIR --out DIR`.
 """
 
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.metrics.kinematics import WRISTS
 from bench.metrics.smoothness import mean_jerk
+from bench.metrics.strokes import arm_speed, stroke_times
 from bench.plots.figures import wrists_over_stresses
-from bench.quality.quality import WRISTS
-from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
+from bench.quality.sync import Utterance, mute_report, stroke_test
 from engine.audio.features import FeatureExtractor
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import GestureConfig, RootModelConfig
@@ -46,8 +47,8 @@ FPS = 30.0
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One way of running the model live."""
+class RolloutSettings:
+    """Live settings of one rollout."""
 
     hop: int = 2
     seed: int = 16
@@ -57,14 +58,14 @@ class Setting:
     choices: dict[str, str] = field(default_factory=lambda: {"face": "nearest_latent"})
 
     def label(self) -> str:
-        """A short name."""
+        """Short name."""
         latent = "".join(part[0] for part, how in self.choices.items() if how == "nearest_latent")
         draw = f"t{self.temperature} p{self.persistence} r{self.radius}"
         return f"hop{self.hop} seed{self.seed} {draw} l:{latent}"
 
 
-class Lab:
-    """A trained gesture model with its parts; rolls takes out."""
+class RolloutModel:
+    """A trained gesture model with its parts."""
 
     def __init__(self, vq: Path, gesture: Path, rest_take: TakeData) -> None:
         self.parts = load_parts(vq)
@@ -73,16 +74,16 @@ class Lab:
         self.kernel = EagerKernel(model)
         self.rest = rest_codes(rest_take, self.parts)
         channels = part_layout(BodyPart.LOWER, ARKIT_51.width).width
-        # Where the body goes plays no part here: hands are measured against the pelvis.
+        # Root motion has no effect on these metrics: hands are relative to the pelvis or shoulder.
         walk = build_root_model(RootModelConfig(channels, width=4, layers=1, causal=True))
         self.decoder = PoseDecoder(self.parts, walk.eval(), face_width=ARKIT_51.width)
 
-    def runner(self, setting: Setting) -> Runner:
-        """The runtime's window loop with a setting."""
-        schedule = Schedule(64, setting.seed, setting.hop, 0)
+    def runner(self, settings: RolloutSettings) -> Runner:
+        """The engine's window loop with these settings."""
+        schedule = Schedule(64, settings.seed, settings.hop, 0)
         silence = FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence
-        selection = {BodyPart(k): CodeSelection(v) for k, v in setting.choices.items()}
-        sampling = SamplingConfig(setting.temperature, setting.persistence, setting.radius)
+        selection = {BodyPart(k): CodeSelection(v) for k, v in settings.choices.items()}
+        sampling = SamplingConfig(settings.temperature, settings.persistence, settings.radius)
         sampler = CodeSampler(self.parts, selection, sampling)
         return Runner(
             StagedStep(self.kernel, sampler, self.decoder, schedule.algorithmic_frames),
@@ -90,10 +91,12 @@ class Lab:
             self.rest,
         )
 
-    def roll(self, audio: np.ndarray, words: np.ndarray | None, setting: Setting) -> list[Motion]:
-        """Motions for features `[B, T, F]` and word indices `[B, T]` (None: never any words)."""
+    def roll(
+        self, audio: np.ndarray, words: np.ndarray | None, settings: RolloutSettings
+    ) -> list[Motion]:
+        """Motions for features `[B, T, F]` and word indices `[B, T]` (None: no words)."""
         rows, frames, _ = audio.shape
-        runner, hop, window = self.runner(setting), setting.hop, 64
+        runner, hop, window = self.runner(settings), settings.hop, 64
         state = runner.initial_state(list(range(rows)))
         known = np.zeros((rows, frames + window), np.int64)
         if words is not None:
@@ -110,13 +113,13 @@ class Lab:
 
 
 def rest_codes(take: TakeData, parts: Mapping[BodyPart, PartVae]) -> torch.Tensor:
-    """Codes `[P]` of standing still: those most used while nobody speaks."""
+    """Codes `[P]` of the rest pose: the most frequent codes of a silent take."""
     codes = encode_take(take, parts).codes
     return torch.stack([codes[:, p].mode().values for p in range(codes.shape[1])])
 
 
 def stack(takes: Sequence[TakeData], silence: np.ndarray) -> np.ndarray:
-    """Clean features `[B, T, F]`, the shorter takes filled up with silence."""
+    """Clean features `[B, T, F]`; shorter takes are padded with silence."""
     longest = max(t.audio.shape[1] for t in takes)
     result = np.tile(silence, (len(takes), longest, 1)).astype(np.float32)
     for row, take in enumerate(takes):
@@ -130,12 +133,12 @@ def crop(motion: Motion, frames: int) -> np.ndarray:
 
 
 def jaw_of(motion: Motion) -> np.ndarray:
-    """The coefficient jawOpen `[T]`."""
+    """Coefficient jawOpen `[T]`."""
     return np.asarray(motion.poses.face[:, ARKIT_51.coefficients.index("jawOpen")])
 
 
 def freeze(speeds: Sequence[np.ndarray]) -> float:
-    """The lowest mean wrist speed (m/s) of any 10 s in which somebody speaks much."""
+    """Lowest mean arm speed (m/s) of any 10 s."""
     span = min(int(10 * FPS), min(len(s) for s in speeds) - 1)
     return float(min(s[i : i + span].mean() for s in speeds for i in range(0, len(s) - span, span)))
 
@@ -146,7 +149,7 @@ def wrist_jerk(positions: Sequence[np.ndarray]) -> float:
 
 
 def mouth_report(motions: Sequence[Motion], takes: Sequence[TakeData]) -> dict[str, float]:
-    """How well the jaw follows the composed truth, and how open it is in silence."""
+    """Correlation of the jaw with the composed truth, and its opening in silence."""
     jaw = ARKIT_51.coefficients.index("jawOpen")
     made = np.concatenate(
         [jaw_of(m)[: len(t.motion.poses.face)] for m, t in zip(motions, takes, strict=True)]
@@ -170,27 +173,27 @@ def mouth_report(motions: Sequence[Motion], takes: Sequence[TakeData]) -> dict[s
 
 
 def evaluate(
-    lab: Lab, takes: Sequence[TakeData], setting: Setting, words: bool = False
+    model: RolloutModel, takes: Sequence[TakeData], settings: RolloutSettings, words: bool = False
 ) -> tuple[dict[str, Any], list[Motion]]:
-    """Roll takes out with and without sound; numbers and the motions with sound."""
+    """Rollouts with and without audio; numbers, and the motions with audio."""
     silence = FeatureExtractor(DEFAULT_FEATURES, CLOCK).silence
     audio = stack(takes, silence)
     said = np.zeros(audio.shape[:2], np.int64)
     for row, take in enumerate(takes):
         said[row, : len(take.words)] = take.words
     began = time.monotonic()
-    motions = lab.roll(audio, said if words else None, setting)
-    muted = lab.roll(np.broadcast_to(silence, audio.shape).copy(), None, setting)
+    motions = model.roll(audio, said if words else None, settings)
+    muted = model.roll(np.broadcast_to(silence, audio.shape).copy(), None, settings)
     lengths = [len(t.motion) for t in takes]
-    speeds = [wrist_speed(crop(m, n), FPS) for m, n in zip(motions, lengths, strict=True)]
-    quiet = [wrist_speed(crop(m, n), FPS) for m, n in zip(muted, lengths, strict=True)]
+    speeds = [arm_speed(crop(m, n), FPS) for m, n in zip(motions, lengths, strict=True)]
+    quiet = [arm_speed(crop(m, n), FPS) for m, n in zip(muted, lengths, strict=True)]
     utterances = [
         Utterance(stroke_times(s, FPS), t.stressed, n / FPS)
         for s, t, n in zip(speeds, takes, lengths, strict=True)
     ]
     mute = mute_report(speeds, quiet, FPS)
     numbers = {
-        "setting": setting.label(),
+        "setting": settings.label(),
         **asdict(stroke_test(utterances, 1000)),
         **asdict(mute),
         "mute_ratio": mute.ratio,
@@ -204,8 +207,8 @@ def evaluate(
 
 
 def truth(takes: Sequence[TakeData], motions: Sequence[Motion]) -> dict[str, Any]:
-    """The same numbers of the composed motion, for comparison."""
-    speeds = [wrist_speed(m.world_positions(), FPS) for m in motions]
+    """The same numbers for composed motion."""
+    speeds = [arm_speed(m.world_positions(), FPS) for m in motions]
     utterances = [
         Utterance(stroke_times(s, FPS), t.stressed, len(s) / FPS)
         for s, t in zip(speeds, takes, strict=True)
@@ -219,13 +222,13 @@ def truth(takes: Sequence[TakeData], motions: Sequence[Motion]) -> dict[str, Any
 
 
 def show(numbers: Mapping[str, Any]) -> None:
-    """One line."""
+    """Print the numbers in one line."""
     parts = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in numbers.items()]
     print(" ".join(parts), flush=True)
 
 
 def main() -> None:
-    """Try several settings on the held-out takes."""
+    """Evaluate several settings on held-out takes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--vq", type=Path, required=True)
@@ -238,19 +241,19 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     takes = load_takes(options.data, "test", read_vocabulary(options.gesture), 3, options.takes)
     rest = next((t for t in takes if t.silent), takes[0])
-    lab = Lab(options.vq, options.gesture, rest)
+    model = RolloutModel(options.vq, options.gesture, rest)
     spoken = [t for t in takes if not t.silent]
     results = []
     for entry in options.settings:
-        numbers, motions = evaluate(lab, spoken, Setting(**entry))
+        numbers, motions = evaluate(model, spoken, RolloutSettings(**entry))
         show(numbers)
         results.append(numbers)
-        draw(options.out, spoken, motions, Setting(**entry).label())
+        draw(options.out, spoken, motions, RolloutSettings(**entry).label())
     write_text(options.out / "rollout.json", json.dumps(results, indent=1))
 
 
 def draw(out: Path, takes: Sequence[TakeData], motions: Sequence[Motion], label: str) -> None:
-    """Wrist heights and speeds of three takes with their stresses."""
+    """Plot wrist heights and arm speeds of three takes with their stresses."""
     rows = [
         (f"{take.name} {take.voice} {label}", crop(motion, len(take.motion)), take.stressed)
         for take, motion in zip(takes[:3], motions[:3], strict=False)

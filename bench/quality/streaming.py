@@ -1,7 +1,8 @@
-"""Bundles live at several hops on held-out takes: what training for streaming is worth.
+"""Comparison of bundles live at several hops on held-out takes.
 
-Renders the test takes of a corpus through the live stream, each bundle with its own seed and each
-hop, without words, and puts measures of motion, seams and edges into one table. Command:
+Shows the effect of training for streaming.
+Renders the test takes of a corpus through the live stream, without words, for each bundle with its
+own seed and each hop, and tabulates metrics of motion, seams and look-ahead. Command:
 `python -m bench.quality.streaming --models A B --corpus DIR [--fgd-weights FILE]`.
 """
 
@@ -17,8 +18,8 @@ import torch
 from bench.metrics.gesture_features import OUR_FEATURES, GestureEncoder, load_encoder
 from bench.metrics.gestures import spoken_frames
 from bench.metrics.onsets import onset_times
-from bench.quality.lookahead import edge_report
-from bench.quality.quality import Numbers, Report, Settings, evaluate
+from bench.quality.lookahead import lookahead_report
+from bench.quality.quality import Numbers, QualitySettings, Report, evaluate
 from bench.quality.takes import TakePair
 from engine.bundle.io import Bundle, load_bundle
 from engine.errors import ConfigError
@@ -47,11 +48,16 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table. name: of a bundle, or of what it is compared with (hop 0).
+class StreamingResult:
+    """One row of the table.
 
-    numbers: as `bench.quality.quality` names them; edge_latents, edge_codes: of the body, see
-    `bench.quality.lookahead`.
+    Attributes:
+        name: name of the bundle, or of its reference (hop 0).
+        hop: frames per hop.
+        seed: seed frames.
+        numbers: those of `bench.quality.quality`; edge_latents, edge_codes: of the body, see
+            `bench.quality.lookahead`.
+
     """
 
     name: str
@@ -61,9 +67,9 @@ class Row:
 
 
 def held_out(corpus: Path, seconds: float) -> list[tuple[str, TakeFile]]:
-    """Test takes in which somebody speaks, at least `seconds` of them where there are so many.
+    """Test takes with speech, at least `seconds` of them if the corpus has as many.
 
-    ConfigError where there is none.
+    ConfigError without any.
     """
     takes: list[tuple[str, TakeFile]] = []
     for path in sorted(corpus.glob("test_*.npz")):
@@ -78,14 +84,14 @@ def held_out(corpus: Path, seconds: float) -> list[tuple[str, TakeFile]]:
 
 
 def rendered(bundle: Bundle, schedule: Schedule, take: TakeFile, seed: int) -> Motion:
-    """What the bundle does live while the take's sound is heard."""
+    """Live motion of the bundle for the take's audio."""
     stream = GestureStream(bundle, schedule=schedule, seed=seed)
     stream.feed_audio(take.sound)
     return Motion(stream.format, concatenate([*stream.drain(), *stream.flush()]))
 
 
 def pair(name: str, made: Motion, take: TakeFile) -> TakePair:
-    """The made motion beside the take's own."""
+    """Generated motion with the take's own."""
     count = min(len(made), len(take.motion))
     return TakePair(
         name,
@@ -97,30 +103,32 @@ def pair(name: str, made: Motion, take: TakeFile) -> TakePair:
 
 
 def measured(pairs: Sequence[TakePair], hop: int, encoder: GestureEncoder | None) -> Report:
-    """All measures of quality, seams being where hops join."""
-    return evaluate(pairs, Settings(encoder=encoder, seams=(hop, hop) if hop else None))
+    """All quality metrics, with seams between hops."""
+    return evaluate(pairs, QualitySettings(encoder=encoder, seams=(hop, hop) if hop else None))
 
 
 def truth_rows(
     bundle: Bundle, takes: Sequence[tuple[str, TakeFile]], encoder: GestureEncoder | None
-) -> list[Row]:
-    """The recorded motion, and where the bundle can encode it, what its codes leave of it."""
+) -> list[StreamingResult]:
+    """Recorded motion, and if the bundle has encoders, its reconstruction from codes."""
     own = measured([pair(name, take.motion, take) for name, take in takes], 0, encoder)
     halves = {"fgd": own.both["fgd_between_halves_of_gt"]}
-    rows = [Row("truth (FGD: between its halves)", 0, 0, own.pred | halves)]
+    rows = [StreamingResult("truth (FGD: between its halves)", 0, 0, own.pred | halves)]
     if bundle.config.include_encoders:
         decoder, parts = pose_decoder(bundle), dict(bundle.parts)
         kept = [(name, decode(decoder, encode(parts, t.motion), t.motion), t) for name, t in takes]
         through = measured([pair(*each) for each in kept], 0, encoder)
         rows.append(
-            Row("truth through the codes", 0, 0, through.pred | {"fgd": through.both["fgd"]})
+            StreamingResult(
+                "truth through the codes", 0, 0, through.pred | {"fgd": through.both["fgd"]}
+            )
         )
     return rows
 
 
-def edge_numbers(bundle: Bundle, take: TakeFile, hop: int) -> Numbers:
-    """How far the newest latents and codes of the body are from those of a known future."""
-    report = edge_report(bundle, take.sound[: int(_EDGE_S * take.clock.sample_rate)], hop)
+def lookahead_numbers(bundle: Bundle, take: TakeFile, hop: int) -> Numbers:
+    """Distance of the newest latents and codes of the body from those of a known future."""
+    report = lookahead_report(bundle, take.sound[: int(_EDGE_S * take.clock.sample_rate)], hop)
     latents, codes = (
         float(np.mean([found[part] for part in _BODY]))
         for found in (report.latents, report.codes_changed)
@@ -130,20 +138,22 @@ def edge_numbers(bundle: Bundle, take: TakeFile, hop: int) -> Numbers:
 
 def live_row(
     bundle: Bundle, takes: Sequence[tuple[str, TakeFile]], hop: int, encoder: GestureEncoder | None
-) -> Row:
-    """A bundle live at a hop, with its own seed where that fits."""
+) -> StreamingResult:
+    """A bundle live at a hop, with its own number of seed frames if it fits."""
     schedule = bundle.config.schedule.with_hop(hop, 0)
     made = [
         (name, rendered(bundle, schedule, take, number), take)
         for number, (name, take) in enumerate(takes)
     ]
     report = measured([pair(*each) for each in made], hop, encoder)
-    numbers = report.pred | {"fgd": report.both["fgd"]} | edge_numbers(bundle, takes[0][1], hop)
-    return Row(bundle.config.name, hop, schedule.seed, numbers)
+    numbers = (
+        report.pred | {"fgd": report.both["fgd"]} | lookahead_numbers(bundle, takes[0][1], hop)
+    )
+    return StreamingResult(bundle.config.name, hop, schedule.seed, numbers)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A table in Markdown; "-" where there is no number, as for seams at every frame."""
+def table(rows: Sequence[StreamingResult]) -> str:
+    """Table in Markdown; "-" for missing numbers, such as seams at hop 1."""
     titles = ["bundle", "hop", "seed", *(title for _, title, _ in _COLUMNS)]
     lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for row in rows:
@@ -156,7 +166,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print the table and, last, one line of JSON."""
+    """Evaluate, print the table and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, nargs="+", required=True, metavar="DIR")
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")

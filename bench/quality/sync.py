@@ -1,80 +1,46 @@
-"""Do the hands beat with the speech? Strokes of the wrists against the times of stressed words.
+"""Permutation test of stroke timing: strokes of the arms against stressed vowels.
 
-A stroke is a peak of wrist speed. Its distance is the time to the nearest stressed vowel. The test
-pairs each motion with the stresses of other utterances: where gestures follow speech, the true
-pairing has smaller distances than nearly all shuffled ones. Times in seconds.
+A stroke is a peak of arm speed (`bench.metrics.strokes`); its distance is the time to the nearest
+stressed vowel. The test pairs each motion with the stresses of other utterances: if gestures follow
+speech, the true pairing has smaller distances than nearly all shuffled ones.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.motion.skeleton import SMPLX_55
+from bench.metrics.kinematics import Floats
+from bench.metrics.strokes import NEAR_S, nearest, stroke_times
 
-FloatArray = NDArray[np.float64]
-
-STROKE_SPEED = 0.5
-"""A stroke's peak is at least this fast (m/s): slower is drift, retraction and idling."""
-_SPACING_S = 0.25
-_CLIP_S = 0.6  # farther is no worse: one lonely stroke shall not decide
-_WRISTS = tuple(SMPLX_55.index(f"{side}_wrist") for side in ("left", "right"))
-_SHOULDERS = tuple(SMPLX_55.index(f"{side}_shoulder") for side in ("left", "right"))
-
-
-def wrist_speed(positions: NDArray[np.float32], fps: float) -> FloatArray:
-    """Speed `[T]` in m/s of the faster wrist relative to the pelvis, positions `[T, J, 3]`.
-
-    Frame t holds the way from t - 1 to t; frame 0 is 0.
-    """
-    return _faster(positions[:, list(_WRISTS)] - positions[:, :1], fps)
-
-
-def arm_speed(positions: NDArray[Any], fps: float) -> FloatArray:
-    """The same with each wrist relative to its own shoulder: what turns of the trunk do not do."""
-    return _faster(positions[:, list(_WRISTS)] - positions[:, list(_SHOULDERS)], fps)
-
-
-def _faster(wrists: NDArray[Any], fps: float) -> FloatArray:
-    steps = np.linalg.norm(np.diff(wrists.astype(np.float64), axis=0), axis=-1).max(-1)
-    return np.concatenate([[0.0], steps * fps])
-
-
-def stroke_times(speed: FloatArray, fps: float, floor: float = STROKE_SPEED) -> FloatArray:
-    """Times of the peaks of `speed` `[T]` of at least `floor`, the faster of near ones."""
-    smooth = np.convolve(np.pad(speed, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    inner = smooth[1:-1]
-    peaks = 1 + np.flatnonzero((inner >= smooth[:-2]) & (inner > smooth[2:]) & (inner >= floor))
-    kept: list[int] = []
-    for peak in sorted(peaks, key=lambda p: -smooth[p]):
-        if all(abs(peak - other) >= _SPACING_S * fps for other in kept):
-            kept.append(int(peak))
-    # The way to frame t is made, on average, half a frame before it.
-    return (np.array(sorted(kept), float) - 0.5) / fps
-
-
-def nearest(strokes: FloatArray, stresses: FloatArray) -> FloatArray:
-    """Distance from each stroke to the nearest stress: positive when the stroke is later."""
-    if not len(stresses) or not len(strokes):
-        return np.full(len(strokes), np.inf)
-    away = strokes[:, None] - stresses[None, :]
-    return away[np.arange(len(strokes)), np.abs(away).argmin(1)]
+_CLIP_S = 0.6  # larger distances count as this, so that a single far stroke does not decide
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One motion and its speech: stroke times, stress times, seconds."""
+    """Stroke times and stress times of one utterance, and its duration; seconds."""
 
-    strokes: FloatArray
-    stresses: FloatArray
+    strokes: Floats
+    stresses: Floats
     duration: float
 
 
 @dataclass(frozen=True)
 class StrokeReport:
-    """What the test found. distances are medians in seconds; lag is signed (positive = later)."""
+    """Result of the test.
+
+    Attributes:
+        strokes: number of strokes.
+        stresses: number of stressed vowels.
+        distance: median distance from stroke to nearest stress, seconds.
+        shuffled_distance: median of these medians over shuffled pairings, seconds.
+        lag: median signed distance, seconds; positive if strokes are late.
+        near: share of strokes within 150 ms of a stress.
+        shuffled_near: mean of this share over shuffled pairings.
+        p_value: share of shufflings with a mean clipped distance at most as large as the true one.
+
+    """
 
     strokes: int
     stresses: int
@@ -86,7 +52,7 @@ class StrokeReport:
     p_value: float
 
 
-def _pooled(motions: Sequence[Utterance], speeches: Sequence[Utterance]) -> FloatArray:
+def _pooled(motions: Sequence[Utterance], speeches: Sequence[Utterance]) -> Floats:
     parts = []
     for motion, speech in zip(motions, speeches, strict=True):
         both = min(motion.duration, speech.duration)
@@ -95,7 +61,7 @@ def _pooled(motions: Sequence[Utterance], speeches: Sequence[Utterance]) -> Floa
 
 
 def _shuffle(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A random permutation that leaves nobody in place."""
+    """A random permutation without fixed points."""
     while True:
         order = generator.permutation(count)
         if count < 2 or not (order == np.arange(count)).any():
@@ -103,10 +69,10 @@ def _shuffle(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
 
 
 def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int = 0) -> StrokeReport:
-    """Permutation test over utterances of the mean (clipped) distance from stroke to stress."""
+    """Permutation test over utterances of the mean clipped distance from stroke to stress."""
     generator = np.random.default_rng(seed)
-    true = np.abs(_pooled(utterances, utterances))
     signed = _pooled(utterances, utterances)
+    true = np.abs(signed)
     score = np.minimum(true, _CLIP_S).mean() if len(true) else np.inf
     better, medians, nears = 0, [], []
     for _ in range(rounds):
@@ -114,7 +80,7 @@ def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int =
         away = np.abs(_pooled(utterances, [utterances[i] for i in order]))
         better += bool(np.minimum(away, _CLIP_S).mean() <= score) if len(away) else 1
         medians.append(np.median(away) if len(away) else np.inf)
-        nears.append(float(np.mean(away < 0.15)) if len(away) else 0.0)
+        nears.append(float(np.mean(away < NEAR_S)) if len(away) else 0.0)
     finite = signed[np.isfinite(signed) & (np.abs(signed) < _CLIP_S)]
     return StrokeReport(
         strokes=len(true),
@@ -122,7 +88,7 @@ def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int =
         distance=float(np.median(true)) if len(true) else float("inf"),
         shuffled_distance=float(np.median(medians)),
         lag=float(np.median(finite)) if len(finite) else float("nan"),
-        near=float(np.mean(true < 0.15)) if len(true) else 0.0,
+        near=float(np.mean(true < NEAR_S)) if len(true) else 0.0,
         shuffled_near=float(np.mean(nears)),
         p_value=(1 + better) / (1 + rounds),
     )
@@ -130,7 +96,7 @@ def stroke_test(utterances: Sequence[Utterance], rounds: int = 2000, seed: int =
 
 @dataclass(frozen=True)
 class MuteReport:
-    """Mean wrist speed (m/s) and strokes a minute, with the speech and with the sound muted."""
+    """Mean arm speed (m/s) and strokes per minute, with the speech and with the audio muted."""
 
     speed: float
     muted_speed: float
@@ -139,14 +105,12 @@ class MuteReport:
 
     @property
     def ratio(self) -> float:
-        """Muted over spoken mean speed: 1 = the sound does not matter, 0 = it is everything."""
+        """Muted over spoken mean speed; 1: audio has no effect, 0: no motion without audio."""
         return self.muted_speed / max(self.speed, 1e-9)
 
 
-def mute_report(
-    spoken: Sequence[FloatArray], muted: Sequence[FloatArray], fps: float
-) -> MuteReport:
-    """Compare wrist speeds `[T]` of the same utterances with and without their sound."""
+def mute_report(spoken: Sequence[Floats], muted: Sequence[Floats], fps: float) -> MuteReport:
+    """Compare arm speeds `[T]` of the same utterances with and without their audio."""
     rates = []
     for speeds in (spoken, muted):
         count = sum(len(stroke_times(speed, fps)) for speed in speeds)

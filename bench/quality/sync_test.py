@@ -1,6 +1,6 @@
-"""Does a bundle gesture in time with speech that no training has seen?
+"""Sync test of a bundle on synthetic speech that is not in any training set.
 
-Speaks held-out sentences with held-out voices, renders them through the live stream and tests
+Synthesises held-out sentences with held-out voices, renders them through the live stream and tests
 stroke times against stressed words (`bench.quality.sync`).
 """
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.quality.sync import Utterance, mute_report, stroke_test, stroke_times, wrist_speed
+from bench.metrics.strokes import arm_speed, stroke_times
+from bench.quality.sync import Utterance, mute_report, stroke_test
 from engine.bundle.io import Bundle
 from engine.motion.pose import Motion, concatenate
 from engine.stream.stream import GestureStream
@@ -20,7 +21,7 @@ from training.speech.sentences import chat, held_out
 from training.speech.speech import Speech
 from training.speech.synthesis import Voice
 
-_SENTENCES = 6  # of an utterance: about 20 s
+_SENTENCES = 6  # per utterance: about 20 s
 
 
 def held_out_speech(seconds: float, seed: int = 0) -> Iterator[Speech]:
@@ -39,15 +40,15 @@ def held_out_speech(seconds: float, seed: int = 0) -> Iterator[Speech]:
 
 
 def rendered_speed(bundle: Bundle, samples: np.ndarray, seed: int) -> np.ndarray:
-    """Wrist speed `[T]` in m/s of the bundle's motion for samples `[S]`."""
+    """Arm speed `[T]` (m/s) of the bundle's motion for samples `[S]`."""
     stream = GestureStream(bundle, seed=seed)
     stream.feed_audio(samples)
     motion = Motion(stream.format, concatenate([*stream.drain(), *stream.flush()]))
-    return wrist_speed(motion.world_positions(), stream.clock.frame_rate)
+    return arm_speed(motion.world_positions(), stream.clock.frame_rate)
 
 
 def stroke_report(bundle: Bundle, seconds: float, seed: int = 0) -> dict[str, Any]:
-    """The stroke test and the no-audio ablation over `seconds` of held-out speech."""
+    """Stroke test and muted comparison over `seconds` of held-out speech."""
     fps = bundle.config.clock.frame_rate
     utterances, spoken, muted = [], [], []
     for number, speech in enumerate(held_out_speech(seconds, seed)):
@@ -55,7 +56,7 @@ def stroke_report(bundle: Bundle, seconds: float, seed: int = 0) -> dict[str, An
         stresses = np.array([stress.time for stress in prominent_words(speech)])
         utterances.append(Utterance(stroke_times(speed, fps), stresses, speech.duration))
         spoken.append(speed)
-        if number < 3:  # a muted figure does the same whoever is not heard
+        if number < 3:  # muted motion does not depend on the utterance
             muted.append(rendered_speed(bundle, np.zeros_like(speech.samples), number))
     mute = mute_report(spoken, muted, fps)
     return {

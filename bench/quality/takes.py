@@ -1,7 +1,7 @@
-"""What quality is measured on: made motions beside the true ones, with their speech.
+"""Pairs of generated and true motion with their speech: input of the quality metrics.
 
-Pairs files by name of take, brings both to the true one's frame rate and to the shorter length,
-and says what could not be used. Measures nothing.
+Pairs files by name of take, brings both to the true one's frame rate and to the shorter length, and
+reports files that cannot be used.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,15 @@ from training.sources.resample import resampled, shortened
 
 @dataclass(frozen=True)
 class TakePair:
-    """A made and a true motion, equally long and of one frame rate.
+    """A generated and a true motion of equal length and frame rate.
 
-    onsets: of the sound without the cut ends (s); speaking `[T]`; None where neither sound nor
-    words are known.
+    Attributes:
+        name: name of the take.
+        made: generated motion.
+        true: recorded motion.
+        onsets: onsets of the audio without its cut ends, seconds; None without audio.
+        speaking: frames with speech `[T]`; None without audio and words.
+
     """
 
     name: str
@@ -36,20 +41,20 @@ class TakePair:
 
     @property
     def fps(self) -> float:
-        """Frames a second of both."""
+        """Frames per second of both."""
         return float(self.true.format.clock.frame_rate)
 
 
 @dataclass(frozen=True)
 class Speech:
-    """Where the sounds and words of takes lie, by name."""
+    """Paths of the audio and words of takes, by name."""
 
     sounds: Mapping[str, Path]
     words: Mapping[str, Path]
 
 
 def find_speech(folders: list[Path]) -> Speech:
-    """The sounds and words in the first of `folders` that has them."""
+    """Audio and words from the first of `folders` that has them."""
     sounds: dict[str, Path] = {}
     words: dict[str, Path] = {}
     for folder in folders:
@@ -62,9 +67,9 @@ def find_speech(folders: list[Path]) -> Speech:
 def load_pairs(
     made: Path, true: Path, audio: Path | None
 ) -> tuple[list[TakePair], list[tuple[str, str]]]:
-    """All pairs of takes, and (name, problem) of those that cannot be used.
+    """All pairs of takes, and (name, problem) of unusable ones.
 
-    Two single files are a pair whatever their names. ConfigError where there is no pair at all.
+    Two single files are a pair whatever their names. ConfigError without any pair.
     """
     ours, theirs = motion_files(made, "res_"), motion_files(true, "gt_")
     if made.is_file() and true.is_file():
@@ -81,8 +86,8 @@ def load_pairs(
         except GestureError as error:
             problems.append((name, f"{error}; skipped"))
     if not pairs:
-        told = "; ".join(f"{name}: {text}" for name, text in problems[:3])
-        raise ConfigError(f"no take is in both {made} and {true} ({told})")
+        listed = "; ".join(f"{name}: {text}" for name, text in problems[:3])
+        raise ConfigError(f"no take is in both {made} and {true} ({listed})")
     return pairs, problems
 
 

@@ -1,4 +1,4 @@
-"""Trains the autoencoder whose features the Frechet gesture distance compares."""
+"""Training of the autoencoder whose features the Frechet gesture distance compares."""
 
 import time
 from collections.abc import Sequence
@@ -25,7 +25,17 @@ _REPORT_EVERY = 100
 
 @dataclass(frozen=True)
 class FeatureTraining:
-    """How long and how wide to train. held_out: every so many-th clip is not trained on."""
+    """Training settings.
+
+    Attributes:
+        steps: optimizer steps.
+        batch: windows per step.
+        rate: initial learning rate.
+        decoder_width: channels of the decoder.
+        held_out: distance between held-out clips; 10: every tenth clip.
+        seed: of weights and windows.
+
+    """
 
     steps: int = 2000
     batch: int = 32
@@ -36,7 +46,7 @@ class FeatureTraining:
 
 
 class _Windows:
-    """Random windows `[B, 64, 330]` of clips `[T, 330]`, each frame as likely as another."""
+    """Random windows `[B, 64, 330]` of clips `[T, 330]`; all start frames are equally likely."""
 
     def __init__(self, clips: Sequence[Tensor], seed: int) -> None:
         self._all = torch.cat(list(clips))
@@ -57,10 +67,10 @@ class _Windows:
 def train_features(
     clips: Sequence[Tensor], settings: FeatureTraining
 ) -> tuple[GestureEncoder, float]:
-    """An encoder for vectors `[T, 330]` of clips, and its error on those held out.
+    """Encoder for vectors `[T, 330]` of clips, and its error on held-out clips.
 
-    The error is a mean square in units of each channel's spread; without held-out clips it is that
-    of the training clips. ConfigError where no clip is as long as a window.
+    The error is a mean square in units of each channel's deviation; without held-out clips it is
+    that of the training clips. ConfigError if no clip has the length of a window.
     """
     long = [clip for clip in clips if len(clip) >= _WINDOW]
     if not long:
@@ -94,7 +104,7 @@ def train_features(
 def reconstruction_error(
     encoder: GestureEncoder, decoder: GestureDecoder, clips: Sequence[Tensor]
 ) -> float:
-    """Mean square over all frames of clips `[T, 330]`, in units of each channel's spread."""
+    """Mean squared error over all frames of clips `[T, 330]`, in units of each deviation."""
     total, frames = 0.0, 0
     for clip in clips:
         whole = clip[None, : len(clip) // 4 * 4]
@@ -107,7 +117,7 @@ def reconstruction_error(
 def train_from_folder(
     folder: Path, out: Path, settings: FeatureTraining, licence: str
 ) -> EncoderNotes:
-    """Train on all motions in a folder and write the encoder; files that are broken are told."""
+    """Train on all motions in a folder and write the encoder; report broken files."""
     clips, used = [], []
     for name, path in motion_files(folder).items():
         try:

@@ -1,1 +1,4 @@
-"""Everything that a starter bundle has to show, measured live on voices that it never heard."""
+"""Evaluation of a starter bundle, live on held-out voices."""
+
+Numbers = dict[str, float]
+"""Values by name; the name has the unit."""

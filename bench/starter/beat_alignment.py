@@ -1,7 +1,7 @@
-"""Rhythm: do strokes fall on stressed words, and do arms rest where the speech sets in?
+"""Beat alignment: strokes near stressed words, and beat constancy.
 
-Chance is the same motion with the speech's times moved round in a circle, each part in its own: so
-rates, pauses and everything else stay as they are, and only the pairing is lost.
+Chance level: the same motion with the speech's times shifted cyclically within each part. Rates,
+pauses and all else are equal; only the pairing is lost.
 """
 
 from collections.abc import Sequence
@@ -10,42 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.beats import BEAT_JOINTS, CUT_FRAMES, gesture_beats, nearness_over_joints
-from bench.metrics.kinematics import Floats, places_in_place, speeds
+from bench.metrics.kinematics import Floats, positions_at_origin, speeds
 from bench.metrics.onsets import onset_times
-from bench.quality.sync import arm_speed, nearest, stroke_times
-from bench.starter.renderings import Scene, told
+from bench.metrics.strokes import NEAR_S, arm_speed, nearest, stroke_times
+from bench.starter import Numbers
+from bench.starter.renderings import Scene, with_transcript
 
-NEAR_S = 0.15
-_LEAST_TURN_S = 2.0
+_MIN_SHIFT_S = 2.0
 _GRID_S = 0.01
-Numbers = dict[str, float]
 
 
 def rhythm(scenes: Sequence[Scene], means: Floats | None = None, rounds: int = 2000) -> Numbers:
-    """Strokes over all scenes with words, beat constancy over all that sound.
+    """Stroke numbers over scenes with words, and beat constancy over all scenes.
 
-    means: mean speeds `[55]` (m/s) of a data set's joints; the motion's own unless given.
+    means: mean speeds `[55]` (m/s) of a data set's joints; the motion's own by default.
     """
-    return {**stroke_numbers(told(scenes), rounds), **beat_numbers(scenes, means, rounds)}
+    return {
+        **stroke_numbers(with_transcript(scenes), rounds),
+        **beat_numbers(scenes, means, rounds),
+    }
 
 
-def turns(seconds: float, rounds: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """By how many seconds `[rounds]` a part is turned: anything that is not nearly nothing."""
-    least = min(_LEAST_TURN_S, 0.25 * seconds)
+def random_shifts(seconds: float, rounds: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Random shifts `[rounds]` (s) of a part of `seconds`, not too close to 0."""
+    least = min(_MIN_SHIFT_S, 0.25 * seconds)
     return rng.uniform(least, seconds - least, rounds)
 
 
 def stroke_numbers(scenes: Sequence[Scene], rounds: int, seed: int = 0) -> Numbers:
-    """Of strokes near a stress and of stresses near a stroke: the share, and over chance."""
+    """Shares of strokes near a stress and of stresses near a stroke, and over chance level."""
     rng = np.random.default_rng(seed)
     pairs, seconds = [], 0.0
     for scene in scenes:
-        strokes = stroke_times(arm_speed(scene.places, scene.fps), scene.fps)
+        strokes = stroke_times(arm_speed(scene.positions, scene.fps), scene.fps)
         stresses = np.array([stress.time for stress in scene.part.stresses])
         pairs.append((strokes, stresses, scene.seconds))
         seconds += scene.seconds
     true = _shares([(a, b) for a, b, _ in pairs])
-    moved = [turns(length, rounds, rng) for *_, length in pairs]
+    moved = [random_shifts(length, rounds, rng) for *_, length in pairs]
     chance = np.array(
         [
             _shares([(a, (b + by[i]) % n) for (a, b, n), by in zip(pairs, moved, strict=True)])
@@ -79,9 +81,9 @@ def _shares(pairs: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
 def beat_numbers(
     scenes: Sequence[Scene], means: Floats | None, rounds: int, seed: int = 0
 ) -> Numbers:
-    """BC as the authors' code has it, its slip put right, over the onsets of all scenes together.
+    """BC of the authors' code with the corrected index, over the onsets of all scenes together.
 
-    Turned by whole hundredths of a second: how near the beats are is looked up on that grid.
+    Shifts are multiples of 10 ms: closeness to beats is tabulated on that grid.
     """
     rng = np.random.default_rng(seed)
     true: list[Floats] = []
@@ -90,7 +92,7 @@ def beat_numbers(
         curve, onsets = _curve(scene, means)
         if len(onsets):
             at = np.round(onsets / _GRID_S).astype(int)
-            by = np.round(turns(len(curve) * _GRID_S, rounds, rng) / _GRID_S).astype(int)
+            by = np.round(random_shifts(len(curve) * _GRID_S, rounds, rng) / _GRID_S).astype(int)
             true.append(curve[at % len(curve)])
             turned.append(np.stack([curve[(at + b) % len(curve)] for b in by]))
     if not true:
@@ -102,8 +104,8 @@ def beat_numbers(
 
 
 def _curve(scene: Scene, means: Floats | None) -> tuple[Floats, Floats]:
-    """How near the beats are at each hundredth of a second after the cut, and the onsets."""
-    moving = speeds(places_in_place(scene.motion), scene.fps)[:, list(BEAT_JOINTS)]
+    """Closeness to beats every 10 ms after the cut, and the onsets."""
+    moving = speeds(positions_at_origin(scene.motion), scene.fps)[:, list(BEAT_JOINTS)]
     usual = np.maximum(moving.mean(0), 1e-6) if means is None else means[list(BEAT_JOINTS)]
     beats = gesture_beats(moving / usual, scene.fps)
     frames, clock = len(scene.motion), scene.motion.format.clock

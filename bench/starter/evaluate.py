@@ -1,7 +1,4 @@
-"""All measures of a bundle put together, and the same of whoever is compared with it.
-
-Knows in which order things are measured and what each of them needs; not how the bundle is run.
-"""
+"""Order and inputs of all metrics, for a bundle and its references."""
 
 import math
 import time
@@ -14,13 +11,14 @@ import numpy as np
 
 from bench.metrics.gesture_features import OUR_FEATURES, load_encoder
 from bench.metrics.kinematics import Floats
+from bench.starter import Numbers
 from bench.starter.beat_alignment import rhythm
 from bench.starter.fgd import distance, scale
 from bench.starter.gesture_classifier import examples, train
 from bench.starter.idle_response import idle_numbers
 from bench.starter.kinematics import body_numbers, clip_motions, motion_numbers
 from bench.starter.lip_sync import mouth_numbers
-from bench.starter.renderings import Scene, beginnings, composed, recorded, told, whole
+from bench.starter.renderings import Scene, beginnings, composed, recorded, whole, with_transcript
 from bench.starter.semantics import confusion, judged, meaning_numbers
 from bench.starter.speech_set import Part, limited, synthetic_parts
 from bench.starter.stability import copying, stability
@@ -30,30 +28,37 @@ from training.composer.compose import load_clips
 from training.composer.library import ClipLibrary
 
 ONE_VOICE_LEAST_S = 60.0
-Numbers = dict[str, float]
 Note = Callable[[str], None]
 NETWORK, WORDLESS, SYNTHETIC, COMPOSER, TAKE, CLIPS = (
     "network", "without words", "synthetic", "composer", "real take", "real clips"
 )  # fmt: skip
 
 
-class Perform(Protocol):
-    """The bundle that is measured: parts to scenes, live at its own schedule or offline."""
+class Renderer(Protocol):
+    """Renders parts to scenes, live with the bundle's schedule or offline."""
 
     def __call__(
         self, parts: list[Part], *, with_words: bool = True, offline: bool = False
     ) -> list[Scene]:
-        """One stream over all parts."""
+        """Render all parts in one stream."""
         ...
 
 
 @dataclass(frozen=True)
-class Extent:
-    """Seconds of speech heard live, without words, offline and of synthetic voices.
+class EvaluationLimits:
+    """Amount of speech to evaluate, in seconds, and other limits.
 
-    one_voice_s: of the longest voice with words alone, again and again: who talks evenly must move
-    evenly. rounds: of tests by chance. utterances: of each reader, at most. composed: whether the
-    composer moves to all of it, too.
+    Attributes:
+        live_s: live speech.
+        wordless_s: speech without words.
+        offline_s: speech rendered offline.
+        synthetic_s: speech of synthetic voices.
+        one_voice_s: the longest voice with words, repeated; tests stability without changes of
+            voice.
+        rounds: shifts or permutations of tests against chance.
+        utterances: maximum of each reader.
+        composed: evaluate the composer too.
+
     """
 
     live_s: float = 620.0
@@ -68,7 +73,14 @@ class Extent:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where recorded takes, real clips (the folder of stage retarget) and features of FGD lie."""
+    """Paths of the data.
+
+    Attributes:
+        beat2: recorded takes; None: none.
+        clips: folder of the stage retarget, with recorded clips; None: none.
+        fgd_weights: FGD encoder.
+
+    """
 
     beat2: Path | None = None
     clips: Path | None = None
@@ -77,7 +89,15 @@ class Sources:
 
 @dataclass
 class Findings:
-    """Numbers by who moved, the network first; held-out clips by their classes `[true, found]`."""
+    """Results so far.
+
+    Attributes:
+        columns: numbers by source of motion, the network first.
+        scenes: scenes by source of motion.
+        classes: names of the gesture classes.
+        confusion: held-out clips by class `[true, found]`.
+
+    """
 
     columns: dict[str, Numbers] = field(default_factory=dict)
     scenes: dict[str, list[Scene]] = field(default_factory=dict)
@@ -87,49 +107,49 @@ class Findings:
 
 def measure(
     found: Findings,
-    perform: Perform,
+    render: Renderer,
     parts: list[Part],
-    extent: Extent,
+    limits: EvaluationLimits,
     sources: Sources,
     note: Note,
 ) -> None:
-    """Add everything that the sources allow to `found`, where it stays if this is broken off."""
-    begin = time.process_time()  # of this process alone: the machine may have other work
-    scenes = perform(parts)
+    """Add all metrics that the sources allow to `found`, which is valid after interruption."""
+    begin = time.process_time()  # CPU time: independent of other load
+    scenes = render(parts)
     took, length = time.process_time() - begin, sum(scene.seconds for scene in scenes)
-    note(f"heard {length:.0f} s live in {took:.0f} s of a core")
+    note(f"rendered {length:.0f} s live in {took:.0f} s of CPU time")
     found.scenes[NETWORK] = scenes
-    if extent.composed and sources.clips is not None:
+    if limits.composed and sources.clips is not None:
         found.scenes[COMPOSER] = composed(sources.clips, parts)
     if sources.beat2 is not None and (real := recorded(sources.beat2, parts)):
         found.scenes[TAKE] = real
     means = _mean_speeds(sources.beat2)
     for who, own in found.scenes.items():
-        found.columns[who] = spoken(own, means, extent.rounds)
+        found.columns[who] = spoken(own, means, limits.rounds)
         note(f"measured: {who}")
-    if extent.synthetic_s:
-        easier = perform(limited(synthetic_parts(extent.synthetic_s), extent.synthetic_s))
-        found.columns[SYNTHETIC] = rhythm(easier, means, extent.rounds) | mouth_numbers(easier)
+    if limits.synthetic_s:
+        easier = render(limited(synthetic_parts(limits.synthetic_s), limits.synthetic_s))
+        found.columns[SYNTHETIC] = rhythm(easier, means, limits.rounds) | mouth_numbers(easier)
     found.columns[NETWORK] |= {"core seconds a second": took / length, **stability(whole(scenes))}
-    found.columns[NETWORK] |= _one_voice(perform, parts, extent.one_voice_s)
+    found.columns[NETWORK] |= _one_voice(render, parts, limits.one_voice_s)
     if sources.clips is not None:
         clips = real_clips(sources.clips)
-        few = limited([scene.part for scene in scenes], extent.offline_s)
-        offline = whole(perform(few, offline=True))
+        few = limited([scene.part for scene in scenes], limits.offline_s)
+        offline = whole(render(few, offline=True))
         _against_clips(found, few, offline, clips, sources.fgd_weights)
         note("measured: real clips")
-        few = limited([scene.part for scene in told(scenes)], extent.wordless_s)
-        found.scenes[WORDLESS] = perform(few, with_words=False) if few else []
-        _meanings(found, clips, extent.rounds)
+        few = limited([scene.part for scene in with_transcript(scenes)], limits.wordless_s)
+        found.scenes[WORDLESS] = render(few, with_words=False) if few else []
+        _meanings(found, clips, limits.rounds)
 
 
-def _one_voice(perform: Perform, parts: list[Part], seconds: float) -> Numbers:
-    """How even the longest voice with words is, if it is to be heard for a minute or more."""
-    known = [part for part in parts if part.told]
+def _one_voice(render: Renderer, parts: list[Part], seconds: float) -> Numbers:
+    """Stability of the longest voice with words, if a minute or more is requested."""
+    known = [part for part in parts if part.has_transcript]
     if seconds < ONE_VOICE_LEAST_S or not known:
         return {}
     longest = max(known, key=lambda part: part.speech.duration)
-    scenes = perform([longest] * math.ceil(seconds / longest.speech.duration))
+    scenes = render([longest] * math.ceil(seconds / longest.speech.duration))
     return {f"one voice: {name}": value for name, value in stability(whole(scenes)).items()}
 
 
@@ -150,7 +170,7 @@ def _mean_speeds(beat2: Path | None) -> Floats | None:
 
 @dataclass(frozen=True)
 class RealClips:
-    """Clips of real people, those that may be trained on and those held out."""
+    """Recorded clips, and the motions of the training and test split."""
 
     clips: list[Clip]
     training: list[Motion]
@@ -158,7 +178,7 @@ class RealClips:
 
 
 def real_clips(folder: Path) -> RealClips:
-    """The gestures and idles of a folder of stage retarget."""
+    """Gestures and idles of a folder of the stage retarget."""
     clips = load_clips(folder)
     kept = {s: [c for c in clips if c.split == s and c.use != "fidget"] for s in ("train", "test")}
     return RealClips(clips, *(clip_motions(folder, kept[split]) for split in ("train", "test")))
@@ -167,7 +187,7 @@ def real_clips(folder: Path) -> RealClips:
 def _against_clips(
     found: Findings, few: list[Part], offline: Motion, clips: RealClips, weights: Path
 ) -> None:
-    """Add what is measured against real clips: jerk, likeness, copies.
+    """Add metrics against recorded clips: jerk, FGD, copies.
 
     offline: the network's motion to the parts `few`, which are the beginnings of its own.
     """
@@ -198,7 +218,7 @@ def _against_clips(
 
 
 def _meanings(found: Findings, clips: RealClips, rounds: int) -> None:
-    """Add how often families are found; those of the network without words to its own column."""
+    """Add rates of gesture classes; the network without words counts in its own column."""
     libraries = [ClipLibrary(clips.clips, split) for split in ("train", "test")]
     classifier = train(libraries[0])
     seen = examples(libraries[1], classifier.classes)

@@ -1,7 +1,7 @@
-"""Frechet gesture distances: to held-out real clips, and between halves of the real clips.
+"""Frechet gesture distances to held-out clips, and between halves of all recorded clips.
 
-Halves are large and the held-out clips few, so beside them stands how far the clips that were
-trained on are from the held-out ones: no motion can be expected to be nearer.
+Halves are large and the held-out clips few; the distance between training and held-out clips is
+therefore the lowest value that generated motion can be expected to have.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,8 @@ import numpy as np
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.gesture_features import GestureEncoder, gesture_features
 from bench.metrics.kinematics import Floats
+from bench.starter import Numbers
 from engine.motion.pose import Motion
-
-Numbers = dict[str, float]
 
 
 def features_of(encoder: GestureEncoder, motions: Sequence[Motion]) -> Floats:
@@ -23,7 +22,7 @@ def features_of(encoder: GestureEncoder, motions: Sequence[Motion]) -> Floats:
 
 def scale(encoder: GestureEncoder, training: Sequence[Motion], held_out: Sequence[Motion],
           seed: int = 0) -> Numbers:  # fmt: skip
-    """Distances among real clips."""
+    """Distances between recorded clips."""
     every = [*training, *held_out]
     order = np.random.default_rng(seed).permutation(len(every))
     halves = [features_of(encoder, [every[i] for i in order[k::2]]) for k in (0, 1)]

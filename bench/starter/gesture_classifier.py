@@ -1,8 +1,8 @@
-"""Which family of gestures is this? A classifier of poses in motion, trained on real clips alone.
+"""Gesture classifier: class of a pose window, trained on recorded clips only.
 
-It sees the arms, hands and head of a third of a second in the chest's own axes, and is a linear
-softmax: there are few clips. Families that the same kinds of gestures draw from are one class
-(`training.composer.library.FAMILIES`). It never sees speech, nor a plan.
+Input: arms, hands and head over a third of a second, in the frame of the chest. The classifier is
+a linear softmax, since there are few clips. Families that serve the same kinds of gestures are one
+class (`training.composer.library.FAMILIES`). Its input has no speech and no plan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ REST = "rest"
 _SIDES = ("left", "right")
 _CHEST, _NECK, _HEAD = (SMPLX_55.index(name) for name in ("spine3", "neck", "head"))
 _OFFSETS = (-5, 0, 5)  # frames
-_AROUND = range(-2, 11, 3)  # frames about the far end of a gesture that are learned from
+_AROUND = range(-2, 11, 3)  # training frames relative to the far end of a gesture
 _DECAY = 3e-3
 _STEPS = 60
 
 
 def classes_of(families: Mapping[str, Sequence[str]] = FAMILIES) -> dict[str, frozenset[str]]:
-    """Kinds of gestures that each clip family (lower case) serves; families of a class are equal"""
+    """Kinds of gestures of each clip family (lower case); families with equal kinds are a class."""
     names = {family for members in families.values() for family in members}
     return {
         name: frozenset(kind for kind, members in families.items() if name in members)
@@ -40,7 +40,7 @@ def classes_of(families: Mapping[str, Sequence[str]] = FAMILIES) -> dict[str, fr
 
 
 def features(rotations: FloatArray) -> Floats:
-    """What the classifier sees of a pose `[T, F]`: rotations `[T, 55, 4]` in the chest's axes."""
+    """Features `[T, F]` of rotations `[T, 55, 4]` in the frame of the chest."""
     still = np.zeros((len(rotations), 3), np.float32)
     positions, turned = forward_kinematics(SMPLX_55.parents, SMPLX_55.offsets, rotations, still)
     positions, turned = positions.astype(np.float64), turned.astype(np.float64)
@@ -59,7 +59,7 @@ def features(rotations: FloatArray) -> Floats:
 
 
 def windows(rows: Floats, centres: NDArray[np.int64]) -> Floats:
-    """Poses before, at and after each of the frames `[N]`, and the way between: `[N, W]`."""
+    """Poses at each of the frames `[N]`, and the change around it: `[N, W]`."""
     at = np.clip(centres[:, None] + np.array(_OFFSETS), 0, len(rows) - 1)
     seen = rows[at]
     return np.concatenate([seen[:, 1], seen[:, 2] - seen[:, 0]], axis=1)
@@ -67,7 +67,7 @@ def windows(rows: Floats, centres: NDArray[np.int64]) -> Floats:
 
 @dataclass(frozen=True)
 class Examples:
-    """Windows `[N, W]` with the class of each, and the clip it is from."""
+    """Windows `[N, W]`, and class and clip of each."""
 
     windows: Floats
     labels: NDArray[np.int64]
@@ -75,7 +75,7 @@ class Examples:
 
 
 def examples(library: ClipLibrary, classes: Sequence[frozenset[str]]) -> Examples:
-    """Windows about the far end of each gesture, and of hands at rest; mirrored ones too."""
+    """Windows around the far end of each gesture, and of hands at rest; also mirrored."""
     kinds, own, labels, clips = classes_of(), [], [], []
     for number, gesture in enumerate(library.gestures):
         label = kinds.get(gesture.clip.family.lower())
@@ -92,7 +92,15 @@ def examples(library: ClipLibrary, classes: Sequence[frozenset[str]]) -> Example
 
 @dataclass(frozen=True)
 class Classifier:
-    """classes: kinds that each class serves; the first, empty one is rest. weights `[W + 1, C]`."""
+    """Linear softmax classifier.
+
+    Attributes:
+        classes: kinds of gestures of each class; the first, empty one is rest.
+        mean: mean of windows `[W]`.
+        deviation: standard deviation of windows `[W]`.
+        weights: weights and bias `[W + 1, C]`.
+
+    """
 
     classes: tuple[frozenset[str], ...]
     mean: Floats
@@ -100,19 +108,19 @@ class Classifier:
     weights: Floats
 
     def scores(self, seen: Floats) -> Floats:
-        """Logarithms of probabilities `[N, C]` of windows `[N, W]`."""
+        """Log-probabilities `[N, C]` of windows `[N, W]`."""
         x = (seen - self.mean) / self.deviation
         found = np.concatenate([x, np.ones((len(x), 1))], axis=1) @ self.weights
         return np.asarray(found - np.logaddexp.reduce(found, axis=1, keepdims=True), np.float64)
 
 
 def train(library: ClipLibrary) -> Classifier:
-    """A classifier of the classes that the library has clips for. Deterministic."""
+    """Classifier of the classes with clips in the library; deterministic."""
     kinds = classes_of()
     found = {kinds.get(g.clip.family.lower(), frozenset()) for g in library.gestures}
     classes = (frozenset[str](), *sorted((c for c in found if c), key=sorted))
     if len(classes) < 3:
-        raise ConfigError("expected clips of at least two families of gestures to tell apart")
+        raise ConfigError("expected clips of at least two gesture classes")
     seen = examples(library, classes)
     mean, deviation = seen.windows.mean(0), np.maximum(seen.windows.std(0), 0.02)
     x = torch.from_numpy((seen.windows - mean) / deviation)
@@ -122,7 +130,7 @@ def train(library: ClipLibrary) -> Classifier:
 
 
 def _fit(x: torch.Tensor, labels: torch.Tensor, count: int) -> Floats:
-    """Weights `[W, C]` of least cross entropy, classes counted alike up to a square root."""
+    """Weights `[W, C]` of minimum cross-entropy, classes balanced by the square root of size."""
     shares = torch.bincount(labels, minlength=count).clamp(min=1).double()
     balance = shares.rsqrt() / shares.rsqrt()[labels].mean()
     weights = torch.zeros(x.shape[1], count, dtype=torch.float64, requires_grad=True)

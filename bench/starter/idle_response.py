@@ -1,30 +1,30 @@
-"""Idle in silence: does motion begin with the first syllable and end after the last one?
+"""Idle response: time from the first syllable to motion, and from the last one to rest.
 
-Hands are up once a wrist runs at MOVING_M_S, and at rest once both have been slower than STILL_M_S
-for REST_S. Only silences long enough to go idle in count.
+Hands move once a wrist is faster than MOVING_M_S, and rest once both have been slower than
+STILL_M_S for REST_S. Only pauses long enough for idle motion count.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from bench.metrics.kinematics import Floats
+from bench.metrics.kinematics import Floats, runs
+from bench.metrics.strokes import arm_speed
 from bench.quality.motion_statistics import LONG_PAUSE_S
-from bench.quality.sync import arm_speed
-from bench.starter.renderings import Scene, told
+from bench.starter import Numbers
+from bench.starter.renderings import Scene, with_transcript
 
 MOVING_M_S, STILL_M_S = 0.3, 0.12
 REST_S = 0.4
-_LONGEST_S = 3.0  # later is not an answer any more
-_AFTER_S = 2.0  # of a silence: by then hands have sunk
+_LONGEST_S = 3.0  # maximum response time
+_AFTER_S = 2.0  # time for hands to come to rest
 _FROZEN_M_S = 0.004
-Numbers = dict[str, float]
 
 
 def idle_numbers(scenes: Sequence[Scene]) -> Numbers:
-    """Speeds in speech and deep in silence, and how soon motion follows either."""
-    known = told(scenes)
-    speeds = [arm_speed(scene.places, scene.fps) for scene in known]
+    """Speeds in speech and late in silence, and response times."""
+    known = with_transcript(scenes)
+    speeds = [arm_speed(scene.positions, scene.fps) for scene in known]
     speech, silence, begins, ends, frozen = [], [], [], [], 0.0
     for scene, speed in zip(known, speeds, strict=True):
         sample = scene.sample
@@ -48,7 +48,7 @@ def idle_numbers(scenes: Sequence[Scene]) -> Numbers:
 
 
 def _begin(speed: Floats, at: float, fps: int) -> float | None:
-    """Seconds from the end of a silence to moving hands; None where they moved before."""
+    """Seconds from the end of a silence to hand motion; None if hands moved before."""
     first = int(at * fps)
     if (
         first >= len(speed)
@@ -60,7 +60,7 @@ def _begin(speed: Floats, at: float, fps: int) -> float | None:
 
 
 def _end(speed: Floats, start: float, end: float, fps: int) -> float | None:
-    """Seconds from the beginning of a silence to resting hands; None at the very beginning.
+    """Seconds from the beginning of a silence to rest; None for the silence at the start.
 
     Hands that do not rest before the silence ends count with its length.
     """
@@ -73,9 +73,8 @@ def _end(speed: Floats, start: float, end: float, fps: int) -> float | None:
 
 
 def longest_freeze(scene: Scene) -> float:
-    """The longest time (s) in which no joint of the upper body moves: even breath would."""
-    upper = scene.places[:, :22]
+    """Longest time (s) without motion of any upper-body joint; breathing counts as motion."""
+    upper = scene.positions[:, :22]
     still = np.linalg.norm(np.diff(upper, axis=0), axis=-1).max(1) * scene.fps < _FROZEN_M_S
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]).astype(int)))
-    runs = edges.reshape(-1, 2)
-    return float((runs[:, 1] - runs[:, 0]).max() / scene.fps) if len(runs) else 0.0
+    frozen = runs(still)
+    return float((frozen[:, 1] - frozen[:, 0]).max() / scene.fps) if len(frozen) else 0.0

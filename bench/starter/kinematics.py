@@ -1,6 +1,6 @@
-"""The body: feet, steps, jerk, joints and hands where they may not be, blinks.
+"""Kinematics: feet, steps, jerk, joint limits, hand penetration, blinks.
 
-Numbers of scenes or of real clips; what they should be is said in `bench.starter.targets`.
+Of scenes or of recorded clips; targets are in `bench.starter.targets`.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.metrics.feet import skate_ratio
-from bench.metrics.kinematics import Floats, places
-from bench.metrics.penetration import hand_depths
+from bench.metrics.feet import skate_ratio, steps
+from bench.metrics.kinematics import WRISTS, Floats, world_positions
+from bench.metrics.penetration import INSIDE_M, hand_depths
+from bench.metrics.posture import weight_shifts
 from bench.metrics.smoothness import mean_jerk
 from bench.quality.motion_files import read_motion
-from bench.quality.motion_statistics import steps, weight_shifts
-from bench.quality.quality import INSIDE_M, WRISTS
-from bench.starter.renderings import Scene, told
+from bench.starter import Numbers
+from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.pose import Motion
 from training.composer.blend import Clip
@@ -23,13 +23,12 @@ from training.sources.retarget_metrics import measure
 
 _BLINK = ARKIT_51.coefficients.index("eyeBlinkLeft")
 _LID_DOWN = 0.5
-Numbers = dict[str, float]
 
 
 def motion_numbers(motions: Sequence[Motion]) -> Numbers:
-    """What can be said of motions without their speech; means over all frames."""
+    """Numbers of motions without speech; means over all frames."""
     weights = np.array([len(motion) for motion in motions], float)
-    world = [places(motion) for motion in motions]
+    world = [world_positions(motion) for motion in motions]
     fps = [float(motion.format.clock.frame_rate) for motion in motions]
     pairs = list(zip(world, fps, strict=True))
 
@@ -49,13 +48,15 @@ def motion_numbers(motions: Sequence[Motion]) -> Numbers:
 
 
 def body_numbers(scenes: Sequence[Scene]) -> Numbers:
-    """The same of scenes, and what their speech or faces are needed for."""
+    """Numbers of scenes, including those that need speech or faces."""
     numbers = motion_numbers([scene.motion for scene in scenes])
-    known = [scene.sample for scene in told(scenes)]
+    known = [scene.sample for scene in with_transcript(scenes)]
     talking = sum(float(s.talking.sum()) / s.fps for s in known) / 60
     if talking:
-        numbers["steps a minute"] = sum(map(steps, known)) / talking
-        numbers["weight shifts a minute"] = sum(map(weight_shifts, known)) / talking
+        stepped = sum(steps(s.positions, s.fps, s.talking) for s in known)
+        shifted = sum(weight_shifts(s.positions, s.talking) for s in known)
+        numbers["steps a minute"] = stepped / talking
+        numbers["weight shifts a minute"] = shifted / talking
         numbers["weight shifts or steps a minute"] = (
             numbers["steps a minute"] + numbers["weight shifts a minute"]
         )
@@ -68,11 +69,11 @@ def body_numbers(scenes: Sequence[Scene]) -> Numbers:
 
 
 def blinks(motion: Motion) -> int:
-    """How often the left lid goes down."""
+    """Number of closures of the left eyelid."""
     down = motion.poses.face[:, _BLINK] > _LID_DOWN
     return int((down[1:] & ~down[:-1]).sum())
 
 
 def clip_motions(folder: Path, clips: Sequence[Clip]) -> list[Motion]:
-    """Motions of clips in the folder of stage `retarget`."""
+    """Motions of clips in the folder of the stage retarget."""
     return [read_motion(folder / "clips" / f"{clip.name}.npz") for clip in clips]

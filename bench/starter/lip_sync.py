@@ -1,7 +1,7 @@
-"""The mouth against the phones: the jaw's opening, lips that meet, and how soon silence closes it.
+"""Lip sync: jaw opening against phones, bilabial closure, and mouth closure after speech.
 
-The truth is what the composer's lips do with phones found by forced alignment
-(`training.composer.visemes`), as late as a live model can be (`training.composer.face.DELAY_S`).
+The reference is the composer's lips for phones from forced alignment (`training.composer.visemes`)
+with the least delay of a live model (`training.composer.face.DELAY_S`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.metrics.kinematics import Floats
-from bench.starter.renderings import Scene, told
+from bench.starter import Numbers
+from bench.starter.renderings import Scene, with_transcript
 from engine.motion.face_basis import ARKIT_51
 from engine.motion.rotation import log
 from engine.motion.skeleton import SMPLX_55
@@ -19,25 +20,24 @@ from training.composer.visemes import RATE, mouth
 from training.speech.phones import CLOSED
 
 CLOSED_SHARE = 0.15
-"""A mouth is closed below this share of how far it opens (95th percentile in speech)."""
+"""Maximum opening of a closed mouth, as a share of the 95th percentile in speech."""
 SILENCE_S = 0.4
-"""A silence this long is one after which the mouth has to be closed."""
+"""Minimum length of a silence after which the mouth has to be closed."""
 _JAW = SMPLX_55.index("jaw")
 _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
 _LIPS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
-_EARLY_S, _LATE_S = 0.02, 0.08  # about a p, b or m and DELAY_S after it
+_EARLY_S, _LATE_S = 0.02, 0.08  # tolerance around a p, b or m, in addition to DELAY_S
 _LAGS_S = tuple(step / 60 for step in range(-6, 19))
-Numbers = dict[str, float]
 
 
 def jaw(scene: Scene) -> Floats:
-    """Rotation of the jaw about x `[T]`, radians: open is more."""
+    """Rotation of the jaw about x `[T]`, radians; positive is open."""
     turns = log(scene.motion.poses.rotations[:, _JAW].astype(np.float64))
     return np.asarray(turns[:, 0], np.float64)
 
 
 def opening(scene: Scene) -> Floats:
-    """How far the mouth is open `[T]`, in no unit: of ARKit faces jaw and lips, else the jaw."""
+    """Mouth opening `[T]`, without unit: jaw and lips of ARKit faces, otherwise the jaw."""
     if scene.motion.format.face.name != ARKIT_51.name:
         return np.maximum(jaw(scene), 0.0)
     face = scene.motion.poses.face.astype(np.float64)
@@ -45,13 +45,8 @@ def opening(scene: Scene) -> Floats:
     return np.maximum(face[:, _INDEX["jawOpen"]] - face[:, _INDEX["mouthClose"]], 0.0) + 0.5 * lips
 
 
-def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> Floats:
-    """What the jaw should do `[T]`: jawOpen of the composer's lips, `delay_s` after the sound."""
-    return _late(scene, _lips(scene), delay_s)
-
-
 def _lips(scene: Scene) -> Floats:
-    """How far the composer's lips open the jaw (jawOpen), RATE instants a second."""
+    """Coefficient jawOpen of the composer's lips, at RATE."""
     speech = scene.part.speech
     levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
     force = force_of(speech.phones, levels, [stress.time for stress in scene.part.stresses])
@@ -65,8 +60,8 @@ def _late(scene: Scene, curve: Floats, delay_s: float) -> Floats:
 
 
 def mouth_numbers(scenes: Sequence[Scene]) -> Numbers:
-    """All numbers over scenes whose phones are known; none where nothing is."""
-    known = told(scenes)
+    """All numbers over scenes with known phones; empty without any."""
+    known = with_transcript(scenes)
     if not known:
         return {}
     return {**_jaw_numbers(known), **_closure(known), **_silences(known)}
@@ -103,7 +98,7 @@ def _threshold(scene: Scene) -> float:
 
 
 def _closure(scenes: Sequence[Scene]) -> Numbers:
-    """Share of p, b and m at which the mouth is closed in some frame; and at any other time."""
+    """Share of p, b and m with a frame of closed mouth; and that of other phones."""
     met, usual = [], []
     for scene in scenes:
         shut = opening(scene) < _threshold(scene)
@@ -123,14 +118,14 @@ def _closure(scenes: Sequence[Scene]) -> Numbers:
 
 
 def _any(shut: np.ndarray, starts: Floats, ends: Floats, fps: int) -> list[bool]:
-    """Whether the mouth is shut in one of the frames of each phone."""
+    """True for phones with a frame of closed mouth."""
     first = np.floor((starts - _EARLY_S + DELAY_S) * fps).astype(int)
     last = np.ceil((ends + _LATE_S) * fps).astype(int)
     return [bool(shut[max(a, 0) : b + 1].any()) for a, b in zip(first, last, strict=True)]
 
 
 def _silences(scenes: Sequence[Scene]) -> Numbers:
-    """Seconds from the beginning of a silence until the mouth is closed, and what stays open."""
+    """Seconds from the beginning of a silence until the mouth is closed."""
     waits = np.array([wait for scene in scenes for wait in _waits(scene)])
     if not len(waits):
         return {}

@@ -1,7 +1,6 @@
-"""Motion to the parts that are spoken: by a bundle live, by the composer, or as it was recorded.
+"""Motion to spoken parts: by a bundle live, by the composer, or recorded.
 
-A bundle hears all parts in one stream that is never reset, as a live host would have it. Measures
-nothing.
+A bundle gets all parts in one stream without reset, as in a live host.
 """
 
 import math
@@ -27,40 +26,40 @@ from training.composer.library import ClipLibrary
 from training.composer.style import LIVELY
 from training.sources.resample import resampled, shortened
 
-_LATE_BLOCKS = 50  # blocks of sound a second where words come late
+_LATE_BLOCKS = 50  # audio blocks per second with late words
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A part and a motion that goes with it, equally long."""
+    """A part and motion of equal length."""
 
     part: Part
     motion: Motion
 
     @cached_property
     def sample(self) -> Sample:
-        """The same for the measures of `bench.quality.motion_statistics`."""
+        """The scene as input of `bench.quality.motion_statistics`."""
         return Sample(self.motion, self.part.words)
 
     @property
-    def places(self) -> Floats:
+    def positions(self) -> Floats:
         """World positions `[T, J, 3]` in metres."""
-        return self.sample.world[0]
+        return self.sample.positions
 
     @property
     def fps(self) -> int:
-        """Frames a second."""
+        """Frames per second."""
         return self.sample.fps
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration."""
         return len(self.motion) / self.fps
 
 
-def told(scenes: Sequence[Scene]) -> list[Scene]:
-    """Scenes whose words and phones are known."""
-    return [scene for scene in scenes if scene.part.told]
+def with_transcript(scenes: Sequence[Scene]) -> list[Scene]:
+    """Scenes with known words and phones."""
+    return [scene for scene in scenes if scene.part.has_transcript]
 
 
 def cut(motion: Motion, first: int, last: int) -> Motion:
@@ -72,7 +71,7 @@ def cut(motion: Motion, first: int, last: int) -> Motion:
 
 
 def _chunk(tracks: tuple[FloatArray, FloatArray, FloatArray, FloatArray]) -> PoseChunk:
-    """Rotations, translation, contacts and face from frame 0 on."""
+    """Poses from rotations, translation, contacts and face, from frame 0 on."""
     rotations, translation, contacts, face = (np.asarray(track, np.float32) for track in tracks)
     return PoseChunk(0, rotations, translation, contacts, face)
 
@@ -84,10 +83,10 @@ def live(
     with_words: bool = True,
     late_s: float | None = None,
 ) -> list[Scene]:
-    """What a stream does while all parts are heard one after the other.
+    """Render all parts one after the other in one stream.
 
-    Words are known when the first of their part is spoken, as from a text that is read out. With
-    late_s each is known so many seconds after its end, as from a speech recogniser.
+    Words are known at the start of their part, as from a text that is read out. With late_s each is
+    known so many seconds after its end, as from a speech recogniser.
     """
     rate = stream.clock.sample_rate
     block = rate if late_s is None else rate // _LATE_BLOCKS
@@ -110,7 +109,7 @@ def _later(word: TimedWord, seconds: float) -> TimedWord:
 
 
 def _ended(waiting: deque[TimedWord], known_s: float) -> list[TimedWord]:
-    """Take the words from the front of `waiting` that ended by `known_s`."""
+    """Remove the words from the front of `waiting` that ended by `known_s`."""
     ended = []
     while waiting and waiting[0].end_s <= known_s:
         ended.append(waiting.popleft())
@@ -124,7 +123,7 @@ def _parted(motion: Motion, parts: Sequence[Part], starts: Sequence[int]) -> lis
 
 
 def whole(scenes: Sequence[Scene]) -> Motion:
-    """The scenes of one stream as the one motion that they were."""
+    """Scenes of one stream as one motion."""
     chunks: list[PoseChunk] = []
     for scene in scenes:
         first = chunks[-1].first + len(chunks[-1]) if chunks else 0
@@ -133,7 +132,7 @@ def whole(scenes: Sequence[Scene]) -> Motion:
 
 
 def beginnings(scenes: Sequence[Scene], parts: Sequence[Part]) -> list[Scene]:
-    """The beginning of each scene, as long as the part in its place."""
+    """Beginning of each scene, with the length of the corresponding part."""
     pairs = zip(scenes, parts, strict=True)
     return [
         Scene(part, shortened(s.motion, part.frames(s.motion.format.clock))) for s, part in pairs
@@ -141,13 +140,13 @@ def beginnings(scenes: Sequence[Scene], parts: Sequence[Part]) -> list[Scene]:
 
 
 def composed(clips: Path, parts: Sequence[Part], seed: int = 0) -> list[Scene]:
-    """What the composer does with the same speech, as the lively speaker, from training clips.
+    """The composer's motion to the parts, with the lively style and training clips.
 
-    Parts without text are left out: it needs their words.
+    Parts without text are left out: the composer needs words.
     """
     library = ClipLibrary(load_clips(clips), "train")
     scenes = []
-    for number, part in enumerate(part for part in parts if part.told):
+    for number, part in enumerate(part for part in parts if part.has_transcript):
         rng = np.random.default_rng([seed, number])
         take = move_to(part.speech, library, LIVELY, Origin(part.name, "test"), rng)
         tracks = (take.body.rotations, take.body.translation, take.body.contacts, take.face)
@@ -157,7 +156,7 @@ def composed(clips: Path, parts: Sequence[Part], seed: int = 0) -> list[Scene]:
 
 
 def recorded(folder: Path, parts: Sequence[Part]) -> list[Scene]:
-    """The recorded motion of the parts that have one of their name in `folder`."""
+    """Recorded motion of the parts with a file of their name in `folder`."""
     files = motion_files(folder)
     scenes = []
     for part in parts:
@@ -168,7 +167,7 @@ def recorded(folder: Path, parts: Sequence[Part]) -> list[Scene]:
 
 
 def _scene(part: Part, motion: Motion) -> Scene:
-    """Both as long as the shorter of them: a recording may end before its sound does."""
+    """A scene of the shorter length: a recording may end before its audio."""
     clock = motion.format.clock
     part = until(part, clock.time_s(len(motion)))
     return Scene(part, shortened(motion, part.frames(clock)))

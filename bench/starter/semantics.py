@@ -1,9 +1,9 @@
-"""Meaning: after a word that asks for a gesture, does the classifier find its family?
+"""Semantics: gesture classes found after words that call for them.
 
-Asked of content words (`training.composer.discourse` says for what they ask), in the window after
-their beginning. Families that also serve as beats say nothing and do not count as found. The base
-rate is how often the same families are found after all other content words; by chance, senses
-change places among the words.
+For content words (`training.composer.discourse` has the gesture kinds), in the window after their
+start. Families that also serve as beats are not counted. The base rate is how often the same
+classes are found after all other content words; chance level is by permutation of kinds among the
+words.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.starter import Numbers
 from bench.starter.gesture_classifier import Classifier, Examples, features, windows
-from bench.starter.renderings import Scene, told
+from bench.starter.renderings import Scene, with_transcript
 from training.composer.discourse import KEYWORDS, kind_of
 from training.composer.plan import phrases
 from training.speech.phones import FUNCTION_WORDS
 
 AFTER_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""A word's window: the verdict is the class that is likeliest over these instants together."""
+"""Instants of a word's window, seconds; the class with the highest mean score is found."""
 KINDS = tuple(KEYWORDS)
-Numbers = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """kinds `[N]` that content words ask for (empty for most); found `[N, K]`, whatever is asked.
+    """Gesture kinds of content words, and the classifier's result.
 
-    countable `[K]`: kinds that have a class of their own.
+    Attributes:
+        kinds: kind that each word calls for `[N]`; empty for most.
+        found: kinds of the class that was found `[N, K]`.
+        countable: kinds with a class of their own `[K]`.
+
     """
 
     kinds: NDArray[np.str_]
@@ -37,7 +41,7 @@ class Verdicts:
 
 
 def serves(classifier: Classifier) -> NDArray[np.bool_]:
-    """Which classes speak for which kinds `[C, K]`: not those that beats draw from too."""
+    """Kinds of gestures of each class `[C, K]`, without classes that beats use too."""
     rows = [
         [kind in own and not any(k.startswith("beat") for k in own) for kind in KINDS]
         for own in classifier.classes
@@ -46,9 +50,9 @@ def serves(classifier: Classifier) -> NDArray[np.bool_]:
 
 
 def judged(scenes: Sequence[Scene], classifier: Classifier) -> Verdicts:
-    """What is asked and what is found after each content word of scenes with words."""
+    """Kinds called for and found after each content word of scenes with words."""
     member, kinds, found = serves(classifier), [], [np.zeros((0, len(KINDS)), bool)]
-    for scene in told(scenes):
+    for scene in with_transcript(scenes):
         asked = [
             (word.start, kind_of([w.text for w in words], index))
             for words in phrases(scene.part.speech)
@@ -67,7 +71,7 @@ def judged(scenes: Sequence[Scene], classifier: Classifier) -> Verdicts:
 
 
 def over_base(kinds: NDArray[np.str_], verdicts: Verdicts) -> tuple[float, float]:
-    """Share of asking words whose family is found, and what the base rate would give them."""
+    """Share of words whose class is found, and their base rate."""
     hits = base = asked = 0.0
     for column, kind in enumerate(KINDS):
         own = kinds == kind
@@ -79,7 +83,7 @@ def over_base(kinds: NDArray[np.str_], verdicts: Verdicts) -> tuple[float, float
 
 
 def meaning_numbers(verdicts: Verdicts, how: str, rounds: int = 2000, seed: int = 0) -> Numbers:
-    """Rates by name; `how` the words came: with words, without words."""
+    """Rates by name; `how`: word timing in the names, "with words" or "without words"."""
     if not len(verdicts.kinds):
         return {}
     found, base = over_base(verdicts.kinds, verdicts)
@@ -91,14 +95,14 @@ def meaning_numbers(verdicts: Verdicts, how: str, rounds: int = 2000, seed: int 
         f"words that ask, {how}": float(np.isin(verdicts.kinds, [*countable]).sum()),
         f"family found, {how}": found,
         f"family, base rate, {how}": base,
-        # Where it is never found by others, one finding more stands for the base rate.
+        # Base rate of at least one word, if other words never have the class.
         f"family over base rate, {how}": found / max(base, 1.0 / max(len(verdicts.kinds), 1)),
         f"family, p, {how}": (1 + reached) / (1 + rounds),
     }
 
 
 def confusion(classifier: Classifier, seen: Examples) -> tuple[list[str], NDArray[np.int64]]:
-    """Names of the classes and how many clips `[true, found]` of each were taken for which."""
+    """Names of the classes, and number of clips `[true, found]`."""
     table = np.zeros((len(classifier.classes),) * 2, int)
     scores = classifier.scores(seen.windows)
     for clip in np.unique(seen.clips):
@@ -109,7 +113,7 @@ def confusion(classifier: Classifier, seen: Examples) -> tuple[list[str], NDArra
 
 
 def confusion_text(names: Sequence[str], counts: NDArray[np.int64]) -> str:
-    """The confusions of clips for people: a line for each class that has clips."""
+    """Confusions as text: a line for each class with clips."""
     lines = []
     for row, name in enumerate(names):
         if counts[row].any():
@@ -117,5 +121,5 @@ def confusion_text(names: Sequence[str], counts: NDArray[np.int64]) -> str:
             right = f"{counts[row, row]} of {counts[row].sum()}"
             lines.append(f"  {name:<32} {right:>9}   {', '.join(wrong)}")
     gestures = counts[1:]
-    lines.append(f"  gestures told apart: {np.trace(counts[1:, 1:])} of {gestures.sum()} clips")
+    lines.append(f"  correct gestures: {np.trace(counts[1:, 1:])} of {gestures.sum()} clips")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""What is spoken to a bundle: test utterances and recordings of BEAT2, voice by voice.
+"""Test speech: utterances of test readers and recordings of BEAT2, voice by voice.
 
-Every voice is one part: its utterances joined with pauses as the corpus has them, with the times of
-words, phones and stressed vowels where the text is known. Knows sound and words, and no motion.
+Every voice is one part: its utterances joined with pauses as in the corpus, with the times of
+words, phones and stressed vowels if the text is known.
 """
 
 from collections.abc import Sequence
@@ -24,42 +24,49 @@ from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.utterances import align_all, read_list, read_sound
 
 _WHOLE = SAMPLE_RATE // 10
-"""Parts are whole tenths of a second long, so that they begin with a frame at 30 a second."""
-_GAP_S = 0.04  # shorter silences between phones are the closures of stops
+"""Parts have a multiple of 0.1 s, so that each starts with a frame at 30 fps."""
+_GAP_S = 0.04  # shorter silences between phones are closures of stops
 
 
 @dataclass(frozen=True)
 class Part:
-    """One voice and what it says. told: its words and phones are known."""
+    """One voice and its speech.
+
+    Attributes:
+        name: name of the voice.
+        speech: audio, phones and words.
+        has_transcript: words and phones are known.
+
+    """
 
     name: str
     speech: Speech
-    told: bool = True
+    has_transcript: bool = True
 
     @property
     def words(self) -> tuple[TimedWord, ...]:
-        """The words as a stream takes them; seconds since the part began."""
+        """Words as input of a stream; seconds from the start of the part."""
         return tuple(TimedWord(w.text, w.start, w.end) for w in self.speech.words)
 
     @property
     def stresses(self) -> list[Stress]:
-        """Content words that stand out, as the composer finds them."""
+        """Prominent content words, as the composer finds them."""
         return prominent_words(self.speech)
 
     def frames(self, clock: FrameClock) -> int:
-        """How many frames it lasts."""
+        """Number of frames."""
         return clock.frames_complete(len(self.speech.samples))
 
 
 def read_parts(
     speech: Path | None, beat2: Path | None, most: int = 1000, seed: int = 0
 ) -> list[Part]:
-    """The test readers of a folder with split.tsv, then BEAT2's takes, then readers without text.
+    """Test readers of a folder with split.tsv, then BEAT2's takes, then readers without text.
 
-    most: utterances of each reader. ConfigError where there is no voice at all.
+    most: maximum of utterances per reader. ConfigError without any voice.
     """
-    readers, untold = ([], []) if speech is None else _readers(speech, most, seed)
-    parts = [*readers, *([] if beat2 is None else _recordings(beat2)), *untold]
+    readers, without_text = ([], []) if speech is None else _readers(speech, most, seed)
+    parts = [*readers, *([] if beat2 is None else _recordings(beat2)), *without_text]
     if not parts:
         raise ConfigError(
             "expected test voices: a folder with split.tsv (--speech), or sounds with TextGrids "
@@ -78,15 +85,15 @@ def _readers(folder: Path, most: int, seed: int) -> tuple[list[Part], list[Part]
     for reader in sorted({item.reader for item in aligned}):
         pieces = [item.speech for item in aligned if item.reader == reader]
         parts.append(Part(reader, joined(pieces, rng)))
-    untold = []
+    without_text = []
     for reader, sounds in _without_text(folder).items():
         pieces = [Speech(read_sound(path), (), ()) for path in sounds[:most]]
-        untold.append(Part(f"{reader}, no text", joined(pieces, rng), told=False))
-    return parts, untold
+        without_text.append(Part(f"{reader}, no text", joined(pieces, rng), has_transcript=False))
+    return parts, without_text
 
 
 def _without_text(folder: Path) -> dict[str, list[Path]]:
-    """Sounds of test utterances whose text nobody wrote down, by reader."""
+    """Audio files of test utterances without transcript, by reader."""
     rows = [line.split("\t") for line in (folder / "split.tsv").read_text("utf-8").splitlines()]
     found: dict[str, list[Path]] = {}
     for reader, name, split, *text in rows[1:]:
@@ -108,9 +115,9 @@ def _recordings(folder: Path) -> list[Part]:
 def speech_of(
     samples: np.ndarray, words: Sequence[TimedWord], phones: Sequence[TimedWord]
 ) -> Speech:
-    """Speech of a recording with phones as aligners write them: EH1, a stressed vowel, and so on.
+    """Speech of a recording with ARPAbet phones: EH1 is a stressed vowel.
 
-    samples `[S]` at 16 kHz. Phones that have no mouth shape (noises) count as silence.
+    samples: `[S]` at 16 kHz. Phones without a viseme (noises) count as silence.
     """
     spoken = []
     for word in words:
@@ -131,7 +138,7 @@ def _plain(phone: TimedWord) -> str:
 
 
 def with_pauses(phones: Sequence[Phone], seconds: float) -> list[Phone]:
-    """The phones with `pau` where there is none, from 0 to `seconds`."""
+    """Phones with `pau` in the gaps, from 0 to `seconds`."""
     result: list[Phone] = []
     at = 0.0
     for phone in [*phones, Phone("pau", seconds, seconds)]:
@@ -150,13 +157,13 @@ def _whole(speech: Speech) -> Speech:
 
 
 def synthetic_parts(seconds: float) -> list[Part]:
-    """Held-out sentences by the synthetic voices of the test: what a bundle finds easier."""
+    """Held-out sentences by the synthetic test voices."""
     spoken = enumerate(held_out_speech(seconds))
     return [Part(f"synthetic {number}", _whole(speech)) for number, speech in spoken]
 
 
 def limited(parts: Sequence[Part], seconds: float) -> list[Part]:
-    """The beginning of each part, together about `seconds` long."""
+    """Beginning of each part, together about `seconds` long."""
     total = sum(part.speech.duration for part in parts)
     if total <= seconds:
         return list(parts)
@@ -164,7 +171,7 @@ def limited(parts: Sequence[Part], seconds: float) -> list[Part]:
 
 
 def until(part: Part, seconds: float) -> Part:
-    """The first `seconds` of a part, in whole tenths; words and phones that are cut off are out."""
+    """The first `seconds` of a part, in multiples of 0.1 s, without partial words and phones."""
     samples = part.speech.samples[: int(seconds * SAMPLE_RATE) // _WHOLE * _WHOLE]
     end = len(samples) / SAMPLE_RATE
     words = tuple(w for w in part.speech.words if w.end <= end)

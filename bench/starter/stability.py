@@ -1,30 +1,29 @@
-"""Ten minutes in one stream: does it stay as lively, where it is, and does it make new motion?
+"""Stability over ten minutes of one stream: liveliness, drift, copies and repetitions.
 
 Distances to the nearest training clip and to the nearest other second of the same stream are those
-of `bench.metrics.nearest`: 0 is a copy. Held-out clips, measured alike, give the scale.
+of `bench.metrics.nearest`: 0 is a copy. Held-out clips have the same metrics for comparison.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from bench.metrics.kinematics import Floats, places, places_in_body
-from bench.metrics.nearest import nearest_distances, window_features
-from bench.quality.quality import WRISTS
+from bench.metrics.kinematics import WRISTS, Floats, positions_in_body, world_positions
+from bench.metrics.nearest import motion_windows, nearest_distances, window_features
+from bench.starter import Numbers
 from engine.motion.pose import Motion
 
 _MINUTE_S = 60
 _APART_S = 10.0
-Numbers = dict[str, float]
 
 
 def stability(motion: Motion) -> Numbers:
-    """How evenly the wrists move over the minutes, and how far the root wanders off.
+    """Evenness of wrist motion over the minutes, and drift of the root.
 
-    A last half minute or more counts as a minute. Nothing for less than that in all.
+    A last half minute or more counts as a minute. Empty for shorter motions.
     """
     fps = motion.format.clock.frame_rate
-    world = places(motion)
+    world = world_positions(motion)
     wrists = world[:, WRISTS] - world[:, :1]
     minutes = range(0, len(motion) - _MINUTE_S * fps // 2, _MINUTE_S * fps)
     if not minutes:
@@ -44,8 +43,8 @@ def stability(motion: Motion) -> Numbers:
 
 def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
     """Distances (m) of seconds of motions to training clips, and to other seconds of themselves."""
-    clips = [(places_in_body(m), float(m.format.clock.frame_rate)) for m in training]
-    near = nearest_distances(_windows(motions), clips)
+    clips = [(positions_in_body(m), float(m.format.clock.frame_rate)) for m in training]
+    near = nearest_distances(motion_windows(motions), clips)
     result = {
         "nearest training clip, median m": float(np.median(near)),
         "nearest training clip, 5 % m": float(np.percentile(near, 5)),
@@ -58,18 +57,13 @@ def copying(motions: Sequence[Motion], training: Sequence[Motion]) -> Numbers:
     return result
 
 
-def _windows(motions: Iterable[Motion]) -> np.ndarray:
-    parts = [window_features(places_in_body(m), float(m.format.clock.frame_rate)) for m in motions]
-    return np.concatenate(parts)
-
-
 def nearest_to_itself(motion: Motion) -> Floats:
-    """Distance (m) of each stretch of _APART_S s to the rest of the motion, by windows.
+    """Distance (m) of each stretch of _APART_S to the rest of the motion, by windows.
 
-    What is nearer in time than that is not compared: it is the same movement.
+    Frames within _APART_S are excluded: they are the same movement.
     """
     fps = motion.format.clock.frame_rate
-    positions, span = places_in_body(motion), round(_APART_S * fps)
+    positions, span = positions_in_body(motion), round(_APART_S * fps)
     found = []
     for first in range(0, len(positions) - span, span):
         rest = [positions[: max(first - span, 0)], positions[first + 2 * span :]]

@@ -1,7 +1,6 @@
-"""What a starter bundle has to show, as bounds on numbers by name; and the table of it for people.
+"""Targets of a starter bundle: bounds on numbers by name, and the table of results.
 
-The bounds are those of the project's plan for its starter bundle; beside them stands how fast the
-wrists are, because a figure that hardly moves would keep many of the others. Measures nothing.
+Wrist speed is bounded as well, since a nearly motionless figure would meet many of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,21 +11,21 @@ Numbers = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Target:
-    """A number by name and where it has to lie; the ends are allowed."""
+    """Number by name and its bounds, inclusive."""
 
     name: str
     least: float | None = None
     most: float | None = None
 
     @property
-    def wanted(self) -> str:
-        """The bounds as text."""
+    def bounds(self) -> str:
+        """Bounds as text."""
         if self.least is None:
             return f"<= {self.most:g}"
         return f">= {self.least:g}" if self.most is None else f"{self.least:g} to {self.most:g}"
 
     def holds(self, numbers: Numbers) -> bool | None:
-        """Whether it holds; None where the number was not measured."""
+        """True if the number is within bounds; None if it is missing."""
         value = numbers.get(self.name)
         if value is None:
             return None
@@ -63,28 +62,28 @@ TARGETS: tuple[Target, ...] = (
 
 
 def verdicts(numbers: Numbers, targets: Sequence[Target] = TARGETS) -> dict[str, bool | None]:
-    """Which targets hold, by name."""
+    """Result of each target by name."""
     return {target.name: target.holds(numbers) for target in targets}
 
 
 def table(columns: Mapping[str, Numbers], targets: Sequence[Target] = TARGETS) -> str:
-    """All numbers, a column for each who moved; the first one is judged."""
+    """All numbers, one column per source of motion; the first one is compared with the targets."""
     wanted = {target.name: target for target in targets}
     first = next(iter(columns.values()))
     names = list(dict.fromkeys(name for numbers in columns.values() for name in numbers))
     wide = max(map(len, names), default=0) + 2
-    lines = [" " * wide + "".join(f"{title:>11}" for title in columns) + "   wanted"]
+    lines = [" " * wide + "".join(f"{title:>11}" for title in columns) + "   target"]
     for name in names:
         cells = "".join(f"{_shown(numbers.get(name)):>11}" for numbers in columns.values())
         line = f"{name:<{wide}}{cells}"
         if name in wanted:
-            verdict = {True: "holds", False: "DOES NOT HOLD", None: "not measured"}
-            line += f"   {wanted[name].wanted:<12} {verdict[wanted[name].holds(first)]}"
+            verdict = {True: "met", False: "NOT MET", None: "not measured"}
+            line += f"   {wanted[name].bounds:<12} {verdict[wanted[name].holds(first)]}"
         lines.append(line)
     found = verdicts(first, targets)
     held, measured = (sum(v is not x for v in found.values()) for x in (False, None))
     held -= len(found) - measured
-    return "\n".join([*lines, f"{held} of {measured} measured targets hold ({len(found)} in all)"])
+    return "\n".join([*lines, f"{held} of {measured} measured targets met ({len(found)} in all)"])
 
 
 def _shown(value: float | None) -> str:

@@ -15,7 +15,7 @@ from engine.motion.skeleton import BodyPart
 from tests.support.tiny_bundle import tiny_bundle
 
 
-def test_codes_are_those_that_the_engine_picks() -> None:
+def test_codes_are_those_of_the_engine() -> None:
     bundle = tiny_bundle()
     schedule = bundle.config.schedule
     window, _ = step_graphs(bundle, schedule)
@@ -31,7 +31,7 @@ def test_codes_are_those_that_the_engine_picks() -> None:
         assert torch.equal(codes[:, p], expected)
 
 
-def test_decoding_is_the_engines_own() -> None:
+def test_decoding_equals_that_of_the_engine() -> None:
     bundle = tiny_bundle()
     schedule = bundle.config.schedule
     _, decode = step_graphs(bundle, schedule)
@@ -42,7 +42,7 @@ def test_decoding_is_the_engines_own() -> None:
     torch.testing.assert_close(found["motion"], expected.motion, atol=1e-4, rtol=1e-3)
 
 
-def test_a_rotation_and_its_negative_are_one() -> None:
+def test_a_quaternion_and_its_negative_are_equal() -> None:
     turned = torch.nn.functional.normalize(torch.tensor([[0.1, 0.9, 0.2, 0.4]]), dim=-1)
     assert output_error("rotations", turned, -turned) < 1e-6
     assert output_error("face", turned, -turned) == pytest.approx(2.0)
@@ -63,8 +63,8 @@ def test_files_descriptions_and_a_page_are_written(
     assert main(["export", "--onnx", str(out), "--model", str(tmp_path / "model")]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(report["errors"]) == {"window", "decode"}
-    told = json.loads((out / "export.json").read_text())
-    names = [port["name"] for port in told["files"]["window.onnx"]["outputs"]]
+    report = json.loads((out / "export.json").read_text())
+    names = [port["name"] for port in report["files"]["window.onnx"]["outputs"]]
     assert names[:2] == ["codes", "latents_face"]
-    assert told["files"]["decode.onnx"]["inputs"][0]["shape"][:2] == [1, 4]
+    assert report["files"]["decode.onnx"]["inputs"][0]["shape"][:2] == [1, 4]
     assert "| output | `rotations` | 1 x 4 x 55 x 4 |" in (out / "README.md").read_text()

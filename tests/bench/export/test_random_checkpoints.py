@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     assert not torch.equal(files[0], files[2])
 
 
-def test_values_fit_their_names() -> None:
+def test_values_have_the_ranges_of_their_layers() -> None:
     values = drawn(audio_shapes(SMALL), SMALL, torch.Generator().manual_seed(0))
     for name, value in values.items():
         assert name.endswith("num_batches_tracked") or bool(value.isfinite().all())

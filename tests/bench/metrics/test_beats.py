@@ -1,4 +1,4 @@
-"""Beat constancy against numbers worked out by hand, and against those published for BEAT2."""
+"""Beat constancy against hand-calculated values, and against those published for BEAT2."""
 
 import math
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_minima_are_strict_and_wide():
     assert minima(np.array([3.0, 1, 1, 2, 3]), 1).tolist() == []
     assert minima(np.array([3.0, 1, 2, 0, 3]), 1).tolist() == [1, 3]
     assert minima(np.array([3.0, 1, 2, 0, 3]), 2).tolist() == [3]
-    # The ends have a neighbour equal to themselves.
+    # The first and last value are their own neighbours.
     assert minima(np.array([0.0, 1, 2, 3]), 2).tolist() == []
     assert minima(np.array([1.0, 0, 1]), 7).tolist() == [1]
 
@@ -45,7 +45,7 @@ def test_a_joint_that_does_not_move_has_no_beats():
     slow[100:] *= 0.5
     (times,) = gesture_beats(slow, 30.0)
     assert times.tolist() == [0.5]
-    # The published lookup: whether frame 15 and frame 45 moved decides, not 75 and 105.
+    # The published index: the speeds of frames 15 and 45 decide, not those of 75 and 105.
     (slipped,) = gesture_beats(slow, 30.0, slip=True)
     assert slipped.tolist() == [0.5, 1.5]
     slow[15] = 0.1
@@ -78,8 +78,8 @@ def test_the_authors_code_averages_over_onsets_and_joints():
     assert bc_over_onsets([], onsets) is None
 
 
-def test_many_beats_please_the_code_and_not_the_equation():
-    """Why the two must not be compared: a trembling hand is near every onset."""
+def test_many_beats_raise_the_code_value_and_not_the_equation():
+    """A trembling hand has a beat near every onset: the two forms are not comparable."""
     onsets = np.array([2.0, 4.0])
     calm, wild = [onsets], [np.arange(0, 6, 0.25)]
     assert bc_over_onsets(wild, onsets) == pytest.approx(1.0)
@@ -90,14 +90,14 @@ def test_many_beats_please_the_code_and_not_the_equation():
 @pytest.mark.librosa
 @pytest.mark.reference
 def test_the_real_take_has_the_published_constancy(shared_dir: Path) -> None:
-    from bench.metrics.kinematics import places_in_place, speeds
+    from bench.metrics.kinematics import positions_at_origin, speeds
     from bench.metrics.onsets import onset_times, take_sound
     from training.sources.beat2 import read_beat2, to_motion
 
     folder = shared_dir / "data" / "beat2"
     motion = to_motion(read_beat2(folder / "2_scott_0_1_1.npz"))
     means = np.load(folder / "mean_vel_smplxflame_30.npy")
-    moving = (speeds(places_in_place(motion), 30.0) / means)[:, list(BEAT_JOINTS)]
+    moving = (speeds(positions_at_origin(motion), 30.0) / means)[:, list(BEAT_JOINTS)]
     sound = take_sound(folder / "2_scott_0_1_1.flac")
     onsets = onset_times(sound, len(motion), motion.format.clock)
     with_slip = bc_over_onsets(gesture_beats(moving, 30.0, slip=True), onsets)

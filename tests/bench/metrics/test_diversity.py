@@ -7,7 +7,7 @@ from bench.metrics.diversity import l1_between_pairs, l1_from_mean
 
 
 def three() -> np.ndarray:
-    """One joint at 0, 1 and 5 m along x, and a metre up and down along y."""
+    """One joint at 0, 1 and 5 m along x, and up to a metre along y."""
     positions = np.zeros((3, 1, 3))
     positions[:, 0, 0] = [0, 1, 5]
     positions[:, 0, 1] = [0, 1, -1]
@@ -25,7 +25,7 @@ def test_distance_between_pairs():
     assert l1_between_pairs(three()[:1]) == 0.0
 
 
-def test_pairs_as_the_equation_has_them():
+def test_pairs_equal_the_sum_of_the_equation():
     positions = np.random.default_rng(0).standard_normal((7, 4, 3))
     pairs = permutations(positions.reshape(7, -1), 2)
     expected = sum(np.abs(a - b).sum() for a, b in pairs) / (2 * 7 * 6)

@@ -12,7 +12,7 @@ def test_mean_of_squares():
     assert mean_squared_error(TRUE, TRUE) == 0.0
 
 
-def test_velocities_a_second():
+def test_velocity_difference_is_per_second():
     # Changes of MADE - TRUE: (-1, 0), then (1, 2): 4 in four numbers, at 30 frames a second.
     assert velocity_difference(MADE, TRUE, 30.0) == pytest.approx(30.0)
     # A constant error is no error of velocity.

@@ -4,26 +4,26 @@ import pytest
 from bench.metrics.frechet import frechet_distance
 from engine.errors import ShapeError
 
-# Four points with mean 0 and covariance 4/3 each way (sums of squares 4, over three).
+# Four points with mean 0 and variance 4/3 along each axis (sums of squares 4, over three).
 SQUARE = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
 
 
-def test_equal_sets_are_at_no_distance():
+def test_equal_sets_have_distance_zero():
     assert frechet_distance(SQUARE, SQUARE[::-1]) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_shift_counts_by_its_square():
+def test_a_shift_adds_its_square():
     assert frechet_distance(SQUARE, SQUARE + np.array([3, 4])) == pytest.approx(25.0)
 
 
-def test_spread_counts_by_the_difference_of_deviations():
+def test_spread_adds_the_squared_difference_of_deviations():
     # Deviations sqrt(4/3) and twice that, in two directions.
     assert frechet_distance(SQUARE, 2 * SQUARE) == pytest.approx(2 * 4 / 3)
     assert frechet_distance(2 * SQUARE, SQUARE) == pytest.approx(2 * 4 / 3)
 
 
 def test_correlation_counts():
-    # Covariances [[1, 1], [1, 1]] and [[1, -1], [-1, 1]] share nothing: tr + tr = 4.
+    # Covariances [[1, 1], [1, 1]] and [[1, -1], [-1, 1]] have the product 0: tr + tr = 4.
     line = np.array([[1.0, 1], [-1, -1], [0, 0]])
     across = line * [1, -1]
     assert frechet_distance(line, across) == pytest.approx(4.0)
@@ -47,7 +47,7 @@ def test_against_the_formula_with_a_matrix_root():
     assert frechet_distance(a, b) == pytest.approx(expected)
 
 
-def test_misshapen_features_are_refused():
+def test_features_of_other_shapes_are_refused():
     for bad in (SQUARE[:, :1], SQUARE[0], SQUARE[:1]):
         with pytest.raises(ShapeError):
             frechet_distance(SQUARE, bad)

@@ -29,7 +29,7 @@ from training.sources.resample import resampled
 NOTES = EncoderNotes("nothing", "none", 0, 0, 1.0)
 
 
-def test_chains_are_pooled_by_twos_and_branches_stay():
+def test_chains_are_pooled_in_pairs_and_branches_stay():
     #        0 - 1 - 2 - 3 - 4 (branches) - 5, 6
     groups, parents = pooled([-1, 0, 1, 2, 3, 4, 4])
     assert groups == [0, 0, 1, 1, 2, 3, 4]
@@ -47,7 +47,7 @@ def test_a_body_becomes_twenty_limbs():
     assert own["left_hip"] == own["left_foot"] != own["pelvis"]
 
 
-def test_a_joint_sees_its_neighbours_only():
+def test_a_joint_depends_on_its_neighbours_only():
     torch.manual_seed(0)
     conv = SkeletonConv([-1, 0, 1, 2, 0], 2, 3, 1)
     x = torch.zeros(1, 10, 9, requires_grad=True)
@@ -62,7 +62,7 @@ def test_pooling_is_a_mean():
     assert made[0].tolist() == [[2, 3], [4, 5], [8, 9], [10, 11]]
 
 
-def test_features_have_their_width_and_go_back():
+def test_features_are_decoded_to_the_input_shape():
     torch.manual_seed(0)
     encoder, decoder = GestureEncoder(), GestureDecoder(16)
     x = torch.randn(2, 32, 330)
@@ -92,7 +92,7 @@ def test_motions_of_any_rate_give_features():
     assert gesture_features(encoder, waving(1, 3)).shape == (0, WIDTH)
 
 
-def test_an_encoder_comes_back_from_disk(tmp_path: Path):
+def test_an_encoder_survives_a_round_trip(tmp_path: Path):
     torch.manual_seed(0)
     encoder = GestureEncoder().eval()
     encoder.fit(torch.randn(50, 330))
@@ -102,11 +102,11 @@ def test_an_encoder_comes_back_from_disk(tmp_path: Path):
     motion = waving(2, 40)
     ours, theirs = (gesture_features(e, motion) for e in (encoder, back))
     assert np.abs(ours - theirs).max() < 0.02 * np.abs(ours).max()
-    # Small enough to be shipped.
+    # Limit of the shipped file.
     assert (tmp_path / "deep" / "a.safetensors").stat().st_size < 500_000
 
 
-def test_the_features_that_ship_name_their_data_and_know_jitter_from_motion():
+def test_the_shipped_features_name_their_data_and_separate_jitter_from_motion():
     encoder, notes = load_encoder(OUR_FEATURES)
     assert "SmartBody" in notes["licence"]
     vectors = torch.from_numpy(gesture_vectors(waving(1, 200)))[None]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.gestures import gesture_rates, loud_frames, spoken_frames
+from bench.metrics.strokes import stroke_times
 from engine.clock import FrameClock
 from engine.text.words import TimedWord
 
@@ -16,11 +17,11 @@ def test_short_gaps_are_speech_and_pauses_are_not():
     assert not spoken_frames([], 8, CLOCK).any()
 
 
-def test_a_word_shorter_than_a_frame_is_heard():
+def test_a_word_shorter_than_a_frame_is_speech():
     assert spoken_frames([TimedWord("a", 0.51, 0.52)], 9, CLOCK).sum() == 1
 
 
-def test_loudness_stands_in_for_words():
+def test_loud_frames_are_speech():
     sound = np.full(64000, 1e-4, np.float32)
     sound[16000:32000] = 0.1 * np.sin(np.arange(16000))
     loud = loud_frames(sound, 40, CLOCK)
@@ -42,7 +43,8 @@ def strokes(peaks: list[int], frames: int = 600) -> np.ndarray:
 def test_rates_in_speech_and_silence():
     speaking = np.zeros(600, bool)
     speaking[:450] = True
-    rates = gesture_rates(strokes([50, 100, 200, 500]), speaking, 30.0)
+    speed = strokes([50, 100, 200, 500])
+    rates = gesture_rates(stroke_times(speed, 30.0), speed, speaking, 30.0)
     assert (rates.speech_s, rates.silence_s) == (15.0, 5.0)
     assert rates.strokes_per_minute_in_speech == pytest.approx(3 * 60 / 15)
     assert rates.strokes_per_minute_in_silence == pytest.approx(1 * 60 / 5)
@@ -50,8 +52,8 @@ def test_rates_in_speech_and_silence():
     assert rates.wrist_speed_in_speech == pytest.approx((0.1 * 435 + 3 * 3.6) / 450)
 
 
-def test_who_never_stops_has_no_rate_of_silence():
-    rates = gesture_rates(strokes([50]), np.ones(600, bool), 30.0)
+def test_speech_without_pauses_has_no_rate_in_silence():
+    rates = gesture_rates(np.array([50 / 30]), strokes([50]), np.ones(600, bool), 30.0)
     assert rates.strokes_per_minute_in_silence is None
     assert rates.wrist_speed_in_silence is None
     assert rates.silence_s == 0.0

@@ -35,7 +35,7 @@ def test_the_distance_is_that_of_the_joints():
     assert nearest_distances(own, [(beside, FPS)]) == pytest.approx([0.05], rel=1e-4)
 
 
-def test_only_what_the_upper_body_does_counts():
+def test_only_the_upper_body_counts():
     own = window_features(moving(1, 30), FPS)
     legs = moving(1, 30)
     legs[:, [4, 5, 7, 8, 30]] += 1.0
@@ -48,5 +48,5 @@ def test_frame_rates_may_differ():
     assert found.max() < 2e-3
 
 
-def test_nothing_to_compare_with_is_infinitely_far():
+def test_without_training_windows_the_distance_is_infinite():
     assert np.isinf(nearest_distances(window_features(moving(1), FPS), [])).all()

@@ -24,19 +24,19 @@ def clicks(at: list[float], seconds: float = 8.0) -> np.ndarray:
 @pytest.mark.librosa
 def test_onsets_are_counted_from_the_cut():
     found = onset_times(clicks([1.0, 3.0, 4.5, 7.0]), 240, CLOCK)
-    # Two seconds are cut off at both ends.
+    # Two seconds are cut at both ends.
     away = np.abs(found[:, None] - np.array([1.0, 2.5]))
-    assert away.min(0).max() < 0.06, "a click that was not found"
-    assert away.min(1).max() < 0.12, "an onset where there is no click"
+    assert away.min(0).max() < 0.06, "an undetected click"
+    assert away.min(1).max() < 0.12, "an onset without a click"
 
 
 @pytest.mark.librosa
-def test_nothing_is_left_of_a_short_take():
+def test_a_short_take_has_no_onsets():
     assert len(onset_times(clicks([1.0]), 110, CLOCK)) == 0
     assert len(onset_times(clicks([1.0])[:100], 240, CLOCK)) == 0
 
 
-def test_without_librosa_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_librosa_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "librosa.onset", None)
     with pytest.raises(ConfigError, match="pip install librosa"):
         onset_times(clicks([1.0]), 240, CLOCK)

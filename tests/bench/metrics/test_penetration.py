@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.metrics.kinematics import places
+from bench.metrics.kinematics import world_positions
 from bench.metrics.penetration import capsules, depth, hand_depths
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
@@ -30,7 +30,7 @@ def bent(elbow: float, shoulder: float) -> np.ndarray:
     rotations[0, SMPLX_55.index("right_shoulder")] = exp(np.array([0, 0, shoulder], np.float32))
     rotations[0, SMPLX_55.index("right_elbow")] = exp(np.array([0, elbow, 0], np.float32))
     rest = [np.zeros((1, n), np.float32) for n in (3, 4, 51)]
-    return places(Motion(PoseFormat(), PoseChunk(0, rotations, *rest)))
+    return world_positions(Motion(PoseFormat(), PoseChunk(0, rotations, *rest)))
 
 
 def test_arms_at_rest_are_outside():
@@ -54,8 +54,8 @@ def test_the_capsules_are_those_of_a_slim_body():
 
 
 @pytest.mark.reference
-def test_a_real_speaker_stays_outside_himself(shared_dir: Path) -> None:
+def test_a_recorded_speaker_has_no_penetration(shared_dir: Path) -> None:
     from training.sources.beat2 import read_beat2, to_motion
 
     motion = to_motion(read_beat2(shared_dir / "data" / "beat2" / "2_scott_0_1_1.npz"))
-    assert hand_depths(places(motion), SMPLX_55).max() == 0.0
+    assert hand_depths(world_positions(motion), SMPLX_55).max() == 0.0

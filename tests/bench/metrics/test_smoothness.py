@@ -23,6 +23,13 @@ def test_jerk_is_a_mean_over_joints():
     assert mean_jerk(both, 1.0) == pytest.approx(3.0)
 
 
+def test_jerk_of_some_frames_only():
+    x = np.concatenate([np.arange(9.0) ** 3, np.zeros(9)])
+    counted = np.arange(18) < 9
+    assert mean_jerk(line(x), 1.0, counted) == pytest.approx(6.0)
+    assert mean_jerk(line(x), 1.0, np.zeros(18, bool)) == 0.0
+
+
 def test_a_step_between_two_frames_is_a_jump():
     x = np.zeros(12)
     x[6:] = 0.5
@@ -38,12 +45,12 @@ def test_steady_motion_has_no_seams():
     assert jumps.at_seams == pytest.approx(0.0, abs=1e-9)
 
 
-def test_every_seam_counts_and_no_other_frame():
+def test_only_seams_count_as_seams():
     x = np.arange(20.0) ** 2
     jumps = seam_jumps(line(x), 1.0, every=3, first=5)
     assert (jumps.at_seams, jumps.elsewhere) == (pytest.approx(2.0), pytest.approx(2.0))
 
 
 @pytest.mark.parametrize(("every", "first"), [(1, 0), (100, 100), (100, 0), (100, 1)])
-def test_without_seams_or_without_others_there_is_nothing_to_compare(every, first):
+def test_without_seams_or_without_other_frames_the_result_is_none(every, first):
     assert seam_jumps(line(np.zeros(20)), 30.0, every=every, first=first) is None

@@ -1,4 +1,4 @@
-"""The search, the table, and a trial in processes of their own."""
+"""Search, table, and trials in separate processes."""
 
 import argparse
 import json
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.perf import capacity as streams
-from bench.perf.capacity import Setting, largest, line, pool_step, setting_of, trial
+from bench.perf import capacity
+from bench.perf.capacity import TrialSettings, largest, line, pool_step, read_settings, trial
 from bench.perf.load import LoadResult, StreamLoad
 from engine.bundle.io import DEMO_SOUND, save_bundle
 from engine.errors import ConfigError
@@ -51,11 +51,11 @@ def test_the_command_searches_and_reports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        streams, "trial", lambda _, count: LoadResult(count, [50.0 if count < 6 else 150.0])
+        capacity, "trial", lambda _, count: LoadResult(count, [50.0 if count < 6 else 150.0])
     )
     parser = argparse.ArgumentParser()
-    streams.add_command(parser.add_subparsers())
-    assert streams.capacity_command(parser.parse_args(["capacity", "--hop", "4"])) == 0
+    capacity.add_command(parser.add_subparsers())
+    assert capacity.capacity_command(parser.parse_args(["capacity", "--hop", "4"])) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert report["streams"] == 5
     assert report["hop"] == 4
@@ -72,25 +72,25 @@ def test_the_command_searches_and_reports(
         (["--processes", "1", "--threads", "2"], 1, 2),
     ],
 )
-def test_cores_are_shared_out(given: list[str], processes: int, threads: int) -> None:
+def test_cores_are_divided_among_processes(given: list[str], processes: int, threads: int) -> None:
     parser = argparse.ArgumentParser()
-    streams.add_command(parser.add_subparsers())
-    setting = setting_of(parser.parse_args(["capacity", *given]), 6)
-    assert (setting.processes, setting.threads) == (processes, threads)
+    capacity.add_command(parser.add_subparsers())
+    settings = read_settings(parser.parse_args(["capacity", *given]), 6)
+    assert (settings.processes, settings.threads) == (processes, threads)
 
 
 @pytest.mark.parametrize("given", ["--processes", "--threads"])
-def test_no_processes_compute_nothing(given: str) -> None:
+def test_zero_processes_or_threads_are_refused(given: str) -> None:
     parser = argparse.ArgumentParser()
-    streams.add_command(parser.add_subparsers())
+    capacity.add_command(parser.add_subparsers())
     with pytest.raises(ConfigError, match=f"{given} takes a number from 1 on, got 0"):
-        setting_of(parser.parse_args(["capacity", given, "0"]), 6)
+        read_settings(parser.parse_args(["capacity", given, "0"]), 6)
 
 
 @pytest.mark.slow
 def test_processes_share_the_streams(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(), tmp_path, half=False)
-    run = trial(Setting(tmp_path, DEMO_SOUND, None, 0.5, 2, 1), 3)
+    run = trial(TrialSettings(tmp_path, DEMO_SOUND, None, 0.5, 2, 1), 3)
     assert run.streams == 3
     assert len(run.latency_ms) + run.held > 3 * 10
 
@@ -120,7 +120,7 @@ def test_a_kernel_that_records_serves_a_pool_with_whole_hops(
     bundle = tiny_bundle()
     step = pool_step("cudagraph", bundle, bundle.config.schedule, 2)
     assert [graph.example[0].shape[0] for graph in plain.graphs] == [1, 2]
-    crowd = StreamLoad(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
+    load = StreamLoad(bundle, 2, babble(1.0), schedule=bundle.config.schedule, step=step)
     calls = plain.calls
-    crowd.warm_up()
+    load.warm_up()
     assert plain.calls > calls

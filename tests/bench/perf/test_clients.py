@@ -1,4 +1,4 @@
-"""What a client does, with a server that is made up, and the program with a real one."""
+"""A client with a fake server, and the program with a real one."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.perf import clients as visitors
+from bench.perf import clients as module
 from bench.perf.clients import ClientChurn, visit
 from engine.errors import ExportError
 from engine.events import EventCounter
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         now[0] += seconds
         return now[0]
 
-    monkeypatch.setattr(visitors, "time", SimpleNamespace(monotonic=tick, sleep=tick))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=tick, sleep=tick))
 
 
 def test_visits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_visits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done["visits"] == 40
     assert done["messages"] > 1000
     assert 1 <= done["cancels"] == sum("cancel" in c.sent for c in clients) < 20
-    assert any(c.patience == 10**6 for c in clients), "some do not read"
+    assert any(c.patience == 10**6 for c in clients), "some clients do not read"
     assert done["turned away"] == 0
 
 
@@ -67,7 +67,7 @@ def test_a_server_that_goes_away_is_counted(monkeypatch: pytest.MonkeyPatch) -> 
     rng, done = np.random.default_rng(1), Counter[str]()
     for _ in range(5):
         visit(lambda: Client(3), rng, done, lambda: False)  # type: ignore[arg-type,return-value]
-    assert done["turned away"] >= 3, "one may not have read"
+    assert done["turned away"] >= 3, "one client may not read"
 
 
 class Control:

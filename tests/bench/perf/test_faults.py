@@ -1,4 +1,4 @@
-"""What goes wrong is random, repeatable, and tells what it did."""
+"""Fault injection is random, repeatable and counted."""
 
 from itertools import islice
 from threading import Event
@@ -10,8 +10,8 @@ from engine.session.clock import SessionClock
 from engine.text.words import TimedWord
 
 
-class Patient(SessionClock):
-    """Nobody waits; what was asked for is noted."""
+class InstantClock(SessionClock):
+    """Clock that records waits and returns at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class Session:
         self.cancels += 1
 
 
-def test_a_source_stalls_and_loses_nothing() -> None:
+def test_a_stalling_source_loses_no_samples() -> None:
     sound = np.arange(1000, dtype=np.float32)
-    host = Patient()
+    host = InstantClock()
     source = StallingSource(sound, host, every_s=0.5, longest_s=0.6)
     blocks = list(islice(source.blocks(), 1000))  # ten seconds
-    heard = np.concatenate([block.samples for block in blocks])
-    np.testing.assert_array_equal(heard, np.resize(sound, 160_000))
+    received = np.concatenate([block.samples for block in blocks])
+    np.testing.assert_array_equal(received, np.resize(sound, 160_000))
     assert 10 < source.stalls < 32
     assert len(host.waits) == source.stalls
     assert 0.02 <= min(host.waits) <= max(host.waits) <= 0.6
@@ -48,25 +48,25 @@ def test_a_source_stalls_and_loses_nothing() -> None:
     assert list(source.blocks()) == []
 
 
-def test_somebody_meddles() -> None:
+def test_the_fuzzer_sends_words_and_cancels_repeatably() -> None:
     session = Session()
-    meddler = ControlFuzzer(session, Patient())  # type: ignore[arg-type]
+    fuzzer = ControlFuzzer(session, InstantClock())  # type: ignore[arg-type]
     for _ in range(300):
-        meddler.act(2.0)
-    assert session.cancels == meddler.done["cancel"] > 5
-    assert len(session.words) == meddler.done["words"] > 300
+        fuzzer.act(2.0)
+    assert session.cancels == fuzzer.done["cancel"] > 5
+    assert len(session.words) == fuzzer.done["words"] > 300
     starts = [word.start_s for word in session.words]
     assert min(starts) == 0.0
     assert 2.0 < max(starts) <= 3.0
     again = Session()
-    other = ControlFuzzer(again, Patient())  # type: ignore[arg-type]
+    other = ControlFuzzer(again, InstantClock())  # type: ignore[arg-type]
     for _ in range(300):
         other.act(2.0)
     assert again.words == session.words
 
 
-def test_a_meddler_ends_when_told() -> None:
-    meddler = ControlFuzzer(Session(), SessionClock(1000.0))  # type: ignore[arg-type]
-    meddler.start()
-    meddler.stop()
-    assert not meddler._thread.is_alive()
+def test_the_fuzzer_stops() -> None:
+    fuzzer = ControlFuzzer(Session(), SessionClock(1000.0))  # type: ignore[arg-type]
+    fuzzer.start()
+    fuzzer.stop()
+    assert not fuzzer._thread.is_alive()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.perf.kernels import Row, in_turn, on_speech, table
+from bench.perf.kernels import KernelResult, interleave, on_speech, table
 from engine.bundle.io import save_bundle
 from engine.kernels.eager import EagerKernel
 from engine.kernels.window_graph import draw_window
@@ -15,21 +15,21 @@ from tests.support.graphs import SHAPE
 from tests.support.tiny_bundle import tiny_bundle
 
 
-def test_all_are_timed_in_turn() -> None:
+def test_calls_are_interleaved() -> None:
     order: list[str] = []
-    times = in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    times = interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
     assert [len(found) for found in times.values()] == [3, 3]
     assert order[:4] == ["a", "a", "b", "b"]
 
 
-def test_on_speech_counts_equal_classes_and_the_codes_that_the_engine_picks() -> None:
+def test_on_speech_counts_equal_classes_and_selected_codes() -> None:
     bundle, generator = tiny_bundle(), torch.Generator().manual_seed(0)
     eager = EagerKernel(bundle.gesture, 2)
     windows = [draw_window(SHAPE, generator) for _ in range(3)]
     assert on_speech(bundle, eager, eager, windows) == (0.0, 1.0, 1.0)
 
     def turned(inputs: WindowInputs) -> WindowOutputs:
-        """The face, picked by its latents, keeps its codes whatever its scores are."""
+        """Kernel with negated logits; the face is selected by latents and keeps its codes."""
         found = eager(inputs)
         return WindowOutputs(found.latents, tuple(-scores for scores in found.logits))
 
@@ -39,8 +39,8 @@ def test_on_speech_counts_equal_classes_and_the_codes_that_the_engine_picks() ->
     assert chosen == 0.25
 
 
-def test_what_has_no_numbers_has_its_reason_in_the_table() -> None:
-    text = table([Row("eager", p50_ms=2.0), Row("warp", reason="not here")])
+def test_a_failed_kernel_has_its_reason_in_the_table() -> None:
+    text = table([KernelResult("eager", p50_ms=2.0), KernelResult("warp", reason="not here")])
     assert "2.00 ms" in text
     assert "not here" in text.splitlines()[2]
 

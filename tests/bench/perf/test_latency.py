@@ -1,4 +1,4 @@
-"""What is made of an outside measurement, and one of a tiny model in a process of its own."""
+"""Summary of a latency measurement, and one of a tiny model in a separate process."""
 
 import argparse
 import io
@@ -76,7 +76,7 @@ def test_each_hop_is_one_run(
         assert len(report["runs"]) == len(expected)
 
 
-def test_sound_is_written_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sound_is_written_in_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
 
     def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A process that is watched from outside, with a tiny model."""
+"""A live process with a tiny model."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_resident_memory_of_a_process() -> None:
 
 
 @pytest.mark.slow
-def test_a_process_is_watched_until_it_is_stopped(tmp_path: Path) -> None:
+def test_frames_of_a_process_are_received_until_it_stops(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(), tmp_path, half=False)
     with LiveProcess(["--demo", "--model", str(tmp_path)]) as live:
         assert live.rss_mb > 50
@@ -31,7 +31,7 @@ def test_a_process_is_watched_until_it_is_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_program_that_cannot_begin_is_told(tmp_path: Path) -> None:
+def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="ended before it listened"),
         LiveProcess(["--demo", "--model", str(tmp_path)]),

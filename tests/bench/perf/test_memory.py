@@ -1,4 +1,4 @@
-"""Figures of readings; the reading itself is tried on a process of a tiny model."""
+"""Figures of memory readings, and readings of a process with a tiny model."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_growth_is_a_slope() -> None:
     assert growth([Reading(5.0, 100.0)]) == 0.0
 
 
-def test_the_first_minute_is_no_growth() -> None:
+def test_the_first_minute_is_not_growth() -> None:
     readings = [Reading(float(s), 100.0 + min(s, 60)) for s in range(180)]
     result = summary(readings, 170.0)
     assert result == {
@@ -30,7 +30,7 @@ def test_the_first_minute_is_no_growth() -> None:
     }
 
 
-def test_a_short_run_has_figures_too() -> None:
+def test_a_short_run_has_figures() -> None:
     result = summary([Reading(1.0, 100.0), Reading(2.0, 110.0)], 111.0)
     assert result["after_minute_mb"] == result["at_end_mb"] == 110.0
 

@@ -1,4 +1,4 @@
-"""The guard finds look-ups, connections and files; every command passes it."""
+"""The privacy check finds look-ups, connections and files; every command passes it."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ _HARMLESS = (
 )
 
 
-def test_what_reaches_out_is_told_from_what_stays() -> None:
+def test_remote_and_local_contacts_are_separated() -> None:
     assert contacts_of("\n".join((*_LINES, *_HARMLESS))) == _LINES
 
 
@@ -39,7 +39,7 @@ except OSError:
 
 
 @pytest.mark.strace
-def test_a_look_up_and_a_file_are_found() -> None:
+def test_a_lookup_and_a_file_are_found() -> None:
     found = watch([sys.executable, "-c", _LOOK_UP])
     assert found.status == 0, found.output
     assert any("htons(53)" in line or "resolve" in line for line in found.contacts)
@@ -48,12 +48,12 @@ def test_a_look_up_and_a_file_are_found() -> None:
 
 
 @pytest.mark.strace
-def test_what_stays_on_this_machine_is_clean() -> None:
+def test_local_connections_are_clean() -> None:
     code = "import socket; socket.create_server(('localhost', 0))"
     assert watch([sys.executable, "-c", code]).clean
 
 
-# Those that compile or calibrate take minutes: `emage-bench privacy` watches all.
+# Commands that compile or calibrate take minutes; `emage-bench privacy` runs all.
 QUICK = (
     *("emage-live --kernel eager", "emage-live --kernel auto"),
     *("emage-live --mic (no such device)", "emage-render", "emage-bundle", "emage-train"),

@@ -1,4 +1,4 @@
-"""What can be tested without the published program: refusals, our half, and the table."""
+"""The parts that do not need the reference implementation: errors, engine, and table."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ import torch
 
 from bench.perf.reference import (
     Comparison,
-    Ours,
-    Published,
+    Engine,
+    Reference,
     first_window,
     live_calls,
     step_rows,
@@ -27,18 +27,18 @@ from tests.support.audio import babble
 from tests.support.tiny_bundle import tiny_published_bundle
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected models/emage_audio in it"):
-        Published(tmp_path, tmp_path)
+        Reference(tmp_path, tmp_path)
 
 
-def test_a_program_that_does_not_start_says_what_it_lacks(tmp_path: Path, monkeypatch) -> None:
+def test_a_failed_import_names_the_missing_package(tmp_path: Path, monkeypatch) -> None:
     package = tmp_path / "models" / "emage_audio"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("import a_package_nobody_has\n")
     monkeypatch.setattr("sys.path", list(sys.path))
     with pytest.raises(ConfigError, match=r"does not start .*a_package_nobody_has"):
-        Published(tmp_path, tmp_path)
+        Reference(tmp_path, tmp_path)
 
 
 class Watched(EagerKernel):
@@ -49,11 +49,11 @@ class Watched(EagerKernel):
         return super().__call__(inputs)
 
 
-def test_our_half_is_the_engine() -> None:
-    """One window of it decodes to what the stream emits for a file of one window."""
+def test_a_window_of_the_engine_equals_a_file_of_one_window() -> None:
+    """A window of the engine decodes to the frames that the stream emits for the file."""
     bundle = tiny_published_bundle(FrontEnd.WAVE)
     sound = babble(1.0)
-    ours = Ours(bundle)
+    ours = Engine(bundle)
     rotations, places = ours.file(torch.from_numpy(sound)[None])
     assert rotations.shape == (30, 55, 4)
     assert places.shape == (30, 3)
@@ -65,7 +65,7 @@ def test_our_half_is_the_engine() -> None:
     assert kernel.seen is not None
     window = ours.window(kernel.seen.audio[..., 0], kernel.seen.motion, kernel.seen.mask)
     assert window.shape == (24, 55, 4)
-    # The last frames of the window are decoded without what follows.
+    # The last frames of the window are decoded without the following codes.
     np.testing.assert_allclose(window[:4], rotations[:4], atol=1e-4)
 
 
@@ -94,7 +94,7 @@ def test_live_steps_are_hops_of_a_live_stream() -> None:
         assert len(poses.rotations) == 2
 
 
-def test_live_steps_stand_beside_the_published_window() -> None:
+def test_live_steps_are_relative_to_the_reference_window() -> None:
     rows = step_rows({"published": [190.0, 200.0, 210.0], "fast": [24.0, 25.0, 26.0]})
     assert [row.ratio for row in rows] == [1.0, 0.125]
     assert "(1 / 8.0)" in step_table(rows)

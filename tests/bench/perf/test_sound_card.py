@@ -1,4 +1,4 @@
-"""A virtual sound card says what it lacks; with PulseAudio it starts and stops."""
+"""The virtual sound card names missing programs; with PulseAudio it starts and stops."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_a_server_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.audio_device
-def test_a_card_may_be_stopped_twice(sound_card: VirtualSoundCard) -> None:
+def test_a_card_can_be_stopped_twice(sound_card: VirtualSoundCard) -> None:
     assert sound_card.environment["PULSE_SERVER"].startswith("unix:")
     sound_card.stop()
     sound_card.stop()

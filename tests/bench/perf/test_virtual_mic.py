@@ -1,4 +1,4 @@
-"""Syllables, jaws and reactions; with a virtual sound card also the whole way."""
+"""Syllables, jaw opening and reactions; with a virtual sound card also the whole path."""
 
 from pathlib import Path
 
@@ -22,19 +22,19 @@ def frame(face: np.ndarray, rotations: np.ndarray | None = None) -> PoseFrame:
     return PoseFrame(0, 0, turned, zeros, np.zeros(4, np.float32), face, FrameFlag.NONE)
 
 
-def test_syllables_begin_where_they_say() -> None:
+def test_syllables_begin_at_their_onsets() -> None:
     sound, onsets = syllables(8.0)
     assert len(sound) == 8 * 16000
     assert len(onsets) > 5
     for onset in onsets:
         assert not sound[onset - 3000 : onset].any()
         assert np.abs(sound[onset : onset + 160]).max() > 0.2
-    # Onsets must not keep step with the frames, or one hop would answer for all.
+    # Onsets must have random phases relative to hops, or latency would be that of one phase.
     assert np.std([onset % 1067 for onset in onsets]) > 100
     assert len(np.unique([len(syllable(f)) for f in (110.0, 190.0)])) == 1
 
 
-def test_the_voice_gate_takes_a_syllable_for_speech() -> None:
+def test_a_syllable_opens_the_voice_gate() -> None:
     sound, onsets = syllables(6.0)
     opened = VoiceGate(FrameClock()).feed(sound)
     for onset in onsets:
@@ -43,7 +43,7 @@ def test_the_voice_gate_takes_a_syllable_for_speech() -> None:
         assert opened[first : first + 3].any()
 
 
-def test_an_open_mouth() -> None:
+def test_mouth_opening_of_a_frame() -> None:
     face = np.zeros(51, np.float32)
     face[ARKIT_51.coefficients.index("jawOpen")] = 0.4
     assert jaw(frame(face), ARKIT_51.coefficients) == pytest.approx(0.4)
@@ -59,7 +59,7 @@ def test_reactions_are_the_first_frames_that_open() -> None:
     jaws[18:24] = 0.2  # opens at 0.6 s
     jaws[0:2] = 0.5  # before the first onset, and closed again
     assert reactions([0.5], arrivals, jaws) == pytest.approx([100.0])
-    assert reactions([0.61], arrivals, jaws) == [500.0], "was open already"
+    assert reactions([0.61], arrivals, jaws) == [500.0], "already open"
     assert reactions([1.2], arrivals, jaws) == [500.0], "never opened"
     trembling = jaws + np.where(np.arange(60) % 2, 0.02, 0.0)
     assert reactions([0.5], arrivals, trembling) == pytest.approx([100.0])
@@ -67,8 +67,8 @@ def test_reactions_are_the_first_frames_that_open() -> None:
 
 @pytest.mark.audio_device
 @pytest.mark.slow
-def test_a_sound_in_the_room_moves_something(sound_card: object, tmp_path: Path) -> None:
-    """A tiny random model opens its mouth as it likes; that frames came and were timed counts."""
+def test_frames_are_timed_against_played_syllables(sound_card: object, tmp_path: Path) -> None:
+    """A random model opens its mouth at random; only frames and times are checked."""
     save_bundle(tiny_bundle(), tmp_path, half=False)
     report = reaction_report(["--model", str(tmp_path), "--hop", "2"], 4.0)
     assert report["onsets"] >= 2

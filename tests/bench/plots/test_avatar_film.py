@@ -1,4 +1,4 @@
-"""The animated picture: frames are stepped through the page, and each one is settled."""
+"""Animated picture: frames are stepped through the page, and each screenshot is stable."""
 
 import io
 from pathlib import Path
@@ -24,7 +24,7 @@ def png(level: int) -> bytes:
 
 
 class Shots:
-    """A browser whose screenshots are given; the last one repeats."""
+    """Browser with given screenshots; the last one repeats."""
 
     def __init__(self, *shots: bytes) -> None:
         self.shots = list(shots)
@@ -49,7 +49,7 @@ class Shots:
         ((b"old",), b"old", 30),
     ],
 )
-def test_picture_is_taken_once_it_is_new_and_stable(
+def test_a_screenshot_is_taken_once_it_is_new_and_stable(
     shots: tuple[bytes, ...], expected: bytes, taken: int
 ) -> None:
     page = Shots(*shots)
@@ -57,7 +57,7 @@ def test_picture_is_taken_once_it_is_new_and_stable(
     assert page.taken == taken
 
 
-@pytest.mark.matplotlib  # Pillow comes with it
+@pytest.mark.matplotlib  # installs Pillow
 def test_page_without_an_avatar_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no avatar within 60 s.*WebGL is off"):
         avatar_film._wait_for_avatar(Shots(png(1)))  # type: ignore[arg-type]

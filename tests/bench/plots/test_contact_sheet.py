@@ -1,4 +1,4 @@
-"""Contact sheets: strokes are chosen where arms are raised, files and clips are drawn."""
+"""Contact sheets: strokes are at raised arms; files and clips are drawn."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from training.sources.bvh_figure import bvh_of
 
 
 def raising(frames=90):
-    """Arms hang, the right one is raised at 0.5 s and the left one at 2 s."""
+    """Hanging arms; the right one is raised at 0.5 s and the left one at 2 s."""
     rotations = rot.identity(frames, 55)
     for side, sign, at in (("left", -1, 60), ("right", 1, 15)):
         near = np.exp(-0.5 * ((np.arange(frames) - at) / 5) ** 2)
@@ -37,7 +37,7 @@ def test_strokes_are_where_arms_are_raised():
 
 
 @pytest.mark.matplotlib
-def test_files_are_drawn_beside_what_becomes_of_them(tmp_path):
+def test_files_are_drawn_beside_their_retargeted_motion(tmp_path):
     for name in ("trinity", "seg"):
         write_bvh(tmp_path / f"{name}.bvh", bvh_of(foreign_figure(raising(), name)))
     paths = sorted(tmp_path.glob("*.bvh"))
@@ -66,8 +66,8 @@ def test_the_command_draws_and_prints(tmp_path, capsys):
     path, out = tmp_path / "seg.bvh", tmp_path / "a.png"
     write_bvh(path, bvh_of(foreign_figure(raising(), "seg")))
     assert main(["contact-sheet", str(path), "--out", str(out), "--strokes", "1"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["report"]["seg.bvh"]["skeleton"] == "seg"
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["report"]["seg.bvh"]["skeleton"] == "seg"
     assert out.is_file()
     (tmp_path / "clips").mkdir()
     save_clip(tmp_path / "clips" / "a.npz", raising(), {})

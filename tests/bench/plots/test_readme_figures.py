@@ -41,7 +41,9 @@ def test_pictures_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (len(motion), len(speech.samples), speech.words) == (12, 6400, words)
 
 
-def test_no_row_without_clips_and_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_without_clips_and_take_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = []
     for name in ("contact_sheet", "wrists_over_speech", "avatar_film"):
         monkeypatch.setattr(report, name, lambda *_: None)

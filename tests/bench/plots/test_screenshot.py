@@ -1,4 +1,4 @@
-"""The DevTools client against a browser that is two pipes and a list of answers."""
+"""DevTools client against a fake browser of two pipes and a list of answers."""
 
 import base64
 import contextlib
@@ -14,7 +14,7 @@ from bench.plots.screenshot import Browser, find_browser
 
 @pytest.fixture
 def wire():
-    """(browser, answer(*messages), sent()): the answers lie in the pipe before the question."""
+    """(browser, answer(*messages), sent()): answers are in the pipe before the question."""
     from_us, our_write = os.pipe()
     our_read, to_us = os.pipe()
 
@@ -30,7 +30,7 @@ def wire():
             os.close(end)
 
 
-def test_a_call_finds_its_answer_between_events(wire):
+def test_a_call_returns_its_answer_between_events(wire):
     page, answer, sent, _ = wire
     answer({"method": "Page.loaded", "params": {}}, {"id": 1, "result": {"a": 2}})
     assert page.call("Some.thing", x=3) == {"a": 2}
@@ -48,7 +48,7 @@ def test_a_message_in_two_pieces_is_one_message(wire):
     assert page.messages == [{"method": "x"}]
 
 
-def test_a_refusal_and_the_end_of_the_browser_are_errors(wire):
+def test_an_error_and_the_end_of_the_browser_raise(wire):
     page, answer, _, to_us = wire
     answer({"id": 1, "error": {"message": "no such page"}})
     with pytest.raises(RuntimeError, match=r"Page\.go.*no such page"):
@@ -58,13 +58,13 @@ def test_a_refusal_and_the_end_of_the_browser_are_errors(wire):
         page.call("Page.go")
 
 
-def test_a_silent_browser_is_given_up(wire, monkeypatch):
+def test_a_browser_without_response_times_out(wire, monkeypatch):
     monkeypatch.setattr(screenshot, "_ANSWER_S", 0.01)
     with pytest.raises(RuntimeError, match=r"did not answer Page\.go"):
         wire[0].call("Page.go")
 
 
-def test_a_page_is_opened_in_a_session_and_pictured(wire):
+def test_a_page_is_opened_in_a_session_and_captured(wire):
     page, answer, sent, _ = wire
     results = [{"targetId": "T"}, {"sessionId": "S"}, {}, {}, {}, {}, {}]
     results.append({"data": base64.b64encode(b"picture").decode()})
@@ -77,7 +77,7 @@ def test_a_page_is_opened_in_a_session_and_pictured(wire):
     assert (size["width"], size["height"]) == (320, 200)
 
 
-def test_the_console_tells_logs_and_exceptions(wire):
+def test_the_console_has_logs_and_exceptions(wire):
     page, answer, _, _ = wire
     log = {"args": [{"value": "a"}, {"value": 1}]}
     answer(
@@ -98,10 +98,10 @@ def test_without_a_browser_the_error_names_some(monkeypatch, tmp_path):
 
 
 @pytest.mark.browser
-def test_a_real_page_is_pictured_at_its_size():
+def test_a_real_page_is_captured_at_its_size():
     with screenshot.browser() as page:
         page.open("data:text/html,<body onload='console.log(6*7)'>hello", 200, 100)
-        for _ in range(100):  # navigating is answered before the page is there
+        for _ in range(100):  # the answer to Page.navigate precedes loading
             if page.console():
                 break
             page.wait(0.1)

@@ -30,11 +30,11 @@ def bundle(**changes):
 def test_used_codes_are_counted():
     made = bundle()
     motions = [waving(1, 60), waving(2, 60)]
-    # In the lower body the codes are latents of the motion itself: each of them is used.
+    # The codes of the lower body are latents of the motion itself: each of them is used.
     lower = made.parts[BodyPart.LOWER]
     latents = lower.encode(tensor_of(BodyPart.LOWER, motions[0])[None])[0]
     lower.quantizer.embedding.weight.data[:] = latents[10 : 10 + CODES]
-    # In the upper body every latent falls on one code.
+    # All latents of the upper body have the same code.
     upper = made.parts[BodyPart.UPPER].quantizer.embedding.weight.data
     upper[:] = 1e3
     upper[7] = 0
@@ -52,11 +52,11 @@ def test_faces_of_another_basis_are_left_out():
     assert "face" not in code_usage(bundle(face="flame100"), [waving(1, 9)])
 
 
-def test_motion_is_brought_to_the_frame_rate_of_the_bundle():
+def test_motion_is_resampled_to_the_frame_rate_of_the_bundle():
     found = code_usage(bundle(clock=FrameClock(frame_rate=15)), [waving(1, 9)])
     assert found["lower"]["perplexity"] <= 5
 
 
-def test_a_bundle_without_encoders_cannot_tell():
+def test_a_bundle_without_encoders_is_refused():
     with pytest.raises(ConfigError, match="no encoders"):
         code_usage(bundle(include_encoders=False), [waving(1, 9)])

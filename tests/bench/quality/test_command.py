@@ -1,4 +1,4 @@
-"""The subcommands quality and fgd from their command line on."""
+"""Subcommands quality and fgd from the command line."""
 
 import json
 from pathlib import Path
@@ -37,14 +37,14 @@ def test_the_last_line_is_json(folders, capsys) -> None:
     assert any(line.startswith("problem: c") for line in lines)
 
 
-def test_nothing_but_json_when_asked(folders, capsys) -> None:
+def test_json_only_on_request(folders, capsys) -> None:
     assert main(run(folders, "--json")) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert set(json.loads(line)) >= {"pred", "gt", "both", "notes"}
 
 
 @pytest.mark.matplotlib
-def test_everything_at_once(folders, tmp_path, capsys) -> None:
+def test_all_options_together(folders, tmp_path, capsys) -> None:
     np.save(tmp_path / "speeds.npy", np.full(55, 0.2))
     weights = str(tmp_path / "fgd.safetensors")
     made = str(folders[1])
@@ -74,7 +74,7 @@ def test_everything_at_once(folders, tmp_path, capsys) -> None:
         (["--model", "nowhere"], "nowhere"),
     ],
 )
-def test_mistakes_end_with_one_line(folders, tmp_path, capsys, more, says) -> None:
+def test_errors_are_one_line(folders, tmp_path, capsys, more, says) -> None:
     np.save(tmp_path / "shape.npy", np.zeros(3))
     more = [str(tmp_path / "shape.npy") if word == "SHAPE" else word for word in more]
     assert main(run(folders, *more)) == 2
@@ -83,7 +83,7 @@ def test_mistakes_end_with_one_line(folders, tmp_path, capsys, more, says) -> No
     assert len(shown.splitlines()) == 1
 
 
-def test_an_archive_is_no_array(folders, tmp_path, capsys) -> None:
+def test_an_archive_is_not_an_array(folders, tmp_path, capsys) -> None:
     np.savez(tmp_path / "many.npz", a=np.zeros(55))
     (tmp_path / "many.npz").rename(tmp_path / "many.npy")
     assert main(run(folders, "--mean-speeds", str(tmp_path / "many.npy"))) == 2

@@ -1,4 +1,4 @@
-"""The table of composed against real, from files to text."""
+"""Table of composed against recorded motion, from files to text."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The table of late words, of a tiny bundle that hears tones."""
+"""Table of late words, for a tiny bundle and tones."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.support.speech import voices
 from tests.support.tiny_bundle import tiny_bundle
 
 
-def test_a_row_for_each_way_in_which_words_come() -> None:
+def test_a_row_for_each_word_timing() -> None:
     rows = late_words(tiny_bundle(), voices()[:1], [0.3, 1.0])
     assert [*rows] == ["no words", "known ahead", "0.3 s late", "1 s late"]
     assert all(numbers["strokes a minute"] >= 0 for numbers in rows.values())
     assert len(late_table(rows).splitlines()) == 5
 
 
-def test_the_strokes_command_measures_late_words(
+def test_the_sync_command_evaluates_late_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -40,7 +40,7 @@ def test_the_strokes_command_measures_late_words(
     assert [*report["words"]] == ["no words", "known ahead", "0.3 s late"]
 
 
-def test_synthetic_voices_speak_where_no_folder_is_given(
+def test_voices_are_synthetic_without_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "synthetic_parts", lambda seconds: voices()[:1])

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from bench.__main__ import main
-from bench.quality.lookahead import edge_report, table
+from bench.quality.lookahead import lookahead_report, table
 from engine.bundle.io import save_bundle
 from engine.config.model import FrontEnd
 from tests.support.audio import babble
@@ -15,8 +15,8 @@ from tests.support.tiny_bundle import tiny_bundle, tiny_published_bundle
 SOUND = babble(4.0)
 
 
-def test_causal_decoders_lose_nothing_at_the_edge() -> None:
-    report = edge_report(tiny_bundle(), SOUND, 2)
+def test_causal_decoders_have_no_error_at_the_edge() -> None:
+    report = lookahead_report(tiny_bundle(), SOUND, 2)
     assert report.steps == 60
     assert report.decoding_degrees is not None
     assert report.emitted_degrees is not None
@@ -24,16 +24,16 @@ def test_causal_decoders_lose_nothing_at_the_edge() -> None:
     assert report.emitted_degrees["max"] < 0.05
 
 
-def test_decoders_that_look_ahead_lose_less_with_longer_hops() -> None:
-    reports = [edge_report(tiny_bundle(causal=False), SOUND, hop) for hop in (1, 6)]
+def test_decoders_with_look_ahead_have_smaller_errors_at_longer_hops() -> None:
+    reports = [lookahead_report(tiny_bundle(causal=False), SOUND, hop) for hop in (1, 6)]
     short, long = (report.decoding_degrees for report in reports)
     assert short is not None
     assert long is not None
     assert short["p50"] > long["p50"] > 0
 
 
-def test_a_network_that_hears_the_future_misses_it() -> None:
-    report = edge_report(tiny_published_bundle(FrontEnd.WAVE), SOUND, 4)
+def test_a_network_with_look_ahead_has_errors_without_it() -> None:
+    report = lookahead_report(tiny_published_bundle(FrontEnd.WAVE), SOUND, 4)
     assert min(report.latents.values()) > 0
     assert all(0 <= share <= 1 for share in report.codes_changed.values())
     assert len(table([report]).splitlines()) == 2

@@ -34,7 +34,7 @@ def test_every_kind_of_motion_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_no_motion_is_named(tmp_path: Path) -> None:
+def test_a_file_without_motion_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"?")
     with pytest.raises(ClipError, match=r"a\.npz"):
         read_motion(tmp_path / "a.npz")
@@ -43,7 +43,7 @@ def test_what_is_no_motion_is_named(tmp_path: Path) -> None:
         read_motion(tmp_path / "b.npz")
 
 
-def test_takes_are_known_by_name(tmp_path: Path) -> None:
+def test_takes_are_found_by_name(tmp_path: Path) -> None:
     for name in ("res_a", "gt_a", "b", ".c"):
         (tmp_path / f"{name}.npz").touch()
     assert take_name(Path("res_2_scott.npz")) == take_name(Path("2_scott.npz")) == "2_scott"
@@ -53,7 +53,7 @@ def test_takes_are_known_by_name(tmp_path: Path) -> None:
     assert motion_files(tmp_path / "gt_a.npz") == {"a": tmp_path / "gt_a.npz"}
 
 
-def test_the_official_folders_are_looked_into(tmp_path: Path) -> None:
+def test_the_official_folders_are_searched(tmp_path: Path) -> None:
     files = {"smplxflame_30/a.npz", "wave16k/a.wav", "textgrid/a.TextGrid", "a.tsv"}
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def test_the_official_folders_are_looked_into(tmp_path: Path) -> None:
     assert word_files(tmp_path) == {"a": tmp_path / "a.tsv"}
 
 
-def test_an_empty_place_is_an_error(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match="no motion"):
             motion_files(place)

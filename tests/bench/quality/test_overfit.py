@@ -36,18 +36,18 @@ def spoken() -> TakeFile:
     return TakeFile(take(False, 1).motion, babble(3.2), (), nothing, nothing, "v", "train")
 
 
-def test_the_error_is_that_of_the_decoded_pose(bundle: Bundle, vq: Path) -> None:
-    """A motion that the codes can say exactly has none; one turned by a little has a little."""
+def test_reconstruction_error_is_of_decoded_poses(bundle: Bundle, vq: Path) -> None:
+    """Large for random weights; differences of poses do not depend on the position."""
     error = reconstruction_cm(bundle, vq, spoken().motion)
-    assert error > 5, "random weights know no pose"
+    assert error > 5, "random weights"
     motion = spoken().motion
-    same = overfit._about_the_pelvis(motion.poses.rotations, motion)
+    same = overfit._difference_at_origin(motion.poses.rotations, motion)
     assert np.abs(same).max() == 0
     turn = exp(np.array([0.0, 0.0, 0.1], np.float32))
     moved = replace(motion.poses, translation=motion.poses.translation + 1)
     turned = multiply(turn, motion.poses.rotations)
-    apart = overfit._about_the_pelvis(turned, Motion(motion.format, moved))
-    assert np.abs(apart[:, 0]).max() == 0, "where the figure stands plays no part"
+    apart = overfit._difference_at_origin(turned, Motion(motion.format, moved))
+    assert np.abs(apart[:, 0]).max() == 0, "independent of the position"
     assert np.abs(apart).max() > 0.05
 
 

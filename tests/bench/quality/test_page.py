@@ -1,7 +1,7 @@
 import re
 from html.parser import HTMLParser
 
-from bench.quality.page import page, shown
+from bench.quality.page import formatted, page
 
 NUMBERS = {
     "takes": 1,
@@ -17,7 +17,7 @@ NUMBERS = {
 
 
 class Balance(HTMLParser):
-    """Text, and tags by name."""
+    """Parser that collects text, and counts tags by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,12 +43,12 @@ def test_the_page_shows_the_numbers() -> None:
         assert wanted in text
     assert "faces & hands" in text
     assert "c: no <motion>" in text
-    # A measure that the page does not know is shown by its name.
+    # A number without a meaning has its name.
     assert "own_m" in text
     assert text.index("wrist_speed_m_s") < text.index("own_m")
 
 
-def test_nothing_is_fetched() -> None:
+def test_the_page_loads_nothing() -> None:
     reader = parsed(NUMBERS)
     assert [link for link in reader.links if not link.startswith("data:image/png;base64,")] == []
     assert reader.tags.count("img") == 1
@@ -56,7 +56,7 @@ def test_nothing_is_fetched() -> None:
     assert not re.search(r"https?://", page("t", NUMBERS, []))
 
 
-def test_what_is_not_there_leaves_no_heading() -> None:
+def test_empty_sections_have_no_heading() -> None:
     bare = {**NUMBERS, "notes": [], "problems": [], "codes": None}
     text = parsed(bare).text
     assert "Notes" not in text
@@ -65,6 +65,6 @@ def test_what_is_not_there_leaves_no_heading() -> None:
 
 
 def test_numbers_have_four_digits() -> None:
-    assert [shown(v) for v in (None, 0.0, 0.123456, 123456.0)] == [
+    assert [formatted(v) for v in (None, 0.0, 0.123456, 123456.0)] == [
         *("\N{EN DASH}", "0", "0.1235", "1.235e+05"),
     ]

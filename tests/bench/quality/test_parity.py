@@ -1,4 +1,4 @@
-"""What can be tested without the published programs: our half, the comparison and its table."""
+"""The parts that do not need the reference programs: engine, comparison and table."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,17 +8,17 @@ import pytest
 
 from bench.export.random_checkpoints import write_random_audio_layout, write_random_text_layout
 from bench.quality.parity import (
+    CheckpointResult,
     Difference,
     Rendered,
-    Row,
     difference,
     largest,
     lengths,
+    noise,
     published_rhythm,
+    random_words,
     render_audio,
     render_text,
-    sound_of,
-    spoken,
     table,
 )
 from engine.bundle.checkpoints.load import load_model
@@ -40,7 +40,7 @@ def test_equal_files_do_not_differ() -> None:
     assert Difference().none
 
 
-def test_each_kind_of_difference_is_seen() -> None:
+def test_each_kind_of_difference_is_found() -> None:
     turned = still(20)
     turned.rotations[7, 30] = exp(np.array([0.0, 0.02, 0.0]))
     found = difference(still(20), turned)
@@ -57,12 +57,12 @@ def test_each_kind_of_difference_is_seen() -> None:
     assert Difference(face=2e-4).none
 
 
-def test_the_largest_of_several_and_all_codes() -> None:
+def test_maxima_of_differences_and_sums_of_codes() -> None:
     found = [Difference(0.1, 0.2, 0.3, 2), Difference(0.3, 0.1, 0.0, 1, 1)]
     assert largest(found) == Difference(0.3, 0.2, 0.3, 3, 1)
 
 
-def test_lengths_have_the_frames_that_are_wanted() -> None:
+def test_lengths_have_at_least_the_given_frames() -> None:
     found = lengths(np.random.default_rng(0), 40, 9)
     assert len(found) == 40
     assert min(samples * 30 // 16000 for samples in found) >= 9
@@ -72,9 +72,9 @@ def test_lengths_have_the_frames_that_are_wanted() -> None:
     assert lengths(np.random.default_rng(0), 0, 9) == []
 
 
-def test_our_file_of_2025_and_its_codes(tmp_path: Path) -> None:
+def test_rendered_file_of_2025_and_its_codes(tmp_path: Path) -> None:
     write_random_audio_layout(tmp_path, **SIZES)
-    sound = sound_of(32000, np.random.default_rng(0))
+    sound = noise(32000, np.random.default_rng(0))
     assert sound.std() > 0.01
     found = render_audio(load_model(tmp_path), sound, 0)
     assert found.codes.shape == (4, len(found.places)) == (4, 60)
@@ -82,9 +82,9 @@ def test_our_file_of_2025_and_its_codes(tmp_path: Path) -> None:
     assert not difference(found, render_audio(load_model(tmp_path), sound[::-1].copy(), 0)).none
 
 
-def test_our_file_of_2024_and_its_codes(tmp_path: Path) -> None:
+def test_rendered_file_of_2024_and_its_codes(tmp_path: Path) -> None:
     write_random_text_layout(tmp_path, WORDS, **SIZES)
-    bundle, words = load_model(tmp_path), spoken(48, np.random.default_rng(0)) % 9
+    bundle, words = load_model(tmp_path), random_words(48, np.random.default_rng(0)) % 9
     entries = published_rhythm(babble(1.7))
     found = render_text(bundle, entries, words, 3)
     assert found.codes.shape == (4, len(found.places)) == (4, 44)  # one window and one hop
@@ -101,10 +101,10 @@ def test_the_rhythm_of_2024() -> None:
     assert np.flatnonzero(published_rhythm(sound)[:, 1]).max() <= len(sound) // 512
 
 
-def test_the_table_says_what_differs() -> None:
+def test_the_table_has_the_verdict() -> None:
     rows = [
-        Row("audio, 2025", "32 wide", 20, 4000, Difference(2e-4)),
-        Row("text and audio, 2024", "48 wide", 20, 3000, Difference(2.0, codes=7)),
+        CheckpointResult("audio, 2025", "32 wide", 20, 4000, Difference(2e-4)),
+        CheckpointResult("text and audio, 2024", "48 wide", 20, 3000, Difference(2.0, codes=7)),
     ]
     head, same, differs = table(rows).splitlines()
     assert "rad" in head

@@ -1,4 +1,4 @@
-"""Finding and importing a program of others, tried on a small one."""
+"""Finding and importing a third-party program, with a small one."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ import pytest
 from bench.export.random_checkpoints import Sizes
 from bench.quality.published_text import (
     FOLDER,
-    PublishedText,
-    lacking,
+    ReferenceText,
+    missing_libraries,
     program_modules,
     text_program,
 )
@@ -41,7 +41,7 @@ def test_the_program_is_taken_from_the_checkout(tmp_path: Path) -> None:
     assert text_program(tmp_path, tmp_path / "scratch") == tmp_path / FOLDER
 
 
-def test_a_program_that_was_removed_is_taken_from_history(tmp_path: Path) -> None:
+def test_a_removed_program_is_taken_from_history(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     write_program(checkout)
     git(checkout, "init")
@@ -63,13 +63,13 @@ def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README").write_text("")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "nothing")
-    with pytest.raises(ConfigError, match=f"holds no {FOLDER}, nor does its history"):
+    with pytest.raises(ConfigError, match=f"has no {FOLDER}, nor does its history"):
         text_program(tmp_path, tmp_path / "scratch")
 
 
-def test_missing_libraries_are_stood_in_for_and_forgotten(tmp_path: Path) -> None:
+def test_missing_libraries_are_stubs_and_unloaded_afterwards(tmp_path: Path) -> None:
     program = write_program(tmp_path)
-    assert lacking(program) == {"a_library_nobody_has", "another_one"}
+    assert missing_libraries(program) == {"a_library_nobody_has", "another_one"}
     before, path = set(sys.modules), list(sys.path)
     with program_modules(program):
         import test_demo  # type: ignore[import-not-found]
@@ -85,4 +85,4 @@ def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     program = write_program(tmp_path)
     (program / "test_demo.py").write_text("raise OSError('no such device')\n")
     with pytest.raises(ConfigError, match="does not start: OSError"):
-        PublishedText(program, tmp_path, Sizes(), tmp_path)
+        ReferenceText(program, tmp_path, Sizes(), tmp_path)

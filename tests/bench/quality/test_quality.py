@@ -1,4 +1,4 @@
-"""All measures together on small motions: what is equal, what is averaged, what is lacking."""
+"""All metrics together on small motions: equality, averages, missing inputs."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bench.metrics.gesture_features import GestureEncoder
-from bench.metrics.kinematics import places_in_body
-from bench.quality.page import WHAT
+from bench.metrics.kinematics import positions_in_body
+from bench.quality.page import MEANINGS
 from bench.quality.quality import (
-    Settings,
+    QualitySettings,
     as_json,
     evaluate,
     face_tracks,
@@ -38,7 +38,7 @@ def shifted(motion: Motion, way: float) -> Motion:
 
 
 def frozen(motion: Motion) -> Motion:
-    """Its first pose all the time, wherever it goes; a copy."""
+    """A copy with the first pose in all frames, and the root translation."""
     poses = motion.poses
     still = poses.rotations[:1].repeat(len(poses), 0)
     return Motion(
@@ -46,9 +46,9 @@ def frozen(motion: Motion) -> Motion:
     )
 
 
-def test_a_motion_against_itself_differs_in_nothing() -> None:
+def test_a_motion_against_itself_has_no_error() -> None:
     own = waving(1, FRAMES)
-    report = evaluate([pair(own, own)], Settings())
+    report = evaluate([pair(own, own)], QualitySettings())
     assert report.pred == report.gt
     assert report.both["joint_error_m"] == 0
     assert report.both["wrist_speed_r"] == pytest.approx(1)
@@ -61,19 +61,19 @@ def test_a_motion_against_itself_differs_in_nothing() -> None:
 
 def test_joint_errors_are_metres() -> None:
     own = waving(1, FRAMES)
-    row = pair_row(pair(shifted(own, 0.25), own), Settings())
+    row = pair_row(pair(shifted(own, 0.25), own), QualitySettings())
     assert row["joint_error_m"] == (pytest.approx(0.25), FRAMES)
     assert row["wrist_error_m"][0] == pytest.approx(0.25)
     still = frozen(own)
     still.poses.translation[:] = 0
-    assert pair_row(pair(still, own), Settings())["wrist_speed_r"][0] is None
+    assert pair_row(pair(still, own), QualitySettings())["wrist_speed_r"][0] is None
 
 
 def test_long_takes_count_more() -> None:
     own = waving(1, 300)
     short = Motion(own.format, replace(waving(2, 100).poses))
     pairs = [pair(shifted(own, 0.1), own), pair(shifted(short, 0.5), short, "b")]
-    report = evaluate(pairs, Settings())
+    report = evaluate(pairs, QualitySettings())
     assert report.both["joint_error_m"] == pytest.approx((0.1 * 300 + 0.5 * 100) / 400)
     assert report.takes["b"]["both"]["joint_error_m"] == pytest.approx(0.5)
     assert list(report.takes) == ["a", "b"]
@@ -84,22 +84,22 @@ def test_wrist_speed_is_in_metres_a_second() -> None:
     fast = frozen(own)
     fast.poses.translation[:, :2] = [0, 1]
     fast.poses.translation[:, 2] = 0.02 * np.arange(FRAMES)
-    row = motion_row(pair(fast, fast), fast, Settings(), np.ones(55))
+    row = motion_row(pair(fast, fast), fast, QualitySettings(), np.ones(55))
     assert row["wrist_speed_m_s"][0] == pytest.approx(0.6, rel=1e-4)
     assert row["jerk_m_s3"][0] < 1.0
-    # Where the body goes is no diversity.
+    # Root translation does not count as diversity.
     assert row["l1_diversity_code_m"][0] == pytest.approx(0, abs=1e-4)
 
 
-def test_mean_speeds_decide_what_a_beat_is() -> None:
+def test_beats_depend_on_mean_speeds() -> None:
     own = waving(1, 400)
     means = mean_speeds([pair(own, own)])
     assert means.shape == (55,)
     assert means[20] > means[0]
-    known = evaluate([pair(own, own)], Settings(mean_speeds=means))
-    assert known.pred == evaluate([pair(own, own)], Settings()).pred
+    known = evaluate([pair(own, own)], QualitySettings(mean_speeds=means))
+    assert known.pred == evaluate([pair(own, own)], QualitySettings()).pred
     assert not any("mean speeds" in note for note in known.notes)
-    slow = evaluate([pair(own, own)], Settings(mean_speeds=1000 * means))
+    slow = evaluate([pair(own, own)], QualitySettings(mean_speeds=1000 * means))
     assert slow.pred["bc_code_with_slip"] == 0
     assert slow.pred["bc_equation_13"] is None
 
@@ -107,7 +107,7 @@ def test_mean_speeds_decide_what_a_beat_is() -> None:
 def test_without_sound_there_is_no_beat_constancy() -> None:
     own = waving(1, FRAMES)
     mute = replace(pair(own, own), onsets=None, speaking=None)
-    report = evaluate([mute], Settings())
+    report = evaluate([mute], QualitySettings())
     assert "bc_code_with_slip" not in report.pred
     assert "strokes_per_minute_in_speech" not in report.pred
     assert any("--audio" in note for note in report.notes)
@@ -116,26 +116,26 @@ def test_without_sound_there_is_no_beat_constancy() -> None:
 def test_frechet_distance_needs_weights() -> None:
     torch.manual_seed(0)
     encoder = GestureEncoder().eval()
-    near = evaluate([pair(waving(1, FRAMES), waving(1, FRAMES))], Settings(encoder=encoder))
-    far = evaluate([pair(waving(2, FRAMES), waving(1, FRAMES))], Settings(encoder=encoder))
+    near = evaluate([pair(waving(1, FRAMES), waving(1, FRAMES))], QualitySettings(encoder=encoder))
+    far = evaluate([pair(waving(2, FRAMES), waving(1, FRAMES))], QualitySettings(encoder=encoder))
     assert near.both["fgd"] == pytest.approx(0, abs=1e-6)
     assert far.both["fgd"] > 0.01
     assert far.both["fgd_between_halves_of_gt"] == near.both["fgd_between_halves_of_gt"] > 0
     assert any("mostly chance" in note for note in far.notes)
 
 
-def test_seams_and_copies() -> None:
+def test_seams_and_copies_are_found() -> None:
     own = waving(1, FRAMES)
     jump = own.poses.translation.copy()
     jump[100:, 0] += 0.2
     made = Motion(own.format, replace(own.poses, translation=jump))
-    settings = Settings(seams=(100, 1000), training=lambda: [(places_in_body(own), 30.0)])
+    settings = QualitySettings(seams=(100, 1000), training=lambda: [(positions_in_body(own), 30.0)])
     report = evaluate([pair(made, own)], settings)
     assert report.pred["seam_jump_m_s"] == pytest.approx(0.2 * 30, rel=0.05)
     assert report.pred["seam_ratio"] > 10 * report.gt["seam_ratio"]
     assert report.pred["nearest_training_median_m"] == pytest.approx(0, abs=1e-6)
-    # Whatever is measured, the page can say what it is.
-    assert {*report.pred, *report.gt, *report.both} <= set(WHAT)
+    # Every number has a meaning on the page.
+    assert {*report.pred, *report.gt, *report.both} <= set(MEANINGS)
     new = evaluate([pair(waving(2, FRAMES), own)], settings)
     assert new.pred["nearest_training_p5_m"] > 0.005
 
@@ -154,7 +154,7 @@ def test_faces_are_compared_in_one_basis_only() -> None:
     ours, theirs = face_tracks(pair(arkit, true), weights) or (None, None)
     assert ours is not None
     assert theirs is not None
-    # The jaw of the truth is its own rotation, here another one.
+    # The jaw of the truth is its own rotation, which differs here.
     np.testing.assert_allclose(ours[:, :100], theirs[:, :100], atol=1e-4)
     assert theirs.shape == (30, 103)
     assert np.abs(theirs[:, 102]).max() == pytest.approx(
@@ -167,18 +167,18 @@ def test_faces_are_compared_in_one_basis_only() -> None:
     )
 
 
-def test_what_must_not_be_compared_is_said() -> None:
+def test_notes_name_incomparable_values() -> None:
     own = waving(1, FRAMES)
     fmt = PoseFormat(face=FLAME_100, hand_reference=HandReference.SMPLX_MEAN)
-    report = evaluate([pair(own, with_face(own, fmt, np.zeros((FRAMES, 100))))], Settings())
+    report = evaluate([pair(own, with_face(own, fmt, np.zeros((FRAMES, 100))))], QualitySettings())
     assert "face_mse" not in report.both
     assert any("hands are relative to flat" in note for note in report.notes)
     assert any("arkit51, flame100" in note for note in report.notes)
 
 
-def test_plain_values_for_json() -> None:
+def test_json_has_plain_values() -> None:
     own = waving(1, FRAMES)
-    numbers = as_json(evaluate([pair(own, own)], Settings()), [pair(own, own)])
+    numbers = as_json(evaluate([pair(own, own)], QualitySettings()), [pair(own, own)])
     assert (numbers["takes"], numbers["seconds"]) == (1, round(FRAMES / 30, 2))
     for side in ("pred", "gt", "both"):
         assert all(v is None or isinstance(v, float) for v in numbers[side].values())

@@ -1,4 +1,4 @@
-"""Rolling a (random, tiny) model out as live, and the numbers that are read off."""
+"""Rollout of a tiny random model as live, and its numbers."""
 
 from pathlib import Path
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench.quality.rollout import Lab, Setting, evaluate, freeze, jaw_of, mouth_report, rest_codes
+from bench.quality.rollout import (
+    RolloutModel,
+    RolloutSettings,
+    evaluate,
+    freeze,
+    jaw_of,
+    mouth_report,
+    rest_codes,
+)
 from engine.config.features import DEFAULT_FEATURES
 from engine.config.model import PartVaeConfig
 from engine.config.presets import live_config
@@ -41,7 +49,7 @@ def take(frames: int, seed: int = 0) -> TakeData:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def model(tmp_path_factory: pytest.TempPathFactory) -> RolloutModel:
     torch.manual_seed(0)
     folder: Path = tmp_path_factory.mktemp("lab")
     for part in BodyPart:
@@ -49,27 +57,27 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         save_module(folder / part, config, build_part_vae(config))
     config = live_config(DEFAULT_FEATURES.width, 10, width=16, codes=8, code_dim=6)
     save_module(folder / "gesture", config, build_gesture_model(config))
-    return Lab(folder, folder / "gesture", take(60))
+    return RolloutModel(folder, folder / "gesture", take(60))
 
 
-def test_a_rollout_is_as_long_as_its_audio_and_repeats(lab: Lab) -> None:
+def test_a_rollout_is_as_long_as_its_audio_and_repeats(model: RolloutModel) -> None:
     audio = np.stack([take(24, s).audio[0] for s in (1, 2)]).astype(np.float32)
-    first = lab.roll(audio, None, Setting(hop=4, seed=8))
-    again = lab.roll(audio, None, Setting(hop=4, seed=8))
+    first = model.roll(audio, None, RolloutSettings(hop=4, seed=8))
+    again = model.roll(audio, None, RolloutSettings(hop=4, seed=8))
     assert [len(m) for m in first] == [24, 24]
     assert np.array_equal(first[0].poses.rotations, again[0].poses.rotations)
     assert first[0].poses.rotations.shape == (24, 55, 4)
 
 
-def test_evaluation_gives_all_numbers(lab: Lab) -> None:
+def test_evaluation_has_all_numbers(model: RolloutModel) -> None:
     takes = [take(60, 1), take(44, 2)]
-    numbers, motions = evaluate(lab, takes, Setting(hop=4, seed=8))
+    numbers, motions = evaluate(model, takes, RolloutSettings(hop=4, seed=8))
     assert len(motions) == 2
     assert 0 < numbers["p_value"] <= 1
     assert {"mute_ratio", "jaw_r", "slowest_10s", "muted_speed"} <= set(numbers)
 
 
-def test_the_truth_has_a_perfect_mouth() -> None:
+def test_the_truth_correlates_perfectly() -> None:
     takes = [take(60, 1), take(60, 2)]
     report = mouth_report([t.motion for t in takes], takes)
     assert report["jaw_r"] == pytest.approx(1.0)
@@ -85,6 +93,6 @@ def test_freeze_finds_the_stillest_ten_seconds() -> None:
     assert freeze([moving, stuck]) < 0.1
 
 
-def test_rest_codes_are_the_most_used(lab: Lab) -> None:
-    codes = rest_codes(take(60), lab.parts)
+def test_rest_codes_are_the_most_used(model: RolloutModel) -> None:
+    codes = rest_codes(take(60), model.parts)
     assert codes.shape == (4,)

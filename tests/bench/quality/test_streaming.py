@@ -9,10 +9,10 @@ import pytest
 
 from bench.metrics.gesture_features import GestureEncoder
 from bench.quality.streaming import (
-    Row,
-    edge_numbers,
+    StreamingResult,
     held_out,
     live_row,
+    lookahead_numbers,
     main,
     measured,
     pair,
@@ -49,7 +49,7 @@ def test_takes_are_held_out_and_spoken(corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.librosa
-def test_a_bundle_is_measured_live(takes: list[tuple[str, TakeFile]]) -> None:
+def test_a_bundle_is_evaluated_live(takes: list[tuple[str, TakeFile]]) -> None:
     bundle = tiny_bundle()
     row = live_row(bundle, takes, 4, GestureEncoder().eval())
     assert (row.name, row.hop, row.seed) == ("tiny", 4, bundle.config.schedule.seed)
@@ -59,8 +59,8 @@ def test_a_bundle_is_measured_live(takes: list[tuple[str, TakeFile]]) -> None:
     assert row.numbers["seam_ratio"] is not None
     assert row.numbers["fgd"] is not None
     assert row.numbers["fgd"] > 0
-    assert set(edge_numbers(bundle, takes[0][1], 4)) <= set(row.numbers)
-    # Decoders are causal, but the network would rather have heard what follows.
+    assert set(lookahead_numbers(bundle, takes[0][1], 4)) <= set(row.numbers)
+    # Decoders are causal, but the network uses look-ahead.
     assert row.numbers["edge_latents"] is not None
     assert row.numbers["edge_latents"] > 0
     # At hop 1 every frame is a seam.
@@ -68,7 +68,7 @@ def test_a_bundle_is_measured_live(takes: list[tuple[str, TakeFile]]) -> None:
 
 
 @pytest.mark.librosa
-def test_the_truth_stands_above(takes: list[tuple[str, TakeFile]]) -> None:
+def test_the_first_rows_are_the_truth(takes: list[tuple[str, TakeFile]]) -> None:
     bundle = tiny_bundle()
     encoder = GestureEncoder().eval()
     truth, through = truth_rows(bundle, takes, encoder)
@@ -79,8 +79,11 @@ def test_the_truth_stands_above(takes: list[tuple[str, TakeFile]]) -> None:
     assert len(truth_rows(without, takes, encoder)) == 1
 
 
-def test_the_table_has_a_line_for_each_row_and_gaps_where_numbers_lack() -> None:
-    rows = [Row("truth", 0, 0, {"fgd": 0.5}), Row("a", 2, 16, {"fgd": 1.25, "seam_ratio": None})]
+def test_the_table_has_a_line_per_row_and_dashes_for_missing_numbers() -> None:
+    rows = [
+        StreamingResult("truth", 0, 0, {"fgd": 0.5}),
+        StreamingResult("a", 2, 16, {"fgd": 1.25, "seam_ratio": None}),
+    ]
     lines = table(rows).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| truth | - | - | 0.500 | - |")

@@ -1,4 +1,4 @@
-"""The stroke test on speech that no training has heard, and floors for the bundle that ships."""
+"""Stroke test on held-out speech, and limits for the shipped bundle."""
 
 import json
 
@@ -12,14 +12,14 @@ from tests.support.tiny_bundle import tiny_bundle
 pytestmark = pytest.mark.synthesis
 
 
-def test_a_seed_says_the_same_sentences_again() -> None:
+def test_a_seed_repeats_its_sentences() -> None:
     first, again = (list(held_out_speech(20, seed=3)) for _ in range(2))
     assert sum(speech.duration for speech in first) >= 20
     said, repeated = ([[w.text for w in s.words] for s in speech] for speech in (first, again))
     assert said == repeated
 
 
-def test_a_report_counts_what_it_heard() -> None:
+def test_a_report_has_the_amount_of_speech() -> None:
     report = stroke_report(tiny_bundle(), 40.0)
     assert report["speech_s"] >= 40
     assert report["utterances"] >= 2
@@ -29,8 +29,8 @@ def test_a_report_counts_what_it_heard() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_starter_beats_with_the_speech(capsys) -> None:
-    """Strokes nearer to stresses than to those of other speech; calm without sound."""
+def test_the_starter_strokes_follow_the_speech(capsys) -> None:
+    """Strokes are nearer to their stresses than to others; little motion without audio."""
     assert load_bundle(DEFAULT_BUNDLE).config.name == "starter"
     assert main(["sync", "--minutes", "12"]) == 0
     report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])

@@ -33,7 +33,7 @@ def test_takes_are_paired_by_name_and_cut_alike(tmp_path: Path) -> None:
     assert pairs[0].speaking is None
 
 
-def test_a_broken_file_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_a_broken_file_is_reported_and_skipped(tmp_path: Path) -> None:
     made = save(tmp_path / "made", a=waving(1), b=waving(2), c=shortened(waving(3), 3))
     true = save(tmp_path / "true", a=waving(4), b=waving(5), c=waving(6))
     (made / "b.npz").write_bytes(b"?")
@@ -57,7 +57,7 @@ def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.librosa
-def test_sounds_and_words_lie_with_the_truth_or_elsewhere(tmp_path: Path) -> None:
+def test_audio_and_words_are_with_the_truth_or_elsewhere(tmp_path: Path) -> None:
     made = save(tmp_path / "made", a=waving(1, 200))
     true = save(tmp_path / "true", a=waving(2, 200))
     sound = 0.3 * np.sin(np.arange(110000)) * (np.arange(110000) // 8000 % 2)
@@ -71,7 +71,7 @@ def test_sounds_and_words_lie_with_the_truth_or_elsewhere(tmp_path: Path) -> Non
     assert len(pair.onsets) >= 2
     (tmp_path / "audio" / "a.tsv").write_text(WORDS)
     (pair,), _ = load_pairs(made, true, tmp_path / "audio")
-    # Words are more trustworthy than loudness.
+    # Words take precedence over loudness.
     assert pair.speaking is not None
     assert np.flatnonzero(pair.speaking).tolist() == list(range(15, 30))
     (tmp_path / "audio" / "a.tsv").write_text("no words")

@@ -16,7 +16,7 @@ def clips(count: int) -> list[torch.Tensor]:
     return [torch.from_numpy(gesture_vectors(waving(seed, 80))) for seed in range(count)]
 
 
-def test_training_learns_to_give_back_what_it_saw() -> None:
+def test_training_reduces_the_reconstruction_error() -> None:
     mixing = torch.randn(3, 330, generator=torch.Generator().manual_seed(0))
     time = torch.arange(80.0)[:, None]
     swaying = [torch.sin(time / torch.tensor([7.0, 11, 17]) + k) @ mixing for k in range(3)]
@@ -31,7 +31,7 @@ def test_one_seed_gives_one_encoder() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_held_out_clips_are_not_seen() -> None:
+def test_held_out_clips_are_not_trained_on() -> None:
     wild = torch.full((70, 330), 50.0)
     settings = FeatureTraining(steps=1, batch=2, decoder_width=16, held_out=3)
     encoder, error = train_features([*clips(2), wild], settings)
@@ -39,12 +39,14 @@ def test_held_out_clips_are_not_seen() -> None:
     assert error > 100
 
 
-def test_short_clips_are_not_enough() -> None:
+def test_clips_shorter_than_a_window_are_refused() -> None:
     with pytest.raises(ConfigError, match="64 frames"):
         train_features([torch.zeros(63, 330)], SHORT)
 
 
-def test_a_folder_makes_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_are_trained_from_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "clips").mkdir()
     for seed in range(2):
         save_clip(tmp_path / "clips" / f"{seed}.npz", waving(seed, 70), {})

@@ -1,10 +1,10 @@
-"""Rhythm of hands that are known to be in time, and of hands that are not."""
+"""Beat alignment of hands that are in time, and of hands that are not."""
 
 import numpy as np
 import pytest
 
 from bench.starter import beat_alignment as module
-from bench.starter.beat_alignment import beat_numbers, rhythm, stroke_numbers, turns
+from bench.starter.beat_alignment import beat_numbers, random_shifts, rhythm, stroke_numbers
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
 from engine.audio import SAMPLE_RATE
@@ -27,7 +27,7 @@ def turning(angle: np.ndarray, stresses: list[float]) -> Scene:
     motion = Motion(PoseFormat(), PoseChunk(0, rotations, *zeros))
     words = tuple(SpokenWord("tree", t - 0.1, t + 0.9, t, t + 0.1, True) for t in stresses)
     samples = np.zeros(len(angle) * SAMPLE_RATE // FPS, np.float32)
-    for at in stresses:  # louder than what lies between
+    for at in stresses:  # louder than the rest
         first = int(at * SAMPLE_RATE)
         samples[first : first + SAMPLE_RATE // 10] = sine(150, 0.1, SAMPLE_RATE)
     phones = (Phone("pau", 0, len(samples) / SAMPLE_RATE),)
@@ -35,7 +35,7 @@ def turning(angle: np.ndarray, stresses: list[float]) -> Scene:
 
 
 def scene(beats: list[float], stresses: list[float], seconds: float) -> Scene:
-    """An arm that swings to and fro, fastest at `beats` (s)."""
+    """An arm that swings back and forth, fastest at `beats` (s)."""
     times = np.arange(round(seconds * FPS)) / FPS
     ways = [(-1) ** i * np.tanh(12 * (times - at)) for i, at in enumerate(beats)]
     return turning(0.4 * sum(ways, np.zeros(len(times))), stresses)
@@ -56,24 +56,24 @@ def test_strokes_on_the_words_are_found_and_beat_chance() -> None:
     assert found["strokes a minute"] == pytest.approx(60 * len(TIMES) / 18.0)
 
 
-def test_strokes_elsewhere_do_no_better_than_chance() -> None:
+def test_strokes_elsewhere_are_at_chance_level() -> None:
     late = [t + 0.45 for t in TIMES]
     found = stroke_numbers([scene(late, TIMES, 18.0)], rounds=200)
     assert found["strokes near a stress, over chance"] < 1.0
     assert found["strokes near a stress, p"] > 0.3
 
 
-def test_turns_leave_nothing_nearly_in_place() -> None:
-    by = turns(20.0, 500, np.random.default_rng(0))
+def test_random_shifts_are_not_close_to_zero() -> None:
+    by = random_shifts(20.0, 500, np.random.default_rng(0))
     assert by.min() >= 2.0
     assert by.max() <= 18.0
-    short = turns(2.0, 50, np.random.default_rng(0))
+    short = random_shifts(2.0, 50, np.random.default_rng(0))
     assert short.min() >= 0.5
     assert short.max() <= 1.5
 
 
 def test_beat_constancy_of_onsets_at_the_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An arm that goes round and is slowest every other second; two seconds are cut off."""
+    """A rotating arm that is slowest every other second; two seconds are cut."""
     times = np.arange(60 * FPS) / FPS
     own = turning(0.5 * times + 0.3 / np.pi * np.sin(np.pi * times), [])
     slowest = np.arange(1.0, 54.0, 2.0)
@@ -85,8 +85,8 @@ def test_beat_constancy_of_onsets_at_the_beats(monkeypatch: pytest.MonkeyPatch) 
     assert beat_numbers([own], None, rounds=5) == {}
 
 
-def test_all_of_it_together_skips_what_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_scenes_have_no_beat_constancy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "onset_times", lambda *_: np.array([0.1]))
     found = rhythm([scene([1.0], [1.0], 3.0)], rounds=10)
     assert "strokes near a stress" in found
-    assert "BC" not in found, "three seconds are cut away"
+    assert "BC" not in found, "three seconds are shorter than both cuts"

@@ -1,4 +1,4 @@
-"""The whole command on a tiny bundle that hears tones."""
+"""The whole command on a tiny bundle and tones."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from bench.__main__ import main
 from bench.starter import command
-from bench.starter.command import performer
-from bench.starter.evaluate import Extent, Findings
+from bench.starter.command import renderer
+from bench.starter.evaluate import EvaluationLimits, Findings
 from engine.bundle.io import save_bundle
 from engine.errors import ConfigError
 from tests.support.speech import save_clips, voices
@@ -19,13 +19,15 @@ def test_the_command_measures_prints_and_ends_with_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
-    monkeypatch.setattr(command, "QUICK", Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=5))
+    monkeypatch.setattr(
+        command, "QUICK", EvaluationLimits(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=5)
+    )
     save_bundle(tiny_bundle(), tmp_path / "bundle")
     save_clips(tmp_path / "real")
     arguments = ["starter", "--model", str(tmp_path / "bundle"), "--clips", str(tmp_path / "real")]
     assert main([*arguments, "--quick"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    assert any("targets hold" in line for line in lines)
+    assert any("targets met" in line for line in lines)
     report = json.loads(last)
     numbers = report["numbers"]
     assert {"network", "composer", "real clips"} <= set(numbers)
@@ -37,7 +39,7 @@ def test_the_command_measures_prints_and_ends_with_json(
     assert report["parts"] == {"voice 1": 3.0, "voice 2": 3.0}
 
 
-def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
+def test_json_only_and_skipped_metrics_without_sources(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_parts", voices)
@@ -49,17 +51,17 @@ def test_json_alone_where_it_is_wanted_and_less_where_less_is_given(
     assert report["holds"]["FGD live over offline"] is None
 
 
-def test_offline_waits_for_more_and_speakers_have_names() -> None:
-    perform = performer(tiny_bundle(), "eager", "")
+def test_offline_has_longer_hops_and_unknown_speakers_are_refused() -> None:
+    render = renderer(tiny_bundle(), "eager", "")
     parts = voices()[:1]
-    live, offline = perform(parts), perform(parts, offline=True)
+    live, offline = render(parts), render(parts, offline=True)
     assert len(live[0].motion) == len(offline[0].motion) == 90
     assert (live[0].motion.poses.rotations != offline[0].motion.poses.rotations).any()
     with pytest.raises(ConfigError, match="nobody"):
-        performer(tiny_bundle(), "eager", "nobody")(parts)
+        renderer(tiny_bundle(), "eager", "nobody")(parts)
 
 
-def test_what_is_known_when_it_is_broken_off_is_told(
+def test_an_interrupted_run_prints_its_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken_off(found: Findings, *_: object) -> None:

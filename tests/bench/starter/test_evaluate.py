@@ -1,4 +1,4 @@
-"""Columns and what is left out where nothing is named."""
+"""Columns of the evaluation, and metrics that are skipped without sources."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.starter.evaluate import (
     COMPOSER,
     NETWORK,
     TAKE,
-    Extent,
+    EvaluationLimits,
     Findings,
     Sources,
     measure,
@@ -31,23 +31,23 @@ def measured(*arguments: Any) -> Findings:
     return found
 
 
-FEW = Extent(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=3)
+FEW = EvaluationLimits(6.0, 2.0, 2.0, one_voice_s=0.0, rounds=3)
 
 
 class Waver:
-    """Performs whatever it hears by waving, and remembers how it was asked."""
+    """Renderer that waves, and records its calls."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, bool, bool]] = []
+        self.calls: list[tuple[int, bool, bool]] = []
 
     def __call__(
         self, parts: list[Part], *, with_words: bool = True, offline: bool = False
     ) -> list[Scene]:
-        self.asked.append((len(parts), with_words, offline))
+        self.calls.append((len(parts), with_words, offline))
         return [Scene(part, waving(7, round(part.speech.duration * 30))) for part in parts]
 
 
-def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
+def test_the_recorded_take_has_a_column(tmp_path: Path) -> None:
     save_clip(tmp_path / "voice 1.npz", waving(1, 90), {})
     np.save(tmp_path / "mean_vel_smplxflame_30.npy", np.ones(55))
     waver = Waver()
@@ -55,46 +55,46 @@ def test_the_recorded_take_stands_beside_the_network(tmp_path: Path) -> None:
     assert [*found.columns] == [NETWORK, TAKE]
     assert np.isfinite(found.columns[TAKE]["jaw, r with the phones"])
     assert found.columns[NETWORK]["core seconds a second"] >= 0
-    assert waver.asked == [(2, True, False)], "without clips nothing else has to be heard"
+    assert waver.calls == [(2, True, False)], "without clips no other speech is rendered"
     assert found.classes == []
 
 
-def test_with_clips_all_is_measured(tmp_path: Path) -> None:
+def test_with_clips_all_metrics_are_present(tmp_path: Path) -> None:
     save_clips(tmp_path)
-    waver, told = Waver(), []
-    found = measured(waver, voices(), FEW, Sources(clips=tmp_path), told.append)
-    assert waver.asked == [(2, True, False), (2, True, True), (2, False, False)]
+    waver, lines = Waver(), []
+    found = measured(waver, voices(), FEW, Sources(clips=tmp_path), lines.append)
+    assert waver.calls == [(2, True, False), (2, True, True), (2, False, False)]
     own, real = found.columns[NETWORK], found.columns["real clips"]
     assert own["jerk over real clips"] == own["jerk m/s3"] / real["jerk m/s3"]
     assert {"FGD over that between halves", "nearest training clip, median m"} <= set(own)
     assert own["words that ask, without words"] >= 0
     assert COMPOSER in found.columns
-    assert any("heard 6 s" in line for line in told)
+    assert any("rendered 6 s" in line for line in lines)
 
 
-def test_one_voice_is_heard_again_and_again() -> None:
+def test_one_voice_is_repeated() -> None:
     waver = Waver()
-    own = [*voices(), replace(voices()[0], name="unknown", told=False)]
+    own = [*voices(), replace(voices()[0], name="unknown", has_transcript=False)]
     extent = replace(FEW, one_voice_s=100.0)
     found = measured(waver, own, extent, Sources(), lambda text: None)
     longest = max(part.speech.duration for part in voices())
-    (repeats, _, _) = waver.asked[1]
+    (repeats, _, _) = waver.calls[1]
     assert repeats == np.ceil(100.0 / longest)
     numbers = found.columns[NETWORK]
     assert numbers["one voice: minutes"] == pytest.approx(repeats * longest / 60, rel=0.02)
     assert "one voice: wrist variance of a minute, farthest from the mean" in numbers
 
 
-def test_fidgets_and_what_is_held_out_are_not_mixed(tmp_path: Path) -> None:
+def test_fidgets_are_dropped_and_splits_kept_apart(tmp_path: Path) -> None:
     save_clips(tmp_path)
     clips = real_clips(tmp_path)
     assert (len(clips.training), len(clips.held_out)) == (3, 1)
 
 
-def test_synthetic_voices_are_heard_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_voices_have_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "synthetic_parts", voices)
     waver = Waver()
     found = measured(waver, voices(), replace(FEW, synthetic_s=3.0), Sources(), lambda text: None)
-    assert waver.asked == [(2, True, False)] * 2
+    assert waver.calls == [(2, True, False)] * 2
     assert "jaw, r with the phones" in found.columns["synthetic"]
     assert "skate ratio" not in found.columns["synthetic"]

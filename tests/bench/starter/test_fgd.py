@@ -1,4 +1,4 @@
-"""Distances between motions by features that learned nothing."""
+"""Distances between motions by untrained features."""
 
 import pytest
 import torch
@@ -13,14 +13,14 @@ def encoder() -> GestureEncoder:
     return GestureEncoder().eval().requires_grad_(False)
 
 
-def test_motions_are_as_far_apart_as_they_are_unlike() -> None:
+def test_distance_grows_with_the_difference() -> None:
     own, clips = encoder(), [waving(seed, 70) for seed in range(3)]
     assert features_of(own, clips).shape == (3 * 17, 240)
     assert distance(own, clips, clips) == pytest.approx(0.0, abs=1e-6)
     assert distance(own, clips[:1], clips[1:]) > distance(own, clips[:2], clips)
 
 
-def test_real_clips_give_the_scale() -> None:
+def test_scale_has_distances_between_recorded_clips() -> None:
     found = scale(encoder(), [waving(seed, 70) for seed in range(3)], [waving(9, 70)])
     assert set(found) == {
         "FGD between halves of the real clips",

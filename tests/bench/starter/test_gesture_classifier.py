@@ -1,4 +1,4 @@
-"""The classifier on clips whose arms say plainly what they are."""
+"""Classifier on clips with distinct arm poses."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from training.composer.library import ClipLibrary
 
 
 def clip(name: str, family: str, turn: tuple[float, float, float], use: str = "gesture") -> Clip:
-    """Both arms go from hanging to somewhere and back in two seconds."""
+    """Both arms move from hanging to a pose and back in two seconds."""
     frames = 60
     share = np.sin(np.pi * np.arange(frames) / (frames - 1))[:, None]
     rotations = identity(frames, 55)
@@ -36,19 +36,19 @@ def test_families_of_the_same_kinds_are_one_class() -> None:
     }  # fmt: skip
 
 
-def test_features_do_not_see_where_the_figure_is_or_looks() -> None:
+def test_features_are_independent_of_place_and_heading() -> None:
     moved = clip("a", "Me", (0.0, -1.5, 0.0)).rotations.copy()
     before = features(moved)
     moved[:, 0] = exp(np.array([0.0, 1.0, 0.0], np.float32))
     np.testing.assert_allclose(features(moved), before, atol=1e-5)
 
 
-def test_windows_show_the_pose_and_where_it_goes() -> None:
+def test_windows_have_the_pose_and_its_change() -> None:
     rows = np.arange(20.0)[:, None]
     np.testing.assert_allclose(windows(rows, np.array([10, 0])), [[10.0, 10.0], [0.0, 5.0]])
 
 
-def test_it_learns_what_it_is_shown_and_mirrors_too() -> None:
+def test_training_clips_and_their_mirror_images_are_classified() -> None:
     ways = {"Me": (0.0, -2.0, 0.0), "Stop": (-1.5, 0.0, 1.5)}
     clips = [
         clip(f"{family}{i}", family, tuple(np.array(way) * (0.9 + 0.1 * i)))  # type: ignore[arg-type]
@@ -65,6 +65,6 @@ def test_it_learns_what_it_is_shown_and_mirrors_too() -> None:
     np.testing.assert_array_equal(classifier.weights, again.weights)
 
 
-def test_one_family_cannot_be_told_apart() -> None:
-    with pytest.raises(ConfigError, match="two families"):
+def test_a_single_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match="two gesture classes"):
         train(library(clip("a", "Me", (0.0, -2.0, 0.0))))

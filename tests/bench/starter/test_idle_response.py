@@ -1,4 +1,4 @@
-"""When hands begin and rest, seen in scenes of known times."""
+"""Response times in scenes with known ones."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_hands_that_follow_speech() -> None:
 
 def test_hands_that_never_rest() -> None:
     found = idle_numbers([scene([(0.0, SECONDS)])])
-    assert "first syllable to motion, median s" not in found, "they moved before"
+    assert "first syllable to motion, median s" not in found, "hands moved before"
     assert found["last syllable to rest, median s"] == pytest.approx(4.5, abs=0.6)
     assert found["silence over speech"] == pytest.approx(1.0, abs=0.3)
 

@@ -1,4 +1,4 @@
-"""Numbers of the body on figures made for them."""
+"""Kinematics of hand-made figures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from training.data.clips import save_clip
 
 
 def standing(frames: int, **turns: float) -> Motion:
-    """A figure at rest but for turns (rad about y) of joints."""
+    """A figure at rest, with given rotations (rad about y) of joints."""
     rotations = identity(frames, 55)
     for name, angle in turns.items():
         vector = np.tile(np.array([0.0, angle, 0.0], np.float32), (frames, 1))
@@ -29,26 +29,26 @@ def standing(frames: int, **turns: float) -> Motion:
     return Motion(PoseFormat(), PoseChunk(0, rotations, *zeros))
 
 
-def test_nothing_is_wrong_with_a_figure_at_rest() -> None:
+def test_a_figure_at_rest_has_no_errors() -> None:
     found = motion_numbers([standing(30), standing(60)])
     assert set(found.values()) == {0.0}
 
 
 def test_a_share_of_frames_with_bent_elbows_is_counted() -> None:
-    """A left elbow that bends back: its forearm, which points to +x, goes to -z."""
+    """A left elbow bent back: its forearm, which points to +x, points to -z."""
     found = motion_numbers([standing(30, left_elbow=0.6), standing(90)])
     assert found["elbows or knees bent back"] == pytest.approx(0.25)
     assert motion_numbers([standing(30, left_elbow=-0.6)])["elbows or knees bent back"] == 0.0
 
 
-def test_jerk_is_of_all_frames_alike() -> None:
+def test_jerk_is_a_mean_over_all_frames() -> None:
     wild = motion_numbers([waving(1, 90)])["jerk m/s3"]
     assert wild > 0
     both = motion_numbers([waving(1, 90), standing(90)])["jerk m/s3"]
     assert both == pytest.approx(wild / 2)
 
 
-def test_lids_that_go_down_are_blinks() -> None:
+def test_eyelid_closures_are_blinks() -> None:
     motion = standing(90)
     lid = motion.format.face.coefficients.index("eyeBlinkLeft")
     for first in (10, 40):

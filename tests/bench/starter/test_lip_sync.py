@@ -1,11 +1,12 @@
-"""Mouths that do what the phones say, and mouths that do not."""
+"""Mouths that match the phones, and mouths that do not."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bench.starter.lip_sync import jaw, mouth_numbers, opening, true_jaw
+from bench.starter import lip_sync as module
+from bench.starter.lip_sync import jaw, mouth_numbers, opening
 from bench.starter.renderings import Scene
 from bench.starter.speech_set import Part
 from engine.audio import SAMPLE_RATE
@@ -13,6 +14,7 @@ from engine.motion.face_basis import FLAME_100
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.rotation import exp, identity
 from engine.motion.skeleton import SMPLX_55
+from training.composer.face import DELAY_S
 from training.speech.speech import Phone, Speech, SpokenWord
 
 SECONDS, FPS = 6.0, 30
@@ -51,11 +53,16 @@ def scene(opened: np.ndarray) -> Scene:
     return Scene(part(), Motion(fmt, PoseChunk(0, rotations, *zeros, face)))
 
 
+def true_jaw(scene: Scene, delay_s: float = DELAY_S) -> np.ndarray:
+    """Coefficient jawOpen `[T]` of the composer's lips, `delay_s` after the audio."""
+    return module._late(scene, module._lips(scene), delay_s)
+
+
 def blank() -> Scene:
     return scene(np.zeros(round(SECONDS * FPS)))
 
 
-def test_the_truth_itself_is_perfect() -> None:
+def test_the_reference_itself_is_perfect() -> None:
     found = mouth_numbers([scene(true_jaw(blank()))])
     assert found["jaw, r with the phones"] == pytest.approx(1.0, abs=1e-5)
     assert found["jaw, r without pauses"] == pytest.approx(1.0, abs=1e-5)
@@ -65,20 +72,20 @@ def test_the_truth_itself_is_perfect() -> None:
     assert found["silences with the mouth closed in 0.2 s"] == 1.0
 
 
-def test_a_late_mouth_is_told_how_late_it_is() -> None:
+def test_the_delay_of_a_late_mouth_is_found() -> None:
     late = scene(true_jaw(blank(), 0.2))
     found = mouth_numbers([late])
     assert found["jaw, its own delay s"] == pytest.approx(0.2, abs=0.02)
     assert found["jaw, r at its own delay"] > 0.99 > found["jaw, r with the phones"]
 
 
-def test_a_mouth_that_stays_open_closes_on_nothing() -> None:
+def test_an_open_mouth_has_no_closures() -> None:
     found = mouth_numbers([scene(0.5 + 0.01 * true_jaw(blank()))])
     assert found["closed on p b m"] == 0.0
-    assert found["silence to closed mouth, median s"] > 0.9  # as long as the silences are
+    assert found["silence to closed mouth, median s"] > 0.9  # the length of the silences
 
 
-def test_other_faces_open_by_their_jaw() -> None:
+def test_other_face_bases_use_the_jaw() -> None:
     arkit = scene(np.full(round(SECONDS * FPS), 0.4))
     poses = replace(arkit.motion.poses, face=np.zeros((len(arkit.motion), 100), np.float32))
     flame = Scene(arkit.part, Motion(replace(arkit.motion.format, face=FLAME_100), poses))
@@ -87,6 +94,6 @@ def test_other_faces_open_by_their_jaw() -> None:
     assert opening(arkit) == pytest.approx(0.4, abs=1e-6)
 
 
-def test_parts_without_phones_say_nothing() -> None:
+def test_parts_without_phones_have_no_numbers() -> None:
     own = blank()
-    assert mouth_numbers([Scene(replace(own.part, told=False), own.motion)]) == {}
+    assert mouth_numbers([Scene(replace(own.part, has_transcript=False), own.motion)]) == {}

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from bench.starter import renderings as module
-from bench.starter.renderings import Scene, beginnings, composed, cut, live, recorded, told, whole
+from bench.starter.renderings import (
+    Scene,
+    beginnings,
+    composed,
+    cut,
+    live,
+    recorded,
+    whole,
+    with_transcript,
+)
 from bench.starter.speech_set import Part, until
 from engine.motion.pose import concatenate
 from engine.stream.stream import GestureStream
@@ -22,7 +31,7 @@ def parts() -> list[Part]:
     return [Part(f"voice {seed}", tone_take("test", seed, 1.5).speech) for seed in (1, 2)]
 
 
-def test_parts_are_pieces_of_one_stream() -> None:
+def test_parts_are_cut_from_one_stream() -> None:
     bundle, own = tiny_bundle(), parts()
     made = live(GestureStream(bundle), own)
     assert [len(scene.motion) for scene in made] == [45, 45]
@@ -35,7 +44,7 @@ def test_parts_are_pieces_of_one_stream() -> None:
     assert whole(made).poses.first == 0
 
 
-def test_words_can_be_kept_from_it() -> None:
+def test_words_can_be_left_out() -> None:
     bundle = tiny_bundle()
     spoken, silent = (
         whole(live(GestureStream(bundle), parts(), with_words=words)).poses.rotations
@@ -45,20 +54,20 @@ def test_words_can_be_kept_from_it() -> None:
     assert np.abs(spoken - silent).max() > 1e-6
 
 
-def test_words_can_come_late() -> None:
-    class Told(GestureStream):
+def test_late_words_are_fed_after_their_end() -> None:
+    class RecordingStream(GestureStream):
         def feed_words(self, words: Sequence[TimedWord]) -> None:
-            told.extend((word, self._listener._samples / 16000) for word in words)
+            received.extend((word, self._input._samples / 16000) for word in words)
             super().feed_words(words)
 
-    told: list[tuple[TimedWord, float]] = []
+    received: list[tuple[TimedWord, float]] = []
     own = parts()
-    live(Told(tiny_bundle()), own, late_s=0.3)
+    live(RecordingStream(tiny_bundle()), own, late_s=0.3)
     said = [*own[0].words, *(module._later(w, 1.5) for w in own[1].words)]
-    assert [word for word, _ in told] == [word for word in said if word.end_s + 0.3 <= 3.0]
-    assert len(told) > 2
-    for word, heard_s in told:  # before the block of sound in which it is known, 20 ms long
-        assert -1e-6 <= word.end_s + 0.3 - heard_s <= 0.02 + 1e-6
+    assert [word for word, _ in received] == [word for word in said if word.end_s + 0.3 <= 3.0]
+    assert len(received) > 2
+    for word, fed_s in received:  # before the 20 ms block of audio in which the word is known
+        assert -1e-6 <= word.end_s + 0.3 - fed_s <= 0.02 + 1e-6
 
 
 def test_cuts_and_beginnings() -> None:
@@ -71,14 +80,14 @@ def test_cuts_and_beginnings() -> None:
     assert short.seconds == 1.0
 
 
-def test_scenes_without_words_are_told_apart() -> None:
+def test_scenes_with_transcript_are_selected() -> None:
     part = parts()[0]
-    unknown = Part("x", part.speech, told=False)
+    unknown = Part("x", part.speech, has_transcript=False)
     both = [Scene(p, waving(1, 45)) for p in (part, unknown)]
-    assert told(both) == both[:1]
+    assert with_transcript(both) == both[:1]
 
 
-def test_recorded_motion_belongs_to_the_part_of_its_name(tmp_path: Path) -> None:
+def test_recorded_motion_is_found_by_the_name_of_the_part(tmp_path: Path) -> None:
     save_clip(tmp_path / "voice 2.npz", waving(1, 45), {})
     (scene,) = recorded(tmp_path, parts())
     assert scene.part.name == "voice 2"
@@ -97,7 +106,7 @@ def test_the_composer_moves_to_the_same_speech(
         )
     ]  # fmt: skip
     monkeypatch.setattr(module, "load_clips", lambda folder: clips)
-    untold = Part("x", parts()[0].speech, told=False)
-    (scene,) = composed(tmp_path, [parts()[0], untold])
+    without_text = Part("x", parts()[0].speech, has_transcript=False)
+    (scene,) = composed(tmp_path, [parts()[0], without_text])
     assert len(scene.motion) == 45
     assert scene.motion.poses.face.shape == (45, 51)

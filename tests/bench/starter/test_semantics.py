@@ -1,4 +1,4 @@
-"""Hits, base rates and chance on verdicts made by hand."""
+"""Hits, base rates and chance level of hand-made verdicts."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ CLASSES = (frozenset[str](), frozenset({"negative"}), frozenset({"list", "beat_m
 
 
 def verdicts(kinds: list[str], found: list[bool]) -> Verdicts:
-    """`found` is whether a negation is found."""
+    """`found`: whether a negation is found."""
     table = np.zeros((len(kinds), len(KINDS)), bool)
     table[:, KINDS.index("negative")] = found
     return Verdicts(np.array(kinds), table, np.array([k == "negative" for k in KINDS]))
@@ -49,15 +49,15 @@ def test_kinds_without_a_class_of_their_own_do_not_count() -> None:
     assert meaning_numbers(verdicts([], []), "with words") == {}
 
 
-def test_what_beats_draw_from_serves_nothing() -> None:
+def test_families_of_beats_serve_no_kind() -> None:
     classifier = Classifier(CLASSES, np.zeros(1), np.ones(1), np.zeros((2, 3)))
     table = serves(classifier)
     assert table[1, KINDS.index("negative")]
     assert table.sum() == 1
 
 
-def test_the_window_after_a_content_word_is_judged() -> None:
-    """A classifier that always says negative: it is found everywhere, asked for once."""
+def test_the_window_after_a_content_word_is_classified() -> None:
+    """A classifier that always finds a negation, and one word that calls for it."""
     motion = waving(1, 90)
     motion.poses.rotations[:] = identity(55)
     words = tuple(
@@ -72,7 +72,7 @@ def test_the_window_after_a_content_word_is_judged() -> None:
     weights[-1, 1] = 5.0
     classifier = Classifier(CLASSES, np.zeros(width), np.ones(width), weights)
     found = judged([Scene(Part("x", speech), motion)], classifier)
-    assert [*found.kinds] == ["negative", ""], "`the` is no content word"
+    assert [*found.kinds] == ["negative", ""], "`the` is not a content word"
     assert found.found[:, KINDS.index("negative")].all()
 
 
@@ -85,4 +85,4 @@ def test_confusions_are_of_clips() -> None:
     text = confusion_text(names, counts)
     assert "1 of 2" in text
     assert "beat_mid/list 1" in text
-    assert text.endswith("gestures told apart: 1 of 2 clips")
+    assert text.endswith("correct gestures: 1 of 2 clips")

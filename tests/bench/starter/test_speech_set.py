@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.starter import speech_set as talks
+from bench.starter import speech_set
 from bench.starter.speech_set import Part, limited, read_parts, speech_of, until, with_pauses
 from engine.audio import SAMPLE_RATE
 from engine.clock import FrameClock
@@ -32,7 +32,7 @@ def test_a_recording_gets_stressed_vowels_and_pauses() -> None:
     assert speech.phones[-1] == Phone("pau", 1.0, 2.0)
 
 
-def test_pauses_fill_what_is_longer_than_the_closure_of_a_stop() -> None:
+def test_pauses_fill_gaps_longer_than_the_closure_of_a_stop() -> None:
     found = with_pauses([Phone("t", 0.03, 0.1), Phone("aa", 0.2, 0.3)], 0.3)
     assert found == [Phone("t", 0.03, 0.1), Phone("pau", 0.1, 0.2), Phone("aa", 0.2, 0.3)]
 
@@ -59,34 +59,34 @@ def test_test_readers_are_joined_and_those_without_text_come_last(
         (tmp_path / f"{name}.flac").touch()
     asked = []
 
-    def align(listed: list[talks.Part]) -> tuple[list[Recorded], list[str]]:
+    def align(listed: list[speech_set.Part]) -> tuple[list[Recorded], list[str]]:
         asked.extend(item.text for item in listed)
         return [Recorded("a", "test", said)], []
 
-    monkeypatch.setattr(talks, "align_all", align)
-    monkeypatch.setattr(talks, "read_sound", lambda path: said.samples)
-    told, untold = read_parts(tmp_path, None)
-    assert asked == ["hello tree"], "training utterances are not to be heard"
-    assert (told.name, told.told, untold.told) == ("a", True, False)
-    assert len(told.words) == 2
-    assert not untold.words
-    assert all(len(p.speech.samples) % (SAMPLE_RATE // 10) == 0 for p in (told, untold))
+    monkeypatch.setattr(speech_set, "align_all", align)
+    monkeypatch.setattr(speech_set, "read_sound", lambda path: said.samples)
+    known, without_text = read_parts(tmp_path, None)
+    assert asked == ["hello tree"], "training utterances are not used"
+    assert (known.name, known.has_transcript, without_text.has_transcript) == ("a", True, False)
+    assert len(known.words) == 2
+    assert not without_text.words
+    assert all(len(p.speech.samples) % (SAMPLE_RATE // 10) == 0 for p in (known, without_text))
 
 
-def test_nobody_to_hear_is_an_error() -> None:
+def test_no_voices_are_an_error() -> None:
     with pytest.raises(ConfigError, match="--speech"):
         read_parts(None, None)
 
 
-def test_stresses_are_the_composers() -> None:
+def test_stresses_are_those_of_the_composer() -> None:
     part = Part("x", tone_take("test", 1).speech)
     assert {stress.word for stress in part.stresses} <= {"hello", "tree"}
     assert Part("x", Speech(np.zeros(SAMPLE_RATE, np.float32), (), ())).stresses == []
 
 
-def test_synthetic_voices_are_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_voices_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     said = tone_take("test", 1, 1.95).speech
-    monkeypatch.setattr(talks, "held_out_speech", lambda seconds: iter([said, said]))
-    parts = talks.synthetic_parts(3.9)
+    monkeypatch.setattr(speech_set, "held_out_speech", lambda seconds: iter([said, said]))
+    parts = speech_set.synthetic_parts(3.9)
     assert [part.name for part in parts] == ["synthetic 0", "synthetic 1"]
     assert [part.speech.duration for part in parts] == pytest.approx([2.0, 2.0])

@@ -1,4 +1,4 @@
-"""Stability and copying on motion of known kind."""
+"""Stability and copying of motion with known properties."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from engine.motion.pose import Motion
 from tests.support.training_fixtures import waving
 
 
-def test_even_motion_is_stable_and_motion_that_dies_is_not() -> None:
+def test_even_motion_is_stable_and_fading_motion_is_not() -> None:
     even = waving(1, 120 * 30)
     found = stability(even)
     assert found["minutes"] == pytest.approx(2.0)

@@ -7,8 +7,9 @@ Whether strokes follow stresses takes more speech than a test should render; see
 import numpy as np
 import pytest
 
+from bench.metrics.strokes import arm_speed, wrist_speed
 from bench.plots.readme_figures import render
-from bench.quality.sync import mute_report, wrist_speed
+from bench.quality.sync import mute_report
 from engine.audio.source import WavSource
 from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, WEIGHTS_FILE, Bundle, load_bundle
 from engine.motion.face_basis import ARKIT_51
@@ -59,7 +60,7 @@ def test_feet_are_on_the_floor(demo: Motion) -> None:
 
 
 def test_it_moves_while_there_is_speech_and_rests_without(demo: Motion, muted: Motion) -> None:
-    speeds = [wrist_speed(m.world_positions(), 30) for m in (demo, muted)]
+    speeds = [arm_speed(m.world_positions(), 30) for m in (demo, muted)]
     report = mute_report(speeds[:1], speeds[1:], 30)
     assert report.speed > 0.1
     assert report.ratio < 0.5

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.quality.sync import stroke_times, wrist_speed
+from bench.metrics.strokes import stroke_times, wrist_speed
 from engine.motion.rotation import exp, forward_kinematics, identity, multiply
 from engine.motion.skeleton import SMPLX_55
 from tests.support.figures import small_library

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.quality.sync import wrist_speed
+from bench.metrics.strokes import wrist_speed
 from engine.audio import SAMPLE_RATE
 from engine.motion.rotation import angle, forward_kinematics
 from engine.motion.skeleton import SMPLX_55
