@@ -24,7 +24,6 @@ from engine.model.types import WindowInputs, WindowOutputs
 from engine.motion.pose import FrameFlag, PoseChunk, concatenate
 from engine.motion.rotation import angle, exp, from_sixd
 from engine.motion.skeleton import PART_JOINTS, BodyPart
-from engine.stream.stream import GestureStream
 from tests.support.tiny_bundle import tiny_bundle
 
 SPEAKER = torch.zeros(1, dtype=torch.int64)
@@ -290,19 +289,6 @@ def test_inputs_of_wrong_shape_are_refused_without_changing_the_state() -> None:
         rig.runner.step(state, rig.windows(rig.sound(2), words[:, 1:]), SPEAKER)
     assert torch.equal(state.audio, audio_before)
     assert state.frame[0] == 0
-
-
-def test_root_recentering_bounds_the_distance() -> None:
-    """Constant velocity for ten minutes, with and without root recentering."""
-    steps = np.full((30 * 600, 1, 2), 0.001, np.float32)
-    positions, start = {}, np.zeros((1, 2))
-    for recenter_time_s in (0.0, 60.0):
-        bundle = tiny_bundle()
-        config = dataclasses.replace(bundle.config, recenter_time_s=recenter_time_s)
-        stream = GestureStream(dataclasses.replace(bundle, config=config))
-        positions[recenter_time_s] = stream._runner._emitter.integrate_root(start, steps)[-1, 0, 0]
-    assert positions[0.0] == pytest.approx(0.6, rel=1e-4)
-    assert positions[60.0] == pytest.approx(0.06, rel=0.01)
 
 
 def test_residual_codes_start_with_the_class_and_quantise_the_latent() -> None:
