@@ -109,7 +109,7 @@ def test_recording_restores_the_thread_count(tmp_path: Path) -> None:
         torch.set_num_threads(3)
         record_windows(target_of(bundle), 1, clip(tmp_path))
         assert torch.get_num_threads() == 3
-        assert kernel_spec(target_of(bundle)).settings.threads == 3
+        assert kernel_spec(target_of(bundle)).options.threads == 3
     finally:
         torch.set_num_threads(before)
 
