@@ -24,7 +24,7 @@ def test_a_failed_capture_is_a_kernel_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "none")
     if torch.version.cuda is None:  # PyTorch without CUDA raises other error types
-        monkeypatch.setattr("engine.kernels.cudagraph.Recorded", _refused)
+        monkeypatch.setattr("engine.kernels.cudagraph.CudaGraphModule", _refused)
     with pytest.raises(KernelError, match="cudagraph cannot record sums: not permitted"):
         CudaGraphBackend(Precision.FP32).prepare(small_graph(), BuildOptions())
 
