@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from engine.errors import GestureError
     from engine.generate.schedule import Schedule
     from engine.motion.pose import PoseChunk, PoseFrame, PoseSink
+    from engine.session.base import SessionOptions
     from engine.session.live import LiveSession
+    from engine.session.render import render
     from engine.stream.pool import StreamPool
     from engine.stream.select_step import select_step
     from engine.stream.stream import GestureStream
@@ -27,9 +29,11 @@ __all__ = [
     "PoseFrame",
     "PoseSink",
     "Schedule",
+    "SessionOptions",
     "StreamPool",
     "TimedWord",
     "load_bundle",
+    "render",
     "select_step",
 ]
 
@@ -42,9 +46,11 @@ _MODULES = {
     "PoseFrame": "engine.motion.pose",
     "PoseSink": "engine.motion.pose",
     "Schedule": "engine.generate.schedule",
+    "SessionOptions": "engine.session.base",
     "StreamPool": "engine.stream.pool",
     "TimedWord": "engine.text.words",
     "load_bundle": "engine.bundle.io",
+    "render": "engine.session.render",
     "select_step": "engine.stream.select_step",
 }
 

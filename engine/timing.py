@@ -65,7 +65,7 @@ class Stage(StrEnum):
     SEND = "send"
 
 
-Watch = Callable[[Stage], AbstractContextManager[None]]
+StageTimer = Callable[[Stage], AbstractContextManager[None]]
 """Context manager around a stage, given the stage."""
 
 _NOTHING: Final = nullcontext()

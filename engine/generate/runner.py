@@ -28,7 +28,7 @@ from engine.model.types import WindowInputs
 from engine.motion.channels import MOTION
 from engine.motion.pose import PoseChunk
 from engine.motion.skeleton import SMPLX_55
-from engine.timing import Stage, Watch, no_timer
+from engine.timing import Stage, StageTimer, no_timer
 
 
 class Runner:
@@ -43,13 +43,13 @@ class Runner:
         self.schedule = spec.schedule
         rules = spec.schedule.files
         self._files = None if rules is None else FileWindows(spec.schedule, rules, step)
-        self._timer: Watch = no_timer
+        self._timer: StageTimer = no_timer
         self._step, self._decoder = step, step.decoder
         self._spec, self._emitter = spec, Emitter(spec)
         self._rest, self._device = rest_codes, rest_codes.device
         self._silence = torch.from_numpy(spec.silence)
 
-    def set_timer(self, timer: Watch) -> None:
+    def set_timer(self, timer: StageTimer) -> None:
         """Call `timer` around each stage of the work from now on."""
         self._timer = timer
 

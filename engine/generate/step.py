@@ -23,7 +23,7 @@ from engine.generate.state import EncoderState
 from engine.model.part_vae import PartVae
 from engine.model.types import Kernel, WindowInputs, WindowOutputs
 from engine.motion.skeleton import BodyPart
-from engine.timing import Stage, Watch
+from engine.timing import Stage, StageTimer
 
 NoiseSource = Callable[[], Tensor | None]
 """Draws the Gumbel noise `[B, P, n, V]` of one hop; None if nothing is sampled. Called once."""
@@ -108,7 +108,7 @@ class HopCall(NamedTuple):
     window: WindowInputs
     history: Tensor
     draw: NoiseSource
-    timer: Watch
+    timer: StageTimer
     encoder: EncoderState
 
 

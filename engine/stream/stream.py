@@ -26,7 +26,7 @@ from engine.motion.pose import PoseChunk
 from engine.stream.input import Latency, StreamInput, speaker_index
 from engine.system.threads import set_threads
 from engine.text.words import TimedWord, Vocabulary
-from engine.timing import Stage, Watch, no_timer
+from engine.timing import Stage, StageTimer, no_timer
 
 
 def build_runner(
@@ -88,7 +88,7 @@ class GestureStream:
         self._start = None if start is None else torch.from_numpy(start)
         self._speaker_index = speaker_index(config.speakers, speaker)
         self._speaker = torch.tensor([self._speaker_index])
-        self._timer: Watch = no_timer
+        self._timer: StageTimer = no_timer
         set_threads(bundle.gesture, step_name(step), threads)
         vocabulary = Vocabulary(config.vocabulary)
         self._input = StreamInput(config, self.schedule, vocabulary, self.events)
@@ -119,7 +119,7 @@ class GestureStream:
         """Whether the audio of a whole hop waits to be computed."""
         return self._input.ready
 
-    def set_timer(self, timer: Watch) -> None:
+    def set_timer(self, timer: StageTimer) -> None:
         """Call `timer` around each stage of the work from now on."""
         self._timer = timer
         self._runner.set_timer(timer)
