@@ -44,7 +44,7 @@ from bench.starter.speech_set import Part, limited, read_parts, synthetic_parts
 from engine.bundle.io import DEFAULT_BUNDLE, DEMO_SOUND, DEMO_WORDS, load_bundle
 from engine.system.version import version_line
 from engine.text.files import read_words
-from exporters.commands.common import load_for_use
+from exporters.commands.common import load_bundle_for_cli
 from exporters.commands.options import CommandParser, run_command, whole
 
 _LATE_UTTERANCES = 8  # of each reader
@@ -130,7 +130,7 @@ def _add_strokes_command(commands: Any) -> None:
 
 
 def _strokes(options: argparse.Namespace) -> int:
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     if options.late:
         parts = _late_parts(options)
         rows = late_words(bundle, parts, options.late)
@@ -161,7 +161,7 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _edge(options: argparse.Namespace) -> int:
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     sound = read_speech(options.wav, options.seconds)
     reports = [edge_report(bundle, sound, hop) for hop in options.hop]
     print(edge_table(reports))

@@ -34,7 +34,7 @@ class Spool:
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f".{target.name}.spool")
-        self._file = _claimed(self.path, target)
+        self._file = _open_locked(self.path, target)
         self._begin = self._end = 0
         self._waiting: deque[bytes] = deque()
         self.header = self._read_header()
@@ -123,7 +123,7 @@ class Spool:
         return header if header and len(header) == length else None
 
 
-def _claimed(path: Path, target: Path) -> BinaryIO:
+def _open_locked(path: Path, target: Path) -> BinaryIO:
     """The spool, open and locked. Its content stays as it is."""
     while True:
         # Unbuffered, so that a full disk raises at the write that it refuses.

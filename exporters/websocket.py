@@ -44,9 +44,9 @@ _SEND_BUFFER: Final = 32 * 1024
 _CLOSING_S: Final = 0.1  # for queues to empty, and again for closing handshakes
 # A client's reading rests after so many refused messages: some thousand a second at most.
 _REFUSALS_AT_ONCE: Final = 16
-_PENANCE_S: Final = 0.01
+_REFUSAL_BACKOFF_S: Final = 0.01
 # Close codes of our own that mean the client broke the WebSocket protocol or a limit.
-_MISBEHAVIOUR: Final = (1002, 1003, 1007, 1009)
+_PROTOCOL_ERRORS: Final = (1002, 1003, 1007, 1009)
 
 _WORDS_KEPT: Final = 1000
 _FRAME, _AUDIO, _TEXT = range(3)
@@ -77,7 +77,7 @@ class ControlSink(Protocol):
         ...
 
 
-class _Outbox:
+class _SendQueue:
     """What one client has still to be sent: in order, bounded for each kind, oldest dropped."""
 
     def __init__(self) -> None:
@@ -113,8 +113,8 @@ class _Client:
 
     def __init__(self, connection: "ServerConnection", rate: int) -> None:
         self.connection = connection
-        self.outbox = _Outbox()
-        self.wants = wire.Subscribe()
+        self.queue = _SendQueue()
+        self.subscription = wire.Subscribe()
         self.rate = rate
         self.refusals = 0
 
@@ -124,7 +124,7 @@ class _Client:
 
         with suppress(ConnectionClosed):
             while True:
-                await self.connection.send(await self.outbox.get())
+                await self.connection.send(await self.queue.get())
 
 
 class WebSocketServer:
@@ -181,13 +181,13 @@ class WebSocketServer:
             return
         binary = self._encoder.encode(frame)
         text = ""
-        if any(client.wants.json_frames for client in clients):
+        if any(client.subscription.json_frames for client in clients):
             text = wire.frame_json(frame, self._format.clock.sample_rate)
         self._post(self._share_frame, binary, text)
 
     def broadcast_audio(self, first_sample: int, samples: FloatArray) -> None:
         """Give sound `[S]` to the clients who asked for it."""
-        if any(client.wants.audio for client in tuple(self._clients)):
+        if any(client.subscription.audio for client in tuple(self._clients)):
             self._post(self._share_audio, wire.encode_audio(first_sample, samples))
 
     def broadcast_words(self, words: list[TimedWord]) -> None:
@@ -218,22 +218,22 @@ class WebSocketServer:
 
     def _share(self, clients: Iterable[_Client], kind: int, data: _Data) -> None:
         for client in clients:
-            if client.outbox.put(kind, data):
+            if client.queue.put(kind, data):
                 self._events.count(SLOW_CLIENT)
 
     def _share_frame(self, binary: bytes, text: str) -> None:
         for client in self._clients:
             # The text is missing if the client asked for it after this frame was encoded.
-            self._share([client], _FRAME, text if client.wants.json_frames and text else binary)
+            self._share([client], _FRAME, text if client.subscription.json_frames and text else binary)
 
     def _share_audio(self, data: bytes) -> None:
-        self._share((c for c in self._clients if c.wants.audio), _AUDIO, data)
+        self._share((c for c in self._clients if c.subscription.audio), _AUDIO, data)
 
     def _share_words(self, text: str) -> None:
-        self._share((c for c in self._clients if c.wants.words), _TEXT, text)
+        self._share((c for c in self._clients if c.subscription.words), _TEXT, text)
 
     def _share_stats(self, text: str) -> None:
-        self._share((c for c in self._clients if c.wants.stats), _TEXT, text)
+        self._share((c for c in self._clients if c.subscription.stats), _TEXT, text)
 
     async def _serve(self, listening: "Future[int]") -> None:
         from websockets.asyncio.server import serve
@@ -242,10 +242,10 @@ class WebSocketServer:
             places = look_up(Address(self.host, self.port), socket.SOCK_STREAM)
             numbers: Any = [number for _, number in places]  # asyncio takes several, as one
             server = await serve(
-                self._attend,
+                self._handle_connection,
                 numbers,
                 self.port,
-                process_request=self._admit,
+                process_request=self._process_request,
                 compression=None,
                 max_size=LARGEST_MESSAGE,
                 write_limit=_SEND_BUFFER,
@@ -263,7 +263,7 @@ class WebSocketServer:
     async def _finish(self, server: "Server") -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
-                while any(len(client.outbox) for client in self._clients):
+                while any(len(client.queue) for client in self._clients):
                     await asyncio.sleep(0.005)
         server.close()
         with suppress(TimeoutError):
@@ -272,7 +272,7 @@ class WebSocketServer:
         for client in self._clients:  # those who do not read cannot be said goodbye to
             client.connection.transport.abort()
 
-    def _admit(self, connection: "ServerConnection", request: "Request") -> "Response | None":
+    def _process_request(self, connection: "ServerConnection", request: "Request") -> "Response | None":
         """None to go on with the handshake, or the answer that ends it."""
         if "Upgrade" not in request.headers:
             return _page(connection, request.path)
@@ -289,13 +289,13 @@ class WebSocketServer:
             )
         return None
 
-    async def _attend(self, connection: "ServerConnection") -> None:
+    async def _handle_connection(self, connection: "ServerConnection") -> None:
         from websockets.exceptions import ConnectionClosed
 
         raw = connection.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         client = _Client(connection, self._format.clock.sample_rate)
-        client.outbox.put(_TEXT, wire.hello(self._format))
+        client.queue.put(_TEXT, wire.hello(self._format))
         self._clients.add(client)
         writer = asyncio.create_task(client.write())
         try:
@@ -304,9 +304,9 @@ class WebSocketServer:
                 client.refusals += refused
                 # A flood of messages must not keep the others waiting, nor this process busy.
                 pause = refused and client.refusals % _REFUSALS_AT_ONCE == 0
-                await asyncio.sleep(_PENANCE_S if pause else 0)
+                await asyncio.sleep(_REFUSAL_BACKOFF_S if pause else 0)
         except ConnectionClosed as closed:
-            if closed.sent and not closed.rcvd and closed.sent.code in _MISBEHAVIOUR:
+            if closed.sent and not closed.rcvd and closed.sent.code in _PROTOCOL_ERRORS:
                 self._events.count(REJECTED_MESSAGE)
         finally:
             self._clients.discard(client)
@@ -318,18 +318,18 @@ class WebSocketServer:
             if isinstance(message, bytes):
                 self._control.push_audio(wire.decode_pcm(message), client.rate)
             else:
-                self._obey(client, wire.parse_client_message(message))
+                self._dispatch(client, wire.parse_client_message(message))
         except GestureError as error:
             self._events.count(REJECTED_MESSAGE)
             # A client that sends nonsense and does not read the answers is not slow: not counted.
-            client.outbox.put(_TEXT, wire.text_message("error", {"message": str(error)}))
+            client.queue.put(_TEXT, wire.text_message("error", {"message": str(error)}))
             return False
         return True
 
-    def _obey(self, client: _Client, message: wire.ClientMessage) -> None:
+    def _dispatch(self, client: _Client, message: wire.ClientMessage) -> None:
         match message:
             case wire.Subscribe():
-                client.wants = message
+                client.subscription = message
                 if message.words:
                     for text in wire.words_messages(list(self._words)):
                         self._share([client], _TEXT, text)

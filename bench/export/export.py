@@ -32,7 +32,7 @@ from engine.model.fuse import lean
 from engine.motion.rotation import to_sixd
 from engine.motion.skeleton import BodyPart
 from engine.system.atomic import atomic, write_text
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 OPSET: Final = 15
@@ -87,7 +87,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write, check and audit; print one line of JSON."""
     if options.onnx is None and not options.audit:
         raise ConfigError("nothing to do: give --onnx DIR, --audit, or both")
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, options.lookahead)
     graphs = step_graphs(bundle, schedule)
     report: dict[str, Any] = {"bundle": bundle.config.name}

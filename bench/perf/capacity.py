@@ -32,7 +32,7 @@ from engine.model.fuse import lean
 from engine.stream.build_step import FUSED_BACKENDS, fused_step
 from engine.stream.calibration import kernel_request
 from engine.system.cache import cache_folder
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _FINE = 0.04  # of the number found: nearer is within what two runs differ by
@@ -184,7 +184,7 @@ def _work(
     """One process: a pool of its own."""
     import torch
 
-    bundle = load_for_use(setting.model)
+    bundle = load_bundle_for_cli(setting.model)
     # Matrices of small bundles are too small for more than one, which loading has set.
     torch.set_num_threads(min(setting.threads, torch.get_num_threads()))
     schedule = bundle.config.schedule.with_hop(setting.hop, None)

@@ -39,7 +39,7 @@ from engine.stream.calibration import batch_windows, kernel_request, record_wind
 from engine.stream.stream import GestureStream
 from engine.system.cache import cache_folder
 from engine.system.threads import computes_outside
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _WINDOWS = 64
@@ -98,7 +98,7 @@ def kernels_command(options: argparse.Namespace) -> int:
         if options.full_size:
             folder = Path(scratch) / "random"
             write_random_audio_layout(folder)
-        bundle = load_for_use(folder)
+        bundle = load_bundle_for_cli(folder)
     if options.threads:
         torch.set_num_threads(options.threads)
     rows = compare_kernels(bundle, options)

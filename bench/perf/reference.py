@@ -36,7 +36,7 @@ from engine.motion.rotation import exp, inverse, log, multiply
 from engine.motion.skeleton import BodyPart
 from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
-from exporters.commands.common import load_for_use, say
+from exporters.commands.common import load_bundle_for_cli, say
 from exporters.commands.options import whole
 
 _PUBLISHED = "published"
@@ -95,7 +95,7 @@ def reference_command(options: argparse.Namespace) -> int:
         if options.weights is None:
             write_random_audio_layout(weights)
         begin = time.perf_counter()
-        bundle = load_for_use(weights)
+        bundle = load_bundle_for_cli(weights)
         load_s = time.perf_counter() - begin
         theirs = Published(options.checkout, weights)
         rows = compare(theirs, bundle, sound, options.repeats)

@@ -30,7 +30,7 @@ from engine.stream.stream import GestureStream
 from engine.system.memory import trim_heap
 from engine.timing import Summary
 from exporters.address import Address
-from exporters.commands.common import add_seed_option, load_for_use, say
+from exporters.commands.common import add_seed_option, load_bundle_for_cli, say
 from exporters.commands.control import SessionControl
 from exporters.commands.options import whole
 from exporters.vmc import VmcSink
@@ -97,7 +97,7 @@ def add_command(commands: Any) -> None:
 
 def soak_command(options: argparse.Namespace) -> int:
     """Print what happened, and one line of JSON."""
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     schedule = bundle.config.schedule.with_hop(options.hop, None)
     step = select_step(options.kernel, bundle, schedule, log=say)
     stream = GestureStream(

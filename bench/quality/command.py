@@ -21,7 +21,7 @@ from bench.quality.takes import TakePair, load_pairs
 from bench.quality.train_fgd import FeatureTraining, train_from_folder
 from engine.errors import ConfigError, GestureError
 from engine.system.atomic import write_text
-from exporters.commands.common import load_for_use
+from exporters.commands.common import load_bundle_for_cli
 
 _DRAWN = 3  # takes whose stick figures are shown
 _POSES = 12
@@ -138,7 +138,7 @@ def _codes(
         notes.append("codes are null: no bundle was given (--model)")
         return None
     try:
-        return code_usage(load_for_use(model), [pair.made for pair in pairs])
+        return code_usage(load_bundle_for_cli(model), [pair.made for pair in pairs])
     except ConfigError as error:
         notes.append(f"codes are null: {error}")
         return None

@@ -25,7 +25,7 @@ from engine.bundle.io import DEFAULT_BUNDLE, Bundle
 from engine.errors import ConfigError
 from engine.stream.select_step import select_step
 from engine.stream.stream import GestureStream
-from exporters.commands.common import add_kernel_option, load_for_use, say
+from exporters.commands.common import add_kernel_option, load_bundle_for_cli, say
 
 QUICK = Extent(110.0, 60.0, 40.0, one_voice_s=0.0, rounds=300, utterances=16, composed=False)
 _OFFLINE_HOP = 8
@@ -75,7 +75,7 @@ def starter_command(options: argparse.Namespace) -> int:
         synthetic_s=options.synthetic,
     )
     note = _quiet if options.json else say
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     parts = limited(read_parts(options.speech, options.beat2, extent.utterances), extent.live_s)
     note(f"{sum(p.speech.duration for p in parts):.0f} s of {', '.join(p.name for p in parts)}")
     sources = Sources(options.beat2, options.clips, options.fgd_weights)

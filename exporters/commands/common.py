@@ -14,11 +14,11 @@ from engine.system.threads import set_threads
 from exporters.commands.options import SEEDS, number_in, whole
 from exporters.commands.terminal import EXIT_ERROR as EXIT_ERROR
 from exporters.commands.terminal import complain as complain
-from exporters.commands.terminal import guarded as guarded
+from exporters.commands.terminal import run_cli as run_cli
 from exporters.commands.terminal import say as say
 
 
-def told_events() -> EventCounter:
+def console_events() -> EventCounter:
     """A counter whose notes reach the user: each is a line `note: ...`, at once."""
     return EventCounter(lambda text: say(f"note: {text}"))
 
@@ -53,19 +53,19 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole(0, SEEDS - 1), default=0, metavar="N")
 
 
-def speaker_of(text: str, bundle: Bundle) -> int | str:
+def parse_speaker(text: str, bundle: Bundle) -> int | str:
     """A name where the model has a speaker of that name, else a number where it is one."""
     number = number_in(text)
     return text if number is None or text in bundle.config.speakers else number
 
 
-def load_for_use(directory: Path) -> Bundle:
+def load_bundle_for_cli(directory: Path) -> Bundle:
     """Load a model; set PyTorch's threads for it, as kernels are made and timed with these."""
     bundle = load_model(directory)
     set_threads(bundle.gesture, EagerKernel.name)
     return bundle
 
 
-def named_schedule(name: str, bundle: Bundle) -> Schedule:
+def schedule_by_name(name: str, bundle: Bundle) -> Schedule:
     """`offline`: the bundle's windows for whole files; `live`: its hops."""
     return bundle.config.file_schedule if name == "offline" else bundle.config.schedule

@@ -30,10 +30,10 @@ from exporters.commands.common import (
     add_kernel_option,
     add_model_options,
     add_seed_option,
-    load_for_use,
+    load_bundle_for_cli,
     say,
-    speaker_of,
-    told_events,
+    parse_speaker,
+    console_events,
 )
 from exporters.commands.control import SessionControl
 from exporters.commands.options import (
@@ -43,7 +43,7 @@ from exporters.commands.options import (
     run_command,
     whole,
 )
-from exporters.commands.priority import go_first
+from exporters.commands.process import raise_priority
 from exporters.commands.quiet import QuietSound
 from exporters.commands.stopping import Stopping, stoppable
 from exporters.commands.viewer import Viewer, require_viewer
@@ -169,7 +169,7 @@ class DemoSource:
 
 def _live(options: argparse.Namespace, stopping: Stopping) -> int:
     _check(options)
-    events = told_events()
+    events = console_events()
     with ExitStack() as stack:
         if options.mic is not None or options.play:
             stack.enter_context(QuietSound())
@@ -195,7 +195,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
         )
         if options.speed == "realtime":
             session.prepare()
-        stopping.tell(session.stop)
+        stopping.on_signal(session.stop)
         _open_sinks(sinks, session, stack)
         if server is not None:
             hooks.taps.append(server.broadcast_audio)
@@ -208,7 +208,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
         _words(options, session, events, stack)
         control.session = session
         if options.speed == "realtime":
-            go_first()
+            raise_priority()
         with _reported(session, player, sinks, options.json):
             session.run()
     return 0
@@ -216,14 +216,14 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
 
 def _stream(options: argparse.Namespace, events: EventCounter) -> tuple[GestureStream, str]:
     """The stream that is asked for, and the name of its bundle."""
-    bundle = load_for_use(options.model)
+    bundle = load_bundle_for_cli(options.model)
     target = BuildTarget(bundle, bundle.config.schedule, cache_folder(), say)
     step, schedule = select_live_step(options.kernel, target, options.hop, options.lookahead)
     stream = GestureStream(
         drop_network_weights(step, bundle),
         step=step,
         schedule=schedule,
-        speaker=speaker_of(options.speaker, bundle),
+        speaker=parse_speaker(options.speaker, bundle),
         seed=options.seed,
         events=events,
     )

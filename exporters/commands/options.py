@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from engine.errors import ConfigError
 from exporters.address import Address, parse_address, parse_host
-from exporters.commands.terminal import guarded
+from exporters.commands.terminal import run_cli
 from exporters.origin import parse_origin
 
 SEEDS: Final = 2**64
@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.register("type", int, whole())
-        self.register("type", float, more_than_zero)
+        self.register("type", float, positive_float)
         self.register("type", Path, path)
         # Suppressed, because a subcommand's default would replace what was given before it.
         self.add_argument(
@@ -51,7 +51,7 @@ def run_command(
 ) -> int:
     """Parse `argv` (None: the program's own) and run; returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
-    return guarded(lambda: run(parser.parse_args(given)), debug="--debug" in given)
+    return run_cli(lambda: run(parser.parse_args(given)), debug="--debug" in given)
 
 
 def whole(least: int = 0, most: int = LARGEST) -> Callable[[str], int]:
@@ -66,7 +66,7 @@ def whole(least: int = 0, most: int = LARGEST) -> Callable[[str], int]:
     return convert
 
 
-def more_than_zero(text: str) -> float:
+def positive_float(text: str) -> float:
     """A finite number above 0."""
     if _NUMBER.fullmatch(text) and 0.0 < float(text) < math.inf:
         return float(text)

@@ -28,16 +28,16 @@ from exporters.commands.common import (
     add_model_options,
     add_seed_option,
     complain,
-    load_for_use,
-    named_schedule,
+    load_bundle_for_cli,
+    schedule_by_name,
     say,
-    speaker_of,
-    told_events,
+    parse_speaker,
+    console_events,
 )
 from exporters.commands.options import CommandParser, run_command, whole
 from exporters.commands.sounds import find_sounds
 from exporters.commands.stopping import check_stopped
-from exporters.commands.terminal import told
+from exporters.commands.terminal import error_line
 from exporters.commands.word_source import WordSource
 from exporters.npz import NpzSink
 
@@ -96,15 +96,15 @@ def _render(options: argparse.Namespace) -> int:
         raise ConfigError(f"several files need a folder to go to, got {options.out}")
     if options.out.suffix == ".npz":
         job = _Job(options.input[0], options.out, options.words)
-        say(_line(job, _Renderer(options, load_for_use(options.model)).render(job)))
+        say(_line(job, _Renderer(options, load_bundle_for_cli(options.model)).render(job)))
         return 0
     return _render_folder(options)
 
 
 def _render_folder(options: argparse.Namespace) -> int:
     jobs = _jobs(options)
-    bundle = load_for_use(options.model)
-    _agree(options, bundle, jobs)
+    bundle = load_bundle_for_cli(options.model)
+    _check_settings(options, bundle, jobs)
     todo = [job for job in jobs if options.overwrite or not job.done]
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} files are there already")
@@ -128,7 +128,7 @@ def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
         except Exception as error:  # of any kind: libraries that decode sound raise their own
             failed.append(job)
             line = "failed"
-            text = told(error)
+            text = error_line(error)
             named = text if job.sound.name in text else f"{job.sound}: {text}"
             complain(f"error: {named}")
         left_s = (time.monotonic() - began) / number * (len(todo) - number)
@@ -159,7 +159,7 @@ def _words_of(sound: Path, folder: Path | None) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) -> None:
+def _check_settings(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) -> None:
     """Make the folder, or see that it was made with the same settings."""
     settings = {
         "bundle": bundle.config.name,
@@ -214,7 +214,7 @@ class _Renderer:
             ) from error
 
     def _write(self, job: _Job, part: Path) -> Summary:
-        events = told_events()
+        events = console_events()
         source = WavSource(job.sound, events=events)
         sink = NpzSink(part, events=events)
         session = LiveSession(
@@ -249,7 +249,7 @@ class _Renderer:
             self._bundle,
             step=self._step,
             schedule=self._schedule,
-            speaker=speaker_of(self._options.speaker, self._bundle),
+            speaker=parse_speaker(self._options.speaker, self._bundle),
             seed=self._options.seed,
             events=events,
         )
@@ -257,7 +257,7 @@ class _Renderer:
 
 def schedule_of(options: argparse.Namespace, bundle: Bundle) -> Schedule:
     """The windows for whole files, or live hops; ConfigError for a hop of whole files."""
-    schedule = named_schedule(options.schedule, bundle)
+    schedule = schedule_by_name(options.schedule, bundle)
     if options.hop is None:
         return schedule
     if options.schedule == "offline":

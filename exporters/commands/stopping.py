@@ -17,13 +17,13 @@ from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-_PATIENCE_S: Final = 3.0
+_FORCE_AFTER_S: Final = 3.0
 FORCED: Final = 128
 """Added to a signal's number: the exit status of a process that a later signal had to end."""
 
 
-class StopAsked(BaseException):
-    """Raised once, in the main thread, where a signal comes before somebody takes over by `tell`.
+class StopRequested(BaseException):
+    """Raised once, in the main thread, where a signal comes before somebody takes over by `on_signal`.
 
     Whoever creates files removes what is unfinished in a `finally`, as for KeyboardInterrupt.
     """
@@ -32,7 +32,7 @@ class StopAsked(BaseException):
 class Stopping:
     """What this process knows of being asked to end.
 
-    At first a signal raises StopAsked in the main thread, wherever it is; after `tell` it calls
+    At first a signal raises StopRequested in the main thread, wherever it is; after `on_signal` it calls
     what was given, in a thread, and raises nothing. A signal that comes more than three seconds
     after the first one ends the process at once, whatever it does.
     """
@@ -79,7 +79,7 @@ class Stopping:
 
     @property
     def raised(self) -> bool:
-        """Whether StopAsked was raised, whatever became of it."""
+        """Whether StopRequested was raised, whatever became of it."""
         return self._raised
 
     def quiet(self) -> None:
@@ -87,18 +87,18 @@ class Stopping:
         self._raising = False
 
     def check(self) -> None:
-        """Raise StopAsked where a signal came, even if something swallowed what was raised."""
+        """Raise StopRequested where a signal came, even if something swallowed what was raised."""
         if self._asked:
-            raise StopAsked
+            raise StopRequested
 
-    def tell(self, stop: Callable[[], None]) -> None:
-        """Have `stop` called for a signal from now on, once; StopAsked where one came before."""
+    def on_signal(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called for a signal from now on, once; StopRequested where one came before."""
         self._raising = False
         self.check()  # before: of an earlier signal the watching thread may read only now
         self._stop = stop
         self.check()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Tell nobody any more; who was to be told can be freed."""
         self._stop = None
 
@@ -106,7 +106,7 @@ class Stopping:
         self._asked = True
         if self._raising and not self._raised:
             self._raised = True
-            raise StopAsked
+            raise StopRequested
 
     def _watch(self, receiver: socket.socket) -> None:
         """Read the signals' numbers, which the system's handler writes at once."""
@@ -116,7 +116,7 @@ class Stopping:
                 now = time.monotonic()
                 if self._first_s is None:
                     self._first_s = now
-                elif now - self._first_s > _PATIENCE_S:
+                elif now - self._first_s > _FORCE_AFTER_S:
                     os._exit(FORCED + numbers[-1])
                 stop, self._stop = self._stop, None
                 if stop is not None:  # in a thread of its own: this one must go on reading
@@ -140,7 +140,7 @@ def stoppable() -> Iterator[Stopping]:
         try:
             yield outer
         finally:
-            outer.forget()
+            outer.clear()
         return
     stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():
@@ -153,7 +153,7 @@ def stoppable() -> Iterator[Stopping]:
             yield stopping
         finally:
             stopping.quiet()
-    except StopAsked:
+    except StopRequested:
         pass
     finally:
         _Current.stopping = None
@@ -161,7 +161,7 @@ def stoppable() -> Iterator[Stopping]:
 
 
 def check_stopped() -> None:
-    """Raise StopAsked where a signal came to this process.
+    """Raise StopRequested where a signal came to this process.
 
     For work in which libraries call back into Python: those swallow what a signal raises there.
     """

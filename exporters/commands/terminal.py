@@ -80,7 +80,7 @@ def complain(text: str) -> None:
     Output(sys.stderr).write(f"{text}\n")
 
 
-def guarded(run: Callable[..., int], *arguments: object, debug: bool = False) -> int:
+def run_cli(run: Callable[..., int], *arguments: object, debug: bool = False) -> int:
     """Run; an exception becomes one line on standard error and an exit status other than 0.
 
     debug: with its traceback. Output that could not be written is an error too, except where
@@ -110,11 +110,11 @@ def _status(run: Callable[..., int], arguments: tuple[object, ...], debug: bool)
     except Exception as error:
         if debug:
             complain(traceback.format_exc())
-        complain(f"error: {told(error)}")
+        complain(f"error: {error_line(error)}")
         return EXIT_ERROR
 
 
-def told(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """One line about an exception: what happened and what to do."""
     if isinstance(error, GestureError):
         return str(error).replace(":\n", ": ").replace("\n", ", ")

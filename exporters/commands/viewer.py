@@ -41,7 +41,7 @@ class Viewer:
     def __init__(self, port: int) -> None:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
-        self._known = threading.Event()  # whether it could start
+        self._started = threading.Event()  # whether it could start
         self._shown = False
         self._closing = False
         self._errors: deque[str] = deque(maxlen=1)
@@ -58,8 +58,8 @@ class Viewer:
             start_new_session=True,
         )
         threading.Thread(target=self._relay, name="viewer-output", daemon=True).start()
-        self._known.wait(_START_S)
-        if self._known.is_set() and not self._shown:
+        self._started.wait(_START_S)
+        if self._started.is_set() and not self._shown:
             raise ExportError(f"{self._end()}; start without --view")
         return self
 
@@ -82,10 +82,10 @@ class Viewer:
         for line in self._process.stdout:
             say(line.decode(errors="replace").rstrip())
             self._shown = True
-            self._known.set()
+            self._started.set()
         self._process.wait()
         errors.join(_END_S)
-        self._known.set()
+        self._started.set()
         if self._shown and not self._closing:
             complain(f"note: {self._end()}; the session goes on without it")
 

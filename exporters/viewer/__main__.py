@@ -31,7 +31,7 @@ def _view(options: argparse.Namespace) -> int:
         signal.signal(getattr(signal, name), lambda *_: stop.set())
     page = PageServer(options.host, options.port)
     scene = Scene(options.host, page.port + 1)
-    page.tell("scene", {"port": scene.port}, keep=True)
+    page.push("scene", {"port": scene.port}, keep=True)
     shown = f"[{page.host}]" if ":" in page.host else page.host
     say(f"viewer: http://{shown}:{page.port}")
     parent = os.getppid()

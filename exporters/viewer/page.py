@@ -50,7 +50,7 @@ class PageServer:
             target=self._server.serve_forever, args=(0.1,), name="page", daemon=True
         ).start()
 
-    def tell(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
+    def push(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
         """Push an event; `keep` shows it to later browsers too, until the next of its kind."""
         event = f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
         with self._lock:
@@ -59,7 +59,7 @@ class PageServer:
             for listener in self._listeners:
                 _put(listener, event)
 
-    def tell_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
+    def push_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
         """Push sound `[S]` whose first sample is `first_sample` of the stream."""
         if not self._listeners:
             return
@@ -69,9 +69,9 @@ class PageServer:
             "rate": rate,
             "pcm": base64.b64encode(pcm.tobytes()).decode(),
         }
-        self.tell("audio", body)
+        self.push("audio", body)
 
-    def listen(self) -> "queue.Queue[bytes]":
+    def subscribe(self) -> "queue.Queue[bytes]":
         """A new browser's queue, with what is kept already in it."""
         listener: queue.Queue[bytes] = queue.Queue(_MOST_QUEUED)
         with self._lock:
@@ -80,12 +80,12 @@ class PageServer:
             self._listeners.add(listener)
         return listener
 
-    def leave(self, listener: "queue.Queue[bytes]") -> None:
+    def unsubscribe(self, listener: "queue.Queue[bytes]") -> None:
         """Forget a browser."""
         with self._lock:
             self._listeners.discard(listener)
 
-    def admits(self, host_header: str) -> bool:
+    def accepts_host(self, host_header: str) -> bool:
         """Whether a request's Host is ours: a page elsewhere must not read a local microphone by
         pointing its own name at this machine.
         """
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Serve a file or the events."""
-        if not self.server.page.admits(self.headers.get("Host", "")):
+        if not self.server.page.accepts_host(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "this page is served to this machine only")
         elif self.path == "/events":
             self._send_events()
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take a wish for another view."""
-        if not self.server.page.admits(self.headers.get("Host", "")):
+        if not self.server.page.accepts_host(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN)
             return
         if self.path.startswith("/view/"):
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        listener = page.listen()
+        listener = page.subscribe()
         try:
             while True:
                 try:
@@ -189,5 +189,5 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass
         finally:
-            page.leave(listener)
+            page.unsubscribe(listener)
             self.close_connection = True

@@ -105,8 +105,8 @@ class Scene:
         self._last: PoseFrame | None = None
         self._floor: FloatArray = np.zeros(3, np.float32)
         self._head: FloatArray = np.array([0.0, 1.55, 0.0], np.float32)
-        self._set_the_stage()
-        self._server.on_client_connect(self._welcome)
+        self._set_up_scene()
+        self._server.on_client_connect(self._on_connect)
 
     def show_format(self, fmt: PoseFormat) -> None:
         """Build the avatar for `fmt`, in place of an earlier one of another format."""
@@ -163,12 +163,12 @@ class Scene:
                 self._handles[colour].vertices = points
         self._server.flush()
 
-    def _welcome(self, _client: object) -> None:
+    def _on_connect(self, _client: object) -> None:
         """A page that is opened while the stream rests sees the last frame, not the T-pose."""
         if self._last is not None:
             self._send(self._last)
 
-    def _set_the_stage(self) -> None:
+    def _set_up_scene(self) -> None:
         server, scene = self._server, self._server.scene
         scene.set_up_direction("+y")
         server.gui.configure_theme(show_logo=False, show_share_button=False)

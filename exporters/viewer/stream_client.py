@@ -52,10 +52,10 @@ class SceneLike(Protocol):
 class PageLike(Protocol):
     """Where everything else is told."""
 
-    def tell(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
+    def push(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
         """An event."""
 
-    def tell_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
+    def push_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
         """Sound."""
 
 
@@ -88,13 +88,13 @@ class ViewerClient:
             try:
                 client = self._connect()
             except GestureError as error:
-                self._page.tell("state", {"connected": False, "why": str(error)}, keep=True)
+                self._page.push("state", {"connected": False, "why": str(error)}, keep=True)
                 wait(_RETRY_S)
                 continue
             try:
                 self._follow(client, stopped)
             except GestureError as error:
-                self._page.tell("state", {"connected": False, "why": str(error)}, keep=True)
+                self._page.push("state", {"connected": False, "why": str(error)}, keep=True)
             finally:
                 client.close()
 
@@ -104,12 +104,12 @@ class ViewerClient:
         self._arrivals.clear()
         clock = client.format.clock
         about = {"connected": True, "fps": clock.frame_rate, "basis": client.format.face.name}
-        self._page.tell("state", about, keep=True)
+        self._page.push("state", about, keep=True)
         while not stopped():
             frame = self._drain(client)
             if frame is not None:
                 self._scene.show(frame)
-                self._tell_clock(frame, clock.sample_rate)
+                self._push_clock(frame, clock.sample_rate)
             view = self._next_view()
             if view is not None:
                 self._scene.look(view)
@@ -125,18 +125,18 @@ class ViewerClient:
             elif message is None:
                 break
             else:
-                self._tell(message, client.format)
+                self._forward(message, client.format)
             message = client.receive(0.0)
         return newest
 
-    def _tell(self, message: AudioPacket | dict[str, Any], fmt: PoseFormat) -> None:
+    def _forward(self, message: AudioPacket | dict[str, Any], fmt: PoseFormat) -> None:
         if isinstance(message, AudioPacket):
-            self._page.tell_audio(message.first_sample, fmt.clock.sample_rate, message.samples)
+            self._page.push_audio(message.first_sample, fmt.clock.sample_rate, message.samples)
         elif message.get("type") in ("words", "stats"):
             # Kept for pages that open later: their words were given before.
-            self._page.tell(message["type"], message, keep=True)
+            self._page.push(message["type"], message, keep=True)
 
-    def _tell_clock(self, frame: PoseFrame, rate: int) -> None:
+    def _push_clock(self, frame: PoseFrame, rate: int) -> None:
         self._shown += 1
         if self._shown % _FRAMES_A_TICK:
             return
@@ -146,7 +146,7 @@ class ViewerClient:
             "held": bool(frame.flags & FrameFlag.HELD),
             "idle": bool(frame.flags & FrameFlag.IDLE),
         }
-        self._page.tell("clock", body)
+        self._page.push("clock", body)
 
     def _rate(self) -> float:
         """Frames a second over the last three seconds."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, ShapeError
-from exporters.osc import OscMessage, decode_packet, encode_bundle, encode_message
+from exporters.osc import encode_bundle, encode_message
 
 GOLDEN = [
     (("/a",), b"/a\0\0,\0\0\0"),

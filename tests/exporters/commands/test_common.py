@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from exporters.commands.common import speaker_of, told_events
+from exporters.commands.common import parse_speaker, console_events
 from tests.support.tiny_bundle import tiny_bundle
 
 _START = """
 import gc, sys
 from engine.audio.resample import Resampler
 from engine.errors import ExportError
-from exporters.commands.common import guarded
+from exporters.commands.common import run_cli
 
 def start():
     held = [Resampler(48000, 16000)]
@@ -23,7 +23,7 @@ def start():
     gc.freeze()  # as a session does that is prepared
     raise ExportError("no port")
 
-sys.exit(guarded(start))
+sys.exit(run_cli(start))
 """
 
 
@@ -42,11 +42,11 @@ def test_speakers_by_name_or_number(text: str, speaker: int | str) -> None:
     bundle = tiny_bundle()
     several = replace(bundle.config.gesture, speakers=3)
     config = replace(bundle.config, gesture=several, speakers=("calm", "1", "2"))
-    assert speaker_of(text, replace(bundle, config=config)) == speaker
+    assert parse_speaker(text, replace(bundle, config=config)) == speaker
 
 
 def test_a_note_is_a_line_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    events = told_events()
+    events = console_events()
     events.note("channel 2 of 2 is silent")
     events.note("channel 2 of 2 is silent")
     assert capsys.readouterr().out == "note: channel 2 of 2 is silent\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from exporters.commands.terminal import Output, complain, guarded, say, told
+from exporters.commands.terminal import Output, complain, run_cli, say, error_line
 
 
 def narrow(encoding: str) -> tuple[io.BytesIO, io.TextIOWrapper]:
@@ -42,8 +42,8 @@ def test_closed_outputs_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", stream)
         say("nobody sees this")
         complain("nor this")
-        assert guarded(lambda: 0) == 0
-        assert guarded(lambda: 3) == 3
+        assert run_cli(lambda: 0) == 0
+        assert run_cli(lambda: 3) == 3
 
 
 def test_what_a_stream_has_is_still_there() -> None:
@@ -64,28 +64,28 @@ def test_an_exception_is_one_line_and_status_two(capsys: pytest.CaptureFixture[s
         (missing, "error: the system refused a file, an address or a device: [Errno 2] No such"),
         (UnicodeError("no"), "error: text cannot be converted (no)"),
     ):
-        assert guarded(fail, error) == 2
+        assert run_cli(fail, error) == 2
         shown = capsys.readouterr().err
         assert shown.startswith(line)
         assert shown.count("\n") == 1
-    assert guarded(fail, KeyboardInterrupt()) == 130
+    assert run_cli(fail, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
 def test_an_error_of_another_library_is_not_a_page() -> None:
-    assert len(told(RuntimeError("long " * 1000))) < 600
+    assert len(error_line(RuntimeError("long " * 1000))) < 600
 
 
 _TALK = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from exporters.commands.terminal import guarded, say
+from exporters.commands.terminal import run_cli, say
 def talk():
     for k in range(20000):
         say(f"line {k}")
         print("printed", k)
     return int(sys.argv[2])
-sys.exit(guarded(talk))
+sys.exit(run_cli(talk))
 """
 
 

@@ -12,7 +12,7 @@ NICENESS: Final = -10
 _THREADS: Final = Path("/proc/self/task")  # Linux keeps a niceness for each thread
 
 
-def go_first() -> bool:
+def raise_priority() -> bool:
     """Let this process's threads, and those that they start, have a core before others; whether
     the system allows it.
     """

@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from exporters.commands import priority
+from exporters.commands import process
 
 SHOW = """
 import os, threading
-from exporters.commands.priority import go_first
+from exporters.commands.process import raise_priority
 allowed, found, wait = None, [], threading.Barrier(2)
 def other():
     wait.wait(); wait.wait()
     found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 running = threading.Thread(target=other)
-running.start(); wait.wait(); allowed = go_first(); wait.wait(); running.join()
+running.start(); wait.wait(); allowed = raise_priority(); wait.wait(); running.join()
 later = threading.Thread(
     target=lambda: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 )
@@ -33,7 +33,7 @@ def test_all_threads_go_first_where_it_is_allowed() -> None:
     )
     allowed, *found = done.stdout.split()
     now = os.getpriority(os.PRIO_PROCESS, 0)
-    wanted = priority.NICENESS if allowed == "True" else now
+    wanted = process.NICENESS if allowed == "True" else now
     assert list(map(int, found)) == [wanted, wanted]
 
 
@@ -47,9 +47,9 @@ def test_who_may_not_goes_on(
         raise refusal("no")
 
     monkeypatch.setattr(os, "setpriority", refuse, raising=False)
-    assert priority.go_first() is allowed
+    assert process.raise_priority() is allowed
 
 
 def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "setpriority", raising=False)
-    assert not priority.go_first()
+    assert not process.raise_priority()
