@@ -1,6 +1,6 @@
-"""Network addresses as people type them: HOST:PORT, :PORT, PORT, [IPv6]:PORT.
+"""Network addresses as users type them: HOST:PORT, :PORT, PORT, [IPv6]:PORT.
 
-Knows no sockets and resolves no names. What names no host means this machine alone.
+Parses text only; no sockets, no name resolution. Without a host: this machine.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ _LONGEST: Final = 253
 
 
 class Address(NamedTuple):
-    """A host name or literal and a port, 0 meaning any free one."""
+    """A host name or literal and a port; port 0 is any free one."""
 
     host: str
     port: int
@@ -60,10 +60,11 @@ def parse_host(text: str) -> str:
 
 
 def host_fault(host: str) -> str | None:
-    """Why `host` cannot be a host's name or IPv4 number; None where it can."""
+    """The reason why `host` is no host name or IPv4 number; None if it is one."""
     shown = host if len(host) <= 40 else f"{host[:40]}..."
     try:
-        # A name in another script is looked up as this (RFC 3490), which can be too long as well.
+        # A name in another script is resolved in this form (RFC 3490), which can be too long as
+        # well.
         name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return f"{shown!r} is not a host name"

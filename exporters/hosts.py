@@ -1,7 +1,7 @@
-"""The numbers that a host's name stands for. IPv4 where a name has both families.
+"""Name resolution: IPv4 addresses if a name has both families.
 
 Many systems put ::1 first for localhost, while programs that receive datagrams listen on IPv4, and
-a datagram that nobody receives is no error that could be noticed.
+a lost datagram is not reported.
 """
 
 import socket
@@ -10,10 +10,10 @@ from exporters.address import Address
 
 
 def look_up(address: Address, kind: socket.SocketKind) -> list[tuple[socket.AddressFamily, str]]:
-    """Family and number of each place of one family; OSError where the name is unknown."""
+    """Family and number of each address of one family; OSError for an unknown name."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=kind)
-    except UnicodeError as error:  # a name that cannot be put into a question
+    except UnicodeError as error:  # a name that cannot be encoded
         raise OSError(str(error)) from error
     families = [family for family, *_ in found]
     wanted = socket.AF_INET if socket.AF_INET in families else families[0]

@@ -1,14 +1,13 @@
-"""Motion clips as .npz files with the keys of BEAT2, written as they come and read back.
+"""Motion clips as .npz files with the keys of BEAT2: written as frames arrive, and read.
 
 BEAT2's keys are poses (axis-angle), trans, expressions, betas, model, gender, mocap_frame_rate;
-ours add face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
-hand_reference, hop and the skeleton's names, parents and rest offsets. What they mean when read is
-the business of `engine.motion.npz_clip`.
+additional keys are face_basis, face_names, contacts, flags, first_sample, first_frame, sample_rate,
+hand_reference, hop and the skeleton's names, parents and rest offsets. `engine.motion.npz_clip`
+reads them.
 
-While frames come they go into a spool file beside the target, so memory stays bounded; `close`
-turns the spool into the target, which appears whole or not at all. A process that is killed leaves
-an earlier target as it was, and the spool: the next recording to that target first makes
-NAME.recovered.npz of it.
+Frames are first appended to a spool file beside the target, so memory stays bounded; `close` writes
+the target atomically. If the process is killed, an earlier target stays as it was, and the next
+recording to the same target first writes the spool to NAME.recovered.npz.
 """
 
 import errno
@@ -35,18 +34,18 @@ from exporters.spool import Spool
 
 _CONTACTS: Final = 4
 _BETAS: Final = 300
-_BLOCK: Final = 16  # frames converted together on their way into the spool
+_BLOCK: Final = 16  # frames converted together for the spool
 _PASS: Final = 4096  # frames copied at a time from the spool into the target
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date of a zip: equal motions, equal files
 
 
 class NpzSink:
-    """A PoseSink that writes one clip to `path`, once at least one frame came.
+    """A PoseSink that writes one clip to `path`, if at least one frame arrived.
 
-    `note` is None, or says after `close` why the target is missing or short; `lost` is whether
-    frames that came are not in the target. Reports to `events` when an earlier take was recovered,
-    the disk is full (counted as LOST_DEVICE), or it takes frames again.
+    note: None, or after `close` the reason why the target is missing or short. lost: whether
+    received frames are missing from the target. Reports to `events` when an earlier take was
+    recovered, when the disk is full (counted as LOST_DEVICE), and when it accepts frames again.
     """
 
     def __init__(self, path: Path, *, events: EventCounter) -> None:
@@ -57,10 +56,10 @@ class NpzSink:
         self._partial = path.with_name(f".{path.name}.partial")
         self._spool: Spool | None = None
         self._block = _Block(0)
-        self._refused = False  # by the disk, the last time
+        self._refused = False  # by the disk, at the last attempt
 
     def open(self, fmt: PoseFormat) -> None:
-        """Create the spool; ExportError for a place that cannot be written or another skeleton."""
+        """Create the spool; ExportError for a path that cannot be written or another skeleton."""
         if fmt.skeleton.joint_names != SMPLX_55.joint_names:
             raise ExportError(
                 f"an npz clip holds the {len(SMPLX_55.joint_names)} joints of SMPL-X, this model "
@@ -82,7 +81,7 @@ class NpzSink:
         self._block = _Block(fmt.face.width)
 
     def _begin(self, spool: Spool, fmt: PoseFormat) -> None:
-        """Recover what is there, then begin; what fails leaves no other file than was there."""
+        """Recover an earlier spool, then begin; a failure leaves no new file."""
         try:
             self._recover(spool)
         except BaseException:
@@ -93,7 +92,7 @@ class NpzSink:
         try:
             spool.begin(_header(fmt))
         except BaseException:
-            spool.release()  # nothing is in it
+            spool.release()  # it is empty
             raise
 
     def send(self, frame: PoseFrame) -> None:
@@ -105,7 +104,7 @@ class NpzSink:
             self._flush(self._spool)
 
     def close(self) -> None:
-        """Write the target and remove the spool; without a frame an earlier target stays."""
+        """Write the target and remove the spool; without frames an earlier target stays."""
         if self._spool is None:
             return
         self._flush(self._spool)
@@ -122,7 +121,7 @@ class NpzSink:
                 self._events.report(f"no frame came: {self.path} was not written")
         except OSError as error:
             self._not_written(self._spool, error)
-        # Last, so that a close that was interrupted can be repeated.
+        # Last, so that an interrupted close can be repeated.
         self._spool = None
 
     def _flush(self, spool: Spool) -> None:
@@ -170,7 +169,7 @@ class NpzSink:
         self.note = f"{self.path} was not written ({error.strerror}); {rest}"
 
     def _recover(self, spool: Spool) -> None:
-        """Make a clip of what an earlier process left; what cannot be read is set aside."""
+        """Write a clip from the spool of an earlier process; an unreadable one is set aside."""
         with suppress(FileNotFoundError):
             self._partial.unlink()
         if spool.header is None:
@@ -192,7 +191,7 @@ class NpzSink:
 
 
 def read_npz(path: Path) -> Motion:
-    """The clip in `path`, of ours or of BEAT2; ExportError says what is wrong with the file."""
+    """Read the clip in `path`, of this project or of BEAT2; ExportError names the fault."""
     try:
         return motion_of(read_arrays(path))
     except ClipError as error:
@@ -218,7 +217,7 @@ _TRACKS: Final = ("poses", "trans", "expressions", "contacts", "first_sample", "
 
 
 class _Block:
-    """Up to `_BLOCK` frames, copied on arrival and converted to records together."""
+    """Up to `_BLOCK` frames, copied on arrival and converted together."""
 
     def __init__(self, face_width: int) -> None:
         self._records = np.zeros(_BLOCK, _record_type(face_width))
@@ -238,7 +237,7 @@ class _Block:
         self._count += 1
 
     def take(self) -> bytes:
-        """The records of all frames held, which are forgotten."""
+        """Return the records of all frames and empty the block."""
         count, self._count = self._count, 0
         records = self._records[:count]
         records["poses"] = log(self._rotations[:count]).reshape(count, -1)
@@ -246,7 +245,7 @@ class _Block:
 
 
 class _Clip:
-    """The clip that a spool makes; ValueError, KeyError and others for an unreadable header."""
+    """The clip in a spool; ValueError, KeyError and others for an unreadable header."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -258,7 +257,7 @@ class _Clip:
         return self._spool.count(self._record.itemsize)
 
     def write(self, target: Path) -> None:
-        """All tracks and constants, without holding all frames."""
+        """Write all tracks and constants without loading all frames."""
         first = next((int(records["index"][0]) for records in self._passes()), 0)
         with zipfile.ZipFile(target, "w") as archive:
             for name in _TRACKS:
@@ -272,7 +271,7 @@ class _Clip:
             yield np.frombuffer(data, self._record)
 
     def _write_track(self, archive: zipfile.ZipFile, name: str) -> None:
-        """One array `[T, ...]`, copied from the spool column by column."""
+        """Write one array `[T, ...]`, copied from the spool column by column."""
         column = self._record[name]
         header = {
             "descr": column.base.str,

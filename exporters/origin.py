@@ -1,7 +1,7 @@
-"""Origins of web pages (RFC 6454) as browsers send them and as people type them.
+"""Origins of web pages (RFC 6454), as browsers send them and as users type them.
 
-A browser sends scheme, host and port in small letters, without the scheme's usual port and without
-a path; pages without an origin of their own (files, sandboxed frames) send "null".
+A browser sends scheme, host and port in lower case, without the scheme's default port and without a
+path; pages without an origin (files, sandboxed frames) send "null".
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ _LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def parse_origin(text: str) -> str:
-    """The origin as a browser sends it; ConfigError for what is no origin."""
+    """The origin as a browser sends it; ConfigError for anything else."""
     given = text.strip()
     if given.lower() == NULL:
         return NULL
@@ -35,7 +35,7 @@ def parse_origin(text: str) -> str:
 
 
 def same_origin(text: str) -> str | None:
-    """The same for what a stranger sent: None where it is no origin."""
+    """The same for received text: None instead of an error."""
     try:
         return parse_origin(text)
     except ConfigError:

@@ -1,8 +1,7 @@
-"""Spool: a hidden file of records beside a target that is still being written.
+"""Spool: a hidden file of records beside a target that is being written.
 
-One process at a time writes it; the system frees the lock of one that died, whose records then are
-still there. Records that the disk refuses wait in memory until it takes them. Knows a header and
-the size of a record, not what they mean.
+One process at a time writes it; if it dies, the system releases its lock and the records remain.
+Records that the disk refuses wait in memory until it accepts them.
 """
 
 import errno
@@ -26,21 +25,20 @@ _LOCK_AT: Final = 2**40  # Windows locks bytes, and those must not be read
 class Spool:
     """The spool of `target`, held from construction to `release` or `keep`.
 
-    header: None for a new spool. Where a process died that had it: what that one wrote, and the
-    records that are there are its own; after `begin`: what was given.
-    Raises ExportError where another recording holds it, and OSError for a place that cannot be
-    written.
+    header: None for a new spool; the header of a process that died, whose records are then in the
+    file; after `begin` the given one. Raises ExportError if another recording holds the spool, and
+    OSError for a path that cannot be written.
     """
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f".{target.name}.spool")
-        self._file = _claimed(self.path, target)
+        self._file = _open_locked(self.path, target)
         self._begin = self._end = 0
         self._waiting: deque[bytes] = deque()
         self.header = self._read_header()
 
     def begin(self, header: bytes) -> None:
-        """Forget what is there and write a header; OSError where that fails."""
+        """Delete the records and write a header; OSError if that fails."""
         self._file.seek(0)
         self._file.truncate()
         self._begin = self._end = 0
@@ -52,8 +50,8 @@ class Spool:
     def append(self, records: bytes) -> None:
         """Add whole records.
 
-        OSError where the disk refuses them: they wait in memory and are written before the next
-        ones. MemoryError where too many wait already; these are lost.
+        OSError if the disk refuses them: they wait in memory and are written before the next ones.
+        MemoryError if too many wait already; these are lost.
         """
         if sum(map(len, self._waiting)) + len(records) > _MOST_WAITING:
             raise MemoryError("the disk takes nothing, and no more is kept in memory")
@@ -61,7 +59,7 @@ class Spool:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits, as much as fits; OSError where the disk refuses some of it."""
+        """Write the waiting records, as many as fit; OSError if the disk refuses some."""
         while self._waiting:
             self._put(self._waiting[0])
             self._waiting.popleft()
@@ -76,19 +74,19 @@ class Spool:
             at += wanted
 
     def count(self, size: int) -> int:
-        """How many whole records of `size` bytes are on disk."""
+        """Number of whole records of `size` bytes on disk."""
         return (self._end - self._begin) // size
 
     def release(self) -> None:
-        """Remove the file: its records are in the target now, or unwanted."""
-        if os.name == "nt":  # an open file cannot be removed there
+        """Remove the file: its records are in the target or not needed."""
+        if os.name == "nt":  # Windows cannot remove an open file
             self._file.close()
         with suppress(FileNotFoundError):
             self.path.unlink()
         self._file.close()
 
     def keep(self) -> None:
-        """Leave the file for the next recording of the same target to find."""
+        """Leave the file for the next recording to the same target."""
         self._file.close()
 
     def _put(self, data: bytes) -> None:
@@ -123,16 +121,16 @@ class Spool:
         return header if header and len(header) == length else None
 
 
-def _claimed(path: Path, target: Path) -> BinaryIO:
-    """The spool, open and locked. Its content stays as it is."""
+def _open_locked(path: Path, target: Path) -> BinaryIO:
+    """Open and lock the spool without changing its content."""
     while True:
-        # Unbuffered, so that a full disk raises at the write that it refuses.
+        # Unbuffered, so that a full disk raises at the write that failed.
         file = path.open("a+b", buffering=0)
         try:
             _lock(file, target)
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
-        except FileNotFoundError:  # its owner was just done and removed it
+        except FileNotFoundError:  # its owner removed it just now
             pass
         except BaseException:
             file.close()
@@ -141,7 +139,7 @@ def _claimed(path: Path, target: Path) -> BinaryIO:
 
 
 def _lock(file: BinaryIO, target: Path) -> None:
-    """Lock a file until it is closed or the process dies; ExportError where another has it."""
+    """Lock a file until it is closed or the process dies; ExportError if it is locked."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -158,4 +156,4 @@ def _lock(file: BinaryIO, target: Path) -> None:
                 f"another recording is being written to {target}; choose another file, or end that "
                 "one first"
             ) from error
-        # A file system without locks: a second recording would not be noticed there.
+        # A file system without locks: a second recording is not detected there.

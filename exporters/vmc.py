@@ -72,7 +72,7 @@ _Slot: TypeAlias = tuple[bytes, int]
 
 @dataclass(frozen=True)
 class _Template:
-    """Bytes of all datagrams on end, where each begins and ends, and where the floats lie."""
+    """Bytes of all datagrams in one buffer, their limits, and the positions of the floats."""
 
     data: bytearray
     datagrams: tuple[slice, ...]
@@ -186,13 +186,13 @@ def _split(group: list[_Slot]) -> Iterator[list[_Slot]]:
 class VmcSink:
     """A PoseSink that sends VMC datagrams to one receiver, from one source port.
 
-    A receiver that is not there is no error: UDP says so at best now and then, and it may come
-    back at any time. Each outage is counted once as LOST_DEVICE. `note` says, once the sink is
-    open, what of the pose the receiver will not see, or None.
+    A missing receiver is not an error: UDP reports it only sometimes, and it may return at any
+    time. Each outage is counted once as LOST_DEVICE. note: once the sink is open, the parts of the
+    pose that receivers ignore, or None.
     """
 
-    # With no receiver, errors come for some datagrams only (systems limit their rate), so an
-    # outage is over when none has come for five seconds of frames.
+    # Without a receiver, only some datagrams raise errors (systems limit their rate), so an outage
+    # ends when none was raised for five seconds of frames.
     _CLEAN_FRAMES: Final = 150
 
     def __init__(self, address: Address, *, events: EventCounter, split: bool = False) -> None:
@@ -207,13 +207,13 @@ class VmcSink:
         self._outage = 0  # frames left until the present outage is over; 0 = none
 
     def open(self, fmt: PoseFormat) -> None:
-        """Prepare the template and the socket; ExportError for an unknown host or skeleton."""
+        """Create the template and the socket; ExportError for an unknown host or skeleton."""
         self._encoder = VmcEncoder(fmt, self._split)
         self.note = _shortcomings(fmt)
         self._socket = _connected(self.address)
 
     def send(self, frame: PoseFrame) -> None:
-        """Send one frame; never raises for the receiver's or the network's faults."""
+        """Send one frame; raises nothing for faults of the receiver or the network."""
         if self._encoder is None or self._socket is None:
             return
         self._outage = max(0, self._outage - 1)
@@ -230,7 +230,7 @@ class VmcSink:
         try:
             connected.send(datagram)
         except ConnectionError:
-            # This reports an earlier datagram and used up this call: the receiver may be back.
+            # This error is of an earlier datagram and consumed this call: the receiver may be back.
             self._lost()
             try:
                 connected.send(datagram)

@@ -1,10 +1,9 @@
-"""The WebSocket server: a PoseSink for many clients that also listens to them.
+"""The WebSocket server: sends poses to many clients and receives audio, words and commands.
 
-Knows connections, queues and who may connect; what the messages mean is in `exporters.wire`, what
-becomes of a client's sound and words is the ControlSink's affair. The server lives on an asyncio
-loop in a thread of its own. A frame is encoded once, on the caller's thread; its bytes are handed
-to the loop, which puts them into one bounded queue per client. A client that does not keep up
-loses its own oldest messages (SLOW_CLIENT), and nobody waits for it.
+Manages connections, queues and access; `exporters.wire` encodes the messages, and the ControlSink
+executes them. The server runs on an asyncio loop in a thread of its own. A frame is encoded once,
+on the caller's thread; its bytes are put into one bounded queue per client. A slow client loses its
+own oldest messages (SLOW_CLIENT) and delays no other.
 """
 
 import asyncio
@@ -38,14 +37,14 @@ _Data: TypeAlias = str | bytes
 LARGEST_MESSAGE: Final = 2**20
 MOST_CLIENTS: Final = 64
 _PAGE: Final = Path(__file__).parent / "clients" / "browser" / "index.html"
-# Bytes the system may hold for a client that does not read: half a second of frames. The usual
-# megabytes would let it fall minutes behind before its queue noticed.
+# Bytes that the system buffers for a client that does not read: half a second of frames. With the
+# usual megabytes it would fall minutes behind before its queue was full.
 _SEND_BUFFER: Final = 32 * 1024
 _CLOSING_S: Final = 0.1  # for queues to empty, and again for closing handshakes
-# A client's reading rests after so many refused messages: some thousand a second at most.
+# Pause of a client after this many refused messages: some thousand per second at most.
 _REFUSALS_AT_ONCE: Final = 16
 _REFUSAL_BACKOFF_S: Final = 0.01
-# Close codes of our own that mean the client broke the WebSocket protocol or a limit.
+# Own close codes for a client that broke the WebSocket protocol or a limit.
 _PROTOCOL_ERRORS: Final = (1002, 1003, 1007, 1009)
 
 _WORDS_KEPT: Final = 1000
@@ -54,7 +53,7 @@ _MOST_QUEUED: Final = {_FRAME: 90, _AUDIO: 300, _TEXT: 60}
 
 
 class ControlSink(Protocol):
-    """What clients may do to the stream. Called on the server's thread: must return at once."""
+    """Actions of clients on the stream. Called on the server's thread: must return at once."""
 
     def push_audio(self, samples: FloatArray, rate: int) -> None:
         """Add sound `[S]` at `rate` Hz; ConfigError if the sound comes from elsewhere."""
@@ -73,12 +72,12 @@ class ControlSink(Protocol):
         ...
 
     def end(self) -> None:
-        """The utterance is complete."""
+        """End the utterance."""
         ...
 
 
 class _SendQueue:
-    """What one client has still to be sent: in order, bounded for each kind, oldest dropped."""
+    """Messages to one client: in order, bounded for each kind, the oldest dropped."""
 
     def __init__(self) -> None:
         self._queues: dict[int, deque[tuple[int, _Data]]] = {
@@ -91,7 +90,7 @@ class _SendQueue:
         return sum(len(queue) for queue in self._queues.values())
 
     def put(self, kind: int, data: _Data) -> bool:
-        """Add a message; True if an older one of its kind had to go for it."""
+        """Add a message; True if an older one of its kind was dropped for it."""
         queue = self._queues[kind]
         dropped = len(queue) == queue.maxlen
         queue.append((self._count, data))
@@ -100,7 +99,7 @@ class _SendQueue:
         return dropped
 
     async def get(self) -> _Data:
-        """The oldest message, waiting for one if there is none."""
+        """The oldest message; waits if there is none."""
         while not len(self):
             self._filled.clear()
             await self._filled.wait()
@@ -114,7 +113,7 @@ class _Client:
     def __init__(self, connection: "ServerConnection", rate: int) -> None:
         self.connection = connection
         self.queue = _SendQueue()
-        self.wants = wire.Subscribe()
+        self.subscription = wire.Subscribe()
         self.rate = rate
         self.refusals = 0
 
@@ -128,13 +127,13 @@ class _Client:
 
 
 class WebSocketServer:
-    """A PoseSink for any number of clients, who may also send sound, words and commands.
+    """A PoseSink for any number of clients, which may also send audio, words and commands.
 
     `port` 0 takes a free one; `self.port` is the real one once the server is open. Pages of other
-    sites are refused (Origin is neither loopback nor listed in `allowed_origins`, as in
-    "https://example.org", or "null" for pages that have none; ConfigError for what is no origin);
-    programs, which send no Origin, are served. Where the host's name has addresses of both
-    families, the server listens on IPv4.
+    sites are refused (Origin is neither loopback nor listed in `allowed_origins`, such as
+    "https://example.org", or "null" for pages without an origin; ConfigError for anything else);
+    programs, which send no Origin, are accepted. If the host name has addresses of both families,
+    the server listens on IPv4.
     """
 
     def __init__(
@@ -161,7 +160,7 @@ class WebSocketServer:
     # ---- called from any thread ---------------------------------------------------------------
 
     def open(self, fmt: PoseFormat) -> None:
-        """Listen; ExportError if the address cannot be had."""
+        """Start listening; ExportError if the address is not available."""
         self._format = fmt
         self._encoder = wire.FrameEncoder(fmt)
         listening: Future[int] = Future()
@@ -175,33 +174,33 @@ class WebSocketServer:
             raise _cannot_listen(Address(self.host, self.port), error) from error
 
     def send(self, frame: PoseFrame) -> None:
-        """Give `frame` to all clients; returns at once."""
+        """Send `frame` to all clients; returns at once."""
         clients = tuple(self._clients)
         if self._encoder is None or not clients:
             return
         binary = self._encoder.encode(frame)
         text = ""
-        if any(client.wants.json_frames for client in clients):
+        if any(client.subscription.json_frames for client in clients):
             text = wire.frame_json(frame, self._format.clock.sample_rate)
         self._post(self._share_frame, binary, text)
 
     def broadcast_audio(self, first_sample: int, samples: FloatArray) -> None:
-        """Give sound `[S]` to the clients who asked for it."""
-        if any(client.wants.audio for client in tuple(self._clients)):
+        """Send audio `[S]` to the subscribed clients."""
+        if any(client.subscription.audio for client in tuple(self._clients)):
             self._post(self._share_audio, wire.encode_audio(first_sample, samples))
 
     def broadcast_words(self, words: list[TimedWord]) -> None:
-        """Give words to the clients who asked for them."""
+        """Send words to the subscribed clients."""
         self._words.extend(words)
         for text in wire.words_messages(words):
             self._post(self._share_words, text)
 
     def broadcast_stats(self, stats: Mapping[str, Any]) -> None:
-        """Give a dictionary of numbers to the clients who asked for it."""
+        """Send a dictionary of numbers to the subscribed clients."""
         self._post(self._share_stats, wire.text_message("stats", stats))
 
     def close(self) -> None:
-        """Send what is queued, say goodbye and stop, all within half a second."""
+        """Send the queued messages, close all connections and stop, within half a second."""
         if self._stop is not None:
             self._post(self._stop.set)
         if self._thread is not None:
@@ -211,7 +210,7 @@ class WebSocketServer:
     def _post(self, function: Callable[..., object], *arguments: object) -> None:
         loop = self._loop
         if loop is not None:
-            with suppress(RuntimeError):  # the loop ended meanwhile
+            with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(function, *arguments)
 
     # ---- called on the loop's thread ----------------------------------------------------------
@@ -224,23 +223,25 @@ class WebSocketServer:
     def _share_frame(self, binary: bytes, text: str) -> None:
         for client in self._clients:
             # The text is missing if the client asked for it after this frame was encoded.
-            self._share([client], _FRAME, text if client.wants.json_frames and text else binary)
+            self._share(
+                [client], _FRAME, text if client.subscription.json_frames and text else binary
+            )
 
     def _share_audio(self, data: bytes) -> None:
-        self._share((c for c in self._clients if c.wants.audio), _AUDIO, data)
+        self._share((c for c in self._clients if c.subscription.audio), _AUDIO, data)
 
     def _share_words(self, text: str) -> None:
-        self._share((c for c in self._clients if c.wants.words), _TEXT, text)
+        self._share((c for c in self._clients if c.subscription.words), _TEXT, text)
 
     def _share_stats(self, text: str) -> None:
-        self._share((c for c in self._clients if c.wants.stats), _TEXT, text)
+        self._share((c for c in self._clients if c.subscription.stats), _TEXT, text)
 
     async def _serve(self, listening: "Future[int]") -> None:
         from websockets.asyncio.server import serve
 
         try:
             places = look_up(Address(self.host, self.port), socket.SOCK_STREAM)
-            numbers: Any = [number for _, number in places]  # asyncio takes several, as one
+            numbers: Any = [number for _, number in places]  # asyncio accepts several as one
             server = await serve(
                 self._handle_connection,
                 numbers,
@@ -269,13 +270,13 @@ class WebSocketServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
                 await server.wait_closed()
-        for client in self._clients:  # those who do not read cannot be said goodbye to
+        for client in self._clients:  # clients that do not read cannot be closed in order
             client.connection.transport.abort()
 
     def _process_request(
         self, connection: "ServerConnection", request: "Request"
     ) -> "Response | None":
-        """None to go on with the handshake, or the answer that ends it."""
+        """None to continue the handshake, or the response that ends it."""
         if "Upgrade" not in request.headers:
             return _page(connection, request.path)
         for sent in request.headers.get_all("Origin"):
@@ -304,7 +305,7 @@ class WebSocketServer:
             while True:
                 refused = not self._receive(client, await connection.recv())
                 client.refusals += refused
-                # A flood of messages must not keep the others waiting, nor this process busy.
+                # A flood of messages must not delay other clients or keep this process busy.
                 pause = refused and client.refusals % _REFUSALS_AT_ONCE == 0
                 await asyncio.sleep(_REFUSAL_BACKOFF_S if pause else 0)
         except ConnectionClosed as closed:
@@ -315,7 +316,7 @@ class WebSocketServer:
             writer.cancel()
 
     def _receive(self, client: _Client, message: _Data) -> bool:
-        """Do what a message asks; False, an answer and a count if it asks nothing sensible."""
+        """Execute a message; False, with an answer and a count, for an invalid one."""
         try:
             if isinstance(message, bytes):
                 self._control.push_audio(wire.decode_pcm(message), client.rate)
@@ -323,7 +324,8 @@ class WebSocketServer:
                 self._dispatch(client, wire.parse_client_message(message))
         except GestureError as error:
             self._events.count(REJECTED_MESSAGE)
-            # A client that sends nonsense and does not read the answers is not slow: not counted.
+            # A client that sends invalid messages and does not read the answers is not counted as
+            # slow.
             client.queue.put(_TEXT, wire.text_message("error", {"message": str(error)}))
             return False
         return True
@@ -331,7 +333,7 @@ class WebSocketServer:
     def _dispatch(self, client: _Client, message: wire.ClientMessage) -> None:
         match message:
             case wire.Subscribe():
-                client.wants = message
+                client.subscription = message
                 if message.words:
                     for text in wire.words_messages(list(self._words)):
                         self._share([client], _TEXT, text)
@@ -350,7 +352,7 @@ class WebSocketServer:
 
 
 def _page(connection: "ServerConnection", path: str) -> "Response":
-    """The example page, for a browser that was pointed at the server itself."""
+    """The example page, for a browser that opens the server's address."""
     if path.partition("?")[0] != "/" or not _PAGE.is_file():
         return connection.respond(HTTPStatus.NOT_FOUND, "connect by WebSocket, or open /\n")
     response = connection.respond(HTTPStatus.OK, _PAGE.read_text(encoding="utf-8"))
@@ -360,7 +362,7 @@ def _page(connection: "ServerConnection", path: str) -> "Response":
 
 
 def _silent_logger() -> logging.Logger:
-    """A logger that prints nothing: strangers' broken handshakes are not this program's output."""
+    """A logger that prints nothing: broken handshakes of others are not output of this program."""
     logger = logging.Logger("websocket")
     logger.addHandler(logging.NullHandler())
     return logger

@@ -1,6 +1,6 @@
-"""A small blocking client of our own WebSocket, for the viewer, tools and tests.
+"""A small blocking WebSocket client for the viewer, tools and tests.
 
-The other end of `exporters.websocket`; the messages are in `exporters.wire`.
+Counterpart of `exporters.websocket`; `exporters.wire` encodes the messages.
 """
 
 from typing import Any
@@ -11,10 +11,10 @@ from exporters import wire
 
 
 class WebSocketClient:
-    """A blocking client: receives what the server sends and sends what a client may.
+    """Receives the server's messages and sends those of a client; blocks.
 
-    `format` is the stream's format, from the server's hello. Raises ExportError if no server of
-    this protocol answers at `url`, such as "ws://127.0.0.1:8765".
+    format: of the stream, from the server's hello. Raises ExportError if no server of this protocol
+    answers at `url`, such as "ws://127.0.0.1:8765".
     """
 
     def __init__(self, url: str, timeout_s: float = 5.0) -> None:
@@ -39,14 +39,14 @@ class WebSocketClient:
         words: bool = False,
         json_frames: bool = False,
     ) -> None:
-        """Ask for more than frames."""
+        """Subscribe to more than frames."""
         encoding = "json" if json_frames else "binary"
         self.send("subscribe", audio=audio, stats=stats, words=words, format=encoding)
 
     def receive(
         self, timeout_s: float | None = None
     ) -> PoseFrame | wire.AudioPacket | dict[str, Any] | None:
-        """The next frame, sound or text (a dictionary); None after `timeout_s` without one.
+        """The next frame, audio or text (a dictionary); None after `timeout_s` without one.
 
         Raises ExportError when the connection has ended.
         """
@@ -78,7 +78,7 @@ class WebSocketClient:
             raise ExportError(f"the stream's server closed the connection ({error})") from error
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Close the connection."""
         self._connection.close()
 
     def __enter__(self) -> "WebSocketClient":

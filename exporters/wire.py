@@ -1,10 +1,10 @@
-"""The WebSocket protocol as bytes and text: pure encoding and decoding, both directions.
+"""The WebSocket protocol as bytes and text: encoding and decoding, both directions.
 
 Server to client: `hello` (text) once, then a binary frame for each pose; on request binary audio
 and the texts `words` and `stats`. Client to server: binary 16-bit little-endian mono PCM, and the
-texts subscribe, audio, words, reset, cancel, end, ping. Knows no sockets, queues or sessions.
+texts subscribe, audio, words, reset, cancel, end, ping.
 
-Binary headers are multiples of four bytes, so that a browser can lay a Float32Array on the rest.
+Binary headers are multiples of four bytes, so that a browser can view the rest as a Float32Array.
 Quaternions are xyzw on the wire (the order of browsers and game engines), wxyz in a PoseFrame.
 """
 
@@ -36,13 +36,13 @@ HIGHEST_RATE: Final = 96000
 MOST_TEXT: Final = 64 * 1024  # characters of a control message; longer ones stall the server
 _WORDS_A_MESSAGE: Final = 256
 MOST_WORDS: Final = 1000  # in one message
-_LATEST_S: Final = 1e6  # eleven days; later words are a mistake of units
+_LATEST_S: Final = 1e6  # eleven days; later times are in a wrong unit
 _VERSION: Final = 1
 
 
 @dataclass(frozen=True)
 class AudioPacket:
-    """Sound that belongs to the stream: float32 samples `[S]`, the first being `first_sample`."""
+    """Audio of the stream: float32 samples `[S]`; the first one is sample `first_sample`."""
 
     first_sample: int
     samples: FloatArray
@@ -50,7 +50,7 @@ class AudioPacket:
 
 @dataclass(frozen=True)
 class Subscribe:
-    """What a client wants besides frames, and whether frames come as JSON."""
+    """Subscriptions of a client besides frames, and whether frames are sent as JSON."""
 
     audio: bool = False
     stats: bool = False
@@ -86,7 +86,7 @@ COMMANDS: Final = ("reset", "cancel", "end", "ping")
 
 
 def hello(fmt: PoseFormat) -> str:
-    """The text that tells a client everything it must know before the first frame."""
+    """The text with everything a client needs before the first frame."""
     skeleton = fmt.skeleton
     return json.dumps(
         {
@@ -110,7 +110,7 @@ def hello(fmt: PoseFormat) -> str:
 
 
 def parse_hello(text: str | bytes) -> PoseFormat:
-    """The format that `hello` described; ConfigError for another protocol or a misshapen text."""
+    """The format in a `hello`; ConfigError for another protocol or a malformed text."""
     message = _load(text)
     if message.get("type") != "hello" or message.get("protocol") != PROTOCOL:
         raise ConfigError(
@@ -133,7 +133,7 @@ def parse_hello(text: str | bytes) -> PoseFormat:
 
 
 class FrameEncoder:
-    """Encodes frames of one format into a buffer made once."""
+    """Encodes frames of one format into a preallocated buffer."""
 
     def __init__(self, fmt: PoseFormat) -> None:
         joints, face = len(fmt.skeleton.joint_names), fmt.face.width
@@ -161,7 +161,7 @@ class FrameEncoder:
 
 
 def decode_frame(data: bytes, sample_rate: int = 16000) -> PoseFrame:
-    """The frame of a binary message; ShapeError if it is none."""
+    """The frame of a binary message; ShapeError for any other."""
     if len(data) < FRAME_HEADER.size:
         raise ShapeError(f"a frame has at least {FRAME_HEADER.size} bytes, got {len(data)}")
     magic, version, flags, index, time_s, joints, face = FRAME_HEADER.unpack_from(data)
@@ -188,7 +188,7 @@ def decode_frame(data: bytes, sample_rate: int = 16000) -> PoseFrame:
 
 
 def frame_json(frame: PoseFrame, sample_rate: int) -> str:
-    """One frame as text, for people who want to read it; rounded to 1e-5."""
+    """One frame as text for human readers; rounded to 1e-5."""
     return json.dumps(
         {
             "type": "frame",
@@ -204,13 +204,13 @@ def frame_json(frame: PoseFrame, sample_rate: int) -> str:
 
 
 def encode_audio(first_sample: int, samples: FloatArray) -> bytes:
-    """The binary message of float32 samples `[S]` in -1..1; what lies beyond is clipped."""
+    """The binary message of float32 samples `[S]`, clipped to -1..1."""
     header = AUDIO_HEADER.pack(AUDIO_MAGIC, _VERSION, 0, len(samples), float(first_sample))
     return header + encode_pcm(samples)
 
 
 def decode_audio(data: bytes) -> AudioPacket:
-    """The sound of a binary message; ShapeError if it is none."""
+    """The audio of a binary message; ShapeError for any other."""
     if len(data) < AUDIO_HEADER.size or data[:4] != AUDIO_MAGIC:
         raise ShapeError(f"expected an audio message {AUDIO_MAGIC!r}, got {data[:4]!r}")
     _, version, _, count, first = AUDIO_HEADER.unpack_from(data)
@@ -220,17 +220,17 @@ def decode_audio(data: bytes) -> AudioPacket:
 
 
 def text_message(kind: str, body: Mapping[str, Any]) -> str:
-    """A text of type `kind`. NaN and infinity, which JSON does not know, become null."""
+    """A text of type `kind`. NaN and infinity, which JSON lacks, become null."""
     return json.dumps({"type": kind, **{key: _finite(value) for key, value in body.items()}})
 
 
 def words_json(words: Sequence[TimedWord]) -> list[dict[str, Any]]:
-    """Words as the protocol writes them, in both directions."""
+    """Words in the form of the protocol, for both directions."""
     return [{"word": w.text, "start": w.start_s, "end": w.end_s} for w in words]
 
 
 def words_messages(words: Sequence[TimedWord]) -> Iterator[str]:
-    """Texts of type words, none longer than a receiver takes."""
+    """Texts of type words, each within the receiver's limit."""
     for start in range(0, len(words), _WORDS_A_MESSAGE):
         some = words_json(words[start : start + _WORDS_A_MESSAGE])
         yield text_message("words", {"words": some})
@@ -239,7 +239,7 @@ def words_messages(words: Sequence[TimedWord]) -> Iterator[str]:
 def parse_server_message(
     data: str | bytes, fmt: PoseFormat
 ) -> PoseFrame | AudioPacket | dict[str, Any]:
-    """A frame, sound or a text as a dictionary; a GestureError for anything else."""
+    """Decode a message to a frame, audio or a dictionary; GestureError for anything else."""
     if isinstance(data, str):
         return _load(data)
     if data[:4] == AUDIO_MAGIC:
@@ -263,7 +263,7 @@ def encode_pcm(samples: FloatArray) -> bytes:
 
 
 def parse_client_message(text: str) -> ClientMessage:
-    """What a client's text asks for; a GestureError that says what is wrong with any other text."""
+    """Parse a client's text; a GestureError names the fault of an invalid one."""
     message = _load(text)
     kind = message.get("type")
     match kind:
@@ -326,7 +326,7 @@ def _load(text: str | bytes) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    """A few characters of what came; safe for values too deep or too long to print."""
+    """The first characters of a value; safe for values too deep or too long to print."""
     if isinstance(value, str | int | float | bool | None) and not (
         type(value) is int and abs(value) > 10**20
     ):

@@ -82,9 +82,9 @@ def _record(
     scene.show_format(motion.format)
     scene.show(frames[0])
     scene.look(_VIEW)
-    page.tell("scene", {"port": scene.port}, keep=True)
-    page.tell("state", {"connected": True}, keep=True)
-    page.tell("words", {"words": words_json(list(speech.words))}, keep=True)
+    page.push("scene", {"port": scene.port}, keep=True)
+    page.push("state", {"connected": True}, keep=True)
+    page.push("words", {"words": words_json(list(speech.words))}, keep=True)
     pictures: list[bytes] = []
     try:
         with browser() as chromium:
@@ -96,7 +96,7 @@ def _record(
             sent = 0
             for frame in frames:
                 until = min(len(speech.samples), frame.sample + round(_AHEAD_S * speech.rate))
-                page.tell_audio(sent, speech.rate, speech.samples[sent:until])
+                page.push_audio(sent, speech.rate, speech.samples[sent:until])
                 sent = until
                 _show(page, scene, chromium, frame, speech.rate)
                 pictures.append(_settled(chromium, pictures[-1] if pictures else b""))
@@ -109,7 +109,7 @@ def _show(page: PageServer, scene: Scene, chromium: Browser, frame: PoseFrame, r
     seconds = frame.sample / rate
     chromium.evaluate(f"window.now_ms = {1000 * seconds}")
     scene.show(frame)
-    page.tell("clock", {"time": seconds, "fps": 0, "held": False, "idle": False})
+    page.push("clock", {"time": seconds, "fps": 0, "held": False, "idle": False})
 
 
 def _wait_for_avatar(chromium: Browser) -> None:

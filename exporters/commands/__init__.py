@@ -1,1 +1,1 @@
-"""The command lines: the only place that knows everyone."""
+"""The command lines; the only code that may import all packages."""

@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if find_spec("bench") is None and (checkout / "bench" / "__main__.py").is_file():
         sys.path.append(str(checkout))
     if find_spec("bench") is None:
-        _tell_version(argv)
+        _print_version(argv)
         complain(
             "error: emage-bench needs a source checkout; clone the repository and install it with "
             "pip install -e ."
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return bench_main(argv)
 
 
-def _tell_version(argv: Sequence[str] | None) -> None:
-    """Print it and end if that is wanted: it needs no checkout."""
+def _print_version(argv: Sequence[str] | None) -> None:
+    """Print the version and exit if requested, without a checkout."""
     parser = argparse.ArgumentParser(prog="emage-bench", add_help=False)
     parser.add_argument("--version", action="version", version=version_line())
     parser.parse_known_args(argv)

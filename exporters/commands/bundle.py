@@ -1,4 +1,4 @@
-"""emage-bundle: convert published checkpoints to bundles, and look into either."""
+"""emage-bundle: convert published checkpoints to bundles, and describe either."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ def _convert(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.directory} is a bundle already; copy it")
     if options.out.resolve() == options.directory.resolve():
         raise ConfigError(f"{options.out} is the checkpoint itself; choose another folder")
-    bundle = load_model(options.directory, _tell)
+    bundle = load_model(options.directory, _print_report)
     try:
         save_bundle(bundle, options.out, half=options.half)
     except OSError as error:
@@ -58,7 +58,7 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(report: LoadReport) -> None:
+def _print_report(report: LoadReport) -> None:
     for line in report.lines():
         say(line)
 
@@ -93,8 +93,8 @@ def _description(bundle: Bundle) -> list[str]:
         f"codebooks: {', '.join(books)}",
         f"speakers: {', '.join(config.speakers)}",
         f"face: {config.face}; hands relative to: {config.hand_reference}",
-        f"post-processing: {_laid(config.postprocess)}",
-        f"smoothing of upper body and hands: {_steady(config.postprocess.one_euro)}",
+        f"post-processing: {_postprocess(config.postprocess)}",
+        f"smoothing of upper body and hands: {_one_euro(config.postprocess.one_euro)}",
         f"schedule: {_schedule(config.schedule)}",
         f"schedule of whole files: {_schedule(config.file_schedule)}",
         f"licence: {config.provenance.licence}",
@@ -103,14 +103,14 @@ def _description(bundle: Bundle) -> list[str]:
     ]
 
 
-def _steady(steady: OneEuroConfig | None) -> str:
+def _one_euro(steady: OneEuroConfig | None) -> str:
     if steady is None:
         return "no"
     filtered = f"from {steady.min_cutoff_hz:g} Hz at rest, {steady.beta:g} Hz more a rad/s"
     return f"{filtered}, gestures {1.0 + steady.amplitude_gain:g} times as large"
 
 
-def _laid(config: PostProcessConfig) -> str:
+def _postprocess(config: PostProcessConfig) -> str:
     found = []
     if config.blinks is not None:
         found.append(f"{config.blinks.per_minute:g} blinks a minute")

@@ -1,4 +1,4 @@
-"""What the command lines share: what they say, options with the same meaning, loaded models."""
+"""Shared parts of the command lines: output, options with the same meaning, loading models."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ from exporters.commands.terminal import say as say
 
 
 def reporting_events() -> EventCounter:
-    """A counter whose notes reach the user: each is a line `note: ...`, at once."""
+    """An event counter whose notes are printed at once as lines `note: ...`."""
     return EventCounter(lambda text: say(f"note: {text}"))
 
 
@@ -54,13 +54,13 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_speaker(text: str, bundle: Bundle) -> int | str:
-    """A name where the model has a speaker of that name, else a number where it is one."""
+    """The text as a speaker name if the model has it, else its number if it is one."""
     number = number_in(text)
     return text if number is None or text in bundle.config.speakers else number
 
 
 def load_bundle_for_cli(directory: Path) -> Bundle:
-    """Load a model; set PyTorch's threads for it, as kernels are made and timed with these."""
+    """Load a model and set PyTorch's threads for it; kernels are built and timed with them."""
     bundle = load_model(directory)
     set_threads(bundle.gesture, EagerKernel.name)
     return bundle

@@ -1,4 +1,4 @@
-"""What WebSocket clients may do to a live session."""
+"""Actions of WebSocket clients on a live session."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ from engine.text.words import TimedWord
 
 
 class SessionControl:
-    """A ControlSink. `session` is set once it exists; before that, clients are told to wait.
+    """A ControlSink. `session` is set once it exists; before that, calls raise ConfigError.
 
-    Where clients bring the sound, their words' times count from the first sample of the utterance
-    they belong to; otherwise from the beginning of the stream.
+    If clients send the audio, their word times count from the first sample of the utterance;
+    otherwise from the beginning of the stream.
     """
 
     def __init__(self, source: AudioSource, source_name: str) -> None:
@@ -23,7 +23,7 @@ class SessionControl:
         self.session: Session | None = None
 
     def push_audio(self, samples: FloatArray, rate: int) -> None:
-        """Queue sound; ConfigError where the session listens elsewhere."""
+        """Queue audio; ConfigError if the session has another source."""
         if not isinstance(self._source, QueueSource):
             raise ConfigError(
                 f"this session's sound comes from {self._source_name}; start emage-live without it "
@@ -42,15 +42,15 @@ class SessionControl:
         self._running().push_words(words)
 
     def cancel(self) -> None:
-        """Drop what waits and settle."""
+        """Drop waiting audio and settle."""
         self._running().cancel()
 
     def reset(self) -> None:
-        """The same: a live stream's frames go on counting."""
+        """Same as `cancel`: the frame numbers of a live stream continue."""
         self._running().cancel()
 
     def end(self) -> None:
-        """The utterance is complete."""
+        """End the utterance."""
         if isinstance(self._source, QueueSource):
             self._source.end()
 

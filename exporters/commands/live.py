@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     with stoppable() as stopping:
         return _devices() if options.list_devices else _live(options, stopping)
-    return 0  # asked to end before the session began
+    return 0  # stopped before the session began
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSou
     if options.mic is not None:
         return MicSource(options.mic or None, events), "--mic"
     if options.stdin:
-        stdin = getattr(sys.stdin, "buffer", None)  # None where it is closed
+        stdin = getattr(sys.stdin, "buffer", None)  # None if it is closed
         return StdinSource(stdin, options.rate, events), "--stdin"
     if options.wav is not None:
         return WavSource(options.wav, events=events), "--wav"
@@ -146,7 +146,7 @@ def _source(options: argparse.Namespace, events: EventCounter) -> tuple[AudioSou
 
 
 class DemoSource:
-    """The demo clip again and again, until closed."""
+    """The demo clip in an endless loop, until closed."""
 
     sample_rate = WavSource.sample_rate
     paced = False
@@ -158,7 +158,7 @@ class DemoSource:
         self._closed = threading.Event()
 
     def blocks(self) -> Any:
-        """The clip's blocks, endlessly."""
+        """Blocks of the clip, endlessly."""
         while not self._closed.is_set():
             yield from self._now.blocks()
             if not self._closed.is_set():
@@ -192,7 +192,7 @@ def _live(options: argparse.Namespace, stopping: Stopping) -> int:
             live.prepare()
         else:
             session = RenderSession(stream, source, sinks, wanted)
-        stopping.tell(session.stop)
+        stopping.on_signal(session.stop)
         _open_sinks(sinks, session, stack)
         if server is not None:
             hooks.taps.append(server.broadcast_audio)
@@ -262,7 +262,7 @@ def _sinks(
 
 
 def _open_sinks(sinks: Sequence[PoseSink], session: Session, stack: ExitStack) -> None:
-    """Open all or none; what was opened is closed again if a later one fails."""
+    """Open all sinks or none; if one fails, the opened ones are closed."""
     for sink in sinks:
         sink.open(session.output_format)
         stack.callback(sink.close)
@@ -276,7 +276,7 @@ def _player(
 ) -> Player | None:
     if not options.play:
         return None
-    # A frame is shown when its last sample is due; the middle of its sound belongs with it.
+    # A frame is shown when its last sample is due; it belongs to the middle of its audio.
     half_s = 0.5 / session.output.frame_rate
     player = Player(session.captured_s, lambda: session.delay_s + half_s)
     stack.callback(player.close)
@@ -300,9 +300,9 @@ def _words(
 def _reported(
     session: Session, player: Player | None, sinks: Sequence[PoseSink], as_json: bool
 ) -> Iterator[None]:
-    """Report what the session did, also where it failed; ExportError for a clip that lacks frames.
+    """Report the session's figures, also after a failure; ExportError for an incomplete clip.
 
-    GestureError for anything else.
+    GestureError for any other failure.
     """
     try:
         yield

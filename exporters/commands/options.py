@@ -1,8 +1,8 @@
-"""Values of command lines as people type them: checked once, refused in one clear line.
+"""Argument types of command lines: each value is checked once and refused in one clear line.
 
-`CommandParser` is the parser of every command. Its arguments of type int, float and Path are
-checked for what int(), float() and Path() let through: digits of other scripts, infinity, names
-that no system can have.
+`CommandParser` is the parser of every command. Its arguments of type int, float and Path reject
+values that int(), float() and Path() accept: digits of other scripts, infinity, names that no file
+system allows.
 """
 
 import argparse
@@ -27,14 +27,14 @@ _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An ArgumentParser with --debug that raises ConfigError for what it cannot parse."""
+    """An ArgumentParser with --debug that raises ConfigError for invalid arguments."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.register("type", int, whole())
-        self.register("type", float, more_than_zero)
+        self.register("type", float, positive_float)
         self.register("type", Path, path)
-        # Suppressed, because a subcommand's default would replace what was given before it.
+        # Suppressed, because a subcommand's default would replace an earlier value.
         self.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
         )
@@ -66,7 +66,7 @@ def whole(least: int = 0, most: int = LARGEST) -> Callable[[str], int]:
     return convert
 
 
-def more_than_zero(text: str) -> float:
+def positive_float(text: str) -> float:
     """A finite number above 0."""
     if _NUMBER.fullmatch(text) and 0.0 < float(text) < math.inf:
         return float(text)
@@ -74,7 +74,7 @@ def more_than_zero(text: str) -> float:
 
 
 def path(text: str) -> Path:
-    """A path that the system can look up, whether or not there is anything."""
+    """A path that the system can look up, existing or not."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
     try:
@@ -104,7 +104,7 @@ def origin(text: str) -> str:
 
 
 def number_in(text: str) -> int | None:
-    """The number that a text of ASCII digits is; None for any other text."""
+    """The number in a text of ASCII digits; None for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 

@@ -1,7 +1,7 @@
-"""Before other programs where the system allows it: a frame that waits for a core is late.
+"""Raises the process priority if permitted: a frame that waits for a core is late.
 
-Systems let an administrator, or a user with the right to (`RLIMIT_NICE` on Linux), ask for that.
-Whoever may not goes on as any other program.
+Administrators, and users with the right to (`RLIMIT_NICE` on Linux), may do so. Otherwise the
+priority stays as it is.
 """
 
 import os
@@ -13,16 +13,14 @@ _THREADS: Final = Path("/proc/self/task")  # Linux keeps a niceness for each thr
 
 
 def raise_priority() -> bool:
-    """Let this process's threads, and those that they start, have a core before others; whether
-    the system allows it.
-    """
+    """Raise the priority of this process's threads and of later ones; whether it was permitted."""
     if not hasattr(os, "setpriority"):  # Windows
         return False
     threads = [int(path.name) for path in _THREADS.iterdir()] if _THREADS.is_dir() else [0]
     for thread in threads:
         try:
             os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
-        except ProcessLookupError:  # it has just ended
+        except ProcessLookupError:  # the thread has just ended
             continue
         except PermissionError:
             return False

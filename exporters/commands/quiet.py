@@ -1,7 +1,7 @@
-"""QuietSound: keeps the lines of sound libraries off standard error, and nothing else.
+"""QuietSound: drops the messages of sound libraries on standard error, and nothing else.
 
-PortAudio and ALSA print lines of their own where a device fails; no function turns that off in the
-libraries that distributions ship. What they mean reaches the user as a note or an error of ours.
+PortAudio and ALSA print messages when a device fails; the libraries of distributions have no switch
+for them. Their meaning is reported as a note or an error of this program.
 """
 
 import os
@@ -14,7 +14,7 @@ _WAIT_S: Final = 0.5
 
 
 class QuietSound:
-    """Within it, lines on standard error that begin as those of PortAudio or ALSA are dropped."""
+    """Context manager that drops lines of PortAudio and ALSA from standard error."""
 
     def __init__(self) -> None:
         self._real: int | None = None
@@ -23,7 +23,7 @@ class QuietSound:
     def __enter__(self) -> "QuietSound":
         try:
             self._real = os.dup(_STANDARD_ERROR)
-        except OSError:  # closed: nothing to keep quiet
+        except OSError:  # closed: nothing to filter
             return self
         reading, writing = os.pipe()
         os.dup2(writing, _STANDARD_ERROR)
@@ -37,18 +37,18 @@ class QuietSound:
     def __exit__(self, *_: object) -> None:
         if self._real is None or self._relay is None:
             return
-        os.dup2(self._real, _STANDARD_ERROR)  # the relay comes to its end
+        os.dup2(self._real, _STANDARD_ERROR)  # ends the relay
         self._relay.join(_WAIT_S)
         if not self._relay.is_alive():
             os.close(self._real)
 
 
 def _relay(reading: int, real: int) -> None:
-    """Pass lines on until nobody can write more."""
+    """Pass lines on until the pipe is closed."""
     with os.fdopen(reading, "rb") as lines:
         for line in lines:
             if not line.startswith(_NOISE):
                 try:
                     os.write(real, line)
-                except OSError:  # nobody reads: the writers must not wait for ever
+                except OSError:  # nothing reads: the writers must not block
                     continue

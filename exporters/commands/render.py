@@ -1,4 +1,4 @@
-"""emage-render: sound files in, motion files out. The live stream, fed as fast as it goes."""
+"""emage-render: sound files in, motion files out, by a live stream at full speed."""
 
 import argparse
 import json
@@ -45,7 +45,7 @@ from exporters.npz import NpzSink
 
 _WORDS: Final = (".TextGrid", ".tsv", ".jsonl")
 _SETTINGS: Final = "render.json"
-"""What a folder was rendered with, so that going on later cannot mix two things."""
+"""Settings of a folder of renderings, so that a continued run uses the same ones."""
 _MOST_NAMED: Final = 8
 
 
@@ -88,7 +88,7 @@ class _Job:
 
     @property
     def done(self) -> bool:
-        """Whether the target is a finished clip: whatever wrote it, a part does not count."""
+        """Whether the target is a complete clip, of any origin."""
         return self.target.is_file() and zipfile.is_zipfile(self.target)
 
 
@@ -106,7 +106,7 @@ def _render(options: argparse.Namespace) -> int:
 def _render_folder(options: argparse.Namespace) -> int:
     jobs = _jobs(options)
     bundle = load_bundle_for_cli(options.model)
-    _agree(options, bundle, jobs)
+    _check_settings(options, bundle, jobs)
     todo = [job for job in jobs if options.overwrite or not job.done]
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} files are there already")
@@ -122,12 +122,12 @@ def _render_folder(options: argparse.Namespace) -> int:
 
 
 def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
-    """Render each; those that failed, each told in a line. No file's fault stops the others."""
+    """Render each job; returns the failed ones, with one line each. A fault stops no other file."""
     failed, began = [], time.monotonic()
     for number, job in enumerate(todo, 1):
         try:
             line = renderer.line(job)
-        except Exception as error:  # of any kind: libraries that decode sound raise their own
+        except Exception as error:  # of any kind: decoding libraries raise their own errors
             failed.append(job)
             line = "failed"
             text = error_line(error)
@@ -139,7 +139,7 @@ def _render_all(todo: Sequence[_Job], renderer: "_Renderer") -> list[_Job]:
 
 
 def _jobs(options: argparse.Namespace) -> list[_Job]:
-    """One job a sound file; ConfigError where two would be written to one place."""
+    """One job per sound file; ConfigError if two have the same target."""
     found = find_sounds(options.input)
     if options.words is not None and not options.words.is_dir():
         raise ConfigError(
@@ -161,8 +161,8 @@ def _words_of(sound: Path, folder: Path | None) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) -> None:
-    """Make the folder, or see that it was made with the same settings."""
+def _check_settings(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) -> None:
+    """Create the folder, or check that it was made with the same settings."""
     settings = {
         "bundle": bundle.config.name,
         "schedule": options.schedule,
@@ -181,7 +181,7 @@ def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) ->
                     f"{options.out} was rendered with {found}, now {settings} is wanted; choose "
                     "another folder, or --overwrite"
                 )
-            for job in jobs:  # a run that is stopped must not leave them as done with these
+            for job in jobs:  # else they would count as done with the new settings
                 job.target.unlink(missing_ok=True)
         write_text(note, json.dumps(settings) + "\n")
     except (OSError, ValueError) as error:
@@ -191,7 +191,7 @@ def _agree(options: argparse.Namespace, bundle: Bundle, jobs: Sequence[_Job]) ->
 
 
 class _Renderer:
-    """Renders jobs with one model; ConfigError for an option that does not fit it."""
+    """Renders jobs with one model; ConfigError for an option that does not fit the model."""
 
     def __init__(self, options: argparse.Namespace, bundle: Bundle) -> None:
         self._options, self._bundle = options, bundle
@@ -200,13 +200,13 @@ class _Renderer:
         self._stream(EventCounter())
 
     def line(self, job: _Job) -> str:
-        """Render unless another run has just done so; what happened, in a line."""
+        """Render unless another run has just done so; returns one line about it."""
         if job.done and not self._options.overwrite:
             return f"{job.target}: is there already"
         return _line(job, self.render(job))
 
     def render(self, job: _Job) -> Summary:
-        """Render one sound: its target appears when all of it was rendered."""
+        """Render one sound; the target appears when it is complete."""
         try:
             with atomic(job.target) as part:
                 return self._write(job, part)

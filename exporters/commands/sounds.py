@@ -1,4 +1,4 @@
-"""Which files of a folder are sounds: decided by their contents, and what is left out is named."""
+"""Finds the sound files of a folder by their contents, and lists the files left out."""
 
 import os
 from collections import Counter
@@ -14,24 +14,24 @@ SOUNDS: Final = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
     *(".au", ".snd", ".w64", ".rf64", ".caf", ".m4a", ".aac", ".wma", ".amr"),
 )
-"""Suffixes of files that are meant as sounds, readable or not: each becomes a job or an error."""
+"""Suffixes of sound files, readable or not: each becomes a job or an error."""
 COMPANIONS: Final = (
     *(".textgrid", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".lab", ".md", ".npz"),
     *(".bvh", ".srt", ".vtt", ".pdf", ".png", ".jpg", ".jpeg", ".xml", ".toml", ".yaml", ".yml"),
 )
-"""Suffixes of files that lie beside recordings and are left out without a word."""
+"""Suffixes of files beside recordings that are left out without a note."""
 _MOST_NAMED: Final = 8
 
 
 @dataclass(frozen=True)
 class Found:
-    """sounds: in order. left_out: each with the reason why."""
+    """sounds: in order. left_out: each with the reason."""
 
     sounds: tuple[Path, ...]
     left_out: tuple[tuple[Path, str], ...]
 
     def note(self) -> str | None:
-        """A line about what was left out; None where nothing was."""
+        """A line about the files left out; None if there are none."""
         if not self.left_out:
             return None
         named = [f"{path.name} ({why})" for path, why in self.left_out[:_MOST_NAMED]]
@@ -41,7 +41,7 @@ class Found:
 
 
 def find_sounds(inputs: Sequence[Path]) -> Found:
-    """Files as they are given, and the sounds of folders; ConfigError where there is none."""
+    """Given files, and the sounds in given folders; ConfigError if there are none."""
     sounds: list[Path] = []
     left_out: list[tuple[Path, str]] = []
     for path in inputs:
@@ -69,7 +69,7 @@ def find_sounds(inputs: Sequence[Path]) -> Found:
 
 
 def _require_distinct(sounds: Sequence[Path]) -> None:
-    """ConfigError where two sounds would be rendered to one file."""
+    """Raise ConfigError if two sounds have the same target."""
     stem, count = Counter(sound.stem for sound in sounds).most_common(1)[0]
     if count > 1:
         names = ", ".join(str(sound) for sound in sounds if sound.stem == stem)
@@ -89,14 +89,14 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _reason(path: Path) -> str | None:
-    """Why a folder's entry is left out: empty for what needs no word, None for a sound."""
+    """Reason why an entry of a folder is left out; empty: without a note; None: it is a sound."""
     suffix = path.suffix.lower()
     if path.name.startswith("."):
         return "hidden" if suffix in SOUNDS else ""
     if path.is_dir():
         return "a folder"
     if path.exists() and not path.is_file():
-        return "not a file"  # a pipe would be waited for, perhaps for ever
+        return "not a file"  # a pipe could block for ever
     if suffix in SOUNDS:
         return None
     if suffix in COMPANIONS:
@@ -104,7 +104,7 @@ def _reason(path: Path) -> str | None:
     if not path.exists():
         return "a link to nothing"
     if not os.access(path, os.R_OK):
-        return None  # perhaps a sound: its job tells why it cannot be read
+        return None  # perhaps a sound: its job reports why it cannot be read
     return None if _opens(path) else "not a sound"
 
 

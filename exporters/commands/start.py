@@ -1,16 +1,16 @@
-"""Entry points of the installed programs: signals are taken over before the slow imports begin."""
+"""Entry points of the installed programs; they handle signals before the slow imports begin."""
 
 from exporters.commands.stopping import run_stoppable
 from exporters.commands.terminal import EXIT_INTERRUPTED
 
 
 def live() -> int:
-    """`emage-live`; returns the exit status, 0 where a signal ended it."""
+    """`emage-live`; returns the exit status, 0 after a signal."""
     return run_stoppable(_live)
 
 
 def render() -> int:
-    """`emage-render`; returns the exit status, that of an interruption where a signal ended it."""
+    """`emage-render`; returns the exit status, after a signal that of an interruption."""
     return run_stoppable(_render, stopped=EXIT_INTERRUPTED)
 
 

@@ -1,8 +1,8 @@
-"""How a command ends when it is asked to: Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break on Windows alike.
+"""Orderly end of a command on Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break on Windows.
 
 Records signals and calls a stop function. Imports little, so that a command can load it first. The
-handlers take no lock: Python runs them in the main thread between any two steps, also in the
-middle of another handler, and a lock that the interrupted step holds would never be free again.
+handlers take no lock: Python runs them in the main thread between any two steps, also within
+another handler, and a lock of the interrupted step would never be released.
 """
 
 import atexit
@@ -17,28 +17,28 @@ from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-_PATIENCE_S: Final = 3.0
+_FORCE_AFTER_S: Final = 3.0
 FORCED: Final = 128
-"""Added to a signal's number: the exit status of a process that a later signal had to end."""
+"""Added to a signal's number: exit status of a process that a later signal had to end."""
 
 
-class StopAsked(BaseException):
-    """Raised once, in the main thread, where a signal comes before somebody takes over by `tell`.
+class StopRequested(BaseException):
+    """Raised once, in the main thread, by a signal before `on_signal`.
 
-    Whoever creates files removes what is unfinished in a `finally`, as for KeyboardInterrupt.
+    Code that creates files removes unfinished ones in a `finally`, as for KeyboardInterrupt.
     """
 
 
 class Stopping:
-    """What this process knows of being asked to end.
+    """Signal state of this process.
 
-    At first a signal raises StopAsked in the main thread, wherever it is; after `tell` it calls
-    what was given, in a thread, and raises nothing. A signal that comes more than three seconds
-    after the first one ends the process at once, whatever it does.
+    At first a signal raises StopRequested in the main thread at any place; after `on_signal` it
+    calls the given function, in a thread, and raises nothing. A signal more than three seconds
+    after the first one ends the process at once.
     """
 
     def __init__(self) -> None:
-        # Plain values, each written in one step: that is what a handler may use.
+        # Plain values, each written in one step, since a handler may interrupt any code.
         self._asked = self._raised = False
         self._raising = True
         self._stop: Callable[[], None] | None = None
@@ -48,7 +48,7 @@ class Stopping:
         self._wakeup = -1
 
     def install(self) -> None:
-        """Take over the signals; in the main thread only."""
+        """Install the handlers; in the main thread only."""
         receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
@@ -65,7 +65,7 @@ class Stopping:
             signal.signal(number, self._handle)
 
     def restore(self) -> None:
-        """Give the signals back to whoever had them before."""
+        """Restore the previous handlers."""
         signal.set_wakeup_fd(self._wakeup)
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
@@ -73,55 +73,55 @@ class Stopping:
             self._sender.close()  # ends the thread
 
     def ignore(self) -> None:
-        """The last moments of the process: nothing is left to be ended."""
+        """Ignore signals in the last moments of the process."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 
     @property
     def raised(self) -> bool:
-        """Whether StopAsked was raised, whatever became of it."""
+        """Whether StopRequested was raised, even if it was caught."""
         return self._raised
 
     def quiet(self) -> None:
-        """Raise no more."""
+        """Stop raising."""
         self._raising = False
 
     def check(self) -> None:
-        """Raise StopAsked where a signal came, even if something swallowed what was raised."""
+        """Raise StopRequested if a signal arrived, even if an earlier exception was swallowed."""
         if self._asked:
-            raise StopAsked
+            raise StopRequested
 
-    def tell(self, stop: Callable[[], None]) -> None:
-        """Have `stop` called for a signal from now on, once; StopAsked where one came before."""
+    def on_signal(self, stop: Callable[[], None]) -> None:
+        """Call `stop` once for a signal from now on; StopRequested if one arrived before."""
         self._raising = False
-        self.check()  # before: of an earlier signal the watching thread may read only now
+        self.check()  # before: the watching thread may read an earlier signal only now
         self._stop = stop
         self.check()
 
-    def forget(self) -> None:
-        """Tell nobody any more; who was to be told can be freed."""
+    def clear(self) -> None:
+        """Remove the stop function, so that its objects can be freed."""
         self._stop = None
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         if self._raising and not self._raised:
             self._raised = True
-            raise StopAsked
+            raise StopRequested
 
     def _watch(self, receiver: socket.socket) -> None:
-        """Read the signals' numbers, which the system's handler writes at once."""
+        """Read the numbers of signals, which the system's handler writes at once."""
         with receiver:
             while numbers := receiver.recv(64):
                 self._asked = True
                 now = time.monotonic()
                 if self._first_s is None:
                     self._first_s = now
-                elif now - self._first_s > _PATIENCE_S:
+                elif now - self._first_s > _FORCE_AFTER_S:
                     os._exit(FORCED + numbers[-1])
                 stop, self._stop = self._stop, None
-                if stop is not None:  # in a thread of its own: this one must go on reading
+                if stop is not None:  # in a thread of its own: this one must keep reading
                     threading.Thread(target=stop, name="stop", daemon=True).start()
-                del stop  # this thread lives longer than what was told
+                del stop  # this thread outlives the stop function
 
 
 class _Current:
@@ -132,15 +132,15 @@ class _Current:
 
 @contextmanager
 def stoppable() -> Iterator[Stopping]:
-    """End the block early and without a message on a signal to the process.
+    """Context manager that ends its block early, without a message, on a signal.
 
-    Within another `stoppable`, or in another thread than the main one, the outer rules hold.
+    Within another `stoppable`, or in another thread than the main one, the outer one applies.
     """
     if (outer := _Current.stopping) is not None:
         try:
             yield outer
         finally:
-            outer.forget()
+            outer.clear()
         return
     stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():
@@ -153,7 +153,7 @@ def stoppable() -> Iterator[Stopping]:
             yield stopping
         finally:
             stopping.quiet()
-    except StopAsked:
+    except StopRequested:
         pass
     finally:
         _Current.stopping = None
@@ -161,18 +161,16 @@ def stoppable() -> Iterator[Stopping]:
 
 
 def check_stopped() -> None:
-    """Raise StopAsked where a signal came to this process.
+    """Raise StopRequested if a signal arrived.
 
-    For work in which libraries call back into Python: those swallow what a signal raises there.
+    For work in which libraries call back into Python and swallow the exception of a signal.
     """
     if _Current.stopping is not None:
         _Current.stopping.check()
 
 
 def run_stoppable(command: Callable[[], int], stopped: int = 0) -> int:
-    """The exit status of `command`, for the whole life of a process; `stopped` where a signal ended
-    it before somebody took over.
-    """
+    """Run `command` for the whole life of a process; `stopped`: exit status after a signal."""
     stopping = Stopping()
     status = 0
     try:
@@ -184,6 +182,6 @@ def run_stoppable(command: Callable[[], int], stopped: int = 0) -> int:
         finally:
             stopping.quiet()
     except BaseException:
-        if not stopping.raised:  # an import that is interrupted may raise something else
+        if not stopping.raised:  # an interrupted import may raise another exception
             raise
     return stopped if stopping.raised else status

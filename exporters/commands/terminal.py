@@ -1,7 +1,7 @@
-"""What a command line says, and how it ends: output that never raises, errors as one line.
+"""Console output and exit status: output never raises, errors are one line.
 
 The only writer to standard output and standard error of the command lines. Text that a terminal
-cannot show is escaped; an output that is closed, full or no longer read ends no work.
+cannot show is escaped; a closed or full output ends no work.
 """
 
 import gc
@@ -15,15 +15,15 @@ from typing import Any, Final, TextIO
 from engine.errors import GestureError
 
 EXIT_ERROR: Final = 2
-EXIT_INTERRUPTED: Final = 130  # as shells report a program that Ctrl-C ended
-_MOST_SHOWN: Final = 400  # characters of an error that is not ours
+EXIT_INTERRUPTED: Final = 130  # as shells report a program ended by Ctrl-C
+_MOST_SHOWN: Final = 400  # characters of a foreign error
 
 
 class Output:
-    """A text stream that raises nothing when it is written to.
+    """A text stream whose writes raise nothing.
 
-    stream: None where the program was started with that output closed. problem: why the rest is
-    dropped, once the stream has failed.
+    stream: None if the program was started with that output closed. problem: the error after which
+    output is dropped.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -34,7 +34,7 @@ class Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, and show it at once if it ends a line."""
+        """Write; flushes at the end of a line."""
         if self._stream is not None and self.problem is None:
             try:
                 self._put(self._stream, text)
@@ -48,7 +48,7 @@ class Output:
             self.write(line)
 
     def flush(self) -> None:
-        """Show what was written."""
+        """Flush the stream."""
         self.write("\n"[:0])
 
     def _put(self, stream: TextIO, text: str) -> None:
@@ -62,7 +62,7 @@ class Output:
 
     def _give_up(self, stream: TextIO, error: Exception) -> None:
         self.problem = error
-        # The interpreter writes what is still buffered when it ends, and would fail again.
+        # The interpreter writes the remaining buffer at exit and would fail again.
         with suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
@@ -70,21 +70,21 @@ class Output:
 
 
 def say(text: str) -> None:
-    """A line of status for the user, visible at once; raises nothing."""
+    """Print a status line at once; raises nothing."""
     out = sys.stdout
     (out if isinstance(out, Output) else Output(out)).write(f"{text}\n")
 
 
 def complain(text: str) -> None:
-    """A line on standard error; raises nothing."""
+    """Print a line on standard error; raises nothing."""
     Output(sys.stderr).write(f"{text}\n")
 
 
 def run_cli(run: Callable[..., int], *arguments: object, debug: bool = False) -> int:
     """Run; an exception becomes one line on standard error and an exit status other than 0.
 
-    debug: with its traceback. Output that could not be written is an error too, except where
-    nobody reads it any more.
+    debug: with its traceback. Output that could not be written is an error too, except for a closed
+    pipe.
     """
     output = Output(sys.stdout)
     try:
@@ -92,8 +92,8 @@ def run_cli(run: Callable[..., int], *arguments: object, debug: bool = False) ->
             status = _status(run, arguments, debug)
             output.flush()
     finally:
-        # A session that was prepared and did not start leaves its objects frozen; libraries report
-        # objects that were not freed at exit.
+        # A session that was prepared but not started leaves its objects frozen; libraries report
+        # objects that are not freed at exit.
         gc.unfreeze()
     if isinstance(output.problem, OSError) and not isinstance(output.problem, BrokenPipeError):
         complain(f"error: standard output cannot be written ({output.problem}); it is incomplete")

@@ -11,10 +11,10 @@ from typing import Final
 from engine.errors import ConfigError, ExportError
 from exporters.commands.terminal import complain, say
 
-_START_S: Final = 60.0  # a viewer that takes longer may still come; the session does not wait
+_START_S: Final = 60.0  # a slower viewer may still start; the session does not wait
 _END_S: Final = 0.5
 # -P keeps the user's folder off the module path: a queue.py or exporters/ there must not be run.
-# The folder of this installation comes last, for a checkout that is not installed.
+# The folder of this installation is last, for a checkout that is not installed.
 _COMMAND: Final = """import sys
 sys.path.append(sys.argv.pop(1))
 from exporters.viewer.__main__ import main
@@ -22,7 +22,7 @@ sys.exit(main())"""
 
 
 def require_viewer() -> None:
-    """ConfigError where the viewer's library is not installed."""
+    """Raise ConfigError if the viewer's library is not installed."""
     try:
         missing = find_spec("viser") is None
     except (ImportError, ValueError):
@@ -32,16 +32,16 @@ def require_viewer() -> None:
 
 
 class Viewer:
-    """The viewer in a process of its own, from its first page to the end of the block.
+    """Context manager: the viewer in a process of its own.
 
-    Entering waits until the page can be opened and says its address; ExportError if the viewer
-    ends before. If it ends later, that is said in one line and the session goes on.
+    Entering waits until the page can be opened and prints its address; ExportError if the viewer
+    ends before. If it ends later, one line reports it and the session goes on.
     """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
-        self._known = threading.Event()  # whether it could start
+        self._started = threading.Event()  # whether it started
         self._shown = False
         self._closing = False
         self._errors: deque[str] = deque(maxlen=1)
@@ -49,7 +49,7 @@ class Viewer:
     def __enter__(self) -> "Viewer":
         stream = f"ws://127.0.0.1:{self._port}"
         root = Path(__file__).resolve().parents[2]
-        # A session of its own: Ctrl-C reaches this program alone, which then ends the viewer.
+        # A process group of its own: Ctrl-C reaches this program alone, which then ends the viewer.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _COMMAND, str(root), "--ws", stream],
             stdin=subprocess.DEVNULL,
@@ -58,8 +58,8 @@ class Viewer:
             start_new_session=True,
         )
         threading.Thread(target=self._relay, name="viewer-output", daemon=True).start()
-        self._known.wait(_START_S)
-        if self._known.is_set() and not self._shown:
+        self._started.wait(_START_S)
+        if self._started.is_set() and not self._shown:
             raise ExportError(f"{self._end()}; start without --view")
         return self
 
@@ -74,7 +74,7 @@ class Viewer:
                 self._process.wait()
 
     def _relay(self) -> None:
-        """Say what the viewer says until it ends."""
+        """Print the viewer's output until it ends."""
         assert self._process is not None
         assert self._process.stdout is not None
         errors = threading.Thread(target=self._keep_errors, name="viewer-errors", daemon=True)
@@ -82,10 +82,10 @@ class Viewer:
         for line in self._process.stdout:
             say(line.decode(errors="replace").rstrip())
             self._shown = True
-            self._known.set()
+            self._started.set()
         self._process.wait()
         errors.join(_END_S)
-        self._known.set()
+        self._started.set()
         if self._shown and not self._closing:
             complain(f"note: {self._end()}; the session goes on without it")
 

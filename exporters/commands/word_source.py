@@ -17,9 +17,9 @@ _POLL_S = 0.05
 
 
 class WordSource:
-    """Words of `path`: TextGrid or TSV whole, JSON lines from a file or named pipe as they come.
+    """Reads words of `path`: TextGrid or TSV at once, JSON lines from a file or pipe as they come.
 
-    failed: called with an exception that ended the following, and a name for it.
+    failed: called with an exception that ended the reading, and a name for it.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class WordSource:
         self._file: int | None = None
 
     def start(self) -> None:
-        """Hand over what is there and follow the rest; TranscriptError for an unreadable file."""
+        """Pass on the present words and follow the rest; TranscriptError for an unreadable file."""
         try:
             mode = self._path.stat().st_mode
         except OSError as error:
@@ -52,7 +52,7 @@ class WordSource:
             self._take(read_words(self._path))
             return
         try:
-            # Without O_NONBLOCK, opening a pipe would wait until somebody writes.
+            # Without O_NONBLOCK, opening a pipe would wait for a writer.
             self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise TranscriptError(
@@ -63,7 +63,7 @@ class WordSource:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop reading."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(timeout=0.5)
@@ -75,7 +75,7 @@ class WordSource:
         try:
             while not self._stopped.wait(_POLL_S):
                 self._read()
-        except BaseException as error:  # of any kind: the session must end, and say why
+        except BaseException as error:  # of any kind: the session must end, and report it
             if self._failed is None:
                 raise
             self._failed(error, f"reading words from {self._path}")

@@ -1,6 +1,6 @@
-"""The viewer: a page that shows and sounds a live stream.
+"""The viewer: a page that shows and plays a live stream.
 
-A process of its own and a client of our own WebSocket, so that looking never slows the engine.
-`feed` follows the stream, `figure` and `head` turn poses into vertices, `scene` shows them in
-three dimensions, `page` serves the page around it with its waveform, words, counters and sound.
+It is a process of its own and a WebSocket client, so that it never slows the engine.
+`stream_client` follows the stream, `figure` and `head` turn poses into vertices, `scene` shows them
+in 3D, `page` serves the page around it with waveform, words, counters and sound.
 """

@@ -1,7 +1,7 @@
 """The viewer's command line: `python -m exporters.viewer --ws ws://127.0.0.1:8765`.
 
 Prints one line, `viewer: http://HOST:PORT`, once the page can be opened. Ends on SIGTERM and
-Ctrl-C, and (except on Windows) when the program that started it is gone.
+Ctrl-C, and (except on Windows) with the program that started it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from exporters.websocket_client import WebSocketClient
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the viewer; 0 when told to end, 2 if it cannot start."""
+    """Run the viewer; returns 0 after a signal, 2 if it cannot start."""
     return run_command(_parser(), _view, arguments)
 
 
@@ -31,7 +31,7 @@ def _view(options: argparse.Namespace) -> int:
         signal.signal(getattr(signal, name), lambda *_: stop.set())
     page = PageServer(options.host, options.port)
     scene = Scene(options.host, page.port + 1)
-    page.tell("scene", {"port": scene.port}, keep=True)
+    page.push("scene", {"port": scene.port}, keep=True)
     shown = f"[{page.host}]" if ":" in page.host else page.host
     say(f"viewer: http://{shown}:{page.port}")
     parent = os.getppid()

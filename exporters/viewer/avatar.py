@@ -1,7 +1,6 @@
 """The whole avatar: body and head as one set of meshes, one for each colour.
 
-Everything goes out as vertices in world metres, so that no part can be shown a frame before
-another. Knows poses and formats, no renderer.
+All parts are vertices in world metres, so that no part is shown a frame before another.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""What ARKit's face shapes do to the head's grid: displacement fields, added up linearly.
+"""Displacement fields of ARKit's face shapes on the head's grid, added up linearly.
 
-Each field is written down for the character's left (+X) and mirrored for the right. Lids and eyes
-turn instead of bending: see `eyes`. Shapes that are missing here (a tongue, say) do nothing.
+Each field is defined for the character's left (+X) and mirrored for the right. Lids and eyes rotate
+instead: see `eyes`. Shapes without a field (such as the tongue) do nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Surface:
 
     @property
     def jaw(self) -> Numbers:
-        """How far a point goes with the jaw, 0..1."""
+        """Share of the jaw's motion that a point follows, 0..1."""
         reach = step(self.rest[:, 2], -0.02, 0.035) * step(self.y, 0.012, -0.016)
         return self.lower * np.maximum(reach, self.lips)
 

@@ -1,7 +1,7 @@
-"""Eyes and lids: round meshes about the eye's centre that turn instead of bending.
+"""Eyes and lids: round meshes that rotate about the eye's centre.
 
 A lid is a shell that slides over the eyeball about the eye's x axis. Angles are radians above
-straight ahead. Knows the ARKit names that concern an eye, given as plain numbers.
+straight ahead.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class EyeWeights:
 
 
 def lid_angles(eye: EyeWeights) -> tuple[float, float]:
-    """Where the edges of the upper and the lower lid are; they meet, never cross."""
+    """Angles of the edges of the upper and the lower lid; they meet but never cross."""
     upper = UPPER_REST + _WIDE * eye.wide + 0.20 * eye.up - 0.30 * eye.down - 0.12 * eye.squint
     lower = LOWER_REST + _SQUINT * eye.squint - 0.10 * eye.down - 0.08 * eye.wide
     closed = min(max(eye.blink, 0.0), 1.0)
@@ -54,7 +54,7 @@ def gaze(eye: EyeWeights, side: float) -> Numbers:
 
 
 def about_x(angle: float) -> Numbers:
-    """The rotation `[4]` that lifts what looks straight ahead by `angle`."""
+    """The rotation `[4]` that raises the straight-ahead direction by `angle`."""
     return rotation.exp(np.array([-angle, 0.0, 0.0], np.float32))
 
 

@@ -1,7 +1,7 @@
 """The face in motion: coefficients of a basis to the vertices of a whole head.
 
-Of the bases it knows ARKit's, all of them; of FLAME only the jaw, which is a joint there. Bending
-parts follow displacement fields, eyes and lids turn, hair, ears and teeth stay.
+Supports all ARKit shapes; of FLAME only the jaw, which is a joint there. Bending parts follow
+displacement fields, eyes and lids rotate, hair, ears and teeth are rigid.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from exporters.viewer.expressions import Surface
 from exporters.viewer.eyes import EyeWeights
 from exporters.viewer.geometry import Mesh, Numbers
 
-HEAD_SCALE: Final = 1.10  # a little larger than life, for those who sit far from the screen
+HEAD_SCALE: Final = 1.10  # a little larger than life, for distant viewers
 SIDES: Final = (("Left", 1.0), ("Right", -1.0))
-_STRONGEST: Final = 1.2  # weights beyond would tear the mesh
+_STRONGEST: Final = 1.2  # larger weights would tear the mesh
 _EYE_SHAPES: Final = ("Blink", "Wide", "Squint", "LookUp", "LookDown", "LookIn", "LookOut")
 
 

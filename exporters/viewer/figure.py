@@ -1,7 +1,7 @@
 """The body as a mannequin: tapered capsules on the bones, a smooth trunk, clothes by colour.
 
-Knows SMPL-X joint names; bones whose joints a skeleton lacks are left out. Vertices follow one
-joint, or on the trunk two. The head is another file's; here only its place is known.
+Uses SMPL-X joint names; bones without joints in a skeleton are left out. Vertices follow one joint,
+or two on the trunk. The head is in `head`; here only its position is computed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ _TROUSER_RINGS: Final = (
 
 @dataclass(frozen=True)
 class FigurePose:
-    """One pose: `[V, 3]` vertices of each part in world metres, and where the head joint is."""
+    """`[V, 3]` vertices of each part in world metres, and the position of the head joint."""
 
     parts: Mapping[str, Numbers]
     head_position: Numbers

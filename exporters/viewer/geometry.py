@@ -1,4 +1,4 @@
-"""Meshes from formulas: grids, tubes, capsules, spheres. Knows no figure and no renderer."""
+"""Meshes from formulas: grids, tubes, capsules, spheres."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias

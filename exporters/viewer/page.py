@@ -1,8 +1,8 @@
-"""The page around the scene: serves its files and pushes sound, words and numbers to it.
+"""The page around the scene: serves its files and pushes audio, words and numbers to it.
 
-Plain HTTP of the standard library, one thread a browser. The page opens `/events` (server-sent
-events); each browser has a bounded queue whose oldest event goes when it is full. Knows neither
-poses nor viser; the page frames the scene by its port.
+HTTP server of the standard library, one thread per browser. The page opens `/events` (server-sent
+events); each browser has a bounded queue that drops its oldest event when full. The page frames the
+scene by its port.
 """
 
 import base64
@@ -34,7 +34,7 @@ _FILES: Final = {
 class PageServer:
     """Serves the page at `host` on `port`, or on the next free port; `port` is the real one.
 
-    `views` takes the names of views that browsers ask for. Raises ExportError if no port is free.
+    `views` receives the names of requested views. Raises ExportError if no port is free.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -50,7 +50,7 @@ class PageServer:
             target=self._server.serve_forever, args=(0.1,), name="page", daemon=True
         ).start()
 
-    def tell(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
+    def push(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
         """Push an event; `keep` shows it to later browsers too, until the next of its kind."""
         event = f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
         with self._lock:
@@ -59,8 +59,8 @@ class PageServer:
             for listener in self._listeners:
                 _put(listener, event)
 
-    def tell_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
-        """Push sound `[S]` whose first sample is `first_sample` of the stream."""
+    def push_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
+        """Push audio `[S]`; `first_sample` is the stream's index of its first sample."""
         if not self._listeners:
             return
         pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
@@ -69,10 +69,10 @@ class PageServer:
             "rate": rate,
             "pcm": base64.b64encode(pcm.tobytes()).decode(),
         }
-        self.tell("audio", body)
+        self.push("audio", body)
 
-    def listen(self) -> "queue.Queue[bytes]":
-        """A new browser's queue, with what is kept already in it."""
+    def subscribe(self) -> "queue.Queue[bytes]":
+        """The queue of a new browser, with the kept events."""
         listener: queue.Queue[bytes] = queue.Queue(_MOST_QUEUED)
         with self._lock:
             for event in self._latest.values():
@@ -80,14 +80,14 @@ class PageServer:
             self._listeners.add(listener)
         return listener
 
-    def leave(self, listener: "queue.Queue[bytes]") -> None:
-        """Forget a browser."""
+    def unsubscribe(self, listener: "queue.Queue[bytes]") -> None:
+        """Remove a browser."""
         with self._lock:
             self._listeners.discard(listener)
 
-    def admits(self, host_header: str) -> bool:
-        """Whether a request's Host is ours: a page elsewhere must not read a local microphone by
-        pointing its own name at this machine.
+    def accepts_host(self, host_header: str) -> bool:
+        """Whether a request's Host is this server: a foreign page must not read a local microphone
+        by pointing its own name at this machine.
         """
         if self.host not in _LOOPBACK:
             return True
@@ -109,11 +109,11 @@ def _put(listener: "queue.Queue[bytes]", event: bytes) -> None:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = False  # on Windows it would share a port that is taken
+    allow_reuse_address = False  # on Windows it would share a port in use
     page: PageServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no news."""
+        """Ignore errors of a browser that has gone."""
 
 
 def _bind(page: PageServer, host: str, port: int) -> _Server:
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Serve a file or the events."""
-        if not self.server.page.admits(self.headers.get("Host", "")):
+        if not self.server.page.accepts_host(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "this page is served to this machine only")
         elif self.path == "/events":
             self._send_events()
@@ -148,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        """Take a wish for another view."""
-        if not self.server.page.admits(self.headers.get("Host", "")):
+        """Handle a request for another view."""
+        if not self.server.page.accepts_host(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN)
             return
         if self.path.startswith("/view/"):
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: requests are not this program's output."""
+        """Print nothing: requests are not this program's output."""
 
     def _send_file(self, name: str, kind: str) -> None:
         data = (files("exporters.viewer") / "static" / name).read_bytes()
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        listener = page.listen()
+        listener = page.subscribe()
         try:
             while True:
                 try:
@@ -189,5 +189,5 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass
         finally:
-            page.leave(listener)
+            page.unsubscribe(listener)
             self.close_connection = True

@@ -1,8 +1,8 @@
-"""The scene in three dimensions, shown by viser: the only file that knows viser.
+"""The scene in 3D, shown by viser; the only import of viser.
 
-Meshes are made once for a stream's format; every frame then sends their vertices in one atomic
-block: rotations of nodes would be shown a frame or two before vertices. viser keeps only the newest
-state of each node, so a slow browser skips frames and nobody waits for it.
+Meshes are created once per format; every frame then sends their vertices in one atomic block,
+because rotations of nodes would be shown a frame or two before vertices. viser keeps only the
+newest state of each node, so a slow browser skips frames and delays nothing.
 """
 
 import io
@@ -48,7 +48,7 @@ _FLOOR: Final[dict[str, Any]] = {
     "plane_opacity": 1.0,
     "shadow_opacity": 0.35,
 }
-# viser's own panel and notices give way to the page around; its canvas shows at once.
+# viser's own panel and notices are hidden; its canvas is shown at once.
 _STYLE: Final = """<style>
 [data-floating-window], .mantine-Notifications-root,
 .mantine-Paper-root[style*="min-height: 3.5em"] { display: none !important; }
@@ -74,7 +74,7 @@ VIEWS: Final = {
     "gesture": View((0.0, 1.46, 2.4), (0.0, 1.12, 0.05), 0.56),
     "face": View((0.12, 0.10, 1.30), (0.0, -0.02, 0.05), 0.42, around_head=True),
 }
-"""Where the camera may be asked to go; "figure" is where it begins."""
+"""Available cameras; "figure" is the first."""
 
 
 class Scene:
@@ -92,7 +92,7 @@ class Scene:
                 f"the viewer needs viser ({error}); pip install 'emage-live[viewer]'"
             ) from error
         try:
-            # viser greets on standard output, where only our own line belongs.
+            # viser prints a greeting on standard output, where only this program's line belongs.
             with redirect_stdout(io.StringIO()):
                 self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
         except OSError as error:
@@ -105,8 +105,8 @@ class Scene:
         self._last: PoseFrame | None = None
         self._floor: FloatArray = np.zeros(3, np.float32)
         self._head: FloatArray = np.array([0.0, 1.55, 0.0], np.float32)
-        self._set_the_stage()
-        self._server.on_client_connect(self._welcome)
+        self._set_up_scene()
+        self._server.on_client_connect(self._on_connect)
 
     def show_format(self, fmt: PoseFormat) -> None:
         """Build the avatar for `fmt`, in place of an earlier one of another format."""
@@ -131,13 +131,13 @@ class Scene:
             }
 
     def show(self, frame: PoseFrame) -> None:
-        """Show one frame; `show_format` comes first. Costs nothing while no page is open."""
+        """Show one frame; `show_format` comes first. Costs nothing without an open page."""
         self._last = frame
         if self._server.get_clients():
             self._send(frame)
 
     def look(self, view: str) -> None:
-        """Move the cameras of all pages, open or to come, to one of VIEWS; ignores other names."""
+        """Move the cameras of all present and later pages to one of VIEWS; ignores other names."""
         if view not in VIEWS:
             return
         place = self._head if VIEWS[view].around_head else self._floor
@@ -149,7 +149,7 @@ class Scene:
 
     def close(self) -> None:
         """Stop serving."""
-        with redirect_stdout(io.StringIO()):  # viser takes its leave there too
+        with redirect_stdout(io.StringIO()):  # viser prints a farewell there too
             self._server.stop()
 
     def _send(self, frame: PoseFrame) -> None:
@@ -163,12 +163,12 @@ class Scene:
                 self._handles[colour].vertices = points
         self._server.flush()
 
-    def _welcome(self, _client: object) -> None:
-        """A page that is opened while the stream rests sees the last frame, not the T-pose."""
+    def _on_connect(self, _client: object) -> None:
+        """Show the last frame, not the T-pose, to a page opened while the stream rests."""
         if self._last is not None:
             self._send(self._last)
 
-    def _set_the_stage(self) -> None:
+    def _set_up_scene(self) -> None:
         server, scene = self._server, self._server.scene
         scene.set_up_direction("+y")
         server.gui.configure_theme(show_logo=False, show_share_button=False)
@@ -190,7 +190,7 @@ class Scene:
 
 
 def _refuse_tunnels(server: Any) -> None:
-    """Viser would open a tunnel to the internet for any page that asks for one."""
+    """Refuse the tunnel to the internet that viser opens on request of any page."""
     server.request_share_url = lambda *_, **__: None
 
 

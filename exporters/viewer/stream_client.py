@@ -1,7 +1,7 @@
-"""Follows a stream: from our own WebSocket to the scene and the page around it.
+"""Follows a stream: from the WebSocket to the scene and the page around it.
 
-The newest frame wins: what arrived while the last one was being shown is skipped, so the viewer is
-never behind by more than one frame. Lost streams are looked for again until told to stop.
+The newest frame wins: frames that arrive while one is shown are skipped, so the viewer is at most
+one frame behind. Lost streams are retried until stopped.
 """
 
 import time
@@ -14,8 +14,8 @@ from engine.motion.pose import FloatArray, FrameFlag, PoseFormat, PoseFrame
 from exporters.wire import AudioPacket
 
 _RETRY_S: Final = 0.5
-_PATIENCE_S: Final = 0.25  # between looks at whether to stop
-_MOST_DRAINED: Final = 64  # messages in one go, so that a flood cannot keep a frame from the screen
+_PATIENCE_S: Final = 0.25  # between checks for the end
+_MOST_DRAINED: Final = 64  # messages at a time, so that a flood does not delay a frame
 _FRAMES_A_TICK: Final = 2  # the page interpolates its clock in between
 
 Message = PoseFrame | AudioPacket | dict[str, Any] | None
@@ -27,40 +27,40 @@ class Client(Protocol):
     format: PoseFormat
 
     def subscribe(self, *, audio: bool, stats: bool, words: bool) -> None:
-        """Ask for more than frames."""
+        """Subscribe to more than frames."""
 
     def receive(self, timeout_s: float | None = None) -> Message:
         """The next message, or None."""
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Close the connection."""
 
 
 class SceneLike(Protocol):
-    """Where frames are shown."""
+    """Shows frames."""
 
     def show_format(self, fmt: PoseFormat) -> None:
-        """A new stream begins."""
+        """Begin a new stream."""
 
     def show(self, frame: PoseFrame) -> None:
-        """One frame."""
+        """Show one frame."""
 
     def look(self, view: str) -> None:
-        """Another camera."""
+        """Move the camera."""
 
 
 class PageLike(Protocol):
-    """Where everything else is told."""
+    """Receives events and audio."""
 
-    def tell(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
-        """An event."""
+    def push(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
+        """Push an event."""
 
-    def tell_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
-        """Sound."""
+    def push_audio(self, first_sample: int, rate: int, samples: FloatArray) -> None:
+        """Push audio."""
 
 
 class ViewerClient:
-    """Shows one stream after another until `stopped` says so.
+    """Shows one stream after another until `stopped` returns true.
 
     connect: returns a client or raises GestureError. wait: sleeps for a number of seconds.
     """
@@ -83,18 +83,18 @@ class ViewerClient:
         self._shown = 0
 
     def run(self, stopped: Callable[[], bool], wait: Callable[[float], object]) -> None:
-        """Follow until stopped; streams that end or cannot be read are looked for again."""
+        """Follow until stopped; streams that end or fail are retried."""
         while not stopped():
             try:
                 client = self._connect()
             except GestureError as error:
-                self._page.tell("state", {"connected": False, "why": str(error)}, keep=True)
+                self._page.push("state", {"connected": False, "why": str(error)}, keep=True)
                 wait(_RETRY_S)
                 continue
             try:
                 self._follow(client, stopped)
             except GestureError as error:
-                self._page.tell("state", {"connected": False, "why": str(error)}, keep=True)
+                self._page.push("state", {"connected": False, "why": str(error)}, keep=True)
             finally:
                 client.close()
 
@@ -104,18 +104,18 @@ class ViewerClient:
         self._arrivals.clear()
         clock = client.format.clock
         about = {"connected": True, "fps": clock.frame_rate, "basis": client.format.face.name}
-        self._page.tell("state", about, keep=True)
+        self._page.push("state", about, keep=True)
         while not stopped():
             frame = self._drain(client)
             if frame is not None:
                 self._scene.show(frame)
-                self._tell_clock(frame, clock.sample_rate)
+                self._push_clock(frame, clock.sample_rate)
             view = self._next_view()
             if view is not None:
                 self._scene.look(view)
 
     def _drain(self, client: Client) -> PoseFrame | None:
-        """Handle all messages that are there, at least one wait long; the newest frame."""
+        """Handle all waiting messages, waiting for at least one; returns the newest frame."""
         newest: PoseFrame | None = None
         message = client.receive(_PATIENCE_S)
         for _ in range(_MOST_DRAINED):
@@ -125,18 +125,18 @@ class ViewerClient:
             elif message is None:
                 break
             else:
-                self._tell(message, client.format)
+                self._forward(message, client.format)
             message = client.receive(0.0)
         return newest
 
-    def _tell(self, message: AudioPacket | dict[str, Any], fmt: PoseFormat) -> None:
+    def _forward(self, message: AudioPacket | dict[str, Any], fmt: PoseFormat) -> None:
         if isinstance(message, AudioPacket):
-            self._page.tell_audio(message.first_sample, fmt.clock.sample_rate, message.samples)
+            self._page.push_audio(message.first_sample, fmt.clock.sample_rate, message.samples)
         elif message.get("type") in ("words", "stats"):
-            # Kept for pages that open later: their words were given before.
-            self._page.tell(message["type"], message, keep=True)
+            # Kept for pages that open later, after their words were sent.
+            self._page.push(message["type"], message, keep=True)
 
-    def _tell_clock(self, frame: PoseFrame, rate: int) -> None:
+    def _push_clock(self, frame: PoseFrame, rate: int) -> None:
         self._shown += 1
         if self._shown % _FRAMES_A_TICK:
             return
@@ -146,7 +146,7 @@ class ViewerClient:
             "held": bool(frame.flags & FrameFlag.HELD),
             "idle": bool(frame.flags & FrameFlag.IDLE),
         }
-        self._page.tell("clock", body)
+        self._page.push("clock", body)
 
     def _rate(self) -> float:
         """Frames a second over the last three seconds."""

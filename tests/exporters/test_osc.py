@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, ShapeError
-from exporters.osc import OscMessage, decode_packet, encode_bundle, encode_message
+from exporters.osc import encode_bundle, encode_message
+from tests.support.osc_decoder import OscMessage, decode_packet
 
 GOLDEN = [
     (("/a",), b"/a\0\0,\0\0\0"),

@@ -17,8 +17,9 @@ from engine.motion.rotation import exp, forward_kinematics, identity, multiply, 
 from engine.motion.skeleton import SMPLX_55, Skeleton
 from exporters.address import Address
 from exporters.arkit import BLEND_NAMES, blend_map
-from exporters.osc import decode_packet, encode_message
+from exporters.osc import encode_message
 from exporters.vmc import UNITY_BONES, VmcEncoder, VmcSink
+from tests.support.osc_decoder import decode_packet
 
 # Unity's HumanBodyBones without the values that are no bones, in Unity's order.
 _HAND = [

@@ -21,7 +21,7 @@ const wallNow = () => performance.now() / 1000;
 
 const clock = { samples: [], offset: null, last: -1 };
 
-function hearClock(time) {
+function updateClock(time) {
   const now = wallNow();
   const known = clock.last >= 0; // a page that opens late has words before its first clock
   if (known && (time < clock.last - 0.5 || time > clock.last + 5)) restart();
@@ -171,7 +171,7 @@ const wave = {
 const words = [];
 
 // Later knowledge replaces what it overlaps.
-function hearWords(fresh) {
+function mergeWords(fresh) {
   for (const word of fresh) {
     for (let i = words.length - 1; i >= 0; i -= 1) {
       if (words[i].start < word.end && word.start < words[i].end) words.splice(i, 1);
@@ -264,7 +264,7 @@ const handlers = {
   },
   clock(body) {
     picture = body;
-    hearClock(body.time);
+    updateClock(body.time);
     if (body.held) showState("held: the model is late", "idle");
     else showState(body.idle ? "listening" : "speaking", body.idle ? "idle" : "");
   },
@@ -273,7 +273,7 @@ const handlers = {
     wave.add(first, rate, samples);
     sound.play(first, rate, samples);
   },
-  words(body) { hearWords(body.words); },
+  words(body) { mergeWords(body.words); },
   stats(body) {
     const { type, ...rest } = body;
     stats = rest;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.commands.stopping import FORCED, StopAsked, check_stopped, stoppable
+from exporters.commands.stopping import FORCED, StopRequested, check_stopped, stoppable
 
 pytestmark = pytest.mark.posix
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -43,7 +43,7 @@ def test_then_the_one_who_took_over_is_told_once(name: str) -> None:
         told.set()
 
     with stoppable() as stopping:
-        stopping.tell(stop)
+        stopping.on_signal(stop)
         send(name, 3)
         assert told.wait(PATIENCE_S)
     assert calls == ["stop"]
@@ -55,11 +55,11 @@ def test_what_swallowed_the_exception_does_not_swallow_the_wish() -> None:
     with stoppable() as stopping:
         try:
             send("SIGTERM")
-        except StopAsked:
+        except StopRequested:
             reached.append("swallowed")
-        with pytest.raises(StopAsked):
+        with pytest.raises(StopRequested):
             stopping.check()
-        stopping.tell(lambda: reached.append("told"))
+        stopping.on_signal(lambda: reached.append("told"))
         reached.append("went on")
     assert reached == ["swallowed"]
 
@@ -81,7 +81,7 @@ def command():
     with stopping.stoppable() as mine:
         session = Session()
         known = weakref.ref(session)
-        mine.tell(session.stop)
+        mine.on_signal(session.stop)
         if %r:
             os.kill(os.getpid(), signal.SIGINT)
             session.told.wait()
@@ -108,7 +108,7 @@ def test_in_another_thread_nothing_is_taken_over() -> None:
 
     def run() -> None:
         with stoppable() as stopping:
-            stopping.tell(lambda: None)
+            stopping.on_signal(lambda: None)
             done.append(True)
 
     thread = threading.Thread(target=run)
@@ -163,8 +163,8 @@ def command():
 DEAF = """
 import threading
 def command():
-    stopping._Current.stopping.tell(lambda: print("told", flush=True))
-    stopping._PATIENCE_S = 0.0
+    stopping._Current.stopping.on_signal(lambda: print("told", flush=True))
+    stopping._FORCE_AFTER_S = 0.0
     print("ready", flush=True)
     threading.Event().wait()
 """
@@ -211,7 +211,7 @@ def test_the_status_of_a_command_that_ends_by_itself(status: int, root: Path) ->
 
 def test_a_signal_whose_exception_was_swallowed_is_found_again() -> None:
     def command() -> int:
-        with contextlib.suppress(StopAsked):  # as a library does that calls back
+        with contextlib.suppress(StopRequested):  # as a library does that calls back
             signal.raise_signal(signal.SIGTERM)
         check_stopped()
         raise AssertionError("the signal was lost")

@@ -69,7 +69,7 @@ def test_views_are_passed_on(page: PageServer) -> None:
 
 
 def test_events_reach_a_browser(page: PageServer) -> None:
-    page.tell("scene", {"port": 1234}, keep=True)
+    page.push("scene", {"port": 1234}, keep=True)
     connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=5)
     connection.request("GET", "/events")
     answer = connection.getresponse()
@@ -77,7 +77,7 @@ def test_events_reach_a_browser(page: PageServer) -> None:
     assert answer.readline() == b"event: scene\n"
     assert json.loads(answer.readline().removeprefix(b"data: ")) == {"port": 1234}
     assert answer.readline() == b"\n"
-    page.tell_audio(320, 16000, np.array([0.0, 0.5, -1.0, 2.0], np.float32))
+    page.push_audio(320, 16000, np.array([0.0, 0.5, -1.0, 2.0], np.float32))
     assert answer.readline() == b"event: audio\n"
     body = json.loads(answer.readline().removeprefix(b"data: "))
     pcm = np.frombuffer(base64.b64decode(body.pop("pcm")), "<i2")
@@ -87,21 +87,21 @@ def test_events_reach_a_browser(page: PageServer) -> None:
 
 
 def test_a_browser_that_does_not_read_loses_the_oldest(page: PageServer) -> None:
-    listener = page.listen()
+    listener = page.subscribe()
     for number in range(1000):
-        page.tell("clock", {"time": number})
+        page.push("clock", {"time": number})
     assert listener.qsize() <= 256
     newest = [listener.get_nowait() for _ in range(listener.qsize())][-1]
     assert b'"time": 999' in newest
-    page.leave(listener)
-    page.tell("clock", {"time": 1000})
+    page.unsubscribe(listener)
+    page.push("clock", {"time": 1000})
     assert listener.empty()
 
 
 def test_only_the_last_of_what_is_kept_is_shown_later(page: PageServer) -> None:
     for connected in (False, True):
-        page.tell("state", {"connected": connected}, keep=True)
-    listener = page.listen()
+        page.push("state", {"connected": connected}, keep=True)
+    listener = page.subscribe()
     assert b"true" in listener.get_nowait()
     assert listener.empty()
 
@@ -124,7 +124,7 @@ def apart(a: list[float], b: list[float]) -> bool:
 
 @pytest.mark.browser
 def test_nothing_is_covered_in_windows_of_any_size(page: PageServer) -> None:
-    page.tell("stats", {"frames": 12, "events": {"late_frame": 3}}, keep=True)
+    page.push("stats", {"frames": 12, "events": {"late_frame": 3}}, keep=True)
     with browser() as chromium:
         for width, height in ((390, 844), (320, 568), (800, 600), (844, 390), (1280, 800)):
             chromium.open(f"http://127.0.0.1:{page.port}", width, height)

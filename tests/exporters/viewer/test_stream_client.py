@@ -39,7 +39,7 @@ class Record:
         self.formats: list[PoseFormat] = []
         self.shown: list[int] = []
         self.views: list[str] = []
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.pushed: list[tuple[str, dict[str, Any]]] = []
         self.sound: list[tuple[int, int, int]] = []
 
     def show_format(self, fmt: PoseFormat) -> None:
@@ -51,14 +51,14 @@ class Record:
     def look(self, view: str) -> None:
         self.views.append(view)
 
-    def tell(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
-        self.told.append((kind, body))
+    def push(self, kind: str, body: dict[str, Any], *, keep: bool = False) -> None:
+        self.pushed.append((kind, body))
 
-    def tell_audio(self, first_sample: int, rate: int, samples: np.ndarray) -> None:
+    def push_audio(self, first_sample: int, rate: int, samples: np.ndarray) -> None:
         self.sound.append((first_sample, rate, len(samples)))
 
     def kinds(self) -> list[str]:
-        return [kind for kind, _ in self.told]
+        return [kind for kind, _ in self.pushed]
 
 
 def ended() -> ExportError:
@@ -77,7 +77,7 @@ def follow(*streams: list[Message | Exception] | Exception) -> tuple[Record, lis
         return FakeClient(stream)
 
     def stopped() -> bool:
-        return not left and record.told[-1][1].get("connected") is False
+        return not left and record.pushed[-1][1].get("connected") is False
 
     follower = ViewerClient(connect, record, record, now=lambda: next(seconds) / 30)
     follower.run(stopped, waits.append)
@@ -99,7 +99,7 @@ def test_frames_that_come_one_by_one_are_all_shown(make_frame) -> None:
     messages = [m for i in range(6) for m in (make_frame(i), None)]
     record = run_through(messages)
     assert record.shown == [0, 1, 2, 3, 4, 5]
-    clocks = [body for kind, body in record.told if kind == "clock"]
+    clocks = [body for kind, body in record.pushed if kind == "clock"]
     assert [round(c["time"], 3) for c in clocks] == [0.033, 0.1, 0.167]
     assert clocks[0]["held"] == bool(make_frame(1).flags & FrameFlag.HELD)
 
@@ -127,8 +127,8 @@ def test_sound_words_and_stats_go_to_the_page() -> None:
     packet = AudioPacket(320, np.zeros(160, np.float32))
     record = run_through([packet, words, stats, {"type": "pong"}, None])
     assert record.sound == [(320, 16000, 160)]
-    assert ("words", words) in record.told
-    assert ("stats", stats) in record.told
+    assert ("words", words) in record.pushed
+    assert ("stats", stats) in record.pushed
     assert "pong" not in record.kinds()
 
 
@@ -146,7 +146,7 @@ def test_a_lost_stream_is_looked_for_again(make_frame) -> None:
     assert record.shown == [0, 7]
     assert len(record.formats) == 2
     assert len(waits) == 1
-    states = [body["connected"] for kind, body in record.told if kind == "state"]
+    states = [body["connected"] for kind, body in record.pushed if kind == "state"]
     assert states == [True, False, False, True, False]
 
 
@@ -158,7 +158,7 @@ def test_the_rate_is_that_of_arrivals(make_frame) -> None:
     stops = iter([False] * 42)
     follower = ViewerClient(lambda: client, record, record, now=lambda: next(seconds))
     follower.run(lambda: next(stops, True), lambda _: None)
-    rates = [body["fps"] for kind, body in record.told if kind == "clock"]
+    rates = [body["fps"] for kind, body in record.pushed if kind == "clock"]
     assert rates[-1] == 30.0
 
 
