@@ -17,7 +17,7 @@ _Made = TypeVar("_Made")
 
 
 def batch_sizes(most: int) -> list[int]:
-    """Buckets up to `most`; for any batch one is at most half too large: 1 2 3 4 6 8 12 ..."""
+    """Batch sizes up to `most`, one at most half too large for any batch: 1 2 3 4 6 8 12 ..."""
     sizes = {most}
     power = 1
     while power < most:

@@ -1,4 +1,4 @@
-"""A stream to export: a format, frames that differ from one another, and a control that notes."""
+"""Fixtures of exporters: a format, distinct frames, and a control that records its calls."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ def make(index: int, face_width: int = 51) -> PoseFrame:
 
 
 class Control:
-    """A ControlSink that notes what it was told."""
+    """A ControlSink that records its calls."""
 
     def __init__(self) -> None:
         self.log: list[tuple[object, ...]] = []

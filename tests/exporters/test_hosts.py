@@ -1,4 +1,4 @@
-"""A name that has addresses of both families stands for its IPv4 ones."""
+"""A name with addresses of both families resolves to its IPv4 ones."""
 
 import socket
 import subprocess
@@ -45,7 +45,7 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 def test_ipv4_is_taken_where_ipv6_comes_first(tmp_path: Path, root: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("::1 twofold\n127.0.0.1 twofold\n")
-    # A file system of its own, in which the table of hosts is another one.
+    # A file system of its own with another hosts table.
     inside = f'mount --bind {hosts} /etc/hosts && exec "$@"'
     found = subprocess.run(
         ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, "-c", _LOOK_UP, str(root)],

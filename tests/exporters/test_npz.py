@@ -164,7 +164,7 @@ def test_without_a_frame_an_earlier_clip_stays(make_frame, fmt, events, tmp_path
 
 @pytest.fixture
 def limited():
-    """Sets the largest size of a file; a write beyond it fails as on a full disk."""
+    """Limits the size of a file; a write beyond it fails as on a full disk."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

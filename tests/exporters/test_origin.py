@@ -1,4 +1,4 @@
-"""Origins as browsers send them and as people type them."""
+"""Origins as browsers send them and as users type them."""
 
 import pytest
 

@@ -62,7 +62,7 @@ def bundle(messages):
 
 
 def naive(frame):
-    """The same datagrams, built step by step by another OSC stack."""
+    """The same datagrams, built step by step by python-osc."""
     skeleton = SMPLX_55
     bones = [message("/VMC/Ext/Root/Pos", "root", *(0.0,) * 6, 1.0)]
     for j, name in enumerate(skeleton.joint_names):
@@ -138,7 +138,7 @@ def test_receivers_latch_after_the_bones(make_frame, fmt):
 
 
 def test_a_mirrored_figure_stands_where_ours_stands(make_frame, fmt):
-    """Unity's kinematics on what was sent give our world positions with x mirrored."""
+    """Unity's kinematics on the sent bones give the world positions with x mirrored."""
     frame = make_frame(3)
     bones, *_ = VmcEncoder(fmt).encode(frame)
     sent = {m.arguments[0]: m.arguments[1:] for m in decode_packet(bones)}
@@ -168,7 +168,7 @@ def test_raising_the_left_arm_raises_unitys_left_arm(make_frame, fmt):
 
 
 def test_joints_are_found_by_name(make_frame, fmt):
-    """A skeleton with a joint more in front of the fingers sends the same bones."""
+    """A skeleton with an additional joint before the fingers sends the same bones."""
     names = (*SMPLX_55.joint_names, "tail")
     longer = Skeleton(names, (*SMPLX_55.parents, 0), (*SMPLX_55.rest_offsets, (0.0, 0.0, -0.1)))
     frame = make_frame(0)
@@ -257,7 +257,7 @@ def test_an_unknown_host_is_an_error_of_open(fmt, events):
 
 def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("", 0))  # free at every address: that is where oscdump listens
+        probe.bind(("", 0))  # free at every address, since oscdump listens there
         return int(probe.getsockname()[1])
 
 
@@ -265,22 +265,22 @@ class OscDump:
     """The program `oscdump` on a free port, read line by line."""
 
     def __init__(self) -> None:
-        for _ in range(10):  # between the look for a free port and its use, another may take it
+        for _ in range(10):  # another process may take the port before it is used
             self.port = free_port()
             self.process = subprocess.Popen(
                 ["stdbuf", "-oL", "oscdump", str(self.port)], stdout=subprocess.PIPE
             )
             self.text = b""
-            if self.hears():
+            if self.receives():
                 return
             self.close()
         raise AssertionError("oscdump found none of ten ports free")
 
-    def hears(self) -> bool:
-        """Whether the program prints what comes; False once it has ended."""
+    def receives(self) -> bool:
+        """Whether the program prints received messages; False once it has ended."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(400):
-                with suppress(ConnectionError):  # nobody listens there yet
+                with suppress(ConnectionError):  # nothing listens there yet
                     sender.sendto(encode_message("/hello"), ("127.0.0.1", self.port))
                 if select.select([self.process.stdout], [], [], 0.05)[0]:
                     self.text += self.process.stdout.read1(1 << 16)
@@ -288,7 +288,7 @@ class OscDump:
         return False
 
     def until(self, pattern: str, send) -> list[str]:
-        """Lines until one matches, calling `send` whenever nothing comes for a while."""
+        """Lines until one matches; calls `send` whenever none arrives for a while."""
         for _ in range(400):
             if re.search(pattern, self.text.decode()):
                 return self.text.decode().splitlines()
@@ -313,7 +313,7 @@ def test_oscdump_reads_the_stream_whole(make_frame, fmt, events, split):
     try:
         dump.until(r"/VMC/Ext/T f 0\.0", lambda: sink.send(make_frame(0)))
         frames: list[PoseFrame] = [make_frame(30 * k) for k in range(1, 11)]
-        for frame in frames:  # one after the other: a receiver's own buffer is not our subject
+        for frame in frames:  # one after the other: the receiver's own buffer is not tested
             sink.send(frame)
             lines = dump.until(rf"/VMC/Ext/T f {frame.sample // 16000}\.0", lambda: None)
     finally:

@@ -31,7 +31,7 @@ def client(server):
 
 
 def settle(client):
-    """Come back once the server has done all that this client asked; other messages are lost."""
+    """Return once the server has handled all messages of this client; other messages are lost."""
     client.send("ping")
     messages = []
     while (message := client.receive(20)) != {"type": "pong"}:
@@ -41,7 +41,7 @@ def settle(client):
 
 
 def forgotten(server, client):
-    """Come back once `client` is the only one left."""
+    """Return once `client` is the only one left."""
     while len(server._clients) > 1:
         settle(client)
 
@@ -259,7 +259,7 @@ def test_a_port_in_use_names_it(server, fmt, control, events):
 
 def test_close_delivers_what_is_queued_and_may_be_repeated(fmt, control, events, make_frame):
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
-    server.send(make_frame(0))  # not open: nobody is there to see it
+    server.send(make_frame(0))  # not open: no client is connected
     server.close()
     server.open(fmt)
     with WebSocketClient(url(server)) as client:
@@ -284,7 +284,7 @@ def test_close_does_not_wait_for_one_who_never_reads(server, make_frame):
         assert raw.recv(12) == b"HTTP/1.1 101"
         for k in range(1500):
             server.send(make_frame(k % 10))
-        server.close()  # would block for ever, and the test's time limit would say so
+        server.close()  # would block for ever and exceed the test's time limit
 
 
 def test_no_more_clients_than_there_is_room_for(server):
@@ -350,7 +350,7 @@ def refused(message):
 def test_ten_thousand_hostile_messages_and_a_good_client_is_served(
     server, events, make_frame, control
 ):
-    """The good client has every frame before the next 40 hostile messages are sent."""
+    """The good client receives every frame before the next 40 hostile messages are sent."""
     messages = hostile_messages(10_000)
     with WebSocketClient(url(server)) as hostile, WebSocketClient(url(server)) as good:
         settle(good)
@@ -360,7 +360,7 @@ def test_ten_thousand_hostile_messages_and_a_good_client_is_served(
                 server.send(make_frame(k))
                 assert good.receive(5).index == k
                 assert max(len(client.queue) for client in server._clients) <= 2 * QUEUED
-        # Some of the messages are pings, so wait for the answer to one that is like no other.
+        # Some of the messages are pings, so wait for the answer to a unique one.
         messages.append('{"type":"the last one"}')
         hostile.send_raw(messages[-1])
         while "the last one" not in str(hostile.receive(20)):

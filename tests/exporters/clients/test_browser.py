@@ -37,7 +37,7 @@ setInterval(() => {
 
 
 class Site:
-    """Serves the page and the harness on loopback; what is reported comes out of `reports`."""
+    """Serves the page and the harness on loopback; `reports` yields the reports."""
 
     def __init__(self, page: bytes, harness: bytes) -> None:
         self.reports: Queue = Queue()
@@ -112,7 +112,7 @@ def test_a_page_receives_every_frame_in_order(server, make_frame, fmt, root, bro
     assert (seen["time"], seen["flags"], seen["error"]) == (last.sample / 16000, last.flags, "")
     assert (seen["names"], seen["title"]) == (55, "emage-live")
     assert seen["face"] == pytest.approx(last.face, abs=1e-6)
-    # The page's own kinematics put every joint where ours are.
+    # The page's own kinematics give the joint positions of this project.
     ours = Motion(fmt, chunk(last)).world_positions()[0]
     assert len(seen["positions"]) == 55
     for theirs, mine in zip(seen["positions"], ours, strict=True):

@@ -1,4 +1,4 @@
-"""emage-bundle: what it writes and says."""
+"""emage-bundle: its files and its output."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""What the command lines share."""
+"""Shared options and output of the command lines."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""SessionControl: what clients may do, and when they are told no."""
+"""SessionControl: permitted actions of clients, and refusals."""
 
 import pytest
 

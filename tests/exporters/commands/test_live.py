@@ -1,4 +1,4 @@
-"""emage-live from outside: its contract, its endings, and what it says to bad input."""
+"""emage-live from outside: its contract, its endings, and its errors for bad input."""
 
 import json
 import os
@@ -183,7 +183,7 @@ def next_frame(client: WebSocketClient) -> PoseFrame:
 @pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_signals_end_cleanly(model: Path, tmp_path: Path, name: str) -> None:
-    """Three within a moment, as a shell and `timeout` send them together."""
+    """Three signals within a moment, as a shell and `timeout` send them together."""
     speech, out = tmp_path / "long.wav", tmp_path / "out.npz"
     soundfile.write(speech, babble(60.0), 16000)
     process = started(model, "--wav", speech, "--out", out)
@@ -210,7 +210,7 @@ ENTRY = "import sys; from exporters.commands.start import live; sys.exit(live())
 def test_a_signal_while_it_starts_leaves_nothing(
     model: Path, tmp_path: Path, root: Path, module: str, name: str
 ) -> None:
-    """Python tells each module that it has imported: so far it is when the signals come."""
+    """Prints each module name at its import, to send signals at that point."""
     command = [sys.executable, "-X", "importtime", "-c", ENTRY, "--demo", "--json"]
     process = subprocess.Popen(
         [*command, "--model", str(model), "--out", str(tmp_path / "out.npz")],
@@ -254,7 +254,7 @@ def test_signals_at_any_moment_leave_complete_files(
 
 
 class Broken:
-    """A source that raises what nobody foresaw after a second of sound."""
+    """A source that raises an unexpected error after one second."""
 
     sample_rate = 16000
     paced = False
@@ -364,7 +364,7 @@ def test_a_voice_agent_talks_and_is_interrupted(model: Path) -> None:
         client.subscribe(words=True, audio=True)
         client.send_audio(babble(20.0))  # far faster than real time
         client.send("words", words=[{"word": "hello", "start": 0.1, "end": 0.5}])
-        heard, last = 0.0, -1
+        loudness, last = 0.0, -1
         while last < 45:
             message = client.receive(10)
             assert message is not None
@@ -372,10 +372,10 @@ def test_a_voice_agent_talks_and_is_interrupted(model: Path) -> None:
                 assert message.index > last
                 last = message.index
             elif not isinstance(message, dict):
-                heard += float(np.abs(message.samples).sum())
+                loudness += float(np.abs(message.samples).sum())
         client.send("cancel")
         client.send("nonsense")
-        assert heard > 0
+        assert loudness > 0
         output, _ = process.communicate(timeout=20)
     report = json.loads(output.strip().splitlines()[-1])
     assert process.returncode == 0
@@ -416,7 +416,7 @@ def test_odd_and_empty_pcm(model: Path) -> None:
     assert b"ended before any sound came" in done.stderr
 
 
-# --- what is wrong with the sound reaches the user
+# --- faults of the audio are reported
 
 
 def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:

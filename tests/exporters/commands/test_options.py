@@ -1,4 +1,4 @@
-"""Values of command lines: what is taken, and that all else is one clear line."""
+"""Argument types: accepted values, and one clear line for any other."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""A live session asks to be first, and goes on where that is not allowed."""
+"""A live session raises its priority, and continues if that is not permitted."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ print(allowed, *found)
 
 @pytest.mark.linux
 def test_all_threads_go_first_where_it_is_allowed() -> None:
-    """In a process of its own: what was asked for cannot always be given back."""
+    """In a process of its own: a priority cannot always be lowered again."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW], capture_output=True, text=True, check=True, timeout=60
     )

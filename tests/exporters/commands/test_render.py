@@ -133,7 +133,7 @@ def names(folder: Path) -> set[str]:
 
 
 def damaged_flac(path: Path) -> None:
-    """A sound that opens, and fails in its middle."""
+    """A sound file that opens and fails in its middle."""
     soundfile.write(path, babble(4.0), 16000)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -142,7 +142,7 @@ def damaged_flac(path: Path) -> None:
 
 
 def impossible_rate(path: Path) -> None:
-    """A sound whose header says 100 Hz."""
+    """A sound file with 100 Hz in its header."""
     soundfile.write(path, babble(0.5), 16000, format="WAV")
     data = bytearray(path.read_bytes())
     data[24:28] = (100).to_bytes(4, "little")

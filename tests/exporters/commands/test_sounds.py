@@ -1,4 +1,4 @@
-"""Which files of a folder are rendered, and what is said about the others."""
+"""Selection of the sound files of a folder, and the note about the others."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.posix
 def test_a_pipe_is_left_out_whatever_its_suffix(tmp_path: Path) -> None:
-    """Nobody may ever write into it, and the other files would wait."""
+    """A pipe without a writer would block all other files."""
     write(tmp_path / "a.wav", "WAV")
     for name in ("b.wav", "c", "d.txt"):
         os.mkfifo(tmp_path / name)
@@ -68,7 +68,7 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_damaged_sound_is_not_left_out(tmp_path: Path) -> None:
-    """It becomes a job, so that its error is told and the status is not 0."""
+    """It becomes a job, so that its error is reported and the status is not 0."""
     for name in ("a.wav", "b.m4a"):
         (tmp_path / name).write_bytes(b"nothing")
     assert [path.name for path in find_sounds([tmp_path]).sounds] == ["a.wav", "b.m4a"]
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
 
 
 class _Unreadable(type(Path())):  # type: ignore[misc]
-    """A folder whose entries the system refuses; root may read every real one."""
+    """A folder whose entries cannot be read; root could read every real one."""
 
     def iterdir(self):
         raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""The entry points: signals are taken over before anything slow is imported."""
+"""Entry points install the signal handlers before any slow import."""
 
 import signal
 import subprocess
@@ -55,7 +55,7 @@ def test_a_signal_ends_a_rendering_and_leaves_no_part(
     command = [sys.executable, "-c", RENDER, str(sounds), "-o", str(out), "--kernel", "eager"]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert any(line.startswith("1/2 ") for line in process.stdout)  # after notes, if there are
+    assert any(line.startswith("1/2 ") for line in process.stdout)  # after notes, if there are any
     process.send_signal(getattr(signal, name))
     process.communicate(timeout=60)
     assert process.returncode == 130

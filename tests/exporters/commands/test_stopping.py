@@ -1,4 +1,4 @@
-"""Signals: one flag, no lock, and whoever takes over is told; by real signals."""
+"""Stopping with real signals: one flag, no lock, and the stop function is called."""
 
 import contextlib
 import os
@@ -118,7 +118,7 @@ def test_in_another_thread_nothing_is_taken_over() -> None:
 
 
 def program(body: str, root: Path, stopped: int = 0, **options: object) -> "subprocess.Popen[str]":
-    """A process that runs `command` for its life; it prints `ready` where it may be stopped."""
+    """A process that runs `command`; it prints `ready` where it may be stopped."""
     code = f"import sys, time\nfrom exporters.commands import stopping\n{body}\n"
     code += f"sys.exit(stopping.run_stoppable(command, {stopped}))"
     process = subprocess.Popen(
@@ -211,7 +211,7 @@ def test_the_status_of_a_command_that_ends_by_itself(status: int, root: Path) ->
 
 def test_a_signal_whose_exception_was_swallowed_is_found_again() -> None:
     def command() -> int:
-        with contextlib.suppress(StopRequested):  # as a library does that calls back
+        with contextlib.suppress(StopRequested):  # as a library that calls back into Python
             signal.raise_signal(signal.SIGTERM)
         check_stopped()
         raise AssertionError("the signal was lost")
@@ -220,4 +220,4 @@ def test_a_signal_whose_exception_was_swallowed_is_found_again() -> None:
     with stoppable():
         command()
     assert [signal.getsignal(getattr(signal, n)) for n in ("SIGINT", "SIGTERM")] == before
-    check_stopped()  # nothing is asked outside
+    check_stopped()  # no effect outside

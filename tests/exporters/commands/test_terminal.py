@@ -1,4 +1,4 @@
-"""What a command line says raises nothing, and every exception becomes one line and a status."""
+"""Console output raises nothing, and every exception becomes one line and a status."""
 
 import io
 import os

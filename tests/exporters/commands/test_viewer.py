@@ -1,4 +1,4 @@
-"""The viewer's process: what is run, and that its end is told."""
+"""The viewer's process: its command line, and the report of its end."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from exporters.commands.viewer import Viewer, require_viewer
 
 
 class Lines(list[str]):
-    """Lines that were said, and a way to wait for one."""
+    """Collects printed lines; waits for one."""
 
     def __init__(self) -> None:
         super().__init__()

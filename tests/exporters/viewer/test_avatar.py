@@ -1,4 +1,4 @@
-"""Body and head are one: by colour, in step, for any format."""
+"""Body and head are consistent: by colour, in step, for any format."""
 
 from dataclasses import replace
 

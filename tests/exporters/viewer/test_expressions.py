@@ -1,4 +1,4 @@
-"""Each shape does to the face what its name says, and nothing elsewhere."""
+"""Each shape moves the named part of the face, and nothing elsewhere."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def moved(name: str) -> np.ndarray:
 
 
 def at(x: float, y: float) -> int:
-    """The vertex of the skin nearest to a place on the face."""
+    """The vertex of the skin nearest to a position on the face."""
     distance = np.hypot(REST[:, 0] - x, REST[:, 1] - y) + 10.0 * (REST[:, 2] < 0.02)
     distance[: GRID.skin.start] = 10.0
     return int(distance.argmin())

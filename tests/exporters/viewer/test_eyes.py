@@ -1,4 +1,4 @@
-"""Lids close and never cross, eyes look where they are told."""
+"""Lids close and never cross; eyes turn to the given direction."""
 
 import numpy as np
 import pytest

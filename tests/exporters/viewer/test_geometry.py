@@ -1,4 +1,4 @@
-"""Meshes are closed, face outwards and are where they were asked to be."""
+"""Meshes are closed, face outwards and have the given positions."""
 
 import numpy as np
 import pytest

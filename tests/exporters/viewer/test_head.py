@@ -72,7 +72,7 @@ def test_the_parts_share_their_borders_and_cover_the_grid() -> None:
     ids=["grid", "hair", "ears", "teeth", "tongue", "brow left", "brow right"],
 )
 def test_surfaces_face_outwards(mesh: Mesh) -> None:
-    # About their own middle, for open ones have no volume of their own.
+    # About their own centre, because open meshes have no volume.
     assert volume(Mesh(mesh.vertices - mesh.vertices.mean(0), mesh.faces)) > 0.0
 
 

@@ -1,4 +1,4 @@
-"""The page's server: files, events, bounded queues, a run_cli Host, a free port."""
+"""The page's server: files, events, bounded queues, a checked Host, a free port."""
 
 import base64
 import http.client

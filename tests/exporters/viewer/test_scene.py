@@ -62,7 +62,7 @@ def pose(index: int, lift: float) -> PoseFrame:
 
 
 class Stream:
-    """Sends frames of one pose with sound, words and stats, as long as it is asked to."""
+    """Sends frames of one pose with audio, words and stats until stopped."""
 
     def __init__(self, server: WebSocketServer) -> None:
         self._server = server
@@ -136,7 +136,7 @@ def test_without_viser_the_error_says_what_to_install(monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Scene, MagicMock, dict]]:
-    """A scene on a viser that only notes what it is told, and the pages that are open."""
+    """A scene on a fake viser that records its calls, and the open pages."""
     fake, pages = MagicMock(), {}
     fake.ViserServer.return_value.get_port.return_value = 8081
     fake.ViserServer.return_value.get_clients.side_effect = lambda: pages
@@ -223,7 +223,7 @@ def test_a_browser_shows_the_stream_moving(
 
 
 def wait_for_picture(browser, stream: Stream, lift: float, other_than=None) -> np.ndarray:
-    """The page once it shows the avatar (and has changed), fed all the while."""
+    """The page once it shows the avatar (and has changed), fed continuously."""
     for _ in range(60):
         for _ in range(15):
             stream.send(lift)
@@ -239,7 +239,7 @@ def wait_for_picture(browser, stream: Stream, lift: float, other_than=None) -> n
 
 
 def figure_colours(picture: np.ndarray) -> float:
-    """The share of pixels that are rather the shirt's blue-green than background or panels."""
+    """Share of pixels closer to the shirt's blue-green than to background or panels."""
     red, green, blue = (picture[:360, :, i].astype(int) for i in range(3))
     return float(((green - red > 45) & (blue - red > 50)).mean())
 

@@ -1,4 +1,4 @@
-"""The follower shows the newest frame, passes everything else on and outlives its streams."""
+"""The follower shows the newest frame, passes everything else on and survives its streams."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from exporters.wire import AudioPacket
 
 
 class FakeClient:
-    """Gives out messages in order; None stands for a wait without one, an error is raised."""
+    """Returns messages in order; None is a wait without one, an error is raised."""
 
     def __init__(self, messages: list[Message | Exception]) -> None:
         self.format = PoseFormat()
@@ -33,7 +33,7 @@ class FakeClient:
 
 
 class Record:
-    """A scene and a page that note what they are told."""
+    """A scene and a page that record their calls."""
 
     def __init__(self) -> None:
         self.formats: list[PoseFormat] = []
