@@ -25,7 +25,7 @@ def is_bundle(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file()
 
 
-def kept_part(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
+def freeze_codebook(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
     """`fresh`, whose codes and decoder are the bundle's and no longer learn; its encoder does."""
     kept = bundle.parts[part].state_dict()
     own = {n for n in fresh.state_dict() if not n.startswith(("encoder.", "to_code."))}
@@ -35,7 +35,7 @@ def kept_part(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
     return fresh
 
 
-def known_weights(
+def weights_from_bundle(
     folder: Path, vocabulary: Vocabulary, speakers: Sequence[str], scaling: Scaling
 ) -> dict[str, Tensor]:
     """The gesture transformer of a bundle as a training has it: shown scaled motion, words and
@@ -47,23 +47,25 @@ def known_weights(
     # The first four numbers are no words and the same everywhere.
     rows = [*range(4), *(words.id_of(word) for word in vocabulary.words)]
     said = {name: rows for name in weights if name.endswith(_WORDS)}
-    moving = _places(bundle.config.speakers, speakers)
-    return _picked(weights, said | {name: moving for name in _SPEAKERS if name in weights})
+    moving = _row_indices(bundle.config.speakers, speakers)
+    return _select_rows(weights, said | {name: moving for name in _SPEAKERS if name in weights})
 
 
-def _places(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
+def _row_indices(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Where each of `wanted` is in `known`; strangers begin as the first one."""
     return [known.index(name) if name in known else 0 for name in wanted]
 
 
-def _picked(weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+def _select_rows(
+    weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
     return {
         name: value[torch.tensor(rows[name])] if name in rows else value
         for name, value in weights.items()
     }
 
 
-def take_over(model: nn.Module, found: Mapping[str, Tensor], source: Path) -> None:
+def load_matching(model: nn.Module, found: Mapping[str, Tensor], source: Path) -> None:
     """All weights of the same name and shape."""
     own = model.state_dict()
     fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}

@@ -12,7 +12,7 @@ from engine.model.types import WindowInputs
 from engine.text.words import UNK, Vocabulary
 from tests.support.tiny_bundle import randomize_zeros, tiny_config
 from training.data.normalize import Scaling
-from training.warm_start import is_bundle, known_weights, take_over
+from training.warm_start import is_bundle, load_matching, weights_from_bundle
 
 SCALING = Scaling(torch.linspace(-1, 1, 337), torch.linspace(0.1, 2.0, 337))
 WORDS = ("never", "strange", "yes")
@@ -37,8 +37,8 @@ def test_what_is_taken_over_does_the_same(
     sizes = {"words": replace(bundle.config.gesture.words, vocabulary=4 + len(WORDS))}
     config = replace(bundle.config.gesture, speakers=len(SPEAKERS), **sizes)
     model = build_gesture_model(config).eval()
-    found = known_weights(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
-    take_over(model, found, tmp_path)
+    found = weights_from_bundle(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
+    load_matching(model, found, tmp_path)
     total = len(model.state_dict())
     assert f"{total} of {total} tensors" in capsys.readouterr().out
 
@@ -61,7 +61,7 @@ def test_what_is_taken_over_does_the_same(
 
 def test_strangers_begin_as_somebody(tmp_path: Path) -> None:
     bundle = saved(tmp_path)
-    found = known_weights(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
+    found = weights_from_bundle(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
     table, speakers = bundle.gesture.state_dict()["speech.table.weight"], "body_speaker.weight"
     assert torch.equal(found["speech.table.weight"][5], table[UNK])
     assert torch.equal(found[speakers][0], bundle.gesture.state_dict()[speakers][0])

@@ -21,7 +21,7 @@ TORSO = (3, 6, 9, 12, 15)
 _OUT = {"left": 1.0, "right": -1.0}  # along x
 
 
-def amplified(pose: FloatArray, rest: FloatArray, size: float, side: str) -> FloatArray:
+def amplify(pose: FloatArray, rest: FloatArray, size: float, side: str) -> FloatArray:
     """`pose` with the way from `rest` of one arm's shoulder and elbow `size` times as long.
 
     The shoulder gets less of it: who talks standing keeps the elbows near the body.
@@ -81,7 +81,7 @@ def curl(pose: FloatArray, side: str, angles: np.ndarray) -> None:
     pose[joints] = normalize(multiply(pose[joints], exp(turns)))
 
 
-def varied(pose: FloatArray, side: str, size: float, rng: np.random.Generator) -> None:
+def randomize(pose: FloatArray, side: str, size: float, rng: np.random.Generator) -> None:
     """Change one arm at random, in place: nobody makes the same movement twice."""
     spread = {0: 0.03, 1: 0.09, 2: 0.11, 3: 0.12}
     for place, deviation in spread.items():

@@ -68,7 +68,7 @@ class Hands:
         pose = self._base.copy()
         pose[list(TORSO)] = identity()
         for side in SIDES:
-            poses.varied(pose, side, 0.7, self._rng)
+            poses.randomize(pose, side, 0.7, self._rng)
             poses.bend(pose, side, abs(float(self._rng.normal(0, 0.12))))
         return pose
 
@@ -149,12 +149,12 @@ class Hands:
         size = self._style.amplitude * unit.amplitude * (0.82 + 0.3 * stress.strength)
         for side in SIDES:
             share = 1.0 if side in gesture.sides else helping
-            pose = poses.amplified(pose, self.rest, size, side)
+            pose = poses.amplify(pose, self.rest, size, side)
             force = share * size * (1.0 if gesture.beats else 0.45)
             poses.bend(pose, side, -force * (0.2 + 0.3 * stress.strength))
             poses.flap(pose, side, -0.2 * force)
             poses.raise_elbow(pose, side, 0.0, 0.06 * number * share)
-            poses.varied(pose, side, 0.5 + 0.5 * share, self._rng)
+            poses.randomize(pose, side, 0.5 + 0.5 * share, self._rng)
         return pose
 
     @staticmethod
@@ -176,7 +176,7 @@ class Hands:
                 pose, side, size * self._between(0.02, 0.16), self._between(-0.06, 0.08)
             )
             poses.flap(pose, side, self._between(0.05, 0.3))
-            poses.varied(pose, side, 0.5, self._rng)
+            poses.randomize(pose, side, 0.5, self._rng)
         return pose
 
     def _rise(
@@ -255,7 +255,7 @@ class Hands:
             for side in SIDES:
                 way = calm * (share + self._between(-0.1, 0.1))
                 low = poses.towards(low, self.rest, way, side)
-                poses.varied(low, side, 1.8, self._rng)
+                poses.randomize(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
             slower = (1.0 + self._style.determinism) * (2.0 - calm)
             seconds = slower * self._between(0.42, 0.62) / self._style.tempo
@@ -305,7 +305,7 @@ def _lags(rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.full(len(TORSO), -0.03), arm + left, arm + right])
 
 
-def lay_arms(
+def animate_arms(
     units: Sequence[GestureUnit],
     silences: Sequence[tuple[float, float]],
     library: ClipLibrary,

@@ -12,18 +12,18 @@ from engine.motion.pose import FloatArray
 from engine.motion.rotation import exp, forward_kinematics, multiply, normalize
 from engine.motion.skeleton import SMPLX_55
 from training.composer.arm_poses import ARM, SIDES
-from training.composer.arms import JOINTS, Landing, lay_arms
+from training.composer.arms import JOINTS, Landing, animate_arms
 from training.composer.blend import turn_joint
 from training.composer.discourse import senses
-from training.composer.gaze import Gaze, look_around
+from training.composer.gaze import Gaze, animate_gaze
 from training.composer.library import ClipLibrary
-from training.composer.low_variance_rng import habitual
-from training.composer.minimum_jerk import FPS, drift, softened
+from training.composer.low_variance_rng import low_variance
+from training.composer.minimum_jerk import FPS, drift, gaussian_smooth
 from training.composer.plan import GestureUnit, Stress, phrases
-from training.composer.self_collision import keep_out
+from training.composer.self_collision import resolve_collisions
 from training.composer.stance import LOWER_JOINTS, contacts_of, lower_body
 from training.composer.style import Style
-from training.composer.torso import Cues, HeadSign, turn_torso
+from training.composer.torso import HeadSign, TorsoCues, animate_torso
 from training.speech.speech import Speech
 
 LONG_SILENCE_S = 1.5
@@ -79,14 +79,16 @@ def head_signs(
     """What the words ask of the head. determinism: see `Style`."""
     found = []
     for words in phrases(speech):
-        asked = senses([w.text for w in words])
-        for word, sense in zip(words, asked, strict=True):
+        word_senses = senses([w.text for w in words])
+        for word, sense in zip(words, word_senses, strict=True):
             if sense is not None and sense.head and rng.random() < 0.5 + 0.5 * determinism:
                 found.append(HeadSign(word.vowel_start, sense.head, float(rng.uniform(0.7, 1.2))))
     return found
 
 
-def answers(spoken: Sequence[tuple[float, float]], rng: np.random.Generator) -> list[HeadSign]:
+def listener_signs(
+    spoken: Sequence[tuple[float, float]], rng: np.random.Generator
+) -> list[HeadSign]:
     """Nods of a listener: within and after what the other says."""
     found = []
     for start, end in spoken:
@@ -116,16 +118,20 @@ def perform(
     rotations = lower.rotations
     quiet = silences(own, speech.duration)
     # Legs and eyes live by chance as ever: what speech asks for comes from arms, trunk and head.
-    used = habitual(rng, style.determinism)
-    arms = lay_arms([] if style.listens else units, quiet, library, style, frames, used)
-    rotations[:, list(JOINTS)] = softened(arms.rotations)
-    _stir(rotations, energy, style, used)
-    signs = answers(spoken, rng) if style.listens else head_signs(speech, used, style.determinism)
+    used = low_variance(rng, style.determinism)
+    arms = animate_arms([] if style.listens else units, quiet, library, style, frames, used)
+    rotations[:, list(JOINTS)] = gaussian_smooth(arms.rotations)
+    _add_noise(rotations, energy, style, used)
+    signs = (
+        listener_signs(spoken, rng)
+        if style.listens
+        else head_signs(speech, used, style.determinism)
+    )
     thoughts = [sign.time for sign in signs if sign.kind == "up"]
-    gaze = look_around(frames, own, thoughts, style, rng)
+    gaze = animate_gaze(frames, own, thoughts, style, rng)
     nodded = () if style.listens else stresses
-    turn_torso(rotations, Cues(energy, nodded, signs, gaze), style, used)
-    rotations = keep_out(np.asarray(normalize(rotations), np.float32))
+    animate_torso(rotations, TorsoCues(energy, nodded, signs, gaze), style, used)
+    rotations = resolve_collisions(np.asarray(normalize(rotations), np.float32))
     positions, _ = forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets, rotations, lower.translation
     )
@@ -133,18 +139,18 @@ def perform(
     return Performance(body, gaze, arms.landings)
 
 
-_STIR = ((0, 0.075), (1, 0.085), (2, 0.1), (3, 0.13))
+_NOISE = ((0, 0.075), (1, 0.085), (2, 0.1), (3, 0.13))
 """Place in ARM and size of chance in rad."""
 
 
-def _stir(
+def _add_noise(
     rotations: FloatArray, energy: np.ndarray, style: Style, rng: np.random.Generator
 ) -> None:
     """Chance in arms and fingers, in place: nothing alive is ever quite still."""
     frames = len(rotations)
     size = (style.amplitude * (0.15 + 0.85 * energy))[:, None]
     for side in SIDES:
-        for place, spread in _STIR:
+        for place, spread in _NOISE:
             turn = size * spread * drift(frames, 3, rng.uniform(0.5, 0.9) * FPS, rng)
             turn_joint(rotations, ARM[side][place], turn)
         whole = drift(frames, 1, 0.8 * FPS, rng)

@@ -135,7 +135,7 @@ def bend_elbow(rotations: FloatArray, side: str, angle: np.ndarray) -> None:
     rotations[:, wrist] = normalize(multiply(inner, rotations[:, wrist]))
 
 
-def even_twist(rotations: FloatArray) -> FloatArray:
+def distribute_twist(rotations: FloatArray) -> FloatArray:
     """The same hands `[T, 55, 4]`, the twist of an arm's bones in equal parts at both their ends.
 
     Sources differ in where they keep it; captured SMPL-X motion has little at any one joint, and

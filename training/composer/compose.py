@@ -32,20 +32,20 @@ from training.composer.blend import MARKERS, Clip, continuous
 from training.composer.discourse import KEYWORDS, senses
 from training.composer.face import FaceCues, face_track, force_of, jaw_angle
 from training.composer.library import FAMILIES, ClipLibrary
-from training.composer.low_variance_rng import habitual
+from training.composer.low_variance_rng import low_variance
 from training.composer.minimum_jerk import FPS
 from training.composer.plan import Stress, level_of, phrases, plan_gestures, prominent_words
-from training.composer.style import Style, draw_style, on_a_day
+from training.composer.style import Style, draw_style, vary_style
 from training.data.clips import load_clip, write_json
 from training.data.takes import TakeFile, write_take
 from training.speech.phones import FUNCTION_WORDS
 from training.speech.scripts import recorded, synthetic
 from training.speech.sentences import read_sentences
 from training.speech.speech import Phone, Speech
-from training.speech.utterances import Recorded, align_all, read_list
+from training.speech.utterances import RecordedUtterance, align_all, read_list
 
 MAX_STROKE_LEAD_S = 0.15
-MOST_AMPLITUDE = 1.5
+MAX_AMPLITUDE = 1.5
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
 KINDS = tuple(FAMILIES)
@@ -53,12 +53,12 @@ KINDS = tuple(FAMILIES)
 
 
 @dataclass(frozen=True)
-class Material:
+class CorpusSources:
     """What takes are made of: clips by split, sentences, and recorded readers for a share."""
 
     libraries: Mapping[str, ClipLibrary]
     sentences: Sequence[str]
-    recorded: Sequence[Recorded] = ()
+    recorded: Sequence[RecordedUtterance] = ()
     recorded_share: float = 0.0
     determinism: float = 0.0
     stroke_lead_s: float = 0.0
@@ -82,24 +82,26 @@ class Take:
     kinds: tuple[str, ...] = ()
 
 
-def compose_take(material: Material, split: str, style: Style, rng: np.random.Generator) -> Take:
+def compose_take(
+    sources: CorpusSources, split: str, style: Style, rng: np.random.Generator
+) -> Take:
     """One take of 20 to 40 seconds: a synthetic voice, or now and then a recorded reader."""
-    readers = {item.split for item in material.recorded}
-    if split in readers and rng.random() < material.recorded_share:
-        voice, speech = recorded(material.recorded, split, rng)
+    readers = {item.split for item in sources.recorded}
+    if split in readers and rng.random() < sources.recorded_share:
+        voice, speech = recorded(sources.recorded, split, rng)
     else:
-        voice, speech = synthetic(material.sentences, split, rng)
-    return move_to(speech, material.libraries[split], style, Origin(voice, split), rng)
+        voice, speech = synthetic(sources.sentences, split, rng)
+    return animate(speech, sources.libraries[split], style, Origin(voice, split), rng)
 
 
 def silent_take(
-    material: Material, split: str, seconds: float, style: Style, rng: np.random.Generator
+    sources: CorpusSources, split: str, seconds: float, style: Style, rng: np.random.Generator
 ) -> Take:
     """Nobody speaks: idle."""
     count = round(seconds * SAMPLE_RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
-    library = material.libraries[split]
-    return move_to(speech, library, style, Origin("silence", split), rng)
+    library = sources.libraries[split]
+    return animate(speech, library, style, Origin("silence", split), rng)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Origin:
     split: str
 
 
-def move_to(
+def animate(
     speech: Speech,
     library: ClipLibrary,
     style: Style,
@@ -119,7 +121,7 @@ def move_to(
 ) -> Take:
     """Somebody of `style` who says `speech`, or listens to it."""
     stresses = prominent_words(speech, style.stress_s)
-    units = plan_gestures(speech, stresses, habitual(rng, style.determinism), style.determinism)
+    units = plan_gestures(speech, stresses, low_variance(rng, style.determinism), style.determinism)
     done = perform(speech, stresses, units, library, style, rng)
     face = _face(speech, stresses, done, style, rng)
     own = () if style.listens else tuple(stresses)
@@ -150,8 +152,8 @@ def _face(
 def _cues(speech: Speech, stresses: Sequence[Stress], done: Performance) -> FaceCues:
     accents, ends = [], []
     for words in phrases(speech):
-        asked = senses([word.text for word in words])
-        pairs = zip(words, asked, strict=True)
+        word_senses = senses([word.text for word in words])
+        pairs = zip(words, word_senses, strict=True)
         accents += [(word.vowel_start, sense.brows) for word, sense in pairs if sense]
         ends.append(words[-1].end)
     levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
@@ -205,32 +207,35 @@ def load_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-_shared: dict[str, Material] = {}
+_shared: dict[str, CorpusSources] = {}
 
 
 def _start_worker(
-    clips: Path, sentences: Path, spoken: Sequence[Recorded], chosen: tuple[float, ...]
+    clips: Path,
+    sentences: Path,
+    recordings: Sequence[RecordedUtterance],
+    options: tuple[float, ...],
 ) -> None:
     loaded = load_clips(clips)
     libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
-    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, *chosen)
+    _shared["sources"] = CorpusSources(libraries, read_sentences(sentences), recordings, *options)
 
 
 def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
-    material = _shared["material"]
-    someone = on_a_day(draw_style(rng), rng)
+    sources = _shared["sources"]
+    someone = vary_style(draw_style(rng), rng)
     style = replace(
         someone,
-        determinism=material.determinism,
-        stroke_lead_s=material.stroke_lead_s,
-        amplitude=material.amplitude * someone.amplitude,
+        determinism=sources.determinism,
+        stroke_lead_s=sources.stroke_lead_s,
+        amplitude=sources.amplitude * someone.amplitude,
     )
     if index % 16 == 15:
-        take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
+        take = silent_take(sources, split, float(rng.uniform(20, 40)), style, rng)
     else:
-        take = compose_take(material, split, style, rng)
+        take = compose_take(sources, split, style, rng)
     save_take(Path(path), take)
     return {
         "name": Path(path).stem,
@@ -252,7 +257,7 @@ def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(keys) + frequent[: _VOCABULARY - len(keys)]
 
 
-def _recordings(folder: Path | None) -> list[Recorded]:
+def _recordings(folder: Path | None) -> list[RecordedUtterance]:
     """The aligned utterances of a folder; what could not be aligned is printed."""
     if folder is None:
         return []
@@ -279,7 +284,7 @@ def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
 _RENAMED = {"habit": "determinism", "sooner_s": "stroke_lead_s"}
 
 
-def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
+def _options(config: dict[str, Any]) -> tuple[float, ...]:
     """recorded_share, determinism, stroke_lead_s and amplitude; ConfigError for old or bad keys."""
     for old, new in _RENAMED.items():
         if old in config:
@@ -292,8 +297,8 @@ def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
     if not 0.0 <= sooner <= MAX_STROKE_LEAD_S:
         raise ConfigError(f"expected stroke_lead_s of 0 to {MAX_STROKE_LEAD_S}, got {sooner}")
     amplitude = float(config.get("amplitude", 1.0))
-    if not 0.0 < amplitude <= MOST_AMPLITUDE:
-        raise ConfigError(f"expected amplitude above 0, to {MOST_AMPLITUDE}, got {amplitude}")
+    if not 0.0 < amplitude <= MAX_AMPLITUDE:
+        raise ConfigError(f"expected amplitude above 0, to {MAX_AMPLITUDE}, got {amplitude}")
     return share, determinism, sooner, amplitude
 
 
@@ -301,10 +306,10 @@ def run(config: dict[str, Any], data: Path, out: Path) -> None:
     """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
     if "sentences" not in config:
         raise ConfigError("expected the key sentences (a text file, one sentence a line)")
-    chosen = _chosen(config)
-    spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
+    options = _options(config)
+    recordings = _recordings(Path(config["speech"]) if config.get("speech") else None)
     jobs, workers = _jobs(config, out), int(config.get("workers", 2))
-    arguments = (data, Path(config["sentences"]), spoken, chosen)
+    arguments = (data, Path(config["sentences"]), recordings, options)
     (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
     begin = time.perf_counter()
     entries: list[dict[str, Any]] = []

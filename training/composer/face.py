@@ -22,7 +22,7 @@ from training.speech.speech import Phone
 JAW_RADIANS = 0.25
 """Rotation of the jaw joint about x where jawOpen is 1."""
 DELAY_S = 0.04
-_UNBIDDEN = 0.65  # share of blinks that nothing calls for
+_SPONTANEOUS = 0.65  # share of blinks that nothing calls for
 _EYE_RADIANS = 0.6
 """Turn of an eye whose look weight is 1."""
 _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
@@ -73,7 +73,7 @@ def _blink_times(
         found.append(at)
         if rng.random() < 0.08:
             found.append(at + float(rng.uniform(0.4, 0.55)))
-        at += 0.8 + float(rng.exponential(max(60.0 / (_UNBIDDEN * style.blinks) - 0.8, 0.5)))
+        at += 0.8 + float(rng.exponential(max(60.0 / (_SPONTANEOUS * style.blinks) - 0.8, 0.5)))
     kept: list[float] = []
     for time in sorted(found):
         if not kept or time - kept[-1] > 0.38:

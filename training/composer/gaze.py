@@ -59,7 +59,7 @@ def _looks(
     return sorted(looks, key=lambda look: look[0])
 
 
-def look_around(
+def animate_gaze(
     frames: int,
     phrases: Sequence[tuple[float, float]],
     thoughts: Sequence[float],

@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.motion.pose import FloatArray
 from engine.motion.rotation import forward_kinematics, normalize
 from engine.motion.skeleton import SMPLX_55
-from training.composer.blend import Clip, even_twist, mirrored
+from training.composer.blend import Clip, distribute_twist, mirrored
 
 FPS = 30
 
@@ -108,7 +108,7 @@ class ClipLibrary:
 
     def __init__(self, clips: Sequence[Clip], split: str) -> None:
         chosen = [clip for clip in clips if clip.split == split or clip.use == "idle"]
-        chosen = [_evened(clip) for clip in chosen]
+        chosen = [_with_distributed_twist(clip) for clip in chosen]
         chosen += [mirrored(clip) for clip in chosen]
         idles = [clip for clip in chosen if clip.use == "idle"]
         hanging = [clip for clip in idles if _hangs(clip)]
@@ -148,8 +148,8 @@ class ClipLibrary:
         return pool[int(rng.integers(len(pool)))]
 
 
-def _evened(clip: Clip) -> Clip:
-    return Clip(**{**clip.__dict__, "rotations": normalize(even_twist(clip.rotations))})
+def _with_distributed_twist(clip: Clip) -> Clip:
+    return Clip(**{**clip.__dict__, "rotations": normalize(distribute_twist(clip.rotations))})
 
 
 def _hangs(clip: Clip) -> bool:

@@ -92,7 +92,7 @@ def chain(first: FloatArray, moves: Sequence[Move], frames: int, lags: np.ndarra
     return continuous(np.asarray(normalize(result), np.float32))
 
 
-def softened(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
+def gaussian_smooth(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
     """Rotations `[T, J, 4]` as flesh would do them: a Gaussian of `frames` over time."""
     reach = int(np.ceil(3 * frames))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)

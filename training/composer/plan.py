@@ -127,11 +127,11 @@ def _index_at(words: Sequence[SpokenWord], time: float) -> int:
     return max(0, int(np.searchsorted([w.end for w in words], time, side="right")))
 
 
-def _surer(likely: float, determinism: float) -> float:
+def _raise_probability(likely: float, determinism: float) -> float:
     return likely + (1.0 - likely) * determinism
 
 
-def _asked(
+def _draw_senses(
     words: Sequence[SpokenWord],
     strokes: Sequence[Stress],
     rng: np.random.Generator,
@@ -139,30 +139,32 @@ def _asked(
 ) -> list[Sense | None]:
     """For each stress of a phrase what its words ask for; None: just a beat."""
     found = senses([w.text for w in words])
-    asked: list[Sense | None] = []
+    drawn_senses: list[Sense | None] = []
     for stress in strokes:
         sense = sense_at(found, min(_index_at(words, stress.time), len(words) - 1))
-        drawn = sense is not None and rng.random() < _surer(WEIGHTS[sense.kind], determinism)
+        drawn = sense is not None and rng.random() < _raise_probability(
+            WEIGHTS[sense.kind], determinism
+        )
         # A second keyword of the same kind goes on with the same gesture.
-        asked.append(sense if drawn else None)
-    return asked
+        drawn_senses.append(sense if drawn else None)
+    return drawn_senses
 
 
 def _grouped(
-    asked: Sequence[Sense | None], rng: np.random.Generator, determinism: float
+    drawn_senses: Sequence[Sense | None], rng: np.random.Generator, determinism: float
 ) -> list[list[int]]:
     """Stresses by gesture unit: one for a meaning, one to three for beats."""
     groups: list[list[int]] = []
     room = 0
-    for index, sense in enumerate(asked):
-        same = bool(groups) and (sense is None or sense == asked[groups[-1][0]])
+    for index, sense in enumerate(drawn_senses):
+        same = bool(groups) and (sense is None or sense == drawn_senses[groups[-1][0]])
         if same and room > 0:
             groups[-1].append(index)
             room -= 1
         else:
             groups.append([index])
             # A meaning is often driven home by one more beat of the same hands.
-            alone = _surer(0.45 if sense else 0.3, determinism)
+            alone = _raise_probability(0.45 if sense else 0.3, determinism)
             room = int(rng.choice([0, 1, 2], p=[alone, *(_MORE * (1.0 - alone))]))
     return groups
 
@@ -177,12 +179,12 @@ def plan_gestures(
         start, end = words[0].start, words[-1].end
         upcoming = spoken[number + 1][0].start if number + 1 < len(spoken) else speech.duration + 9
         strokes = [s for s in stresses if start <= s.time < end]
-        asked = _asked(words, strokes, rng, determinism)
+        drawn_senses = _draw_senses(words, strokes, rng, determinism)
         wide = float(np.exp(rng.normal(0.0, 0.1)))
-        groups = _grouped(asked, rng, determinism)
+        groups = _grouped(drawn_senses, rng, determinism)
         for place, group in enumerate(groups):
             last = place + 1 == len(groups)
-            sense = asked[group[0]]
+            sense = drawn_senses[group[0]]
             final = strokes[group[-1]].time
             following = end if last else strokes[groups[place + 1][0]].time
             emphatic = any(s.word in STRONG for s in (strokes[i] for i in group))

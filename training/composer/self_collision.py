@@ -54,7 +54,7 @@ def _outward(points: Floats, positions: Floats) -> Floats:
     return best
 
 
-def keep_out(rotations: FloatArray) -> FloatArray:
+def resolve_collisions(rotations: FloatArray) -> FloatArray:
     """Rotations `[T, 55, 4]` with the shoulders turned so that wrists and fingers stay outside."""
     result = rotations.astype(np.float64)
     still = np.zeros((len(result), 3))
@@ -84,7 +84,7 @@ def _shifted(x: Floats, frames: int) -> Floats:
     return result
 
 
-def _softened(turn: Floats) -> Floats:
+def _smoothed_turn(turn: Floats) -> Floats:
     """Turns `[T, 3]` without corners; widened first, because a smoothed one loses its peak."""
     reach = min(int(2 * _SOFT_S * FPS), len(turn) - 1)
     near = sorted(range(-reach, reach + 1), key=abs)
@@ -101,5 +101,5 @@ def _swing(rotations: Floats, positions: Floats, world: Floats, side: str, push:
     arm = positions[:, wrist] - positions[:, shoulder]
     reach = np.maximum(np.linalg.norm(arm, axis=-1, keepdims=True), _LEAST_REACH_M)
     turn = cross(normalize(arm), push) / reach
-    local = rotate(inverse(world[:, collar]), _softened(turn))
+    local = rotate(inverse(world[:, collar]), _smoothed_turn(turn))
     rotations[:, shoulder] = normalize(multiply(exp(local), rotations[:, shoulder]))

@@ -73,7 +73,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     return list(STYLES.values())[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
-def on_a_day(style: Style, rng: np.random.Generator) -> Style:
+def vary_style(style: Style, rng: np.random.Generator) -> Style:
     """The same person on some day: a little more or less of everything."""
 
     def about(value: float, spread: float) -> float:

@@ -36,7 +36,7 @@ class HeadSign:
 
 
 @dataclass(frozen=True)
-class Cues:
+class TorsoCues:
     """What the trunk answers: energy `[T]` of speech 0..1, stresses, signs of the head, gaze."""
 
     energy: np.ndarray
@@ -60,7 +60,7 @@ def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     return style.torso * smooth(np.stack([pitch, yaw, roll], 1), 0.12)
 
 
-def _nods(times: np.ndarray, cues: Cues, style: Style, rng: np.random.Generator) -> np.ndarray:
+def _nods(times: np.ndarray, cues: TorsoCues, style: Style, rng: np.random.Generator) -> np.ndarray:
     """Pitch, yaw, roll `[T, 3]` of the head for stresses and signs."""
     turn = np.zeros((len(times), 3))
     for stress in cues.stresses:
@@ -102,8 +102,8 @@ def _sign(times: np.ndarray, sign: HeadSign, rng: np.random.Generator) -> np.nda
     return turn
 
 
-def _chance(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Slow and quick chance `[T, 6]`: chest and head, pitch, yaw, roll each."""
+def _noise(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Slow and quick noise `[T, 6]`: chest and head, pitch, yaw, roll each."""
     frames = len(energy)
     size = (0.2 + 0.8 * energy)[:, None]
     chest = drift(frames, 3, 1.4 * FPS, rng) * (0.15, 0.04, 0.16)
@@ -126,15 +126,17 @@ def _breath(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sin(2 * np.pi * (rate.cumsum() / FPS + rng.uniform()))
 
 
-def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.Generator) -> None:
+def animate_torso(
+    rotations: FloatArray, cues: TorsoCues, style: Style, rng: np.random.Generator
+) -> None:
     """Turn spine, neck and head of `[T, 55, 4]` in place; what turns they hold is kept below."""
     times = np.arange(len(rotations)) / FPS
     pelvis = rotations[:, 0].astype(float)
     heading = _heading(pelvis)
     tilt = log(multiply(inverse(heading), pelvis))
-    chance = _chance(cues.energy, style, rng)
+    noise = _noise(cues.energy, style, rng)
     nods = _nods(times, cues, style, rng)
-    chest = _after_hands(rotations, style) + chance[:, :3] + 0.18 * nods
+    chest = _after_hands(rotations, style) + noise[:, :3] + 0.18 * nods
     chest[:, 0] += -0.017 * _breath(times, rng) + _FORWARD * cues.energy
     # The trunk makes good most of what the hips tilt, and the eyes want a level horizon.
     chest -= tilt * (0.8, 0.0, 0.85)
@@ -143,7 +145,7 @@ def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.G
         turn = exp((share * chest + _CURVE[joint] * curve).astype(np.float32))
         rotations[:, joint] = multiply(turn, rotations[:, joint])
     above = _world(rotations, pelvis, (3, 6, 9))
-    wanted = nods + chance[:, 3:]
+    wanted = nods + noise[:, 3:]
     wanted[:, 1] += cues.gaze.head[:, 0]
     wanted[:, 0] += cues.gaze.head[:, 1] - _RAISED * cues.energy
     # A head also goes along with the chest: it is held up, not nailed to the world.

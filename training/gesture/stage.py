@@ -40,7 +40,7 @@ from training.loop.checkpoint import read_objective
 from training.loop.distributed import Distributed
 from training.loop.loop import Loop, RunConfig, TrainingTask
 from training.module_io import load_config, load_weights, save_module
-from training.warm_start import is_bundle, known_weights, take_over
+from training.warm_start import is_bundle, load_matching, weights_from_bundle
 
 SCHEDULES = "schedules.json"
 SPEAKERS = "speakers.json"
@@ -85,10 +85,10 @@ def adopt(folder: Path, model: nn.Module, names: Names, scaling: Scaling) -> Non
     The other training must have had the same words and speakers; a bundle's are found by name.
     """
     if is_bundle(folder):
-        found = known_weights(folder, names.vocabulary, names.speakers, scaling)
+        found = weights_from_bundle(folder, names.vocabulary, names.speakers, scaling)
     else:
         found = read_objective(folder, "model")
-    take_over(model, found, folder)
+    load_matching(model, found, folder)
 
 
 def model_config(

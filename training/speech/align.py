@@ -64,7 +64,7 @@ class Aligner:
             raise TranscriptError("expected the text of the recording, got none")
         for word in set(words):
             if self._decoder.lookup_word(word) is None:
-                self._decoder.add_word(word, _spelled(word), True)
+                self._decoder.add_word(word, _flite_phones(word), True)
         # Without a silence at the end its last phone is lost.
         padded = np.concatenate([samples, np.zeros(int(_TAIL_S * SAMPLE_RATE), np.float32)])
         raw = np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()
@@ -113,19 +113,19 @@ def _new_decoder() -> Any:
 
 
 @lru_cache(maxsize=5000)
-def _said(word: str) -> Speech:
+def _synthesized(word: str) -> Speech:
     return flite.speak(word, "kal16", 1.0)
 
 
-def _spelled(word: str) -> str:
+def _flite_phones(word: str) -> str:
     """A word's phones as the recogniser writes them."""
-    names = [p.name for p in _said(word).phones if p.name != "pau"]
+    names = [p.name for p in _synthesized(word).phones if p.name != "pau"]
     return " ".join(_PLAIN.get(name, name.upper()) for name in names)
 
 
 def stressed_vowel(word: str) -> int:
     """Which vowel of a word carries the primary stress."""
-    speech = _said(word)
+    speech = _synthesized(word)
     vowels = [p for p in speech.phones if p.name in VOWELS]
     stressed = speech.words[0].vowel_start if speech.words else 0.0
     return next((i for i, p in enumerate(vowels) if abs(p.start - stressed) < 1e-6), 0)

@@ -23,14 +23,14 @@ from engine.motion.pose import FloatArray
 from training.speech.phones import ESPEAK_PHONES, VOWELS
 from training.speech.speech import Phone, Speech, SpokenWord, resample
 
-_CHILD = Path(__file__).with_name("espeak_worker.py")
+_WORKER = Path(__file__).with_name("espeak_worker.py")
 _TIMEOUT_S = 20.0
 _WORD, _PHONEME = 1, 7
 _TEMPO = 165  # words a minute that count as tempo 1
 _EVENT_LATE_S = 0.025  # how much later than the sound events are (energy against phones)
 
 
-class Speaker:
+class EspeakProcess:
     """A process that speaks; ConfigError when it says that it cannot, or says nothing."""
 
     def __init__(self, command: list[str], timeout_s: float = _TIMEOUT_S) -> None:
@@ -38,7 +38,7 @@ class Speaker:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._rest = b""
 
-    def ask(self, job: dict[str, Any]) -> tuple[dict[str, Any], FloatArray]:
+    def request(self, job: dict[str, Any]) -> tuple[dict[str, Any], FloatArray]:
         """What was answered, and samples `[S]` at its rate."""
         deadline = time.monotonic() + self._timeout_s
         assert self._process.stdin is not None
@@ -80,9 +80,9 @@ class Speaker:
 
 
 @lru_cache(maxsize=1)
-def _speaker(process: int) -> Speaker:
+def _process_of(process: int) -> EspeakProcess:
     # Of one process id: a fork must not share the pipes of its parent.
-    return Speaker([sys.executable, "-I", "-S", str(_CHILD)])
+    return EspeakProcess([sys.executable, "-I", "-S", str(_WORKER)])
 
 
 def speak(text: str, name: str, tempo: float) -> Speech:
@@ -91,9 +91,9 @@ def speak(text: str, name: str, tempo: float) -> Speech:
     words = sorted({word.strip("'").lower() for word in re.findall(r"[\w']+", plain)})
     job = {"text": plain, "voice": name, "rate": round(_TEMPO * tempo), "words": words}
     try:
-        answer, native = _speaker(os.getpid()).ask(job)
+        answer, native = _process_of(os.getpid()).request(job)
     except ConfigError:
-        _speaker.cache_clear()
+        _process_of.cache_clear()
         raise
     samples = resample(native, round(len(native) * SAMPLE_RATE / answer["rate"]))
     return _assemble(samples, plain, answer)

@@ -12,7 +12,7 @@ from engine.motion.pose import FloatArray
 from training.speech.sentences import draw_text
 from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice, synthesize
-from training.speech.utterances import Recorded, draw_utterances
+from training.speech.utterances import RecordedUtterance, draw_utterances
 
 TRAIN_VOICES = {
     "flite:slt": 5,
@@ -39,7 +39,7 @@ def pause(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.95, 2.0) if kind < 0.89 else rng.uniform(3.0, 6.0))
 
 
-def _louder(samples: FloatArray, decibels: float) -> FloatArray:
+def _normalize_level(samples: FloatArray, decibels: float) -> FloatArray:
     loud = np.sqrt(np.mean(np.square(samples[np.abs(samples) > 0.01]))) if len(samples) else 1.0
     return np.asarray(samples * (10 ** (decibels / 20) / max(float(loud), 1e-3)), np.float32)
 
@@ -63,7 +63,7 @@ def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
     level = float(rng.uniform(-24, -17))
     for said in pieces:
         gap = round(pause(rng) * SAMPLE_RATE)
-        sound = _louder(said.samples, level + rng.uniform(-2, 2))
+        sound = _normalize_level(said.samples, level + rng.uniform(-2, 2))
         hiss = background(sound)
         sounds += [(hiss * rng.standard_normal(gap)).astype(np.float32), sound]
         moved = said.shifted(at + gap / SAMPLE_RATE)
@@ -99,7 +99,7 @@ def synthetic(sentences: Sequence[str], split: str, rng: np.random.Generator) ->
 
 
 def recorded(
-    utterances: Sequence[Recorded], split: str, rng: np.random.Generator
+    utterances: Sequence[RecordedUtterance], split: str, rng: np.random.Generator
 ) -> tuple[str, Speech]:
     """A reader's name and 20 to 35 seconds of his, a little higher or lower than he spoke."""
     reader, pieces = draw_utterances(utterances, split, float(rng.uniform(16, 30)), rng)

@@ -34,7 +34,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedUtterance:
     """An utterance with its times."""
 
     reader: str
@@ -71,7 +71,7 @@ def read_sound(path: Path) -> FloatArray:
     return samples
 
 
-def align_all(utterances: Sequence[Utterance]) -> tuple[list[Recorded], list[str]]:
+def align_all(utterances: Sequence[Utterance]) -> tuple[list[RecordedUtterance], list[str]]:
     """What could be aligned, and a line for each that could not."""
     if not utterances:
         return [], []
@@ -85,12 +85,12 @@ def align_all(utterances: Sequence[Utterance]) -> tuple[list[Recorded], list[str
         except GestureError as error:
             problems.append(f"{item.reader}/{item.path.name}: {error}")
         else:
-            aligned.append(Recorded(item.reader, item.split, speech))
+            aligned.append(RecordedUtterance(item.reader, item.split, speech))
     return aligned, problems
 
 
 def draw_utterances(
-    recorded: Sequence[Recorded], split: str, seconds: float, rng: np.random.Generator
+    recorded: Sequence[RecordedUtterance], split: str, seconds: float, rng: np.random.Generator
 ) -> tuple[str, list[Speech]]:
     """A reader of `split` and utterances of his, together about `seconds` long."""
     own = [item for item in recorded if item.split == split]

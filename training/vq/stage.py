@@ -41,7 +41,7 @@ from training.loop.lr_schedule import LrSchedule
 from training.module_io import save_module
 from training.vq.losses import LossWeights, PartLoss
 from training.vq.quantizer_training import CodeUse, QuantizerTrainer, code_use
-from training.warm_start import kept_part
+from training.warm_start import freeze_codebook
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def part_learner(
     assert vae.encoder is not None  # built with it
     start_from_statistics(vae.encoder, vae.decoder, sample, sample)
     if kept is not None:
-        vae = kept_part(kept, part, vae)
+        vae = freeze_codebook(kept, part, vae)
     compare = PartLoss(part, face_width(part, channels), own.loss, settings.stretch)
     objective = PartObjective(vae, vae_config.quantizer, compare, settings, own.steps, team)
     trained = [p for p in vae.parameters() if p.requires_grad]

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from training.composer.low_variance_rng import habitual
+from training.composer.low_variance_rng import low_variance
 
 
 def both(determinism: float) -> tuple[np.random.Generator, np.random.Generator]:
-    return np.random.default_rng(1), habitual(np.random.default_rng(1), determinism)
+    return np.random.default_rng(1), low_variance(np.random.default_rng(1), determinism)
 
 
 def test_no_habit_changes_nothing() -> None:
     rng = np.random.default_rng(1)
-    assert habitual(rng, 0.0) is rng
+    assert low_variance(rng, 0.0) is rng
 
 
 def test_spreads_are_narrower_about_the_same_middle() -> None:
@@ -41,5 +41,5 @@ def test_of_many_things_the_first_are_chosen() -> None:
 
 def test_both_draw_from_one_source() -> None:
     rng = np.random.default_rng(1)
-    habitual(rng, 0.5).random()
+    low_variance(rng, 0.5).random()
     assert rng.random() == np.random.default_rng(1).random(2)[1]

@@ -10,7 +10,13 @@ from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError, TranscriptError
 from training.speech import utterances
 from training.speech.speech import Speech
-from training.speech.utterances import Recorded, align_all, draw_utterances, read_list, read_sound
+from training.speech.utterances import (
+    RecordedUtterance,
+    align_all,
+    draw_utterances,
+    read_list,
+    read_sound,
+)
 
 
 def write(folder: Path, rows: list[str], header: str = "set\tutterance\tsplit\ttext") -> Path:
@@ -58,8 +64,10 @@ def test_what_does_not_fit_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_drawing_keeps_to_reader_and_split() -> None:
-    def said(reader: str, split: str, mark: float) -> Recorded:
-        return Recorded(reader, split, Speech(np.full(4 * SAMPLE_RATE, mark, np.float32), (), ()))
+    def said(reader: str, split: str, mark: float) -> RecordedUtterance:
+        return RecordedUtterance(
+            reader, split, Speech(np.full(4 * SAMPLE_RATE, mark, np.float32), (), ())
+        )
 
     items = [said("ann", "train", 1), said("ann", "test", 2), said("bob", "train", 3)]
     items += [said("ann", "train", 1)] * 5
