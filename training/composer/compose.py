@@ -1,13 +1,18 @@
-"""Stage `compose`: speech, and motion from clips placed on its stressed words.
+"""Stage `compose`: synthesises speech and places gesture clips on its stressed words.
 
 Reads the clips of stage `retarget` and a file of sentences; writes takes of half a minute in the
-format of `training.data.takes` and `corpus.json` last.
+format of `training.data.takes`, then `corpus.json`.
 
-Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
-utterances (see `training.speech.utterances`), which speak in recorded_share of the takes;
-determinism: how much alike the same words are gestured each time, 0..1
-(`training.composer.low_variance_rng`); stroke_lead_s: seconds by which strokes land sooner, for
-networks that are late by as much; amplitude: by what factor hands go farther.
+Config:
+    sentences: path of a text file, one sentence per line.
+    minutes, test_minutes: length of the two splits, minutes.
+    seed: random seed.
+    workers: processes.
+    speech: folder of recorded utterances (`training.speech.utterances`); none by default.
+    recorded_share: share of the takes that use them.
+    determinism: variance reduction of gestures, 0 to below 1; see `Style`.
+    stroke_lead_s: time by which strokes land earlier, seconds; offsets the lag of the network.
+    amplitude: gain of the hands.
 """
 
 import json
@@ -49,12 +54,23 @@ MAX_AMPLITUDE = 1.5
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
 KINDS = tuple(FAMILIES)
-"""Kinds of gestures in the order of their numbers in takes, which begin with 1."""
+"""Kinds of gestures; their numbers in takes are the indices plus 1."""
 
 
 @dataclass(frozen=True)
 class CorpusSources:
-    """What takes are made of: clips by split, sentences, and recorded readers for a share."""
+    """Inputs of the composer, and the settings that all takes share.
+
+    Attributes:
+        libraries: gesture clips by split.
+        sentences: text of synthetic speech.
+        recorded: recorded utterances.
+        recorded_share: share of the takes that use recorded speech.
+        determinism: see `Style`.
+        stroke_lead_s: see `Style`, seconds.
+        amplitude: factor of the style's amplitude.
+
+    """
 
     libraries: Mapping[str, ClipLibrary]
     sentences: Sequence[str]
@@ -67,9 +83,18 @@ class CorpusSources:
 
 @dataclass(frozen=True)
 class Take:
-    """Speech with its stresses and the body and face that go with it.
+    """Speech with its stresses, body motion and face.
 
-    kinds: of the gesture of each stress.
+    Attributes:
+        speech: audio, phones and words.
+        stresses: stressed words; empty for a listener.
+        body: body motion.
+        face: ARKit coefficients, `[T, 51]`.
+        voice: name of the voice.
+        split: train or test.
+        speaker: name of the style.
+        kinds: kind of gesture of each stress.
+
     """
 
     speech: Speech
@@ -85,7 +110,7 @@ class Take:
 def compose_take(
     sources: CorpusSources, split: str, style: Style, rng: np.random.Generator
 ) -> Take:
-    """One take of 20 to 40 seconds: a synthetic voice, or now and then a recorded reader."""
+    """Compose a take of 20 to 40 seconds with a synthetic or recorded voice."""
     readers = {item.split for item in sources.recorded}
     if split in readers and rng.random() < sources.recorded_share:
         voice, speech = recorded(sources.recorded, split, rng)
@@ -97,7 +122,7 @@ def compose_take(
 def silent_take(
     sources: CorpusSources, split: str, seconds: float, style: Style, rng: np.random.Generator
 ) -> Take:
-    """Nobody speaks: idle."""
+    """Compose a take of idle motion without speech."""
     count = round(seconds * SAMPLE_RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
     library = sources.libraries[split]
@@ -106,7 +131,7 @@ def silent_take(
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a take comes from: the voice that is heard, and train or test."""
+    """Voice and split of a take."""
 
     voice: str
     split: str
@@ -119,7 +144,7 @@ def animate(
     origin: Origin,
     rng: np.random.Generator,
 ) -> Take:
-    """Somebody of `style` who says `speech`, or listens to it."""
+    """Compose body and face of a speaker or listener of `style` for `speech`."""
     stresses = prominent_words(speech, style.stress_s)
     units = plan_gestures(speech, stresses, low_variance(rng, style.determinism), style.determinism)
     done = perform(speech, stresses, units, library, style, rng)
@@ -137,7 +162,7 @@ def _face(
     style: Style,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """The face `[T, 51]`; turns the jaw joint of the body with it. A listener's mouth is shut."""
+    """Compose the face `[T, 51]` and set the body's jaw; a listener's mouth is shut."""
     rotations = done.body.rotations
     times = np.arange(len(rotations)) / FPS
     silent = Speech(speech.samples, (Phone("pau", 0.0, speech.duration),), ())
@@ -187,7 +212,7 @@ def save_take(path: Path, take: Take) -> None:
 
 
 def load_clips(folder: Path) -> list[Clip]:
-    """The idle and gesture clips of stage `retarget`; ConfigError where there are none."""
+    """Read the gesture, idle and fidget clips of stage `retarget`; ConfigError without a list."""
     table = folder / "clips.json"
     if not table.is_file():
         raise ConfigError(f"expected {table}; run the stage retarget first")
@@ -249,7 +274,7 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
 
 
 def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
-    """The most frequent words of the training takes, and every word that asks for a gesture."""
+    """Return all gesture keywords and the most frequent words of the training takes."""
     said = (w for e in entries if e["split"] == "train" for w in e["words"])
     counts = Counter(word for word in map(normalise, said) if word)
     keys = {w for words in KEYWORDS.values() for w in words}
@@ -258,7 +283,7 @@ def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _recordings(folder: Path | None) -> list[RecordedUtterance]:
-    """The aligned utterances of a folder; what could not be aligned is printed."""
+    """Align the utterances of a folder; print those that cannot be aligned."""
     if folder is None:
         return []
     aligned, problems = align_all(read_list(folder))
@@ -285,7 +310,7 @@ _RENAMED = {"habit": "determinism", "sooner_s": "stroke_lead_s"}
 
 
 def _options(config: dict[str, Any]) -> tuple[float, ...]:
-    """recorded_share, determinism, stroke_lead_s and amplitude; ConfigError for old or bad keys."""
+    """Read recorded_share, determinism, stroke_lead_s, amplitude; ConfigError for bad values."""
     for old, new in _RENAMED.items():
         if old in config:
             raise ConfigError(f"compose: key {old!r} was renamed; use {new!r}")
@@ -303,14 +328,14 @@ def _options(config: dict[str, Any]) -> tuple[float, ...]:
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
+    """Compose the corpus from the output `data` of stage `retarget` and write it to `out`."""
     if "sentences" not in config:
         raise ConfigError("expected the key sentences (a text file, one sentence a line)")
     options = _options(config)
     recordings = _recordings(Path(config["speech"]) if config.get("speech") else None)
     jobs, workers = _jobs(config, out), int(config.get("workers", 2))
     arguments = (data, Path(config["sentences"]), recordings, options)
-    (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
+    (out / "corpus.json").unlink(missing_ok=True)  # an unfinished corpus must not load
     begin = time.perf_counter()
     entries: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers, None, _start_worker, arguments) as pool:
@@ -333,4 +358,4 @@ def _summary(entries: Sequence[dict[str, Any]], core_s: float) -> None:
     speakers = Counter(e["speaker"] for e in entries)
     print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
     print(", ".join(f"{name}: {count} takes" for name, count in speakers.most_common()))
-    print(f"{seconds / core_s:.0f} minutes of corpus a minute and core")
+    print(f"{seconds / core_s:.0f} x real time per core")

@@ -1,7 +1,7 @@
-"""Chance of somebody with habits: what is drawn keeps near to the usual, what is likely is sure.
+"""Random generator with reduced variance: draws shrink to their mean, likely events are surer.
 
-A network that hears no future can only learn what follows from what it has heard. Of a corpus in
-which the same words come with ever different gestures it learns the mean of them, which is small.
+A network trained on a corpus that pairs the same words with many different gestures learns their
+mean, whose amplitude is small.
 """
 
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 
 
 class LowVarianceGenerator(np.random.Generator):
-    """Draws from the same source as `rng`, with `determinism` 0..1 of the chance taken away.
+    """Generator on the bit stream of `rng` whose spreads are scaled by `1 - determinism`.
 
-    Spreads are narrower by it; of an event with some probability it makes one that nearly always or
-    hardly ever happens; of several things to choose from the first ones are preferred, the more
-    there are the more. Waiting times (exponential) stay as they are.
+    Uniform and normal draws shrink towards their mean, so comparisons with a probability are
+    decided more often by the likelier outcome. `integers` draws from a prefix of its range,
+    `choice` sharpens given probabilities. `exponential` is unchanged.
     """
 
     def __init__(self, rng: np.random.Generator, determinism: float) -> None:
@@ -49,5 +49,5 @@ class LowVarianceGenerator(np.random.Generator):
 
 
 def low_variance(rng: np.random.Generator, determinism: float) -> np.random.Generator:
-    """`rng` with the chance of somebody of so much determinism; itself where there is none."""
+    """Wrap `rng` in a `LowVarianceGenerator`; `rng` itself if `determinism` is 0."""
     return LowVarianceGenerator(rng, determinism) if determinism else rng
