@@ -129,7 +129,7 @@ def _shown(words: list[str]) -> str:
 def _read_tree(reader: _Lines) -> BvhTree:
     tree = _Tree()
     while True:
-        words = deque(_apart(reader.words()))
+        words = deque(_split_braces(reader.words()))
         if not words:
             raise reader.wrong("MOTION after the joints", "the end of the file")
         if words[0].upper() == "MOTION":
@@ -138,7 +138,7 @@ def _read_tree(reader: _Lines) -> BvhTree:
             _read_statement(reader, tree, words)
 
 
-def _apart(words: list[str]) -> list[str]:
+def _split_braces(words: list[str]) -> list[str]:
     """Braces as words of their own: a name may stand next to one."""
     return " ".join(words).replace("{", " { ").replace("}", " } ").split()
 
@@ -185,7 +185,7 @@ def _read_joint(reader: _Lines, tree: _Tree, kind: str, words: deque[str]) -> No
 
 def _read_brace(reader: _Lines, words: deque[str]) -> None:
     if not words:
-        words.extend(_apart(reader.words()))
+        words.extend(_split_braces(reader.words()))
     if not words or words.popleft() != "{":
         raise reader.wrong("'{' after the name of a joint", "something else")
 

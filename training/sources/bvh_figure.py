@@ -16,7 +16,7 @@ from engine.motion import rotation as rot
 from training.sources.bvh import CHANNELS, Bvh, BvhTree
 from training.sources.euler import from_euler, to_euler
 from training.sources.figure import Figure, world_poses
-from training.sources.resample import places
+from training.sources.resample import frame_positions
 
 FloatArray = NDArray[np.float64]
 
@@ -59,11 +59,11 @@ def figure_of(
     rest_frame: the frame of the file in which the figure is at rest; none: all channels zero.
     """
     scale = unit_of(bvh.tree, unit)
-    at = places(len(bvh), bvh.frame_rate, frame_rate)
+    at = frame_positions(len(bvh), bvh.frame_rate, frame_rate)
     rows = np.unique(np.concatenate([at.before, at.after]))
     at = at._replace(before=np.searchsorted(rows, at.before), after=np.searchsorted(rows, at.after))
     rotations, positions = _local(bvh.tree, bvh.values[rows])
-    positions, rotations = world_poses(bvh.tree.parents, at.turn(rotations), at.line(positions))
+    positions, rotations = world_poses(bvh.tree.parents, at.slerp(rotations), at.linear(positions))
     if rest_frame is None:
         rest = _rest(bvh.tree)
     elif 0 <= rest_frame < len(bvh):

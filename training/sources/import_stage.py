@@ -31,8 +31,8 @@ from training.sources import amass, retarget
 from training.sources.annotations import read_face, read_speech
 from training.sources.bvh import read_bvh
 from training.sources.bvh_figure import figure_of
-from training.sources.corpus import Loaded, Problem, Recorded, take_of, write_corpus
-from training.sources.retarget_metrics import measure, suspicions
+from training.sources.corpus import Loaded, Problem, RecordedTake, take_of, write_corpus
+from training.sources.retarget_metrics import find_defects, measure
 from training.sources.skeleton_map import SkeletonMap, find_map, load_map
 from training.sources.take_discovery import Recording, find_recordings
 
@@ -77,7 +77,7 @@ class ImportSettings:
             raise ConfigError(f"unknown kind {self.kind!r}; expected one of {', '.join(KINDS)}")
 
     @property
-    def held(self) -> list[tuple[str, str]]:
+    def held_out(self) -> list[tuple[str, str]]:
         """Patterns of names with the split of those that match."""
         pairs = (("val", self.val), ("test", self.test))
         return [(pattern, split) for split, patterns in pairs for pattern in patterns]
@@ -95,7 +95,7 @@ def run(config: Mapping[str, Any], data: Path, out: Path) -> None:
 
 
 def _import_bvh(settings: ImportSettings, data: Path, out: Path) -> None:
-    found, problems = find_recordings(data, settings.split, settings.held)
+    found, problems = find_recordings(data, settings.split, settings.held_out)
     jobs = [r for r in found if _wanted(r.name, settings)]
     if not jobs:
         raise ConfigError(f"none of the {len(found)} takes in {data} is of {settings.names}")
@@ -119,14 +119,14 @@ def load_recording(files: Recording, settings: ImportSettings) -> Loaded:
     skeleton = _skeleton(bvh.tree.names, settings)
     figure, unit = figure_of(bvh, settings.frame_rate, settings.unit, skeleton.rest_frame)
     motion = retarget.retarget(figure, skeleton)
-    problems = [Problem(files.name, text) for text in suspicions(measure(motion))]
+    problems = [Problem(files.name, text) for text in find_defects(measure(motion))]
     if "none known" in unit.why:
         problems.append(Problem(files.name, f"unit: {unit.why}"))
     if files.face is not None:
         motion = with_face(motion, files.face)
     words, phones = read_speech(files.words) if files.words else ([], [])
     take, more = take_of(
-        Recorded(
+        RecordedTake(
             name=files.name,
             voice=files.voice,
             split=files.split,
@@ -197,7 +197,7 @@ def _make_clip(
         motion = amass.to_motion(clip, settings.frame_rate)
     except GestureError as error:
         return {}, [Problem(name, f"{error}; skipped")], nothing()
-    split = next((s for p, s in settings.held if fnmatch(path.stem, p)), settings.split)
+    split = next((s for p, s in settings.held_out if fnmatch(path.stem, p)), settings.split)
     meta = {
         "name": name,
         "path": str(path.relative_to(data)),
@@ -210,5 +210,5 @@ def _make_clip(
         "missing": [str(part) for part in (Missing.FACE, Missing.SOUND, Missing.WORDS)],
     }
     save_clip(out / "clips" / f"{name}.npz", motion, meta)
-    problems = [Problem(name, text) for text in suspicions(measure(motion))]
+    problems = [Problem(name, text) for text in find_defects(measure(motion))]
     return meta, problems, totals_of(motion)

@@ -17,19 +17,19 @@ from engine.motion.rotation import slerp
 from training.data.contacts import foot_contacts
 
 
-class Places(NamedTuple):
+class FramePositions(NamedTuple):
     """Where new frames lie between old ones: indices `[N]` and the share `[N]` of the later one."""
 
     before: Any
     after: Any
     share: Any
 
-    def line(self, x: Any) -> Any:
+    def linear(self, x: Any) -> Any:
         """Values `[T, ...]` at the new frames, straight from one to the next."""
         share = self.share.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         return x[self.before] * (1 - share) + x[self.after] * share
 
-    def turn(self, x: Any) -> Any:
+    def slerp(self, x: Any) -> Any:
         """Quaternions `[T, ..., 4]` at the new frames, along the shortest way."""
         if not self.share.any():
             return x[self.before]
@@ -37,7 +37,7 @@ class Places(NamedTuple):
         return slerp(x[self.before], x[self.after], share)
 
 
-def places(frames: int, old_rate: Fraction | int, new_rate: int) -> Places:
+def frame_positions(frames: int, old_rate: Fraction | int, new_rate: int) -> FramePositions:
     """The new frames from the first of `frames` old ones to the last.
 
     In whole numbers, so that a frame that was there before is met exactly.
@@ -47,7 +47,7 @@ def places(frames: int, old_rate: Fraction | int, new_rate: int) -> Places:
     parts = [divmod(i * step.numerator, step.denominator) for i in range(count)]
     before = np.array([whole for whole, _ in parts])
     share = np.array([rest / step.denominator for _, rest in parts])
-    return Places(before, np.minimum(before + 1, frames - 1), share)
+    return FramePositions(before, np.minimum(before + 1, frames - 1), share)
 
 
 def resampled(motion: Motion, frame_rate: int) -> Motion:
@@ -58,13 +58,13 @@ def resampled(motion: Motion, frame_rate: int) -> Motion:
     clock = motion.format.clock
     if frame_rate == clock.frame_rate:
         return motion
-    at = places(len(motion), clock.frame_rate, frame_rate)
+    at = frame_positions(len(motion), clock.frame_rate, frame_rate)
     poses = motion.poses
 
     def line(x: FloatArray) -> FloatArray:
-        return np.asarray(at.line(x), np.float32)
+        return np.asarray(at.linear(x), np.float32)
 
-    turned = at.turn(poses.rotations)
+    turned = at.slerp(poses.rotations)
     chunk = PoseChunk(
         0,
         np.asarray(turned, np.float32),

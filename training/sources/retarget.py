@@ -23,7 +23,7 @@ from engine.motion.pose import Motion
 from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training.data.clips import save_clip, write_json
 from training.sources import playnet
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.figure import Figure
 from training.sources.finger_repair import repair_fingers
 from training.sources.leg_ik import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
@@ -53,10 +53,10 @@ def retarget(figure: Figure, skeleton: SkeletonMap) -> Motion:
     ClipError or ConfigError where the figure is not one that the map describes.
     """
     skeleton = skeleton.within(figure.names)
-    figure, _ = in_our_axes(figure, skeleton)
+    figure, _ = to_project_axes(figure, skeleton)
     world = followed_rotations(figure, skeleton, swings(rest_places(figure, skeleton)))
     if skeleton.twist is Twist.EVEN:
-        share_twist(world)
+        distribute_forearm_twist(world)
     if figure.positions is None:
         return plant(_finished(world, skeleton, figure.frame_rate), figure.frame_rate)
     hips, ankles = _scaled_legs(figure, skeleton)
@@ -185,7 +185,7 @@ def local_rotations(world: Mapping[str, FloatArray]) -> FloatArray:
     return result
 
 
-def share_twist(world: dict[str, FloatArray]) -> None:
+def distribute_forearm_twist(world: dict[str, FloatArray]) -> None:
     """Let elbow and wrist each turn about the forearm by half of what both do together.
 
     Recorded SMPL-X figures do so (the spreads of the two twists are equal in BEAT2), and a mesh

@@ -1,4 +1,4 @@
-"""Numbers that tell a good retargeted motion from a broken one.
+"""MotionMetrics that tell a good retargeted motion from a broken one.
 
 `measure` looks at a motion alone: hands that cut into the body, where palms point, feet under the
 floor, elbows and knees bent the wrong way. `compare` holds it against the figure it came from:
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.motion import rotation as rot
 from engine.motion.pose import Motion
 from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.figure import Figure
 from training.sources.skeleton_map import FINGERS, SIDES, SkeletonMap
 
@@ -37,7 +37,7 @@ _STRAIGHT_DEG = 8.0  # less is straight
 
 
 @dataclass(frozen=True)
-class Numbers:
+class MotionMetrics:
     """hand_to_body_m: least distance of a hand from the body's surface, by side; negative inside.
     inside_share: share of frames inside. palm: mean direction of the palms (right, up, forward in
     the pelvis' axes). lowest_foot_m: lowest foot joint, (least, median, most) over time. bent_back:
@@ -58,7 +58,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Differences:
+class SourceDifferences:
     """A motion against its source, mean and most over time, by joint or side.
 
     bone_deg: angle between bones; palm_deg: between palms; hand_of_arm: how far the wrist's place
@@ -86,7 +86,7 @@ _SHARE = 0.2  # of all frames: a gesture may touch, or an elbow be over-stretche
 _SUNK_M = 0.15
 
 
-def suspicions(numbers: Numbers) -> list[str]:
+def find_defects(numbers: MotionMetrics) -> list[str]:
     """What in the numbers of a retargeted motion looks like a wrong rest pose or a wrong map."""
     found = [
         f"{joint.replace('_', ' ')} bends the wrong way in {share:.0%} of the frames, by up to "
@@ -111,7 +111,7 @@ def palm_normals(points: Mapping[str, FloatArray], side: str) -> FloatArray:
     return np.asarray(rot.normalize(-normal if side == "left" else normal))
 
 
-def measure(motion: Motion) -> Numbers:
+def measure(motion: Motion) -> MotionMetrics:
     """The numbers of one motion on the SMPL-X skeleton."""
     positions = motion.world_positions().astype(np.float64)
     points = {name: positions[:, j] for j, name in enumerate(SMPLX_55.joint_names)}
@@ -125,7 +125,7 @@ def measure(motion: Motion) -> Numbers:
         for side in SIDES
         for joint, end, sign in _HINGES
     }
-    return Numbers(
+    return MotionMetrics(
         {side: float(d.min()) for side, d in depth.items()},
         {side: float((d < 0).mean()) for side, d in depth.items()},
         {side: (-float(p[0]), float(p[1]), float(p[2])) for side, p in palms.items()},
@@ -174,20 +174,20 @@ def _bent_back(rotations: FloatArray, side: str, joint: str, end: str, sign: flo
     return np.where(back > _STRAIGHT_DEG, back, 0.0)
 
 
-def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> Differences:
+def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> SourceDifferences:
     """A motion against the figure it was retargeted from, frame by frame.
 
     Only for figures that say where they are.
     """
     skeleton = skeleton.within(figure.names)
-    figure, _ = in_our_axes(figure, skeleton)
+    figure, _ = to_project_axes(figure, skeleton)
     assert figure.positions is not None
     theirs = {j: figure.positions[:, figure.index(f.place)] for j, f in skeleton.joints.items()}
     positions = motion.world_positions().astype(np.float64)
     ours = {name: positions[:, SMPLX_55.index(name)] for name in theirs}
     bones = [bone for bone in _bones() if set(bone) <= set(theirs)]
     handed = [s for s in SIDES if f"{s}_index1" in theirs and f"{s}_pinky1" in theirs]
-    return Differences(
+    return SourceDifferences(
         {
             first: _spread(_angle(theirs[last] - theirs[first], ours[last] - ours[first]))
             for first, last in bones

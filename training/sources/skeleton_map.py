@@ -45,7 +45,7 @@ class Twist(StrEnum):
 
 
 @dataclass(frozen=True)
-class Followed:
+class JointSource:
     """follow: whose rotation; at: whose place; share of the way to the rotation of `towards`."""
 
     follow: str
@@ -82,7 +82,7 @@ class SkeletonMap:
 
     name: str
     title: str
-    joints: Mapping[str, Followed]
+    joints: Mapping[str, JointSource]
     tips: Mapping[str, str]
     feet: Feet = Feet.REST
     twist: Twist = Twist.OWN
@@ -116,7 +116,7 @@ class SkeletonMap:
             )
         # Half way to a joint that is not there is as far as there is anything to follow.
         kept = {
-            joint: f if f.towards in known else Followed(f.follow, f.at)
+            joint: f if f.towards in known else JointSource(f.follow, f.at)
             for joint, f in self.joints.items()
             if joint not in missing
         }
@@ -197,8 +197,8 @@ def _sided(value: Any, side: str) -> Any:
     return value.replace("{side}", side) if isinstance(value, str) else value
 
 
-def _followed(joint: str, value: Any) -> Followed:
+def _followed(joint: str, value: Any) -> JointSource:
     try:
-        return Followed(**value) if isinstance(value, dict) else Followed(str(value))
+        return JointSource(**value) if isinstance(value, dict) else JointSource(str(value))
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{joint}: {error}") from error

@@ -1,6 +1,6 @@
 """Which files of a folder are one recorded take: motion, sound, words and face by their names.
 
-Knows how Trinity, ZeroEGGS and BEAT name theirs, and so who speaks and what is held out; takes of
+Knows how Trinity, ZeroEGGS and BEAT name theirs, and so who speaks and what is held_out out; takes of
 other names belong together where their names are one. Opens no motion and no sound.
 """
 
@@ -79,17 +79,17 @@ def beat_split(speaker: int, kind: int, sequence: int) -> str:
 
 
 def find_recordings(
-    folder: Path, split: str = "train", held: Sequence[tuple[str, str]] = ()
+    folder: Path, split: str = "train", held_out: Sequence[tuple[str, str]] = ()
 ) -> tuple[list[Recording], list[Problem]]:
     """The takes under `folder` whose motion is BVH, by name, and what is wrong with them.
 
-    split: of takes that nothing says anything of. held: pairs of a pattern of names such as
+    split: of takes that nothing says anything of. held_out: pairs of a pattern of names such as
     "Recording_00[89]*" and the split of takes that match it. ConfigError for a folder without BVH.
     """
     motions = _with_suffix(folder, (".bvh",))
     if not motions:
         raise ConfigError(f"no motions in {folder}: expected *.bvh, there or in folders below")
-    beside = _Beside(folder)
+    index = _FileIndex(folder)
     validation = read_validation(folder)
     names = _names(motions)
     found, problems = [], []
@@ -101,9 +101,9 @@ def find_recordings(
         own = Recording(name, naming.voice, naming.split or split, path)
         if naming.data == "ZeroEGGS" and validation:
             own = replace(own, split=_of_zeroeggs(path.stem, validation))
-        for pattern, other in held:
+        for pattern, other in held_out:
             own = replace(own, split=other) if fnmatch(path.stem, pattern) else own
-        own, more = beside.joined(own)
+        own, more = index.with_files(own)
         found.append(own)
         problems += more
     return sorted(found, key=lambda r: r.name), sorted(problems, key=lambda p: p.name)
@@ -131,7 +131,7 @@ def _key(stem: str) -> str:
     return re.sub(r"0+(?=\d)", "", stem.lower())
 
 
-class _Beside:
+class _FileIndex:
     """The files that may belong to a motion, by name."""
 
     def __init__(self, folder: Path) -> None:
@@ -140,7 +140,7 @@ class _Beside:
         for path in files:
             self._by_key.setdefault(_key(path.stem), []).append(path)
 
-    def joined(self, own: Recording) -> tuple[Recording, list[Problem]]:
+    def with_files(self, own: Recording) -> tuple[Recording, list[Problem]]:
         """The recording with its sound, words and face, and what is wrong with them."""
         files = self._by_key.get(_key(own.motion.stem), [])
         kinds: dict[str, Callable[[Path], bool]] = {

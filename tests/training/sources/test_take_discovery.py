@@ -75,7 +75,7 @@ def test_trinity_has_folders_for_each_kind(tmp_path: Path) -> None:
     touch(tmp_path, "bvh/Recording_001.bvh", "bvh/Recording_008.bvh", "bvh/NaturalTalking_002.bvh")
     touch(tmp_path, "audio/Recording_001.wav", "audio/NaturalTalking_02.wav")
     touch(tmp_path, "transcripts/Recording_001.json", "transcripts/Recording_003.json")
-    found, problems = find_recordings(tmp_path, held=[("Recording_008*", "test")])
+    found, problems = find_recordings(tmp_path, held_out=[("Recording_008*", "test")])
     assert problems == []
     assert [(r.name, r.split, r.voice) for r in found] == [
         ("NaturalTalking_002", "train", "trinity"),
