@@ -82,8 +82,8 @@ def is_face(path: Path) -> bool:
 def read_face(path: Path, frames: int, frame_rate: int) -> FloatArray:
     """Read ARKit coefficients `[frames, 51]`, 0..1, at `frame_rate` from a BEAT JSON file.
 
-    The file has `names`, and `frames` with `weights` and `time` in seconds. Weights are interpolated
-    linearly and held at both ends. ClipError for anything else.
+    The file has `names`, and `frames` with `weights` and `time` in seconds. Weights are
+    interpolated linearly and held at both ends. ClipError for anything else.
     """
     try:
         message = _read_json(path)
