@@ -1,8 +1,8 @@
-"""Stage `import`: recordings of other data sets become a corpus that the other stages read.
+"""Stage `import`: converts recordings of other data sets to a corpus.
 
-`kind` says what is read: `bvh` (motion with sound, words and faces beside it, named as in Trinity,
-ZeroEGGS or BEAT or in any other way), `amass` (.npz) or `smartbody` (as stage `retarget`). What is
-wrong with a file is reported and the file skipped.
+`kind` selects the format: `bvh` (with sound, words and faces, named as in Trinity, ZeroEGGS, BEAT
+or otherwise), `amass` (.npz) or `smartbody` (as stage `retarget`). Files with errors are reported
+and skipped.
 
 Config: see `ImportSettings`.
 """
@@ -37,7 +37,7 @@ from training.sources.skeleton_map import SkeletonMap, find_map, load_map
 from training.sources.take_discovery import Recording, find_recordings
 
 KINDS = ("bvh", "amass", "smartbody")
-_NO_MOTION = ("shape", "stagei")  # how files of AMASS end that hold a body and no motion
+_NO_MOTION = ("shape", "stagei")  # suffixes of AMASS files without motion
 _REPORT_EVERY = 50
 
 
@@ -78,13 +78,13 @@ class ImportSettings:
 
     @property
     def held_out(self) -> list[tuple[str, str]]:
-        """Patterns of names with the split of those that match."""
+        """Name patterns with the split of matching takes."""
         pairs = (("val", self.val), ("test", self.test))
         return [(pattern, split) for split, patterns in pairs for pattern in patterns]
 
 
 def run(config: Mapping[str, Any], data: Path, out: Path) -> None:
-    """Stage: what `data` holds into `out`; `config["kind"]` says what it is."""
+    """Convert the recordings in `data` and write them to `out`."""
     settings = from_mapping(ImportSettings, dict(config))
     if settings.kind == "smartbody":
         retarget.run({"exclude": list(settings.exclude)}, data, out)
@@ -114,7 +114,7 @@ def _wanted(name: str, settings: ImportSettings) -> bool:
 
 
 def load_recording(files: Recording, settings: ImportSettings) -> Loaded:
-    """One take, as long as both motion and sound; GestureError for a bad file."""
+    """Read one take, cut to one length; GestureError for an invalid file."""
     bvh = read_bvh(files.motion)
     skeleton = _skeleton(bvh.tree.names, settings)
     figure, unit = figure_of(bvh, settings.frame_rate, settings.unit, skeleton.rest_frame)
@@ -149,7 +149,7 @@ def _skeleton(names: tuple[str, ...], settings: ImportSettings) -> SkeletonMap:
 
 
 def with_face(motion: Motion, path: Path) -> Motion:
-    """The motion with the face of a BEAT file, and the jaw turned as far as it is open."""
+    """Add the face of a BEAT file to a motion and set its jaw rotation."""
     face = read_face(path, len(motion), motion.format.clock.frame_rate)
     rotations = motion.poses.rotations.copy()
     turn = np.zeros((len(motion), 3), np.float32)
