@@ -18,6 +18,8 @@ FOLDERS = (
     *("engine/bundle", "engine/config", "engine/postprocess", "docs"),
     *("engine/motion", "engine/system", "engine/text"),
     *("tests/engine/bundle", "tests/engine/config", "tests/engine/postprocess"),
+    *("training/composer", "training/configs", "training/sources", "training/speech"),
+    *("tests/training/composer", "tests/training/sources", "tests/training/speech"),
 )
 # CHANGELOG quotes former keys; the two pages are generated from sources that are tested.
 SKIPPED = {"CHANGELOG.md", "docs/configuration.md", "docs/modules.md", "tests/test_prose.py"}
@@ -29,6 +31,7 @@ ALLOWED = {
     "ear": ("exporters/viewer/", "tests/exporters/viewer/"),
     "ears": ("exporters/viewer/", "tests/exporters/viewer/"),
     **dict.fromkeys(("hear", "hears", "heard", "hearing"), ("docs/",)),
+    "upon": ("training/speech/phones.py",),  # a function word
 }
 _PLAIN = "|".join([*sorted(WORDS), *(phrase.replace(" ", r"\s+") for phrase in PHRASES)])
 # "What is ..." as the subject of a sentence; "says what is missing" is fine.

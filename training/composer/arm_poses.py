@@ -1,4 +1,4 @@
-"""Edits of single arm poses: amplitude, blending, mirroring, joint bends and random variation.
+"""Edits of single arm poses: amplitude, blending, mirroring, joint bends, random variation.
 
 A pose is local rotations `[55, 4]`. `training.composer.arms` decides its timing.
 """

@@ -1,4 +1,4 @@
-"""Clip operations: sampling, easing, blending, mirroring, joint bends and twist distribution.
+"""Clip operations: sampling, easing, blending, mirroring, joint bends, twist distribution.
 
 Rotations are local, wxyz, `[T, 55, 4]`.
 """

@@ -1,4 +1,4 @@
-"""Random generator with reduced variance: draws shrink to their mean, likely events are surer.
+"""Random generator with reduced variance: draws shrink towards their mean.
 
 A network trained on a corpus that pairs the same words with many different gestures learns their
 mean, whose amplitude is small.

@@ -1,4 +1,4 @@
-"""Skeleton maps: source joint of each SMPL-X joint, from `training/sources/skeletons/*.toml`.
+"""Skeleton maps: source joint of each SMPL-X joint, from `sources/skeletons/*.toml`.
 
 `{side}` in a table is replaced by the entries of `[sides]`. A joint may take its rotation and its
 position from different joints, or interpolate between two rotations (`towards`, `share`).

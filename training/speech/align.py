@@ -1,4 +1,4 @@
-"""Forced alignment: a recording and its text become `Speech` with words, phones and stresses.
+"""Forced alignment of a recording and its text: `Speech` with words, phones and stresses.
 
 pocketsphinx aligns the text. flite gives the phones of words outside its dictionary, and the
 stressed vowel of every word.

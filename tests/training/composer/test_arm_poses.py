@@ -1,4 +1,4 @@
-"""What is done to single poses of the arms."""
+"""Edits of single arm poses."""
 
 import numpy as np
 import pytest

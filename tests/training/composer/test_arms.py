@@ -1,4 +1,4 @@
-"""Hands rise after a phrase began, strike on stresses, draw back, wait and sink."""
+"""Gesture phases: preparation after phrase start, strokes on stresses, hold, retraction."""
 
 from dataclasses import replace
 
@@ -53,8 +53,8 @@ def test_strokes_may_land_sooner() -> None:
         assert after.time - before.time == pytest.approx(0.1, abs=1e-6)
 
 
-def test_of_people_with_habits_nothing_but_strokes_is_fast() -> None:
-    """What draws back or sinks as fast as a stroke looks like one, and is learned as one."""
+def test_at_high_determinism_only_strokes_are_fast() -> None:
+    """A recoil or retraction as fast as a stroke would be learned as a stroke."""
     fast = []
     for determinism in (0.0, 0.65):
         away = []

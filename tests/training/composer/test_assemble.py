@@ -1,4 +1,4 @@
-"""A whole body: arms over legs, calm in silence, always the same for the same seed."""
+"""Composed bodies: arms and legs, little motion in silence, determined by the seed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Takes from a stand-in for the synthesiser: whole, in step, and on disk as other stages expect."""
+"""Takes from a fake synthesiser: complete, synchronous, and written in the take format."""
 
 import json
 from dataclasses import replace
@@ -127,7 +127,7 @@ def test_what_is_out_of_range_is_refused_before_any_work(
         compose.run(missing | wrong, tmp_path, tmp_path)
 
 
-def test_a_listener_hears_words_and_keeps_its_mouth_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_keeps_its_mouth_shut_during_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
     made = compose.compose_take(sources(), "train", LISTENER, np.random.default_rng(5))
     assert made.speech.words
@@ -144,12 +144,12 @@ def test_recorded_readers_speak_in_their_share_of_the_takes() -> None:
     assert len(take.speech.words) == len(said.speech.words)
 
 
-def test_who_has_habits_makes_the_same_of_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_determinism_makes_gestures_of_equal_words_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
     speech = compose.compose_take(sources(), "train", LIVELY, np.random.default_rng(5)).speech
 
     def apart(determinism: float) -> float:
-        """How far two performances of one speech are apart at the wrists, radians."""
+        """Mean difference of two performances of one speech at the wrists, radians."""
         style, origin = replace(LIVELY, determinism=determinism), compose.Origin("v", "train")
         arms = [
             compose.animate(

@@ -1,4 +1,4 @@
-"""Eyes jump and the head follows; both come back to the listener."""
+"""Gaze: fast eyes, slower head, both return to the listener."""
 
 import numpy as np
 import pytest

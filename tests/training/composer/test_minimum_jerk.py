@@ -1,4 +1,4 @@
-"""Movements that overlap add up without jolts and end where they should."""
+"""Overlapping minimum-jerk movements: continuous velocity, exact end."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Hands stay out of the body, and are left alone where they are outside."""
+"""Self-collision: hands are moved out of the body and unchanged outside it."""
 
 import numpy as np
 

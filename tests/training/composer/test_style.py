@@ -1,4 +1,4 @@
-"""Speakers differ, keep their character from day to day, and are drawn by their shares."""
+"""Styles: differences, random variation and shares."""
 
 from collections import Counter
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The trunk keeps the head level, nods on stresses, shakes at negations and breathes."""
+"""Trunk and head: level head, nods on stresses, shakes, breathing."""
 
 import numpy as np
 import pytest

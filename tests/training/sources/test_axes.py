@@ -1,4 +1,4 @@
-"""Axes: figures that stand in other axes are turned, and those that do not stand are refused."""
+"""Axis conversion of figures, and rejected rest poses."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Corpora of recorded takes: one length for motion and sound, and what is broken is left out."""
+"""Corpora of recorded takes: equal lengths, and invalid takes skipped."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def test_stresses_need_phones() -> None:
     phones = [TimedWord("AA2", 0.2, 0.3), TimedWord("EH1", 0.4, 0.5), TimedWord("N", 0.5, 0.6)]
     (stress,) = stresses_of(sound, words, phones)
     assert (stress.time, stress.word) == (0.4, "garden")
-    # A vowel that lies beyond the sound cannot have been heard.
+    # A vowel after the end of the sound has no stress.
     assert stresses_of(sound[:7000], words, phones) == []
 
 
@@ -48,7 +48,7 @@ def test_motion_and_sound_become_one_length(tmp_path: Path) -> None:
     assert (take.voice, take.split, take.missing) == ("v", "val", ())
 
 
-def test_motion_that_is_much_longer_is_told(tmp_path: Path) -> None:
+def test_motion_that_is_much_longer_is_reported(tmp_path: Path) -> None:
     found = RecordedTake("a", "v", "val", waving(1, 90), tone(tmp_path / "a.wav", 1.0))
     _, problems = take_of(found)
     assert problems == [Problem("a", "the motion is +2.0 s longer than sound")]
@@ -75,7 +75,7 @@ def load(job: Job) -> Loaded:
     )
 
 
-def test_what_is_broken_is_told_and_the_rest_is_kept(
+def test_invalid_takes_are_reported_and_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = [Job("a"), Job("broken"), Job("b", "test"), Job("empty")]

@@ -47,7 +47,7 @@ def test_rates_that_do_not_divide_keep_the_time():
     assert made.poses.translation[:, 0] == pytest.approx(np.arange(25) / 24, abs=1e-6)
 
 
-def test_contacts_are_found_anew():
+def test_contacts_are_detected_again():
     motion = waving(1, 9)
     motion.poses.rotations[:] = identity(9, 55)
     motion.poses.contacts[:] = 0

@@ -1,4 +1,4 @@
-"""One retargeter for all sources: disguised figures come back, gaps and proportions are no harm."""
+"""Retargeting: round trips of foreign skeletons, missing joints, other proportions."""
 
 import json
 import tarfile
@@ -226,7 +226,7 @@ def test_swings_bring_our_bones_onto_the_sources():
             bone = SMPLX_55.offsets[SMPLX_55.index(f"{side}_{end}")].astype(float)
             turned = rot.rotate(swing[f"{side}_{joint}"], rot.normalize(bone))
             np.testing.assert_allclose(turned, [0, -1, 0], atol=1e-9)
-        # Without knuckles the hand goes on as the forearm does.
+        # Without knuckles the hand inherits the forearm's swing.
         np.testing.assert_array_equal(swing[f"{side}_wrist"], swing[f"{side}_elbow"])
 
 

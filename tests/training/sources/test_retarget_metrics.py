@@ -1,4 +1,4 @@
-"""MotionMetrics of retargeted motion: by hand on the T-pose, and seeing what is broken."""
+"""Metrics of retargeted motion: known values on the T-pose, and defects."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def _drop(side: str) -> float:
     return sum(SMPLX_55.rest_offsets[SMPLX_55.index(joint)][1] for joint in chain)
 
 
-def test_palms_are_told_in_the_pelvis_axes() -> None:
+def test_palms_are_in_the_pelvis_axes() -> None:
     """Right palm turned up by half a turn of the forearm; the figure itself looks to the side."""
     up = measure(posed(right_wrist=(180.0, 0, 0), pelvis=(0, 70.0, 0))).palm["right"]
     assert up[1] > 0.95
@@ -134,7 +134,7 @@ def test_reports_are_lines_of_text() -> None:
     assert compare(figure_of_motion(motion), SMPLX, motion).lines()[1].startswith("palm_deg: left")
 
 
-def test_what_is_suspicious_is_told() -> None:
+def test_defects_are_described() -> None:
     assert find_defects(measure(posed(5, left_elbow=(0, -60.0, 0)))) == []
     wrong = posed(
         4, left_elbow=(0, 60.0, 0), right_shoulder=(0, 0, 60.0), right_elbow=(0, 0, 135.0)

@@ -1,4 +1,4 @@
-"""Forced alignment of speech whose true times are known: what flite says."""
+"""Forced alignment of flite's speech, whose true times are known."""
 
 import numpy as np
 import pytest

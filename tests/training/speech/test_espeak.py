@@ -1,4 +1,4 @@
-"""Answers of the speaking process become speech; one that fails or hangs is an error in time."""
+"""espeak-ng worker: replies become speech; failures and timeouts are errors."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Speeches: pieces with pauses in one loudness, test voices for the test, readers of one split."""
+"""Speeches: pauses, equal loudness, and voices and readers of the split."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def talk_test(text: str) -> bool:
     return held_out(text)
 
 
-def test_voices_of_the_test_set_include_unheard_ones() -> None:
+def test_the_test_set_has_voices_that_training_lacks() -> None:
     assert set(talk.TEST_VOICES) - set(talk.TRAIN_VOICES)
 
 

@@ -1,4 +1,4 @@
-"""Recorded utterances: the list, the sound, and what happens to those that do not fit."""
+"""Recorded utterances: list, audio, and failed alignments."""
 
 from pathlib import Path
 
@@ -28,13 +28,13 @@ def write(folder: Path, rows: list[str], header: str = "set\tutterance\tsplit\tt
     return folder
 
 
-def test_the_list_has_what_has_sound_and_text(tmp_path: Path) -> None:
+def test_the_list_has_utterances_with_sound_and_text(tmp_path: Path) -> None:
     rows = ['ann\tone\ttrain\t"Hello," he said', "ann\ttwo\ttest\t ", "ann\tgone\ttrain\tHi"]
     found = read_list(write(tmp_path, rows))
     assert [(u.reader, u.split, u.text) for u in found] == [("ann", "train", '"Hello," he said')]
 
 
-def test_a_folder_without_a_list_or_column_is_told_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_list_or_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"split\.tsv"):
         read_list(tmp_path)
     with pytest.raises(ConfigError, match="'text'"):
