@@ -1,1 +1,1 @@
-"""Data preparation and training; nothing here is needed to run a bundle."""
+"""Data preparation and training; not needed to run a bundle."""

@@ -31,7 +31,7 @@ TRAINED = ("vq", "root-motion", "gesture")
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The tables of a TOML file, or nothing without one; ConfigError when it cannot be read."""
+    """Read the tables of a TOML file; empty without a path. ConfigError if it cannot be read."""
     if path is None:
         return {}
     try:
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
-    """Run a stage that trains, in as many processes as are wanted."""
+    """Run a training stage in the requested number of processes."""
     from training.loop import launcher
 
     if options.tensorboard:
@@ -79,7 +79,7 @@ def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """ConfigError where the options do not fit together or to the disk."""
+    """Check options against each other and the data folder; ConfigError on a conflict."""
     several = options.processes or options.workers or options.tensorboard
     if several and options.stage not in TRAINED:
         raise ConfigError(
@@ -91,7 +91,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.speech and options.stage != "compose":
         raise ConfigError(f"--speech is for the stage compose, not for {options.stage}")
     if options.address and not options.workers:
-        raise ConfigError("--address is of a Ray cluster: say how many --workers it should use")
+        raise ConfigError("--address names a Ray cluster: say how many --workers to use")
     if not options.data.is_dir():
         raise ConfigError(
             f"expected a folder at --data {options.data}, there is none: see docs/training.md "

@@ -16,10 +16,7 @@ T = TypeVar("T")
 
 
 def save_module(folder: Path, config: Any, module: nn.Module) -> None:
-    """Write a module's configuration and weights, each whole or not at all.
-
-    ExportError when they cannot be written.
-    """
+    """Write a module's configuration and weights, each atomically; ExportError on failure."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -37,7 +34,7 @@ def save_module(folder: Path, config: Any, module: nn.Module) -> None:
 
 
 def load_config(folder: Path, cls: type[T]) -> T:
-    """The configuration in a folder that `save_module` wrote."""
+    """Read the configuration that `save_module` wrote; ConfigError if it is missing."""
     path = folder / "config.json"
     if not path.is_file():
         raise ConfigError(f"{path} is missing: train this module first")
@@ -45,6 +42,6 @@ def load_config(folder: Path, cls: type[T]) -> T:
 
 
 def load_weights(folder: Path, module: nn.Module) -> None:
-    """Fill `module` from a folder that `save_module` wrote."""
+    """Load the weights that `save_module` wrote and set `module` to evaluation mode."""
     module.load_state_dict(read_safetensors(folder / "model.safetensors"))
     module.eval()

@@ -1,7 +1,6 @@
-"""A bundle as a starting point: its networks for a training that goes on where it was made.
+"""Warm start: initialises training from the networks of a bundle.
 
-What bundles leave out is not made up here: encoders are learned anew (stage vq with `bundle`).
-Knows how a shipped network differs from one that learns; nothing of losses.
+Bundles leave the VQ encoders out; the stage vq with `bundle` trains new ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +15,17 @@ from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary
 from training.data.normalize import Scaling, unfold
 
-_WORDS = "table.weight"  # of any table of words
+_WORDS = "table.weight"  # suffix of every word embedding
 _SPEAKERS = ("face_speaker.weight", "body_speaker.weight", "cue.speakers.weight")
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder holds a bundle."""
+    """True if a folder holds a bundle."""
     return (folder / CONFIG_FILE).is_file()
 
 
 def freeze_codebook(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
-    """`fresh`, whose codes and decoder are the bundle's and no longer learn; its encoder does."""
+    """Load the bundle's codebook and decoder into `fresh` and freeze them; the encoder trains."""
     kept = bundle.parts[part].state_dict()
     own = {n for n in fresh.state_dict() if not n.startswith(("encoder.", "to_code."))}
     fresh.load_state_dict(fresh.state_dict() | {n: kept[n] for n in own})
@@ -38,25 +37,29 @@ def freeze_codebook(bundle: Bundle, part: BodyPart, fresh: PartVae) -> PartVae:
 def weights_from_bundle(
     folder: Path, vocabulary: Vocabulary, speakers: Sequence[str], scaling: Scaling
 ) -> dict[str, Tensor]:
-    """The gesture transformer of a bundle as a training has it: shown scaled motion, words and
-    speakers by the numbers that they have there. Words that the bundle lacks begin as unknown ones.
+    """Convert a bundle's gesture transformer to training weights.
+
+    Motion input becomes normalised by `scaling`; embedding rows follow the training's vocabulary
+    and speakers. Words that the bundle lacks start from the unknown word.
     """
     bundle = load_bundle(folder)
     weights = unfold(bundle.gesture, scaling).state_dict()
     words = Vocabulary(bundle.config.vocabulary)
-    # The first four numbers are no words and the same everywhere.
+    # The first four rows are special tokens, the same in every vocabulary.
     rows = [*range(4), *(words.id_of(word) for word in vocabulary.words)]
     said = {name: rows for name in weights if name.endswith(_WORDS)}
-    moving = _places(bundle.config.speakers, speakers)
-    return _picked(weights, said | {name: moving for name in _SPEAKERS if name in weights})
+    moving = _row_indices(bundle.config.speakers, speakers)
+    return _select_rows(weights, said | {name: moving for name in _SPEAKERS if name in weights})
 
 
-def _places(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Where each of `wanted` is in `known`; strangers begin as the first one."""
+def _row_indices(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Index of each of `wanted` in `known`; unknown speakers start from speaker 0."""
     return [known.index(name) if name in known else 0 for name in wanted]
 
 
-def _picked(weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+def _select_rows(
+    weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
     return {
         name: value[torch.tensor(rows[name])] if name in rows else value
         for name, value in weights.items()
@@ -64,7 +67,7 @@ def _picked(weights: Mapping[str, Tensor], rows: Mapping[str, Sequence[int]]) ->
 
 
 def load_matching(model: nn.Module, found: Mapping[str, Tensor], source: Path) -> None:
-    """All weights of the same name and shape."""
+    """Load the tensors of `found` whose name and shape match; print their number."""
     own = model.state_dict()
     fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(own | fitting)

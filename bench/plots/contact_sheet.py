@@ -15,13 +15,13 @@ from engine.errors import ConfigError
 from engine.motion.pose import Motion
 from engine.motion.skeleton import SMPLX_55
 from training.data.clips import load_clip
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.bvh import read_bvh
 from training.sources.bvh_figure import figure_of
 from training.sources.figure import Figure
 from training.sources.leg_ik import FOOT_HEIGHT_M
 from training.sources.retarget import retarget
-from training.sources.retarget_metrics import compare, measure, suspicions
+from training.sources.retarget_metrics import compare, find_defects, measure
 from training.sources.skeleton_map import SkeletonMap, find_map, load_map, map_names
 
 _APART_S = 0.8
@@ -52,7 +52,7 @@ def stills(
     label: str, motion: Motion, frames: Sequence[int], figure: Figure, skeleton: SkeletonMap
 ) -> list[Still]:
     """Source figure and SMPL-X in turn, at each of `frames`; the source scaled to equal height."""
-    figure, _ = in_our_axes(figure, skeleton.within(figure.names))
+    figure, _ = to_project_axes(figure, skeleton.within(figure.names))
     assert figure.positions is not None
     positions = motion.world_positions()
     feet = [figure.index(skeleton.joints[f"{side}_ankle"].place) for side in ("left", "right")]
@@ -87,7 +87,7 @@ def bvh_sheet(
         motion = retarget(figure, named)
         drawn += stills(path.stem, motion, stroke_frames(motion, strokes), figure, named)
         found = measure(motion)
-        numbers = found.lines() + compare(figure, named, motion).lines() + suspicions(found)
+        numbers = found.lines() + compare(figure, named, motion).lines() + find_defects(found)
         report[path.name] = {"skeleton": named.name, "unit": unit.why, "numbers": numbers}
     still_sheet(out, drawn)
     return report

@@ -21,7 +21,7 @@ from engine.clock import FrameClock
 from engine.motion.pose import FloatArray, Motion, PoseChunk, PoseFormat, concatenate
 from engine.stream.stream import GestureStream
 from engine.text.words import TimedWord
-from training.composer.compose import Origin, load_clips, move_to
+from training.composer.compose import Origin, animate, load_clips
 from training.composer.library import ClipLibrary
 from training.composer.style import LIVELY
 from training.sources.resample import resampled, shortened
@@ -148,7 +148,7 @@ def composed(clips: Path, parts: Sequence[Part], seed: int = 0) -> list[Scene]:
     scenes = []
     for number, part in enumerate(part for part in parts if part.has_transcript):
         rng = np.random.default_rng([seed, number])
-        take = move_to(part.speech, library, LIVELY, Origin(part.name, "test"), rng)
+        take = animate(part.speech, library, LIVELY, Origin(part.name, "test"), rng)
         tracks = (take.body.rotations, take.body.translation, take.body.contacts, take.face)
         motion = Motion(PoseFormat(clock=FrameClock()), _chunk(tracks))
         scenes.append(_scene(part, motion))

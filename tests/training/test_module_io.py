@@ -19,7 +19,7 @@ def _net():
     return nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.BatchNorm1d(4))
 
 
-def test_a_module_comes_back_ready_to_use(tmp_path):
+def test_a_loaded_module_is_equal_and_in_evaluation_mode(tmp_path):
     net, other = _net(), _net()
     save_module(tmp_path / "deep" / "a", Sizes(4, ("x", "y")), net)
     load_weights(tmp_path / "deep" / "a", other)
@@ -30,7 +30,7 @@ def test_a_module_comes_back_ready_to_use(tmp_path):
 
 
 def test_turned_weights_can_be_written(tmp_path):
-    """An initialiser may leave a tensor in another order of memory, which the format refuses."""
+    """Safetensors rejects tensors that are not contiguous, as some initialisers leave them."""
     net = nn.Linear(3, 4)
     net.weight.data = torch.arange(12.0).reshape(3, 4).t()
     save_module(tmp_path, Sizes(4), net)
@@ -39,7 +39,7 @@ def test_turned_weights_can_be_written(tmp_path):
     assert torch.equal(other.weight, net.weight)
 
 
-def test_what_was_never_trained_is_named(tmp_path):
+def test_a_missing_module_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"lower.config\.json is missing: train"):
         load_config(tmp_path / "lower", Sizes)
 

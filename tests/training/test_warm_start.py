@@ -1,4 +1,4 @@
-"""A bundle's networks in a training: the same function, words and speakers found by name."""
+"""Warm start: the same function, with embeddings matched by word and speaker."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ SPEAKERS = ("new", "calm", "lively")
 
 
 def saved(folder: Path) -> Bundle:
-    """Of two speakers."""
+    """Save a bundle with two speakers."""
     config = tiny_config()
     gesture = replace(config.gesture, speakers=2)
     torch.manual_seed(0)
@@ -30,7 +30,7 @@ def saved(folder: Path) -> Bundle:
     return bundle
 
 
-def test_what_is_taken_over_does_the_same(
+def test_converted_weights_give_the_same_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = saved(tmp_path)
@@ -59,7 +59,7 @@ def test_what_is_taken_over_does_the_same(
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
-def test_strangers_begin_as_somebody(tmp_path: Path) -> None:
+def test_unknown_words_and_speakers_get_default_rows(tmp_path: Path) -> None:
     bundle = saved(tmp_path)
     found = weights_from_bundle(tmp_path, Vocabulary(WORDS), SPEAKERS, SCALING)
     table, speakers = bundle.gesture.state_dict()["speech.table.weight"], "body_speaker.weight"
@@ -67,7 +67,7 @@ def test_strangers_begin_as_somebody(tmp_path: Path) -> None:
     assert torch.equal(found[speakers][0], bundle.gesture.state_dict()[speakers][0])
 
 
-def test_a_folder_without_one_is_no_bundle(tmp_path: Path) -> None:
+def test_only_a_folder_with_a_bundle_is_one(tmp_path: Path) -> None:
     assert not is_bundle(tmp_path)
     saved(tmp_path)
     assert is_bundle(tmp_path)

@@ -1,1 +1,1 @@
-"""Motion for speech, made by rules: what is said becomes gestures, a body and a face."""
+"""Rule-based composer: gestures and faces for speech, from recorded clips."""

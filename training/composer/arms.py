@@ -1,8 +1,8 @@
-"""When the hands rise, strike, draw back, rest and sink: gesture units become movements.
+"""Arm motion: turns gesture units into overlapping movements with gesture phases.
 
-Everything follows what has already been heard, because a live model hears no future: hands rise
-once a phrase has begun, a stroke lands on the stressed vowel that has just set in, they draw back
-by themselves and wait for the next one, and sink when a silence has lasted.
+Causal, because a live model has no look-ahead: preparation starts after the phrase has begun, a
+stroke lands after the onset of the stressed vowel, hands then recoil and hold, and retract after a
+silence has lasted.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,26 @@ from training.composer.plan import GestureUnit, Stress
 from training.composer.style import Style
 
 JOINTS = (*TORSO, *ARM["left"], *ARM["right"])
-"""What the gestures move."""
+"""Joints that gestures move."""
 _WRISTS = (20, 21)
-_LANDING_S = (0.15, 0.22)  # after the onset of the vowel
+_LANDING_S = (0.15, 0.22)  # range after the onset of the vowel
 _STROKE_S = (0.22, 0.3)
-_WANDERS = 6  # movements of waiting hands, until something is struck
-_QUICKEST_RISE_S = 0.32  # a hand cannot be up sooner
-_STILLER = 0.8  # how much less far the waiting hands of somebody all determinism wander
-_SLOWER_BACK = 2.2  # by which share more time somebody all determinism takes to draw back
+_WANDERS = 6  # movements of holding hands, until the next stroke
+_QUICKEST_RISE_S = 0.32  # shortest preparation
+_STILLER = 0.8  # reduction of the drift of holding hands at determinism 1
+_SLOWER_BACK = 2.2  # extra duration of the recoil at determinism 1, relative
 
 
 @dataclass(frozen=True)
 class Landing:
-    """A stroke of the hands: when it begins and is there (s), and the stress that it marks."""
+    """A stroke of the hands.
+
+    Attributes:
+        begin: start, seconds.
+        time: end, seconds.
+        stress: stress that it marks.
+
+    """
 
     begin: float
     time: float
@@ -42,14 +49,20 @@ class Landing:
 
 @dataclass(frozen=True)
 class Arms:
-    """rotations `[T, J, 4]` of JOINTS (those of TORSO are turns to be added), and the strokes."""
+    """Motion of both arms.
+
+    Attributes:
+        rotations: of JOINTS, `[T, J, 4]`; those of TORSO are relative.
+        landings: strokes.
+
+    """
 
     rotations: FloatArray
     landings: tuple[Landing, ...]
 
 
 class Hands:
-    """Collects the movements of both arms, in order of time."""
+    """Builds the movements of both arms, in order of time."""
 
     def __init__(self, library: ClipLibrary, style: Style, rng: np.random.Generator) -> None:
         self._library, self._style, self._rng = library, style, rng
@@ -64,11 +77,11 @@ class Hands:
         self.first = self.rest
 
     def _resting(self) -> FloatArray:
-        """Hanging arms, a little different each time."""
+        """Draw a pose of hanging arms with random variation."""
         pose = self._base.copy()
         pose[list(TORSO)] = identity()
         for side in SIDES:
-            poses.varied(pose, side, 0.7, self._rng)
+            poses.randomize(pose, side, 0.7, self._rng)
             poses.bend(pose, side, abs(float(self._rng.normal(0, 0.12))))
         return pose
 
@@ -83,7 +96,7 @@ class Hands:
         way: FloatArray | None = None,
         paced: bool = False,
     ) -> None:
-        """Add a movement to the pose `goal`; what is still under way or to come is broken off."""
+        """Add a movement to the pose `goal`; later movements are dropped, overlapping ones cut."""
         while self.moves and self.moves[-1].start > start - 0.03:
             self.moves.pop()
         if self.moves and self.moves[-1].end > end - 0.02:
@@ -92,7 +105,7 @@ class Hands:
         self.goal = goal
 
     def _break_off(self, end: float) -> None:
-        """Let the last movement end sooner, and go as much less far: it gets no faster by it."""
+        """End the last movement earlier and shorten it in proportion, so its speed stays."""
         last = self.moves[-1]
         before = self.moves[-2].target if len(self.moves) > 1 else self.first[list(JOINTS)]
         end = max(end, last.start + 0.05)
@@ -100,7 +113,7 @@ class Hands:
         self.moves[-1] = replace(last, end=end, target=slerp(before, last.target, share))
 
     def perform(self, unit: GestureUnit) -> None:
-        """Make the strokes of a unit, and let the hands sink if it ends in a silence."""
+        """Add the strokes of a unit, and the retraction if it ends in a silence."""
         sides = self._sides(unit)
         before = None if self._style.determinism > 0.5 else self._gesture
         gesture = self._library.choose(unit.kind, sides, before, self._rng)
@@ -127,7 +140,7 @@ class Hands:
         return (self._lead,) if self._rng.random() < 0.7 else (OTHER[self._lead],)
 
     def _helping(self, gesture: Gesture, unit: GestureUnit) -> float:
-        """How much of the working hand's pose the other one copies."""
+        """Share of the active hand's pose that the other hand copies."""
         if len(gesture.sides) == 2:
             return 1.0
         pointing = unit.kind in ("point", "here", "left", "right", "me", "you", "think", "stop")
@@ -138,7 +151,7 @@ class Hands:
     def _struck(
         self, gesture: Gesture, unit: GestureUnit, stress: Stress, number: int, helping: float
     ) -> FloatArray:
-        """The pose at the end of a stroke."""
+        """Compose the pose at the end of a stroke."""
         at = gesture.far if number == 0 else gesture.when(self._between(0.7, 0.93))
         pose = gesture.pose(at)
         pose[list(TORSO)] = self._torso(gesture, at)
@@ -149,12 +162,12 @@ class Hands:
         size = self._style.amplitude * unit.amplitude * (0.82 + 0.3 * stress.strength)
         for side in SIDES:
             share = 1.0 if side in gesture.sides else helping
-            pose = poses.amplified(pose, self.rest, size, side)
+            pose = poses.amplify(pose, self.rest, size, side)
             force = share * size * (1.0 if gesture.beats else 0.45)
             poses.bend(pose, side, -force * (0.2 + 0.3 * stress.strength))
             poses.flap(pose, side, -0.2 * force)
             poses.raise_elbow(pose, side, 0.0, 0.06 * number * share)
-            poses.varied(pose, side, 0.5 + 0.5 * share, self._rng)
+            poses.randomize(pose, side, 0.5 + 0.5 * share, self._rng)
         return pose
 
     @staticmethod
@@ -164,7 +177,7 @@ class Hands:
         return np.asarray(exp(0.7 * turn), np.float32)
 
     def _ready(self, struck: FloatArray, strength: float, share: float) -> FloatArray:
-        """Where hands wait for the next stroke: drawn back and up from where they struck."""
+        """Compose the hold pose before a stroke, moved back and up from the end of the stroke."""
         pose = struck.copy()
         size = self._style.amplitude
         pose[list(TORSO)] = exp(0.6 * log(pose[list(TORSO)]))
@@ -176,7 +189,7 @@ class Hands:
                 pose, side, size * self._between(0.02, 0.16), self._between(-0.06, 0.08)
             )
             poses.flap(pose, side, self._between(0.05, 0.3))
-            poses.varied(pose, side, 0.5, self._rng)
+            poses.randomize(pose, side, 0.5, self._rng)
         return pose
 
     def _rise(
@@ -187,7 +200,10 @@ class Hands:
         landing: float,
         stress: Stress,
     ) -> bool:
-        """Hands up from rest; whether they were in time for the stress."""
+        """Add the preparation from rest, and the stroke if there is time for it.
+
+        Returns true if the hands reach the pose `struck`.
+        """
         start = unit.start + self._between(0.04, 0.12)
         need = (self._between(0.42, 0.58) + 0.4 * max(0.0, gesture.reach - 0.4)) / self._style.tempo
         joints = list(JOINTS)
@@ -208,7 +224,7 @@ class Hands:
         return True
 
     def _strike(self, struck: FloatArray, landing: float, stress: Stress) -> bool:
-        """Strike from wherever the hands are; whether there was time for it."""
+        """Add a stroke from the present pose; returns false if there is no time for it."""
         seconds = self._between(*_STROKE_S) / self._style.tempo
         longer = seconds * 1.1 * max(0.0, self._distance(struck) - 0.15)
         seconds += longer
@@ -222,7 +238,7 @@ class Hands:
         return True
 
     def _distance(self, pose: FloatArray) -> float:
-        """Metres from where the hands are going to where `pose` has them, the farther hand."""
+        """Largest distance of a wrist between the present goal and `pose`, metres."""
         both = np.stack([self.goal, pose])
         both[:, list(TORSO)] = identity()
         points, _ = forward_kinematics(
@@ -236,7 +252,7 @@ class Hands:
         start = self.moves[-1].end + hold
         slower = 1.0 + _SLOWER_BACK * self._style.determinism  # so that the strokes stand out
         seconds = slower * self._between(0.42, 0.75) / self._style.tempo
-        # After a weak stroke they rather drop to the hips and come from there to the next one.
+        # After a weak stroke hands tend to drop to the hips and start the next one there.
         dropping = 1.0 - 0.5 * self._style.determinism
         low = self._rng.random() < dropping * (0.9 - 0.8 * stress.strength)
         share = self._between(0.8, 1.4) if low else self._between(0.05, 0.5)
@@ -245,7 +261,7 @@ class Hands:
         self._linger()
 
     def _linger(self) -> None:
-        """Hands that wait sink and wander; the next stroke finds them wherever they are."""
+        """Add the drift of holding hands; the next stroke cuts it off."""
         high = self.goal
         calm = 1.0 - _STILLER * self._style.determinism
         for number in range(_WANDERS):
@@ -255,14 +271,14 @@ class Hands:
             for side in SIDES:
                 way = calm * (share + self._between(-0.1, 0.1))
                 low = poses.towards(low, self.rest, way, side)
-                poses.varied(low, side, 1.8, self._rng)
+                poses.randomize(low, side, 1.8, self._rng)
             start = self.moves[-1].end + self._between(-0.2, 0.05)
             slower = (1.0 + self._style.determinism) * (2.0 - calm)
             seconds = slower * self._between(0.42, 0.62) / self._style.tempo
             self._go(start, start + seconds, low)
 
     def _after(self, unit: GestureUnit) -> None:
-        """Let the hands sink after a silence."""
+        """Add the retraction if the silence after the unit lasts."""
         if not self.raised or not self.moves:
             return
         patience = self._between(*self._style.patience)
@@ -276,7 +292,7 @@ class Hands:
             self.raised = False
 
     def fidget(self, start: float, end: float) -> None:
-        """Something small for hanging hands to do in a long silence."""
+        """Add a fidget clip for hanging hands in a long silence."""
         fitting = [c for c in self._library.fidgets if c.duration < end - start - 1.0]
         if self.raised or not fitting:
             return
@@ -288,24 +304,21 @@ class Hands:
         self._go(at, at + clip.duration, self.rest, way, paced=True)
 
     def settle(self, at: float) -> None:
-        """Let hanging arms hang a little differently."""
+        """Move hanging arms to another rest pose."""
         if not self.raised:
             self.rest = self._resting()
             self._go(at, at + self._between(0.7, 1.4), self.rest)
 
 
 def _lags(rng: np.random.Generator) -> np.ndarray:
-    """Seconds by which joints are late: fingers follow the wrist, that the elbow, the shoulder.
-
-    One arm is later than the other.
-    """
+    """Delays of joints in seconds, from shoulder to fingers; one arm lags the other."""
     arm = np.array([-0.02, -0.02, 0.0, 0.025, *[0.035] * 15])
     late = rng.uniform(0.0, 0.07)
     left, right = (late, 0.0) if rng.random() < 0.5 else (0.0, late)
     return np.concatenate([np.full(len(TORSO), -0.03), arm + left, arm + right])
 
 
-def lay_arms(
+def animate_arms(
     units: Sequence[GestureUnit],
     silences: Sequence[tuple[float, float]],
     library: ClipLibrary,
@@ -313,7 +326,7 @@ def lay_arms(
     frames: int,
     rng: np.random.Generator,
 ) -> Arms:
-    """Both arms for gesture units in order; silences: long ones (s), in which hands hang."""
+    """Compose both arms for gesture units in order; silences: long ones, seconds."""
     hands = Hands(library, style, rng)
     first = hands.first[list(JOINTS)]
     pending = [s for s in silences if s[1] - s[0] > 3.0]

@@ -1,6 +1,6 @@
-"""Motion from clips: sampling at warped times, easing, blending, mirroring, beats added on top.
+"""Clip operations: sampling, easing, blending, mirroring, joint bends, twist distribution.
 
-Rotations are local, wxyz, `[T, 55, 4]`. Knows nothing of speech.
+Rotations are local, wxyz, `[T, 55, 4]`.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,18 @@ MARKERS = ("ready", "strokeStart", "emphasis", "stroke", "relax")
 class Clip:
     """A retargeted clip at 30 frames/s.
 
-    rotations `[T, 55, 4]`, translation `[T, 3]` m, contacts `[T, 4]`; times: seconds of MARKERS
-    (empty for idles); use: gesture, idle or fidget; split: train or test.
+    Attributes:
+        name: unique name.
+        rotations: `[T, 55, 4]`.
+        translation: `[T, 3]`, metres.
+        contacts: `[T, 4]`.
+        use: gesture, idle or fidget.
+        split: train or test.
+        family: clip family, as in `training.composer.library.FAMILIES`.
+        hand: gesturing hand, as in clips.tsv.
+        actor: recorded actor.
+        times: times of MARKERS, seconds; empty if one is missing.
+
     """
 
     name: str
@@ -37,18 +47,18 @@ class Clip:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first to the last frame."""
+        """Time from the first to the last frame, seconds."""
         return (len(self.rotations) - 1) / 30
 
 
 def ease(x: np.ndarray) -> np.ndarray:
-    """0..1 -> 0..1 with the smallest jerk: at rest at both ends."""
+    """Minimum-jerk easing 0..1 -> 0..1 with zero velocity at both ends."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * x * (10 - 15 * x + 6 * x * x)
 
 
 def eased(times: np.ndarray, knots: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Values at `times` of a curve that rests at each knot (time, value), in order of time."""
+    """Sample at `times` a curve with zero velocity at each knot (time, value), in order."""
     value = np.full(len(times), knots[0][1])
     for (t0, v0), (t1, v1) in pairwise(knots):
         inside = times >= t0
@@ -57,7 +67,7 @@ def eased(times: np.ndarray, knots: Sequence[tuple[float, float]]) -> np.ndarray
 
 
 def continuous(rotations: FloatArray) -> FloatArray:
-    """The same rotations `[T, J, 4]` with signs such that neighbours interpolate the short way."""
+    """Flip signs of quaternions `[T, J, 4]` so that neighbours interpolate the short way."""
     dots = (rotations[1:] * rotations[:-1]).sum(-1)
     signs = np.concatenate(
         [np.ones_like(dots[:1]), np.cumprod(np.where(dots < 0, -1.0, 1.0), axis=0)]
@@ -66,7 +76,7 @@ def continuous(rotations: FloatArray) -> FloatArray:
 
 
 def sample(values: FloatArray, at: np.ndarray) -> FloatArray:
-    """Rows of `[T, ...]` at fractional frames `at` `[n]`, clamped at the ends (not normalised)."""
+    """Linear interpolation of `[T, ...]` at fractional frames `at` `[n]`, clamped at the ends."""
     at = np.clip(at, 0, len(values) - 1)
     low = np.minimum(at.astype(int), max(len(values) - 2, 0))
     high = np.minimum(low + 1, len(values) - 1)
@@ -75,12 +85,12 @@ def sample(values: FloatArray, at: np.ndarray) -> FloatArray:
 
 
 def sample_rotations(rotations: FloatArray, at: np.ndarray) -> FloatArray:
-    """Unit quaternions at fractional frames of a `continuous` clip."""
+    """Interpolate unit quaternions of a `continuous` clip at fractional frames."""
     return normalize(sample(rotations, at))
 
 
 def mix(a: FloatArray, b: FloatArray, weight: np.ndarray) -> FloatArray:
-    """From `a` to `b` `[T, J, 4]` by `weight` broadcast to `[T, J]`: the short way, normalised."""
+    """Normalised interpolation from `a` to `b` `[T, J, 4]` by `weight`, broadcast to `[T, J]`."""
     sign = np.where((a * b).sum(-1, keepdims=True) < 0, -1.0, 1.0)
     w = weight[..., None].astype(np.float32)
     return np.asarray(normalize(a * (1 - w) + sign * b * w), np.float32)
@@ -97,12 +107,12 @@ def _partners() -> list[int]:
 
 
 PARTNERS = _partners()
-"""For each joint its counterpart on the other side."""
+"""Index of each joint's counterpart on the other side."""
 _HANDS = {"left": "right", "right": "left"}
 
 
 def mirrored(clip: Clip) -> Clip:
-    """The clip as seen in a mirror: left and right change places."""
+    """Mirror a clip: exchange left and right."""
     rotations = clip.rotations[:, PARTNERS] * np.array([1, 1, -1, -1], np.float32)
     return replace(
         clip,
@@ -117,9 +127,9 @@ _ELBOWS = {"left": (18, 20), "right": (19, 21)}
 
 
 def bend_elbow(rotations: FloatArray, side: str, angle: np.ndarray) -> None:
-    """Bend the elbow of `side` by `angle` `[T]` radians more (negative: straighten), in place.
+    """Bend the elbow of `side` by `angle` `[T]` radians (negative: straighten), in place.
 
-    The axis is the one about which the arm is bent already; a nearly straight arm is left alone.
+    Rotates about the axis of the present bend; a nearly straight arm is unchanged.
     """
     elbow, wrist = _ELBOWS[side]
     upper = normalize(SMPLX_55.offsets[elbow])
@@ -129,17 +139,17 @@ def bend_elbow(rotations: FloatArray, side: str, angle: np.ndarray) -> None:
     use = ease((sine - 0.15) / 0.35) * angle
     turn = exp((normalize(axis) * use[:, None]).astype(np.float32))
     rotations[:, elbow] = normalize(multiply(turn, rotations[:, elbow]))
-    # The hand follows through a little.
+    # Follow-through of the hand.
     flick = exp((normalize(axis) * (0.45 * use)[:, None]).astype(np.float32))
     inner = multiply(multiply(inverse(rotations[:, elbow]), flick), rotations[:, elbow])
     rotations[:, wrist] = normalize(multiply(inner, rotations[:, wrist]))
 
 
-def even_twist(rotations: FloatArray) -> FloatArray:
-    """The same hands `[T, 55, 4]`, the twist of an arm's bones in equal parts at both their ends.
+def distribute_twist(rotations: FloatArray) -> FloatArray:
+    """Distribute the twist of each arm bone equally over its two joints; hands stay as they are.
 
-    Sources differ in where they keep it; captured SMPL-X motion has little at any one joint, and
-    skin looks better so.
+    Sources differ in where they put the twist. Captured SMPL-X motion has little at any one joint,
+    and skinning artefacts are then smallest.
     """
     result = rotations.copy()
     for elbow, wrist in _ELBOWS.values():
@@ -153,12 +163,12 @@ def even_twist(rotations: FloatArray) -> FloatArray:
 
 
 def _twist(q: FloatArray, axis: FloatArray) -> FloatArray:
-    """Radians `[T]` by which `q` `[T, 4]` turns about `axis`, without jumps."""
+    """Twist angles `[T]` of `q` `[T, 4]` about `axis`, radians, unwrapped."""
     half = np.arctan2((q[:, 1:] * axis).sum(-1), q[:, 0])
     half -= np.pi * np.round(half[0] / np.pi)  # q and -q are the same turn
     return np.asarray(2 * np.unwrap(half, period=np.pi), q.dtype)
 
 
 def turn_joint(rotations: FloatArray, joint: int, rotvec: np.ndarray) -> None:
-    """Turn `joint` by rotation vectors `[T, 3]` in its parent's frame, in place."""
+    """Rotate `joint` by rotation vectors `[T, 3]` in its parent's frame, in place."""
     rotations[:, joint] = normalize(multiply(exp(rotvec.astype(np.float32)), rotations[:, joint]))

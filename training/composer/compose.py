@@ -1,13 +1,18 @@
-"""Stage `compose`: speech, and motion from clips placed on its stressed words.
+"""Stage `compose`: synthesises speech and places gesture clips on its stressed words.
 
 Reads the clips of stage `retarget` and a file of sentences; writes takes of half a minute in the
-format of `training.data.takes` and `corpus.json` last.
+format of `training.data.takes`, then `corpus.json`.
 
-Config: sentences (path), minutes, test_minutes, seed, workers; speech: a folder of recorded
-utterances (see `training.speech.utterances`), which speak in recorded_share of the takes;
-determinism: how much alike the same words are gestured each time, 0..1
-(`training.composer.low_variance_rng`); stroke_lead_s: seconds by which strokes land sooner, for
-networks that are late by as much; amplitude: by what factor hands go farther.
+Config:
+    sentences: path of a text file, one sentence per line.
+    minutes, test_minutes: length of the two splits, minutes.
+    seed: random seed.
+    workers: processes.
+    speech: folder of recorded utterances (`training.speech.utterances`); none by default.
+    recorded_share: share of the takes that use them.
+    determinism: variance reduction of gestures, 0 to below 1; see `Style`.
+    stroke_lead_s: time by which strokes land earlier, seconds; offsets the lag of the network.
+    amplitude: gain of the hands.
 """
 
 import json
@@ -32,33 +37,44 @@ from training.composer.blend import MARKERS, Clip, continuous
 from training.composer.discourse import KEYWORDS, senses
 from training.composer.face import FaceCues, face_track, force_of, jaw_angle
 from training.composer.library import FAMILIES, ClipLibrary
-from training.composer.low_variance_rng import habitual
+from training.composer.low_variance_rng import low_variance
 from training.composer.minimum_jerk import FPS
 from training.composer.plan import Stress, level_of, phrases, plan_gestures, prominent_words
-from training.composer.style import Style, draw_style, on_a_day
+from training.composer.style import Style, draw_style, vary_style
 from training.data.clips import load_clip, write_json
 from training.data.takes import TakeFile, write_take
 from training.speech.phones import FUNCTION_WORDS
 from training.speech.scripts import recorded, synthetic
 from training.speech.sentences import read_sentences
 from training.speech.speech import Phone, Speech
-from training.speech.utterances import Recorded, align_all, read_list
+from training.speech.utterances import RecordedUtterance, align_all, read_list
 
 MAX_STROKE_LEAD_S = 0.15
-MOST_AMPLITUDE = 1.5
+MAX_AMPLITUDE = 1.5
 _VOCABULARY = 1000
 _MEAN_TAKE_S = 30.0
 KINDS = tuple(FAMILIES)
-"""Kinds of gestures in the order of their numbers in takes, which begin with 1."""
+"""Kinds of gestures; their numbers in takes are the indices plus 1."""
 
 
 @dataclass(frozen=True)
-class Material:
-    """What takes are made of: clips by split, sentences, and recorded readers for a share."""
+class CorpusSources:
+    """Inputs of the composer, and the settings that all takes share.
+
+    Attributes:
+        libraries: gesture clips by split.
+        sentences: text of synthetic speech.
+        recorded: recorded utterances.
+        recorded_share: share of the takes that use recorded speech.
+        determinism: see `Style`.
+        stroke_lead_s: see `Style`, seconds.
+        amplitude: factor of the style's amplitude.
+
+    """
 
     libraries: Mapping[str, ClipLibrary]
     sentences: Sequence[str]
-    recorded: Sequence[Recorded] = ()
+    recorded: Sequence[RecordedUtterance] = ()
     recorded_share: float = 0.0
     determinism: float = 0.0
     stroke_lead_s: float = 0.0
@@ -67,9 +83,18 @@ class Material:
 
 @dataclass(frozen=True)
 class Take:
-    """Speech with its stresses and the body and face that go with it.
+    """Speech with its stresses, body motion and face.
 
-    kinds: of the gesture of each stress.
+    Attributes:
+        speech: audio, phones and words.
+        stresses: stressed words; empty for a listener.
+        body: body motion.
+        face: ARKit coefficients, `[T, 51]`.
+        voice: name of the voice.
+        split: train or test.
+        speaker: name of the style.
+        kinds: kind of gesture of each stress.
+
     """
 
     speech: Speech
@@ -82,44 +107,46 @@ class Take:
     kinds: tuple[str, ...] = ()
 
 
-def compose_take(material: Material, split: str, style: Style, rng: np.random.Generator) -> Take:
-    """One take of 20 to 40 seconds: a synthetic voice, or now and then a recorded reader."""
-    readers = {item.split for item in material.recorded}
-    if split in readers and rng.random() < material.recorded_share:
-        voice, speech = recorded(material.recorded, split, rng)
+def compose_take(
+    sources: CorpusSources, split: str, style: Style, rng: np.random.Generator
+) -> Take:
+    """Compose a take of 20 to 40 seconds with a synthetic or recorded voice."""
+    readers = {item.split for item in sources.recorded}
+    if split in readers and rng.random() < sources.recorded_share:
+        voice, speech = recorded(sources.recorded, split, rng)
     else:
-        voice, speech = synthetic(material.sentences, split, rng)
-    return move_to(speech, material.libraries[split], style, Origin(voice, split), rng)
+        voice, speech = synthetic(sources.sentences, split, rng)
+    return animate(speech, sources.libraries[split], style, Origin(voice, split), rng)
 
 
 def silent_take(
-    material: Material, split: str, seconds: float, style: Style, rng: np.random.Generator
+    sources: CorpusSources, split: str, seconds: float, style: Style, rng: np.random.Generator
 ) -> Take:
-    """Nobody speaks: idle."""
+    """Compose a take of idle motion without speech."""
     count = round(seconds * SAMPLE_RATE)
     speech = Speech(np.zeros(count, np.float32), (Phone("pau", 0.0, seconds),), ())
-    library = material.libraries[split]
-    return move_to(speech, library, style, Origin("silence", split), rng)
+    library = sources.libraries[split]
+    return animate(speech, library, style, Origin("silence", split), rng)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a take comes from: the voice that is heard, and train or test."""
+    """Voice and split of a take."""
 
     voice: str
     split: str
 
 
-def move_to(
+def animate(
     speech: Speech,
     library: ClipLibrary,
     style: Style,
     origin: Origin,
     rng: np.random.Generator,
 ) -> Take:
-    """Somebody of `style` who says `speech`, or listens to it."""
+    """Compose body and face of a speaker or listener of `style` for `speech`."""
     stresses = prominent_words(speech, style.stress_s)
-    units = plan_gestures(speech, stresses, habitual(rng, style.determinism), style.determinism)
+    units = plan_gestures(speech, stresses, low_variance(rng, style.determinism), style.determinism)
     done = perform(speech, stresses, units, library, style, rng)
     face = _face(speech, stresses, done, style, rng)
     own = () if style.listens else tuple(stresses)
@@ -135,7 +162,7 @@ def _face(
     style: Style,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """The face `[T, 51]`; turns the jaw joint of the body with it. A listener's mouth is shut."""
+    """Compose the face `[T, 51]` and set the body's jaw; a listener's mouth is shut."""
     rotations = done.body.rotations
     times = np.arange(len(rotations)) / FPS
     silent = Speech(speech.samples, (Phone("pau", 0.0, speech.duration),), ())
@@ -150,8 +177,8 @@ def _face(
 def _cues(speech: Speech, stresses: Sequence[Stress], done: Performance) -> FaceCues:
     accents, ends = [], []
     for words in phrases(speech):
-        asked = senses([word.text for word in words])
-        pairs = zip(words, asked, strict=True)
+        word_senses = senses([word.text for word in words])
+        pairs = zip(words, word_senses, strict=True)
         accents += [(word.vowel_start, sense.brows) for word, sense in pairs if sense]
         ends.append(words[-1].end)
     levels = [level_of(speech, phone.start, phone.end) for phone in speech.phones]
@@ -185,7 +212,7 @@ def save_take(path: Path, take: Take) -> None:
 
 
 def load_clips(folder: Path) -> list[Clip]:
-    """The idle and gesture clips of stage `retarget`; ConfigError where there are none."""
+    """Read the gesture, idle and fidget clips of stage `retarget`; ConfigError without a list."""
     table = folder / "clips.json"
     if not table.is_file():
         raise ConfigError(f"expected {table}; run the stage retarget first")
@@ -205,32 +232,35 @@ def load_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-_shared: dict[str, Material] = {}
+_shared: dict[str, CorpusSources] = {}
 
 
 def _start_worker(
-    clips: Path, sentences: Path, spoken: Sequence[Recorded], chosen: tuple[float, ...]
+    clips: Path,
+    sentences: Path,
+    recordings: Sequence[RecordedUtterance],
+    options: tuple[float, ...],
 ) -> None:
     loaded = load_clips(clips)
     libraries = {split: ClipLibrary(loaded, split) for split in ("train", "test")}
-    _shared["material"] = Material(libraries, read_sentences(sentences), spoken, *chosen)
+    _shared["sources"] = CorpusSources(libraries, read_sentences(sentences), recordings, *options)
 
 
 def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
     split, index, seed, path = job
     rng = np.random.default_rng([seed, index, split == "test"])
-    material = _shared["material"]
-    someone = on_a_day(draw_style(rng), rng)
+    sources = _shared["sources"]
+    someone = vary_style(draw_style(rng), rng)
     style = replace(
         someone,
-        determinism=material.determinism,
-        stroke_lead_s=material.stroke_lead_s,
-        amplitude=material.amplitude * someone.amplitude,
+        determinism=sources.determinism,
+        stroke_lead_s=sources.stroke_lead_s,
+        amplitude=sources.amplitude * someone.amplitude,
     )
     if index % 16 == 15:
-        take = silent_take(material, split, float(rng.uniform(20, 40)), style, rng)
+        take = silent_take(sources, split, float(rng.uniform(20, 40)), style, rng)
     else:
-        take = compose_take(material, split, style, rng)
+        take = compose_take(sources, split, style, rng)
     save_take(Path(path), take)
     return {
         "name": Path(path).stem,
@@ -244,7 +274,7 @@ def _make(job: tuple[str, int, int, str]) -> dict[str, Any]:
 
 
 def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
-    """The most frequent words of the training takes, and every word that asks for a gesture."""
+    """Return all gesture keywords and the most frequent words of the training takes."""
     said = (w for e in entries if e["split"] == "train" for w in e["words"])
     counts = Counter(word for word in map(normalise, said) if word)
     keys = {w for words in KEYWORDS.values() for w in words}
@@ -252,8 +282,8 @@ def vocabulary(entries: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(keys) + frequent[: _VOCABULARY - len(keys)]
 
 
-def _recordings(folder: Path | None) -> list[Recorded]:
-    """The aligned utterances of a folder; what could not be aligned is printed."""
+def _recordings(folder: Path | None) -> list[RecordedUtterance]:
+    """Align the utterances of a folder; print those that cannot be aligned."""
     if folder is None:
         return []
     aligned, problems = align_all(read_list(folder))
@@ -279,8 +309,8 @@ def _jobs(config: dict[str, Any], out: Path) -> list[tuple[str, int, int, str]]:
 _RENAMED = {"habit": "determinism", "sooner_s": "stroke_lead_s"}
 
 
-def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
-    """recorded_share, determinism, stroke_lead_s and amplitude; ConfigError for old or bad keys."""
+def _options(config: dict[str, Any]) -> tuple[float, ...]:
+    """Read recorded_share, determinism, stroke_lead_s, amplitude; ConfigError for bad values."""
     for old, new in _RENAMED.items():
         if old in config:
             raise ConfigError(f"compose: key {old!r} was renamed; use {new!r}")
@@ -292,20 +322,20 @@ def _chosen(config: dict[str, Any]) -> tuple[float, ...]:
     if not 0.0 <= sooner <= MAX_STROKE_LEAD_S:
         raise ConfigError(f"expected stroke_lead_s of 0 to {MAX_STROKE_LEAD_S}, got {sooner}")
     amplitude = float(config.get("amplitude", 1.0))
-    if not 0.0 < amplitude <= MOST_AMPLITUDE:
-        raise ConfigError(f"expected amplitude above 0, to {MOST_AMPLITUDE}, got {amplitude}")
+    if not 0.0 < amplitude <= MAX_AMPLITUDE:
+        raise ConfigError(f"expected amplitude above 0, to {MAX_AMPLITUDE}, got {amplitude}")
     return share, determinism, sooner, amplitude
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Compose the corpus: `data` is the folder of stage `retarget`, `out` gets the takes."""
+    """Compose the corpus from the output `data` of stage `retarget` and write it to `out`."""
     if "sentences" not in config:
         raise ConfigError("expected the key sentences (a text file, one sentence a line)")
-    chosen = _chosen(config)
-    spoken = _recordings(Path(config["speech"]) if config.get("speech") else None)
+    options = _options(config)
+    recordings = _recordings(Path(config["speech"]) if config.get("speech") else None)
     jobs, workers = _jobs(config, out), int(config.get("workers", 2))
-    arguments = (data, Path(config["sentences"]), spoken, chosen)
-    (out / "corpus.json").unlink(missing_ok=True)  # a corpus that is being made is none
+    arguments = (data, Path(config["sentences"]), recordings, options)
+    (out / "corpus.json").unlink(missing_ok=True)  # an unfinished corpus must not load
     begin = time.perf_counter()
     entries: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers, None, _start_worker, arguments) as pool:
@@ -328,4 +358,4 @@ def _summary(entries: Sequence[dict[str, Any]], core_s: float) -> None:
     speakers = Counter(e["speaker"] for e in entries)
     print(f"{seconds / 60:.1f} min, {content} content words, {stresses} stresses")
     print(", ".join(f"{name}: {count} takes" for name, count in speakers.most_common()))
-    print(f"{seconds / core_s:.0f} minutes of corpus a minute and core")
+    print(f"{seconds / core_s:.0f} x real time per core")

@@ -1,7 +1,7 @@
-"""What words ask of a body: rules of discourse from words to kinds of gestures, head and brows.
+"""Discourse rules: map words to kinds of gestures, head movements and brow movements.
 
-Pronouns, negation, contrast, lists, pointing, doubt, size, inclusion, thought. Knows text only;
-whether a word is stressed and what then happens is for `training.composer.plan`.
+Covers pronouns, negation, contrast, lists, pointing, doubt, size, inclusion and thought. Text only;
+`training.composer.plan` combines the result with stress.
 """
 
 from collections.abc import Sequence
@@ -57,14 +57,14 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
         *("look", "see", "show", "course", "well", "hello"),
     ),
 }
-"""Words that ask for a kind of gesture; a hyphen joins words that follow one another."""
+"""Keywords of each kind of gesture; a hyphen joins consecutive words."""
 
 WEIGHTS: dict[str, float] = {
     "me": 0.5, "you": 0.55, "we": 0.65, "negative": 0.8, "contrast": 0.6, "point": 0.45,
     "here": 0.6, "left": 0.5, "right": 0.5, "think": 0.6, "doubt": 0.75, "question": 0.5,
     "stop": 0.75, "big": 0.7, "small": 0.65, "all": 0.7, "list": 0.45, "offer": 0.6,
 }  # fmt: skip
-"""How often a stress with such a word near gets the gesture."""
+"""Probability that a stress with such a keyword gets the gesture."""
 
 STRONG = frozenset(
     [
@@ -72,21 +72,26 @@ STRONG = frozenset(
         *("entirely", "quite", "deeply", "certainly", "terrible", "wonderful", "greatest"),
     ]
 )
-"""Words that make the gesture wider."""
+"""Words that increase the amplitude of the gesture."""
 
 YES = frozenset(
     ["yes", "yeah", "sure", "course", "exactly", "indeed", "certainly", "right", "true"]
 )
 
 _OTHER_SIDE = {"left": "right", "right": "left"}
-_REACH = 2  # words: how far from a stress a keyword is still its own
+_REACH = 2  # maximum distance of a keyword before its stress, words
 
 
 @dataclass(frozen=True)
 class Sense:
-    """What a word asks for. hand: left, right, both or as it comes; head: shake, nod, tilt, up.
+    """Body movements that a word calls for.
 
-    brows: raised > 0, drawn together < 0.
+    Attributes:
+        kind: kind of gesture; empty for none.
+        hand: left, right or both; empty for no preference.
+        head: shake, nod, tilt, up or turn; empty for none.
+        brows: above 0 raised, below 0 drawn together.
+
     """
 
     kind: str
@@ -105,7 +110,7 @@ _MANNERS: dict[str, tuple[str, str, float]] = {
 
 
 def _kinds() -> dict[str, str]:
-    """Kind of each word; of two the rarer kind, which says more."""
+    """Kind of each keyword; a word of two kinds gets the one with fewer keywords."""
     result: dict[str, str] = {}
     for kind, words in sorted(KEYWORDS.items(), key=lambda pair: -len(pair[1])):
         result |= dict.fromkeys(words, kind)
@@ -116,7 +121,7 @@ _KIND_OF = _kinds()
 
 
 def kind_of(words: Sequence[str], index: int) -> str:
-    """The kind of gesture that a word of a sentence asks for; empty for most."""
+    """Look up the kind of gesture of a word in a sentence; empty for most words."""
     if index + 1 < len(words):
         joined = _KIND_OF.get(f"{words[index]}-{words[index + 1]}")
         if joined:
@@ -125,7 +130,7 @@ def kind_of(words: Sequence[str], index: int) -> str:
 
 
 def senses(words: Sequence[str]) -> list[Sense | None]:
-    """What each word of a phrase asks for; contrasts change hands each time."""
+    """Return the sense of each word of a phrase; contrasts and lists alternate the hands."""
     result: list[Sense | None] = []
     side = "left" if sum(map(len, words)) % 2 else "right"
     for index, word in enumerate(words):
@@ -141,7 +146,7 @@ def senses(words: Sequence[str]) -> list[Sense | None]:
 
 
 def sense_at(found: Sequence[Sense | None], index: int) -> Sense | None:
-    """The sense of the word at `index`, or else of one shortly before it."""
+    """Return the gesture sense of the word at `index` or of a keyword shortly before it."""
     for back in range(_REACH + 1):
         if index - back >= 0 and (sense := found[index - back]) is not None and sense.kind:
             return sense

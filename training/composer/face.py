@@ -1,7 +1,7 @@
-"""Face tracks: ARKit coefficients and jaw rotation from phones, stresses, gaze and a little chance.
+"""Face tracks: ARKit coefficients and jaw rotation from phones, stresses, gaze and noise.
 
-The mouth (`training.composer.visemes`) comes `DELAY_S` after the sound, because a live model has
-heard nothing of what comes next. Lids, brows and mood live on their own.
+The mouth (`training.composer.visemes`) follows the sound by `DELAY_S`, because a live model has no
+look-ahead. Lids, brows and mood are partly random.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,27 @@ from training.speech.phones import VOWELS
 from training.speech.speech import Phone
 
 JAW_RADIANS = 0.25
-"""Rotation of the jaw joint about x where jawOpen is 1."""
+"""Rotation of the jaw joint about x at jawOpen 1, radians."""
 DELAY_S = 0.04
-_UNBIDDEN = 0.65  # share of blinks that nothing calls for
+_SPONTANEOUS = 0.65  # share of blinks without a cause in speech or gaze
 _EYE_RADIANS = 0.6
-"""Turn of an eye whose look weight is 1."""
+"""Rotation of an eye at look coefficient 1, radians."""
 _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
 _SIDES = ("Left", "Right")
 
 
 @dataclass(frozen=True)
 class FaceCues:
-    """What a face goes with: phones with their force (1 = as usual), stresses, gaze.
+    """Inputs of a face track.
 
-    accents: seconds and brows (raised > 0, drawn together < 0) that words ask for. phrase_ends: s.
+    Attributes:
+        phones: phones with their times.
+        force: articulation of each phone, 1 = usual.
+        stresses: stressed words.
+        gaze: directions of the eyes.
+        accents: time (seconds) and brow movement (above 0 raised, below 0 drawn) of words.
+        phrase_ends: ends of phrases, seconds.
+
     """
 
     phones: Sequence[Phone]
@@ -45,14 +52,14 @@ class FaceCues:
 
 
 def _pulse(times: np.ndarray, centre: float, rise: float, fall: float) -> np.ndarray:
-    """0 -> 1 -> 0 in raised cosines of `rise` and `fall` seconds around `centre`."""
+    """Pulse 0 -> 1 -> 0 of raised cosines of `rise` and `fall` seconds around `centre`."""
     before = np.clip((times - centre) / rise, -1.0, 0.0)
     after = np.clip((times - centre) / fall, 0.0, 1.0)
     return 0.5 + 0.5 * np.cos(np.pi * (before + after))
 
 
 def _blink(times: np.ndarray, at: float, rng: np.random.Generator) -> np.ndarray:
-    """One blink from `at`: lids close in three to four frames, stay for two, open more slowly."""
+    """One blink from `at`: lids close in 3 to 4 frames, stay closed for 2, open more slowly."""
     close, shut, open_ = rng.uniform(0.1, 0.14), rng.uniform(0.05, 0.085), rng.uniform(0.16, 0.26)
     down = _pulse(times, at + close, close, 10.0)
     up = _pulse(times, at + close + shut, 10.0, open_)
@@ -62,7 +69,7 @@ def _blink(times: np.ndarray, at: float, rng: np.random.Generator) -> np.ndarray
 def _blink_times(
     seconds: float, cues: FaceCues, style: Style, rng: np.random.Generator
 ) -> list[float]:
-    """Blinks by chance, at ends of phrases and with large jumps of the gaze; at times in pairs."""
+    """Draw blinks: spontaneous (some in pairs), at phrase ends and with large gaze shifts."""
     found = [
         end + float(rng.uniform(0.05, 0.35)) for end in cues.phrase_ends if rng.random() < 0.25
     ]
@@ -73,7 +80,7 @@ def _blink_times(
         found.append(at)
         if rng.random() < 0.08:
             found.append(at + float(rng.uniform(0.4, 0.55)))
-        at += 0.8 + float(rng.exponential(max(60.0 / (_UNBIDDEN * style.blinks) - 0.8, 0.5)))
+        at += 0.8 + float(rng.exponential(max(60.0 / (_SPONTANEOUS * style.blinks) - 0.8, 0.5)))
     kept: list[float] = []
     for time in sorted(found):
         if not kept or time - kept[-1] > 0.38:
@@ -86,7 +93,7 @@ def _lids(face: FloatArray, times: np.ndarray, cues: FaceCues, blinks: Sequence[
     closed = np.zeros(len(times))
     for at in blinks:
         closed = np.maximum(closed, _blink(times, at, rng))
-    # Lids go down with a gaze that does.
+    # Lids follow a downward gaze.
     lowered = np.clip(0.5 * cues.gaze.eyes[:, 1] / _EYE_RADIANS, 0.0, 0.25)
     for side in _SIDES:
         face[:, _INDEX[f"eyeBlink{side}"]] = np.maximum(closed, lowered)
@@ -112,7 +119,7 @@ def _eyes(face: FloatArray, gaze: Gaze) -> None:
 def _brows(
     times: np.ndarray, cues: FaceCues, style: Style, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far brows are raised and drawn together `[T]` each."""
+    """Amounts `[T]` by which brows are raised and drawn together."""
     slow = drift(len(times), 2, 2.5 * FPS, rng)
     raised = 0.13 * style.brows * (1 + slow[:, 0])
     drawn = np.clip(0.12 * slow[:, 1], 0, 1)
@@ -154,7 +161,7 @@ def _expression(
         }
     for name, value in values.items():
         face[:, _INDEX[name]] += value
-    # Spread lips do not round as well.
+    # A smile spreads the lips and so reduces their rounding.
     for name in ("mouthPucker", "mouthFunnel"):
         face[:, _INDEX[name]] *= 1 - 0.35 * smile
 
@@ -162,7 +169,7 @@ def _expression(
 def face_track(
     cues: FaceCues, times: np.ndarray, style: Style, rng: np.random.Generator
 ) -> FloatArray:
-    """Coefficients `[T, 51]` in the order of ARKIT_51 at the instants `times` (s)."""
+    """Compose coefficients `[T, 51]` in the order of ARKIT_51 at `times` (seconds)."""
     count = int((times[-1] + 1.0) * RATE)
     lips = mouth(cues.phones, cues.force, count)
     where = np.clip(np.round((times - DELAY_S) * RATE).astype(int), 0, count - 1)
@@ -176,9 +183,9 @@ def face_track(
 def force_of(
     phones: Sequence[Phone], levels: Sequence[float], stressed: Sequence[float]
 ) -> list[float]:
-    """How strongly each phone is spoken: louder vowels and stressed ones open wider.
+    """Articulation factor of each phone: loud and stressed vowels open wider.
 
-    levels: dB of each phone; stressed: seconds of stressed vowels.
+    levels: level of each phone, dB; stressed: onsets of stressed vowels, seconds.
     """
     loud = [level for p, level in zip(phones, levels, strict=True) if p.name in VOWELS]
     usual = float(np.median(loud)) if loud else 0.0
@@ -191,5 +198,5 @@ def force_of(
 
 
 def jaw_angle(face: FloatArray) -> FloatArray:
-    """Radians `[T]` about x that go with the coefficients `[T, 51]`."""
+    """Jaw rotations `[T]` about x, radians, for coefficients `[T, 51]`."""
     return JAW_RADIANS * face[:, _INDEX["jawOpen"]]

@@ -1,7 +1,4 @@
-"""Which clips there are for which kind of gesture, and what the hands do in each.
-
-Knows clips and kinds of gestures; nothing of speech and of when a gesture is made.
-"""
+"""Gesture clip library: clips by kind of gesture, and the phases of each clip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ from engine.errors import ConfigError
 from engine.motion.pose import FloatArray
 from engine.motion.rotation import forward_kinematics, normalize
 from engine.motion.skeleton import SMPLX_55
-from training.composer.blend import Clip, even_twist, mirrored
+from training.composer.blend import Clip, distribute_twist, mirrored
 
 FPS = 30
 
@@ -43,20 +40,28 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "beat_mid": ("beatmid", "beatforward", "beatpointmid", "offer", "chop"),
     "beat_high": ("beathigh", "chop", "beatfistmid", "frame", "beatpointmid"),
 }
-"""Clip families (lower case) for each kind of gesture."""
+"""Clip families (lower case) of each kind of gesture."""
 
-_BEATING = ("beat", "chop", "frame", "when")  # families that beat; all others reach out
+_BEATING = ("beat", "chop", "frame", "when")  # prefixes of families with beat strokes
 _WRISTS = {"left": 20, "right": 21}
 _USUAL_REACH_M = 0.5
-_AKIMBO_M = 0.6  # elbows of hanging arms are nearer to each other
+_AKIMBO_M = 0.6  # distance of the elbows; less for hanging arms
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """A clip and what its hands do, seconds of the clip: leave rest, be most of the way, be there.
+    """A gesture clip and its phases.
 
-    sides: hands that work; reach: metres from rest to the far end; beats: whether the strokes are
-    beats at the far end, or the last part of the way. way: share of the reach `[T]`.
+    Attributes:
+        clip: motion.
+        sides: active hands.
+        leave: time at which the hands leave rest, seconds of the clip.
+        near: time at which they have covered most of the way, seconds.
+        far: time at which they reach the far end, seconds.
+        reach: distance from rest to the far end, metres.
+        beats: true for beats at the far end; false if the stroke is the end of the approach.
+        way: distance from rest as a share of the reach, `[T]`.
+
     """
 
     clip: Clip
@@ -69,11 +74,11 @@ class Gesture:
     way: FloatArray
 
     def when(self, share: float) -> float:
-        """Second of the clip at which the hands have first gone `share` of their way."""
+        """Time at which the hands first reach `share` of their way, seconds of the clip."""
         return int(np.argmax(self.way >= share * 0.999)) / FPS
 
     def pose(self, time: float) -> FloatArray:
-        """Rotations `[55, 4]` at a second of the clip."""
+        """Rotations `[55, 4]` at `time` seconds of the clip."""
         return np.asarray(self.clip.rotations[round(time * FPS)], np.float32)
 
 
@@ -85,7 +90,7 @@ def _wrist_paths(clip: Clip) -> dict[str, FloatArray]:
 
 
 def describe(clip: Clip) -> Gesture:
-    """Find the phases of a gesture clip by the way of its hands (markers on file are uneven)."""
+    """Find the phases of a clip from its wrist paths; the markers on file are inconsistent."""
     paths = _wrist_paths(clip)
     ways = {s: np.linalg.norm(path - path[0], axis=-1) for s, path in paths.items()}
     lead = max(ways, key=lambda s: float(ways[s].max()))
@@ -101,14 +106,14 @@ def describe(clip: Clip) -> Gesture:
 
 
 class ClipLibrary:
-    """Clips of one split, mirrored ones too; raises ConfigError where there is nothing to use.
+    """Clips of one split and their mirror images; ConfigError without idle or gesture clips.
 
-    Idles belong to both splits: there are too few of them to hold any out.
+    Idle clips belong to both splits, because there are too few of them.
     """
 
     def __init__(self, clips: Sequence[Clip], split: str) -> None:
         chosen = [clip for clip in clips if clip.split == split or clip.use == "idle"]
-        chosen = [_evened(clip) for clip in chosen]
+        chosen = [_with_distributed_twist(clip) for clip in chosen]
         chosen += [mirrored(clip) for clip in chosen]
         idles = [clip for clip in chosen if clip.use == "idle"]
         hanging = [clip for clip in idles if _hangs(clip)]
@@ -123,15 +128,16 @@ class ClipLibrary:
             )
 
     def rest(self, rng: np.random.Generator) -> FloatArray:
-        """A pose `[55, 4]` of hanging arms."""
+        """Draw a pose `[55, 4]` with hanging arms."""
         clip = self.idles[int(rng.integers(len(self.idles)))]
         return np.asarray(clip.rotations[int(rng.integers(len(clip.rotations)))], np.float32)
 
     def choose(
         self, kind: str, sides: tuple[str, ...], before: Gesture | None, rng: np.random.Generator
     ) -> Gesture:
-        """A gesture of `kind`, or a beat if there is none; rather with the hands `sides` (any if
-        empty), and rather not the same clip again.
+        """Draw a gesture of `kind`, or a beat if there is none.
+
+        Prefers the hands `sides` (any if empty) and a clip other than that of `before`.
         """
         pool = self.gestures
         for families in (FAMILIES[kind], FAMILIES["beat_mid"] + FAMILIES["beat_low"]):
@@ -143,13 +149,13 @@ class ClipLibrary:
             pool = [g for g in pool if g.clip.name != before.clip.name] or pool
         if sides:
             pool = [g for g in pool if g.sides == sides] or pool
-        # Habits prefer the first ones: gestures that are neither small nor the widest.
+        # A low-variance generator draws the first ones: gestures of medium reach.
         pool = sorted(pool, key=lambda g: (abs(g.reach - _USUAL_REACH_M), g.clip.name))
         return pool[int(rng.integers(len(pool)))]
 
 
-def _evened(clip: Clip) -> Clip:
-    return Clip(**{**clip.__dict__, "rotations": normalize(even_twist(clip.rotations))})
+def _with_distributed_twist(clip: Clip) -> Clip:
+    return Clip(**{**clip.__dict__, "rotations": normalize(distribute_twist(clip.rotations))})
 
 
 def _hangs(clip: Clip) -> bool:

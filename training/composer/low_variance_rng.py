@@ -1,7 +1,7 @@
-"""Chance of somebody with habits: what is drawn keeps near to the usual, what is likely is sure.
+"""Random generator with reduced variance: draws shrink towards their mean.
 
-A network that hears no future can only learn what follows from what it has heard. Of a corpus in
-which the same words come with ever different gestures it learns the mean of them, which is small.
+A network trained on a corpus that pairs the same words with many different gestures learns their
+mean, whose amplitude is small.
 """
 
 from typing import Any
@@ -9,45 +9,45 @@ from typing import Any
 import numpy as np
 
 
-class Habit(np.random.Generator):
-    """Draws from the same source as `rng`, with `habit` 0..1 of the chance taken away.
+class LowVarianceGenerator(np.random.Generator):
+    """Generator on the bit stream of `rng` whose spreads are scaled by `1 - determinism`.
 
-    Spreads are narrower by it; of an event with some probability it makes one that nearly always or
-    hardly ever happens; of several things to choose from the first ones are preferred, the more
-    there are the more. Waiting times (exponential) stay as they are.
+    Uniform and normal draws shrink towards their mean, so comparisons with a probability are
+    decided more often by the likelier outcome. `integers` draws from a prefix of its range,
+    `choice` sharpens given probabilities. `exponential` is unchanged.
     """
 
-    def __init__(self, rng: np.random.Generator, habit: float) -> None:
+    def __init__(self, rng: np.random.Generator, determinism: float) -> None:
         super().__init__(rng.bit_generator)
-        self._chance = 1.0 - habit
+        self._spread = 1.0 - determinism
 
     def random(self, *args: Any, **options: Any) -> Any:
-        return 0.5 + (super().random(*args, **options) - 0.5) * self._chance
+        return 0.5 + (super().random(*args, **options) - 0.5) * self._spread
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         middle = 0.5 * (np.asarray(low) + np.asarray(high))
-        return middle + (super().uniform(low, high, size) - middle) * self._chance
+        return middle + (super().uniform(low, high, size) - middle) * self._spread
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
-        return super().normal(loc, np.asarray(scale) * self._chance, size)
+        return super().normal(loc, np.asarray(scale) * self._spread, size)
 
     def standard_normal(self, *args: Any, **options: Any) -> Any:
-        return super().standard_normal(*args, **options) * self._chance
+        return super().standard_normal(*args, **options) * self._spread
 
     def integers(self, low: Any, high: Any = None, *args: Any, **options: Any) -> Any:
         first, count = (0, low) if high is None else (low, high - low)
-        few = max(1, round(count * self._chance**3))
+        few = max(1, round(count * self._spread**3))
         return first + super().integers(few, *args, **options)
 
     def choice(  # type: ignore[override]  # numpy has one signature for each kind of what is drawn
         self, a: Any, size: Any = None, replace: bool = True, p: Any = None, **options: Any
     ) -> Any:
         if p is not None:
-            sharper = np.asarray(p, float) ** (1.0 / max(self._chance, 0.05))
+            sharper = np.asarray(p, float) ** (1.0 / max(self._spread, 0.05))
             p = sharper / sharper.sum()
         return super().choice(a, size, replace, p, **options)
 
 
-def habitual(rng: np.random.Generator, habit: float) -> np.random.Generator:
-    """`rng` with the chance of somebody of so much habit; itself where there is none."""
-    return Habit(rng, habit) if habit else rng
+def low_variance(rng: np.random.Generator, determinism: float) -> np.random.Generator:
+    """Wrap `rng` in a `LowVarianceGenerator`; `rng` itself if `determinism` is 0."""
+    return LowVarianceGenerator(rng, determinism) if determinism else rng

@@ -1,8 +1,7 @@
-"""Movements that may overlap: a chain of goals, each reached with the smallest jerk.
+"""Overlapping minimum-jerk movements, and smooth noise.
 
-A movement may set out before the one under way has ended; the two are then added up, as in the
-superposition of Flash and Henis (1991), so that nothing ever starts or stops with a jolt. Knows
-rotations and numbers, and nothing of what they mean.
+A movement may start before the previous one has ended; both are then superposed (Flash and Henis,
+1991), so that velocities stay continuous.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ FPS = 30
 
 
 class Track:
-    """Numbers over time `[T, ...]` that go from goal to goal."""
+    """Minimum-jerk trajectory `[T, ...]` through a sequence of goals."""
 
     def __init__(self, frames: int, start: np.ndarray | float) -> None:
         self._times = np.arange(frames) / FPS
@@ -26,7 +25,7 @@ class Track:
         self.values = np.broadcast_to(self.goal, (frames, *self.goal.shape)).copy()
 
     def move(self, start: float, seconds: float, goal: np.ndarray | float) -> None:
-        """Be at `goal` after `seconds` from `start`."""
+        """Add a movement to `goal` that lasts `seconds` from `start`."""
         goal = np.asarray(goal, float)
         along = ease((self._times - start) / max(seconds, 1e-3))
         self.values += along.reshape(-1, *(1,) * goal.ndim) * (goal - self.goal)
@@ -34,12 +33,12 @@ class Track:
 
 
 def bump(times: np.ndarray, centre: float, rise: float, fall: float) -> np.ndarray:
-    """0 -> 1 -> 0 around `centre`, `rise` seconds up and `fall` seconds down."""
+    """Pulse 0 -> 1 -> 0 around `centre` that rises in `rise` and falls in `fall` seconds."""
     return ease((times - centre + rise) / rise) * ease((centre + fall - times) / fall)
 
 
 def drift(count: int, channels: int, every: float, rng: np.random.Generator) -> FloatArray:
-    """Slow chance `[count, channels]`, about -1..1, a new goal every `every` frames."""
+    """Smooth noise `[count, channels]` in -1..1 with a new random goal every `every` frames."""
     knots = int(count / every) + 3
     goals = np.clip(rng.standard_normal((knots, channels)) * 0.6, -1, 1)
     place = (np.arange(count) + rng.uniform(0, every)) / every
@@ -49,7 +48,7 @@ def drift(count: int, channels: int, every: float, rng: np.random.Generator) -> 
 
 
 def smooth(x: np.ndarray, seconds: float) -> np.ndarray:
-    """`[T, C]` through a Gaussian of so many seconds over time; the ends are held."""
+    """Gaussian filter of `[T, C]` over time, standard deviation `seconds`; edges are repeated."""
     reach = int(3 * seconds * FPS)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * FPS)) ** 2)
     kernel /= kernel.sum()
@@ -59,10 +58,15 @@ def smooth(x: np.ndarray, seconds: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Move:
-    """A movement of joints to `target` `[J, 4]`, seconds.
+    """A movement of joints.
 
-    way: recorded rotations `[n, J, 4]` between where it begins and where it ends, whose course it
-    follows; without one every joint turns the short way. paced: the way has its own timing.
+    Attributes:
+        start: start time, seconds.
+        end: end time, seconds.
+        target: rotations at the end, `[J, 4]`.
+        way: recorded rotations `[n, J, 4]` whose course it follows; None for the shortest way.
+        paced: true if `way` keeps its own timing; false for minimum-jerk timing.
+
     """
 
     start: float
@@ -73,9 +77,9 @@ class Move:
 
 
 def chain(first: FloatArray, moves: Sequence[Move], frames: int, lags: np.ndarray) -> FloatArray:
-    """Rotations `[T, J, 4]` that begin at `first` `[J, 4]` and make `moves` in order.
+    """Superpose `moves` in order, from `first` `[J, 4]`, to rotations `[T, J, 4]`.
 
-    lags: seconds `[J]` by which each joint is late. No move may end before the one before it.
+    lags: delay of each joint, `[J]`, seconds. No move may end before the previous one.
     """
     result = np.broadcast_to(first, (frames, *first.shape)).astype(np.float32)
     before = first
@@ -92,8 +96,8 @@ def chain(first: FloatArray, moves: Sequence[Move], frames: int, lags: np.ndarra
     return continuous(np.asarray(normalize(result), np.float32))
 
 
-def softened(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
-    """Rotations `[T, J, 4]` as flesh would do them: a Gaussian of `frames` over time."""
+def gaussian_smooth(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
+    """Gaussian filter of rotations `[T, J, 4]` over time, standard deviation `frames`."""
     reach = int(np.ceil(3 * frames))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     kernel /= kernel.sum()
@@ -103,7 +107,7 @@ def softened(rotations: FloatArray, frames: float = 1.4) -> FloatArray:
 
 
 def _turn(before: FloatArray, move: Move, along: FloatArray) -> FloatArray:
-    """What to add to `before` `[J, 4]` when `move` is `along` `[n, J]` of its way."""
+    """Rotation relative to `before` `[J, 4]` at progress `along` `[n, J]` of `move`."""
     eased = ease(along)
     if move.way is None:
         vector = log(multiply(inverse(before), move.target))
@@ -117,7 +121,7 @@ def _turn(before: FloatArray, move: Move, along: FloatArray) -> FloatArray:
 
 
 def _by_joint(way: FloatArray, along: FloatArray) -> FloatArray:
-    """Row `along` (0..1) of `way` `[n, J, 4]`, for every joint its own `[m, J]`."""
+    """Sample `way` `[n, J, 4]` at progress `along` `[m, J]` (0..1) of each joint."""
     at = np.clip(along, 0, 1) * (len(way) - 1)
     low = np.minimum(at.astype(int), max(len(way) - 2, 0))
     high = np.minimum(low + 1, len(way) - 1)

@@ -1,8 +1,7 @@
-"""Which words stand out and which gestures go with them: speech in, a list of gesture units out.
+"""Gesture planning: finds stressed words in speech and groups them into gesture units.
 
-A live model hears no future, so the plan only asks for what a listener could know: hands rise after
-a phrase has begun, a stroke follows the onset of the stressed vowel, hands sink after a pause has
-lasted. Knows words and sound; of motion it knows only kinds of gestures.
+A live model has no look-ahead, so the plan is causal: hands rise after a phrase starts, a stroke
+follows the onset of the stressed vowel, hands retract after a pause has lasted.
 """
 
 from collections.abc import Sequence
@@ -15,15 +14,22 @@ from training.composer.discourse import STRONG, WEIGHTS, Sense, sense_at, senses
 from training.speech.phones import FUNCTION_WORDS
 from training.speech.speech import Speech, SpokenWord
 
-PAUSE_S = 0.25  # a silence this long ends a phrase
-_SPACING_S = 0.5  # no two strokes nearer than this
+PAUSE_S = 0.25  # shortest silence that ends a phrase
+_SPACING_S = 0.5  # minimum distance between strokes
 SPEECH_PER_STRESS_S = 0.95
-_MORE = np.array([0.6, 0.4])  # one more stroke of the same hands, or two
+_MORE = np.array([0.6, 0.4])  # probabilities of one and of two further strokes in a unit
 
 
 @dataclass(frozen=True)
 class Stress:
-    """A prominent word: the onset of its stressed vowel (s) and how strong it is, 0..1."""
+    """A stressed word.
+
+    Attributes:
+        time: onset of the stressed vowel, seconds.
+        strength: prominence, 0..1.
+        word: text.
+
+    """
 
     time: float
     strength: float
@@ -32,11 +38,18 @@ class Stress:
 
 @dataclass(frozen=True)
 class GestureUnit:
-    """Strokes of one kind with one clip. Seconds.
+    """Consecutive strokes of one kind, made with one clip.
 
-    start: when hands that are down may rise; end: of its words; silence: that follows it, 0 within
-    a phrase; rest_s: from its last stroke to the next one where there is no silence. hand: left,
-    right, both or as it comes; amplitude: 1 = as the speaker's style has it.
+    Attributes:
+        start: earliest preparation of resting hands, seconds.
+        end: end of its words, seconds.
+        kind: kind of gesture.
+        strokes: stresses that are marked.
+        silence: silence after the unit, seconds; 0 within a phrase.
+        rest_s: time from the last stroke to the next one or to the end of the phrase, seconds.
+        hand: left, right or both; empty for no preference.
+        amplitude: factor of the style's amplitude.
+
     """
 
     start: float
@@ -50,7 +63,7 @@ class GestureUnit:
 
 
 def level_of(speech: Speech, start: float, end: float) -> float:
-    """Loudness of a stretch of speech (s), dB of full scale."""
+    """Level of speech from `start` to `end` (seconds), dB of full scale."""
     sound = np.asarray(
         speech.samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)], np.float64
     )
@@ -58,7 +71,7 @@ def level_of(speech: Speech, start: float, end: float) -> float:
 
 
 def _vowel_sound(speech: Speech, word: SpokenWord) -> tuple[float, float, float]:
-    """Level in dB, log2 of the pitch in Hz and seconds of the word's stressed vowel."""
+    """Measure the word's stressed vowel: level (dB), log2 of pitch (Hz), duration (seconds)."""
     first = int(word.vowel_start * SAMPLE_RATE)
     last = min(
         max(int(word.vowel_end * SAMPLE_RATE), first + SAMPLE_RATE // 25), first + SAMPLE_RATE // 5
@@ -80,9 +93,9 @@ def _standard(x: np.ndarray, floor: float) -> np.ndarray:
 
 
 def prominent_words(speech: Speech, every_s: float = SPEECH_PER_STRESS_S) -> list[Stress]:
-    """Content words whose stressed vowel is loud, high or long among those of the speech.
+    """Select content words whose stressed vowel is relatively loud, high or long.
 
-    About one in `every_s` seconds of speech, none nearer to another than `_SPACING_S`.
+    At most one per `every_s` seconds of speech, at least `_SPACING_S` apart.
     """
     content = [w for w in speech.words if w.text not in FUNCTION_WORDS]
     if not content:
@@ -108,7 +121,7 @@ def prominent_words(speech: Speech, every_s: float = SPEECH_PER_STRESS_S) -> lis
 
 
 def phrases(speech: Speech) -> list[list[SpokenWord]]:
-    """Words grouped by the silences between them."""
+    """Group words into phrases separated by pauses."""
     result: list[list[SpokenWord]] = []
     for word in speech.words:
         if result and word.start - result[-1][-1].end < PAUSE_S:
@@ -127,42 +140,44 @@ def _index_at(words: Sequence[SpokenWord], time: float) -> int:
     return max(0, int(np.searchsorted([w.end for w in words], time, side="right")))
 
 
-def _surer(likely: float, determinism: float) -> float:
+def _raise_probability(likely: float, determinism: float) -> float:
     return likely + (1.0 - likely) * determinism
 
 
-def _asked(
+def _draw_senses(
     words: Sequence[SpokenWord],
     strokes: Sequence[Stress],
     rng: np.random.Generator,
     determinism: float,
 ) -> list[Sense | None]:
-    """For each stress of a phrase what its words ask for; None: just a beat."""
+    """Draw the sense of each stress of a phrase; None for a beat."""
     found = senses([w.text for w in words])
-    asked: list[Sense | None] = []
+    drawn_senses: list[Sense | None] = []
     for stress in strokes:
         sense = sense_at(found, min(_index_at(words, stress.time), len(words) - 1))
-        drawn = sense is not None and rng.random() < _surer(WEIGHTS[sense.kind], determinism)
-        # A second keyword of the same kind goes on with the same gesture.
-        asked.append(sense if drawn else None)
-    return asked
+        drawn = sense is not None and rng.random() < _raise_probability(
+            WEIGHTS[sense.kind], determinism
+        )
+        # Equal senses are joined by `_grouped`.
+        drawn_senses.append(sense if drawn else None)
+    return drawn_senses
 
 
 def _grouped(
-    asked: Sequence[Sense | None], rng: np.random.Generator, determinism: float
+    drawn_senses: Sequence[Sense | None], rng: np.random.Generator, determinism: float
 ) -> list[list[int]]:
-    """Stresses by gesture unit: one for a meaning, one to three for beats."""
+    """Group indices of stresses into gesture units of one to three strokes."""
     groups: list[list[int]] = []
     room = 0
-    for index, sense in enumerate(asked):
-        same = bool(groups) and (sense is None or sense == asked[groups[-1][0]])
+    for index, sense in enumerate(drawn_senses):
+        same = bool(groups) and (sense is None or sense == drawn_senses[groups[-1][0]])
         if same and room > 0:
             groups[-1].append(index)
             room -= 1
         else:
             groups.append([index])
-            # A meaning is often driven home by one more beat of the same hands.
-            alone = _surer(0.45 if sense else 0.3, determinism)
+            # A semantic gesture is often followed by a beat of the same hands.
+            alone = _raise_probability(0.45 if sense else 0.3, determinism)
             room = int(rng.choice([0, 1, 2], p=[alone, *(_MORE * (1.0 - alone))]))
     return groups
 
@@ -170,19 +185,19 @@ def _grouped(
 def plan_gestures(
     speech: Speech, stresses: Sequence[Stress], rng: np.random.Generator, determinism: float = 0.0
 ) -> list[GestureUnit]:
-    """Gesture units in order; every stress is in one. determinism: see `Style`."""
+    """Plan gesture units in order; every stress belongs to one. determinism: see `Style`."""
     units: list[GestureUnit] = []
     spoken = phrases(speech)
     for number, words in enumerate(spoken):
         start, end = words[0].start, words[-1].end
         upcoming = spoken[number + 1][0].start if number + 1 < len(spoken) else speech.duration + 9
         strokes = [s for s in stresses if start <= s.time < end]
-        asked = _asked(words, strokes, rng, determinism)
+        drawn_senses = _draw_senses(words, strokes, rng, determinism)
         wide = float(np.exp(rng.normal(0.0, 0.1)))
-        groups = _grouped(asked, rng, determinism)
+        groups = _grouped(drawn_senses, rng, determinism)
         for place, group in enumerate(groups):
             last = place + 1 == len(groups)
-            sense = asked[group[0]]
+            sense = drawn_senses[group[0]]
             final = strokes[group[-1]].time
             following = end if last else strokes[groups[place + 1][0]].time
             emphatic = any(s.word in STRONG for s in (strokes[i] for i in group))

@@ -1,7 +1,6 @@
-"""Hands kept out of the body: arms are swung aside by as much as a hand would be inside.
+"""Self-collision: rotates shoulders so that hands stay outside the body.
 
-The body is a few capsules about trunk, head and thighs, in the size of the SMPL-X rest skeleton.
-Knows rotations; not why the hands are where they are.
+The body is a set of capsules around trunk, head and thighs of the SMPL-X rest skeleton.
 """
 
 from typing import Any
@@ -27,14 +26,14 @@ Floats = NDArray[np.floating[Any]]
 
 _AXES = (("pelvis", "spine3", 0.135), ("neck", "head", 0.12), ("left_hip", "left_knee", 0.095),
          ("right_hip", "right_knee", 0.095))  # fmt: skip
-"""From joint, to joint, radius in metres: a centimetre more than a thin body."""
+"""First joint, second joint, radius in metres: a centimetre more than a thin body."""
 _ROUNDS = 4
 _SOFT_S = 0.09
 _LEAST_REACH_M = 0.15
 
 
 def _outward(points: Floats, positions: Floats) -> Floats:
-    """The way `[T, 3]` out of the body for the deepest of points `[T, P, 3]`; 0 outside of it."""
+    """Displacement `[T, 3]` that moves the deepest of points `[T, P, 3]` out; 0 outside."""
     best = np.zeros((len(points), 3))
     deepest = np.zeros(len(points))
     for first, last, radius in _AXES:
@@ -54,8 +53,8 @@ def _outward(points: Floats, positions: Floats) -> Floats:
     return best
 
 
-def keep_out(rotations: FloatArray) -> FloatArray:
-    """Rotations `[T, 55, 4]` with the shoulders turned so that wrists and fingers stay outside."""
+def resolve_collisions(rotations: FloatArray) -> FloatArray:
+    """Rotate the shoulders of `[T, 55, 4]` so that wrists and fingers stay outside the body."""
     result = rotations.astype(np.float64)
     still = np.zeros((len(result), 3))
     for _ in range(_ROUNDS):
@@ -75,7 +74,7 @@ def keep_out(rotations: FloatArray) -> FloatArray:
 
 
 def _shifted(x: Floats, frames: int) -> Floats:
-    """`[T, 3]` so many frames later (earlier when negative), with zeros where nothing was."""
+    """Delay `[T, 3]` by `frames` (negative: advance), filled with zeros."""
     result = np.zeros_like(x)
     if frames >= 0:
         result[frames:] = x[: len(x) - frames]
@@ -84,22 +83,22 @@ def _shifted(x: Floats, frames: int) -> Floats:
     return result
 
 
-def _softened(turn: Floats) -> Floats:
-    """Turns `[T, 3]` without corners; widened first, because a smoothed one loses its peak."""
+def _smoothed_turn(turn: Floats) -> Floats:
+    """Smooth rotation vectors `[T, 3]`, dilated first because smoothing lowers the peak."""
     reach = min(int(2 * _SOFT_S * FPS), len(turn) - 1)
     near = sorted(range(-reach, reach + 1), key=abs)
     around = np.stack([_shifted(turn, k) for k in near])
     size = np.linalg.norm(around, axis=-1)
-    first = (size > 0).argmax(0)  # the nearest in time that asks for a turn
+    first = (size > 0).argmax(0)  # nearest frame with a rotation
     way = around[first, np.arange(len(turn))]
     return smooth(normalize(way) * size.max(0)[:, None], _SOFT_S)
 
 
 def _swing(rotations: Floats, positions: Floats, world: Floats, side: str, push: Floats) -> None:
-    """Turn one shoulder so that its hand moves by `push` `[T, 3]`, in place."""
+    """Rotate one shoulder so that its hand moves by about `push` `[T, 3]`, in place."""
     collar, shoulder, _, wrist = ARM[side][:4]
     arm = positions[:, wrist] - positions[:, shoulder]
     reach = np.maximum(np.linalg.norm(arm, axis=-1, keepdims=True), _LEAST_REACH_M)
     turn = cross(normalize(arm), push) / reach
-    local = rotate(inverse(world[:, collar]), _softened(turn))
+    local = rotate(inverse(world[:, collar]), _smoothed_turn(turn))
     rotations[:, shoulder] = normalize(multiply(exp(local), rotations[:, shoulder]))

@@ -1,8 +1,7 @@
-"""The lower body: where the feet stand, when they step, and where the hips are between them.
+"""Lower body: foot placement, steps, weight shifts and leg IK.
 
-Feet are planned first: bouts of steps to a new place, and shifts of weight from one foot to the
-other. The hips follow the weight and sway; the legs are bent so that they reach the feet. Knows
-when there is speech (as energy, 0..1), and nothing else of it.
+Feet are planned first: bouts of steps to a new place, and shifts of weight between the feet. The
+hips follow the weight and sway; leg IK then reaches the feet.
 """
 
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ from training.data.contacts import foot_contacts
 
 LOWER_JOINTS = (0, 1, 2, 4, 5, 7, 8, 10, 11)
 _HIPS, _KNEES, _ANKLES, _BALLS = (1, 2), (4, 5), (7, 8), (10, 11)
-_FLOOR_M = 0.015  # of the ball joint of a standing foot
-_STRETCH, _SINK_M = 0.997, 0.004  # of the leg's length: knees are never quite straight
-_DIP, _DEEPEST_M = 0.5, 0.03  # of the sway: who stands talks with knees all but straight
+_FLOOR_M = 0.015  # height of the ball joint of a standing foot
+_STRETCH, _SINK_M = 0.997, 0.004  # maximum share of the leg's length; keeps knees slightly bent
+_DIP, _DEEPEST_M = 0.5, 0.03  # share and limit of vertical sway: standing knees bend little
 _WIDTH_M, _TOE_OUT = 0.22, 0.25
 _HEAVY_S = 0.22
 _SIDE = (1.0, -1.0)  # left and right along x
@@ -38,19 +37,25 @@ _SIDE = (1.0, -1.0)  # left and right along x
 
 @dataclass(frozen=True)
 class Lower:
-    """rotations `[T, 55, 4]` with only LOWER_JOINTS turned, translation `[T, 3]` (m)."""
+    """Motion of the lower body.
+
+    Attributes:
+        rotations: `[T, 55, 4]`; identity except for LOWER_JOINTS.
+        translation: `[T, 3]`, metres.
+
+    """
 
     rotations: FloatArray
     translation: FloatArray
 
 
 def _heading(yaw: np.ndarray) -> np.ndarray:
-    """Horizontal unit vectors `[..., 2]` (x, z) of yaw in radians; 0 is +z."""
+    """Horizontal unit vectors `[..., 2]` (x, z) of yaw (radians); 0 is +z."""
     return np.stack([np.sin(yaw), np.cos(yaw)], -1)
 
 
 class _Feet:
-    """Places of both feet over time, weight between them (0 left .. 1 right)."""
+    """Positions of both feet over time, and the weight between them (0 left, 1 right)."""
 
     def __init__(self, frames: int, rng: np.random.Generator) -> None:
         self.times = np.arange(frames) / FPS
@@ -67,7 +72,7 @@ class _Feet:
     def _goal(
         self, centre: np.ndarray, heading: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Where both balls `[2, 2]` go, and their yaw `[2]`, for a body at `centre`."""
+        """Draw target positions `[2, 2]` and yaws `[2]` of the feet for a body at `centre`."""
         across = _heading(np.array(heading + np.pi / 2))
         ahead = _heading(np.array(heading))
         uneven = rng.normal(0, 0.035)
@@ -81,7 +86,7 @@ class _Feet:
         return places, yaws + rng.normal(0, 0.06, 2)
 
     def shift(self, at: float, rng: np.random.Generator) -> float:
-        """Put the weight on the other leg; gives when that is done."""
+        """Shift the weight to the other leg; returns the end time."""
         light = float(self.weight.goal) < 0.5
         goal = rng.uniform(0.66, 0.9) if light else rng.uniform(0.1, 0.34)
         seconds = float(rng.uniform(0.6, 1.2))
@@ -89,11 +94,11 @@ class _Feet:
         return at + seconds
 
     def walk(self, at: float, roam: float, turn: float, rng: np.random.Generator) -> float:
-        """Step, foot by foot, to another place not far from home; gives when that is done."""
+        """Step to another place near the origin; returns the end time."""
         centre = rng.normal(0, roam, 2) * (0.8, 1.2)
         places, yaws = self._goal(centre, float(rng.normal(0, turn)), rng)
         way = places - self.place.goal
-        # The foot on the side one goes to steps first: legs do not cross.
+        # The foot on the side of the target steps first, so that legs do not cross.
         foot = 0 if way[:, 0].mean() * (1 if abs(way[0, 0]) > 0.05 else 0) >= 0 else 1
         for _ in range(8):
             left = np.linalg.norm(places - self.place.goal, axis=-1)
@@ -123,7 +128,7 @@ class _Feet:
         self.place.move(off + 0.05, seconds - 0.1, places)
         self.yaw.move(off + 0.05, seconds - 0.1, yaws)
         rise = float(rng.uniform(0.05, 0.065) + 0.06 * min(length, longest))
-        # Up before it goes and down after it came: a foot near the floor would slide.
+        # The foot lifts before it travels and lowers after it: near the floor it would slide.
         up, down = ease((self.times - off) / 0.16), ease((off + seconds - self.times) / 0.17)
         self.lift[:, foot] += rise * up * down
         self.pitch[:, foot] += 0.4 * bump(self.times, off + 0.16, 0.24, 0.5 * seconds)
@@ -136,7 +141,7 @@ def _plan_feet(energy: np.ndarray, style: Style, rng: np.random.Generator) -> _F
     at = float(rng.uniform(0.3, 3.0))
     while at < len(energy) / FPS:
         lively = float(energy[min(int(at * FPS), len(energy) - 1)])
-        # In silence people shift their weight more than they walk about.
+        # In silence weight shifts are more frequent than steps.
         bouts, shifts = style.steps * lively**2, style.shifts * (0.35 + 0.65 * lively)
         at += float(rng.exponential(60 / max(bouts + shifts, 1.0)))
         if rng.random() < bouts / (bouts + shifts):
@@ -147,7 +152,7 @@ def _plan_feet(energy: np.ndarray, style: Style, rng: np.random.Generator) -> _F
 
 
 def _rock(energy: np.ndarray, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Sway of the hips: metres `[T, 3]`, and yaw, pitch, roll `[T, 3]` in radians."""
+    """Sway of the hips: offset `[T, 3]` (metres) and yaw, pitch, roll `[T, 3]` (radians)."""
     frames = len(energy)
     size = (style.sway * (0.28 + 0.72 * energy))[:, None]
     slow = drift(frames, 3, 1.7 * FPS, rng) * (0.03, 0.04, 0.05)
@@ -158,7 +163,7 @@ def _rock(energy: np.ndarray, style: Style, rng: np.random.Generator) -> tuple[n
 
 
 def lower_body(energy: np.ndarray, style: Style, rng: np.random.Generator) -> Lower:
-    """Pelvis, legs and feet for energy `[T]`."""
+    """Compose pelvis, legs and feet for speech activity `[T]`."""
     feet = _plan_feet(energy, style, rng)
     moved, turns = _rock(energy, style, rng)
     weight = feet.weight.values[:, None]
@@ -170,7 +175,7 @@ def lower_body(energy: np.ndarray, style: Style, rng: np.random.Generator) -> Lo
     ankles = ball - rotate(foot_turn, np.broadcast_to(heel, ball.shape))
     standing = ankles[..., [0, 2]] + 0.035 * _heading(feet.yaw.values)
     hips = (1 - weight) * standing[:, 0] + weight * standing[:, 1]
-    # A trunk is heavy: it swings from foot to foot more slowly than the feet go.
+    # Inertia of the trunk: it moves between the feet more slowly than the feet do.
     hips = smooth(hips, _HEAVY_S) + moved[:, [0, 2]]
     yaw = feet.yaw.values.mean(1) + turns[:, 0]
     pitch = style.lean + turns[:, 1]
@@ -202,7 +207,7 @@ def _assemble(
     foot_turn: FloatArray,
     sunk: np.ndarray,
 ) -> Lower:
-    """sunk: metres `[T]` by which the hips are lower than the legs would let them be."""
+    """Place the pelvis and solve the legs. sunk: lowering of the hips, `[T]`, metres."""
     frames = len(pelvis)
     offsets = SMPLX_55.offsets.astype(float)
     sockets = np.stack([rotate(pelvis, np.broadcast_to(offsets[j], (frames, 3))) for j in _HIPS], 1)
@@ -216,7 +221,7 @@ def _assemble(
         square = np.square(apart[:, [0, 2]]).sum(-1)
         up = np.sqrt(np.clip((_STRETCH * length[leg]) ** 2 - square, 0.25, None))
         heights.append(ankles[:, leg, 1] + up - sockets[:, leg, 1])
-    # A lifted foot leaves its leg free; a standing one holds the hips down.
+    # The more restrictive leg limits the height of the hips.
     highest = np.minimum(*heights)[:, None]
     lowest = np.minimum(smooth(highest, 0.12), highest)
     place[:, 1] = smooth(lowest, 0.06)[:, 0] - sunk
@@ -241,7 +246,7 @@ def _bend(
     foot_turn: FloatArray,
     leg: int,
 ) -> None:
-    """Turn hip, knee and ankle of one leg so that it reaches from `hip` to `ankle`, in place."""
+    """Two-bone IK: rotate hip, knee and ankle of one leg in place to reach `ankle`."""
     offsets = SMPLX_55.offsets.astype(float)
     thigh, shin = offsets[_KNEES[leg]], offsets[_ANKLES[leg]]
     a, b = float(np.linalg.norm(thigh)), float(np.linalg.norm(shin))
@@ -249,7 +254,7 @@ def _bend(
     distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), 0.3, 0.9999 * (a + b))
     along = normalize(reach)
     forward = np.broadcast_to([0.0, 0.0, 1.0], along.shape)
-    # Knees point half where the foot points and half where the hips do.
+    # Knees point between the directions of foot and hips.
     ahead = normalize(rotate(pelvis, forward) + rotate(foot_turn, forward) * (1.0, 0.3, 1.0))
     ahead = normalize(ahead - (ahead * along).sum(-1, keepdims=True) * along)
     shift = (a * a - b * b + distance**2) / (2 * distance)
@@ -266,5 +271,5 @@ def _bend(
 
 
 def contacts_of(positions: FloatArray) -> FloatArray:
-    """Contacts `[T, 4]` of the feet of world positions `[T, 55, 3]`."""
+    """Foot contacts `[T, 4]` of world positions `[T, 55, 3]`."""
     return foot_contacts(positions.astype(np.float32), FPS)

@@ -1,8 +1,7 @@
-"""Speakers of the corpus: how often, how widely and how restlessly each of them moves.
+"""Speaker styles of the corpus: rates and amplitudes of motion.
 
-A style is numbers only; what they do to a body is said where they are used. The scale is that of
-people who present a topic standing: with all factors 1 the corpus moves, on average, like the
-speaker of BEAT2 that it is compared with (`bench.quality.corpus_comparison`).
+The scale is that of people who present a topic standing: with all factors 1 the corpus moves, on
+average, like the speaker of BEAT2 that it is compared with (`bench.quality.corpus_comparison`).
 """
 
 from dataclasses import dataclass, replace
@@ -12,16 +11,31 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Style:
-    """How someone moves.
+    """Motion style of a speaker.
 
-    share: of the takes. stress_s: seconds of speech for one stroke. amplitude: of hands and
-    shoulders. tempo: of movements. one_handed: share of gestures. patience: seconds of silence
-    after which hands go down. steps, shifts: bouts of steps and shifts of weight a minute. roam:
-    metres. sway, head, torso: factors. lean: radians forward. away: share of looks that leave the
-    listener. brows, smile: factors and mean weight. blinks: a minute. listens: to the speech of
-    somebody else, so it neither gestures nor speaks. determinism: how much alike the same words are
-    gestured each time, 0..1 (`training.composer.low_variance_rng`). stroke_lead_s: seconds by which
-    strokes land sooner after the stressed vowel than one who must hear it first can manage at ease.
+    Attributes:
+        name: name of the speaker.
+        share: share of the takes.
+        stress_s: speech per stroke, seconds.
+        amplitude: factor of hands and shoulders.
+        tempo: factor of the speed of movements.
+        one_handed: share of gestures.
+        patience: range of the silence before hands retract, seconds.
+        steps: bouts of steps per minute.
+        shifts: weight shifts per minute.
+        roam: standard deviation of the position, metres.
+        sway: factor of the hips' sway.
+        head: factor of head motion.
+        torso: factor of trunk motion.
+        lean: forward lean, radians.
+        away: share of gaze shifts away from the listener.
+        brows: factor of brow motion.
+        smile: mean coefficient.
+        blinks: blinks per minute.
+        listens: true for a listener, who neither speaks nor gestures.
+        determinism: variance reduction of gestures, 0..1 (`training.composer.low_variance_rng`).
+        stroke_lead_s: time by which strokes land earlier than a causal reaction, seconds.
+
     """
 
     name: str
@@ -68,13 +82,13 @@ STYLES: dict[str, Style] = {style.name: style for style in (LIVELY, FORMAL, CALM
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """One of STYLES by its share."""
+    """Draw one of STYLES by its share."""
     shares = np.array([style.share for style in STYLES.values()])
     return list(STYLES.values())[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
-def on_a_day(style: Style, rng: np.random.Generator) -> Style:
-    """The same person on some day: a little more or less of everything."""
+def vary_style(style: Style, rng: np.random.Generator) -> Style:
+    """Vary a style at random, as a person differs from day to day."""
 
     def about(value: float, spread: float) -> float:
         return float(value * np.exp(rng.normal(0.0, spread)))

@@ -1,7 +1,6 @@
-"""Spine, neck and head: they keep upright over the hips, follow the hands, nod, breathe and look.
+"""Spine, neck and head: posture over the hips, response to the hands, nods, breathing, gaze.
 
-Pitch, yaw and roll in radians: forwards, to the figure's left, and to its right side down... all
-as rotations about +x, +y and +z. Knows when words are stressed and what they ask of the head.
+Pitch, yaw and roll are rotations about +x (forward), +y (to the figure's left) and +z, radians.
 """
 
 from collections.abc import Sequence
@@ -21,14 +20,14 @@ _SPINE = {3: 0.45, 6: 0.35, 9: 0.2}
 _CURVE = {3: 1.0, 6: -0.6, 9: -0.4}
 _NECK, _HEAD = 12, 15
 _FORWARD, _RAISED = 0.08, 0.15
-"""Radians by which the chest leans forward and the head is held up in speech: raised hands lean
-the trunk back and nods go down alone, and on average a speaker does neither."""
+"""Forward lean of the chest and upward pitch of the head in speech, radians. They offset the mean
+effect of raised hands, which lean the trunk back, and of nods, which only go down."""
 _WRISTS = (20, 21)
 
 
 @dataclass(frozen=True)
 class HeadSign:
-    """A movement of the head that means something: shake, nod, tilt, up or turn, at a second."""
+    """A head gesture: shake, nod, tilt, up or turn, at `time` seconds."""
 
     time: float
     kind: str
@@ -36,8 +35,16 @@ class HeadSign:
 
 
 @dataclass(frozen=True)
-class Cues:
-    """What the trunk answers: energy `[T]` of speech 0..1, stresses, signs of the head, gaze."""
+class TorsoCues:
+    """Inputs of the trunk's motion.
+
+    Attributes:
+        energy: speech activity, `[T]`, 0..1.
+        stresses: stressed words.
+        signs: head gestures.
+        gaze: targets of the head.
+
+    """
 
     energy: np.ndarray
     stresses: Sequence[Stress]
@@ -46,7 +53,7 @@ class Cues:
 
 
 def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
-    """Pitch, yaw, roll `[T, 3]` of the chest that reaching hands ask for."""
+    """Pitch, yaw, roll `[T, 3]` by which the chest follows the hands."""
     still = rotations.copy()
     still[:, 0] = identity()
     points, _ = forward_kinematics(
@@ -60,7 +67,7 @@ def _after_hands(rotations: FloatArray, style: Style) -> np.ndarray:
     return style.torso * smooth(np.stack([pitch, yaw, roll], 1), 0.12)
 
 
-def _nods(times: np.ndarray, cues: Cues, style: Style, rng: np.random.Generator) -> np.ndarray:
+def _nods(times: np.ndarray, cues: TorsoCues, style: Style, rng: np.random.Generator) -> np.ndarray:
     """Pitch, yaw, roll `[T, 3]` of the head for stresses and signs."""
     turn = np.zeros((len(times), 3))
     for stress in cues.stresses:
@@ -102,8 +109,8 @@ def _sign(times: np.ndarray, sign: HeadSign, rng: np.random.Generator) -> np.nda
     return turn
 
 
-def _chance(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Slow and quick chance `[T, 6]`: chest and head, pitch, yaw, roll each."""
+def _noise(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Slow and fast noise `[T, 6]`: pitch, yaw, roll of the chest, then of the head."""
     frames = len(energy)
     size = (0.2 + 0.8 * energy)[:, None]
     chest = drift(frames, 3, 1.4 * FPS, rng) * (0.15, 0.04, 0.16)
@@ -114,39 +121,41 @@ def _chance(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.nd
 
 
 def _curve(energy: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Turns `[T, 3]` by which the spine bends without moving what it carries."""
+    """Rotation vectors `[T, 3]` of a spine bend that leaves the chest where it is."""
     frames = len(energy)
     bend = drift(frames, 3, 0.7 * FPS, rng) * (0.1, 0.09, 0.08)
     return style.torso * (0.2 + 0.8 * energy)[:, None] * bend
 
 
 def _breath(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """How far the chest is lifted `[T]`, -1..1; nobody breathes like a clock."""
+    """Breathing phase `[T]`, -1..1, with a varying rate."""
     rate = rng.uniform(0.22, 0.3) * (1 + 0.25 * drift(len(times), 1, 6 * FPS, rng)[:, 0])
     return np.sin(2 * np.pi * (rate.cumsum() / FPS + rng.uniform()))
 
 
-def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.Generator) -> None:
-    """Turn spine, neck and head of `[T, 55, 4]` in place; what turns they hold is kept below."""
+def animate_torso(
+    rotations: FloatArray, cues: TorsoCues, style: Style, rng: np.random.Generator
+) -> None:
+    """Rotate spine, neck and head of `[T, 55, 4]` in place, on top of their present rotations."""
     times = np.arange(len(rotations)) / FPS
     pelvis = rotations[:, 0].astype(float)
     heading = _heading(pelvis)
     tilt = log(multiply(inverse(heading), pelvis))
-    chance = _chance(cues.energy, style, rng)
+    noise = _noise(cues.energy, style, rng)
     nods = _nods(times, cues, style, rng)
-    chest = _after_hands(rotations, style) + chance[:, :3] + 0.18 * nods
+    chest = _after_hands(rotations, style) + noise[:, :3] + 0.18 * nods
     chest[:, 0] += -0.017 * _breath(times, rng) + _FORWARD * cues.energy
-    # The trunk makes good most of what the hips tilt, and the eyes want a level horizon.
+    # The trunk compensates most of the pelvis tilt, so that the head stays level.
     chest -= tilt * (0.8, 0.0, 0.85)
     curve = _curve(cues.energy, style, rng)
     for joint, share in _SPINE.items():
         turn = exp((share * chest + _CURVE[joint] * curve).astype(np.float32))
         rotations[:, joint] = multiply(turn, rotations[:, joint])
     above = _world(rotations, pelvis, (3, 6, 9))
-    wanted = nods + chance[:, 3:]
+    wanted = nods + noise[:, 3:]
     wanted[:, 1] += cues.gaze.head[:, 0]
     wanted[:, 0] += cues.gaze.head[:, 1] - _RAISED * cues.energy
-    # A head also goes along with the chest: it is held up, not nailed to the world.
+    # The head follows part of the chest's rotation instead of being fixed in the world.
     along = exp(0.35 * log(multiply(inverse(heading), above)))
     goal = multiply(multiply(heading, along), exp(wanted))
     local = log(multiply(inverse(above), goal))
@@ -155,7 +164,7 @@ def turn_torso(rotations: FloatArray, cues: Cues, style: Style, rng: np.random.G
 
 
 def _heading(pelvis: FloatArray) -> FloatArray:
-    """The part of rotations `[T, 4]` about the vertical, smoothed: where the body faces."""
+    """Yaw component of rotations `[T, 4]`, smoothed over time."""
     yaw = 2 * np.arctan2(pelvis[:, 2], pelvis[:, 0])[:, None]
     yaw = smooth(np.unwrap(yaw, axis=0), 0.5)
     return exp(np.concatenate([0 * yaw, yaw, 0 * yaw], 1))

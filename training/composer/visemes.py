@@ -1,8 +1,7 @@
-"""The mouth from phones: shapes that colour their neighbours, lips that meet on p, b and m.
+"""Visemes: mouth coefficients from phones, with coarticulation and bilabial closure.
 
-Every phone wants a shape and cares for it more or less: a vowel for all of it, a t for the jaw and
-hardly for the lips, so lips keep or anticipate the shape of what is around (dominance, as Cohen and
-Massaro 1993). Weights of ARKit coefficients over time; knows nothing of lids, brows and gaze.
+Each phone has a target shape and a dominance for jaw and lips (Cohen and Massaro, 1993): a vowel
+dominates both, a t the jaw but hardly the lips, which then keep the shape of the neighbours.
 """
 
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from training.speech.phones import CLOSED, SHAPES, VOWELS
 from training.speech.speech import Phone
 
 RATE = 240
-"""Instants a second within this module."""
-_FLOW_S = 0.03  # standard deviation of the flow between shapes
+"""Sampling rate of this module, Hz."""
+_FLOW_S = 0.03  # standard deviation of the blend between shapes
 _CLOSURE_S, _CLOSED_LEAST_S = 0.016, 0.05
 _INDEX = {name: i for i, name in enumerate(ARKIT_51.coefficients)}
 _JAW = _INDEX["jawOpen"]
@@ -29,7 +28,7 @@ _DOMINANCE: dict[str, tuple[float, float]] = {
     **dict.fromkeys(CLOSED, (0.6, 0.8)),
     "pau": (0.5, 0.5),
 }
-"""How much a phone cares for jaw and lips; vowels care for both: (1, 1)."""
+"""Dominance of a phone for jaw and lips; (1, 1) for vowels and phones not listed."""
 
 _OPENING = (
     *("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthFunnel"),
@@ -49,7 +48,7 @@ _END = {name: _vector(pair[1]) for name, pair in SHAPES.items()}
 
 
 def _gaussian(x: np.ndarray, deviation_s: float) -> np.ndarray:
-    """Smooth `[n, C]`; what is 3 deviations away has no influence at all."""
+    """Gaussian filter of `[n, C]`, truncated at 3 standard deviations."""
     reach = int(3 * deviation_s * RATE)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (deviation_s * RATE)) ** 2)
     kernel /= kernel.sum()
@@ -58,7 +57,7 @@ def _gaussian(x: np.ndarray, deviation_s: float) -> np.ndarray:
 
 
 def mouth(phones: Sequence[Phone], force: Sequence[float], count: int) -> FloatArray:
-    """Weights `[count, 51]` at RATE; force: of each phone, 1 = spoken as usual."""
+    """Mouth coefficients `[count, 51]` at RATE; force: articulation of each phone, 1 = usual."""
     wanted = np.zeros((count, ARKIT_51.width))
     care = np.full((count, ARKIT_51.width), 0.5)
     closure = np.zeros((count, 1))
@@ -72,7 +71,7 @@ def mouth(phones: Sequence[Phone], force: Sequence[float], count: int) -> FloatA
         jaw, lips = _DOMINANCE.get(phone.name, (1.0, 1.0))
         care[first:last] = lips
         care[first:last, _JAW] = jaw
-        # Lips need time to meet: a very short stop still closes them.
+        # Lips need time to meet: a very short stop is lengthened to close them.
         if phone.name in CLOSED:
             closure[first : max(last, first + int(_CLOSED_LEAST_S * RATE))] = 1.0
     shapes = _gaussian(care * wanted, _FLOW_S) / _gaussian(care, _FLOW_S)

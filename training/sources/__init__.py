@@ -1,1 +1,1 @@
-"""Recordings of other people's making: readers of their formats, and one retargeter for all."""
+"""Readers of motion data sets, and retargeting to SMPL-X."""

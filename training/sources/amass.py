@@ -1,8 +1,7 @@
-"""Motion files as AMASS keeps them (.npz): SMPL-H of 52 joints or SMPL-X of 55, to our motion.
+"""AMASS motion files (.npz): SMPL-H with 52 joints or SMPL-X with 55, to `Motion`.
 
-Joints are SMPL-X's already, so nothing is retargeted; body shapes (betas) are not used, for a
-skeleton of the neutral shape takes their place. Hands are relative to a flat hand. +Z is up in
-most of these files. Knows one file and no folders.
+The joints are SMPL-X's, so nothing is retargeted. Body shapes (betas) are ignored: the neutral
+skeleton replaces them. Hands are relative to a flat hand. +Z is up in most of these files.
 """
 
 import zipfile
@@ -20,21 +19,27 @@ from engine.motion.pose import Motion
 from engine.motion.skeleton import SMPLX_55
 from training.data.contacts import floor_height
 from training.sources.leg_ik import FOOT_HEIGHT_M, make_motion
-from training.sources.resample import places
+from training.sources.resample import frame_positions
 
 FloatArray = NDArray[np.float64]
 RATES = ("mocap_framerate", "mocap_frame_rate")
 _WIDTHS = {156: tuple(range(22)) + tuple(range(25, 55)), 165: tuple(range(55))}
-"""Values a frame, and the joints of SMPLX_55 that they turn."""
-_MOST_DENOMINATOR = 1001  # 59.94 frames a second are 60000 / 1001
+"""Joints of SMPLX_55 by number of values per frame."""
+_MOST_DENOMINATOR = 1001  # 59.94 frames/s are 60000 / 1001
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
 class AmassClip:
-    """poses `[T, 156 or 165]` rotation vectors (rad), trans `[T, 3]` (m), frames a second.
+    """Arrays of an AMASS file; ClipError for wrong shapes or values.
 
-    betas `[N]` and gender say what body it was recorded on. ClipError for anything misshapen.
+    Attributes:
+        poses: rotation vectors, `[T, 156]` or `[T, 165]`, radians.
+        trans: root translation, `[T, 3]`, metres.
+        frame_rate: frames/s.
+        betas: body shape, `[N]`.
+        gender: body model.
+
     """
 
     poses: FloatArray
@@ -62,7 +67,7 @@ class AmassClip:
 
 
 def read_amass(path: Path) -> AmassClip:
-    """The clip in `path`; ClipError says what is wrong with the file."""
+    """Read the clip in `path`; ClipError if the file is invalid."""
     try:
         with np.load(path, allow_pickle=False) as file:
             rate = next((key for key in RATES if key in file), RATES[0])
@@ -83,7 +88,7 @@ def read_amass(path: Path) -> AmassClip:
 
 
 def _optional(file: Any, key: str, otherwise: NDArray[Any]) -> NDArray[Any]:
-    """An array that nobody needs: some files keep it as a pickle, which is not opened."""
+    """Read an optional array; the default if it is pickled, because pickles are not loaded."""
     try:
         return np.asarray(file[key]) if key in file else otherwise
     except ValueError:
@@ -91,27 +96,27 @@ def _optional(file: Any, key: str, otherwise: NDArray[Any]) -> NDArray[Any]:
 
 
 def to_motion(clip: AmassClip, frame_rate: int, *, face_forward: bool = True) -> Motion:
-    """The motion on our skeleton at `frame_rate`, feet on the floor, beginning at the origin.
+    """Convert to SMPL-X motion at `frame_rate`, feet on the floor, starting at the origin.
 
-    face_forward: turn the clip so that the figure faces +Z on average. Contacts are found; there is
-    no face.
+    face_forward: rotate the clip so that the figure faces +Z on average. Contacts are detected; the
+    face is zero.
     """
-    at = places(len(clip.poses), clip.frame_rate, frame_rate)
+    at = frame_positions(len(clip.poses), clip.frame_rate, frame_rate)
     joints = list(_WIDTHS[clip.poses.shape[1]])
-    turned = at.turn(rot.exp(clip.poses.reshape(len(clip.poses), -1, 3)))
+    turned = at.slerp(rot.exp(clip.poses.reshape(len(clip.poses), -1, 3)))
     rotations = rot.identity(len(turned), 55).astype(np.float64)
     rotations[:, joints] = turned
     pelvis = SMPLX_55.offsets[0].astype(np.float64)
-    place = at.line(clip.trans) + pelvis
+    place = at.linear(clip.trans) + pelvis
     turn = _upright(rotations[:, 0])
     if face_forward:
         facing = rot.rotate(
-            rot.multiply(_all(turn, rotations), rotations[:, 0]), _forward(rotations)
+            rot.multiply(_broadcast(turn, rotations), rotations[:, 0]), _forward(rotations)
         )
         yaw = np.array([0.0, -np.arctan2(facing[:, 0].mean(), facing[:, 2].mean()), 0.0])
         turn = rot.multiply(rot.exp(yaw), turn)
-    rotations[:, 0] = rot.multiply(_all(turn, rotations), rotations[:, 0])
-    translation = rot.rotate(_all(turn, rotations), place) - pelvis
+    rotations[:, 0] = rot.multiply(_broadcast(turn, rotations), rotations[:, 0])
+    translation = rot.rotate(_broadcast(turn, rotations), place) - pelvis
     positions, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rotations, translation
     )
@@ -120,7 +125,7 @@ def to_motion(clip: AmassClip, frame_rate: int, *, face_forward: bool = True) ->
     return make_motion(rotations, translation, frame_rate)
 
 
-def _all(turn: FloatArray, rotations: FloatArray) -> FloatArray:
+def _broadcast(turn: FloatArray, rotations: FloatArray) -> FloatArray:
     return np.broadcast_to(turn, (len(rotations), 4))
 
 
@@ -129,7 +134,7 @@ def _forward(rotations: FloatArray) -> FloatArray:
 
 
 def _upright(root: FloatArray) -> FloatArray:
-    """The turn by whole right angles that brings the axis along which bodies stand to +Y."""
+    """Rotation by multiples of 90 degrees that brings the mean up axis of the body to +Y."""
     up = rot.rotate(root, np.broadcast_to([0.0, 1.0, 0.0], (len(root), 3))).mean(0)
     axis = np.zeros(3)
     axis[np.abs(up).argmax()] = np.sign(up[np.abs(up).argmax()])

@@ -1,7 +1,7 @@
-"""What lies beside a recorded motion: words and phones, and faces in ARKit's coefficients.
+"""Annotations of recorded motion: words, phones, and faces as ARKit coefficients.
 
-Words come as TextGrid or TSV, or as the JSON of a speech recogniser (Trinity's transcripts). Faces
-come as BEAT's JSON. Knows files, not which of them belong together.
+Reads words from TextGrid, TSV or the JSON of a speech recogniser (Trinity's transcripts), faces
+from BEAT's JSON.
 """
 
 import json
@@ -21,7 +21,7 @@ _TIMES = (("start", "end"), ("start_time", "end_time"), ("startTime", "endTime")
 
 
 def read_speech(path: Path) -> tuple[list[TimedWord], list[TimedWord]]:
-    """Words and phones of a file; there are phones in TextGrids only. Raises TranscriptError."""
+    """Read words and phones; only TextGrids have phones. TranscriptError if that fails."""
     if path.suffix.lower() == ".json":
         return read_json_words(path), []
     grid = path.suffix.lower() == ".textgrid"
@@ -36,11 +36,10 @@ def _read_json(path: Path) -> Any:
 
 
 def read_json_words(path: Path) -> list[TimedWord]:
-    """Words in order of time, of `{"words": [...]}` or of Google's recogniser's results.
+    """Read words, sorted by time, from `{"words": [...]}` or Google's recogniser's results.
 
-    Its results are a list of `{"alternatives": [{"words": [{"word", "start_time", "end_time"}]}]}`
-    with times such as "1.400s"; of several alternatives the first counts. TranscriptError for
-    anything else.
+    The results are a list of `{"alternatives": [{"words": [{"word", "start_time", "end_time"}]}]}`
+    with times such as "1.400s"; the first alternative is used. TranscriptError for anything else.
     """
     message = _read_json(path)
     try:
@@ -69,7 +68,7 @@ def _seconds(value: Any) -> float:
 
 
 def is_face(path: Path) -> bool:
-    """Whether a JSON file holds a face as BEAT keeps them; its beginning is enough to tell."""
+    """True if a JSON file holds a BEAT face; reads only its beginning."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             beginning = file.read(200)
@@ -81,10 +80,10 @@ def is_face(path: Path) -> bool:
 
 
 def read_face(path: Path, frames: int, frame_rate: int) -> FloatArray:
-    """Coefficients `[frames, 51]` of ARKit at `frame_rate`, 0..1, of a BEAT JSON file.
+    """Read ARKit coefficients `[frames, 51]`, 0..1, at `frame_rate` from a BEAT JSON file.
 
-    The file has `names`, and `frames` with `weights` and `time` in seconds; between its frames
-    weights go straight, before and after they stay. ClipError for anything else.
+    The file has `names`, and `frames` with `weights` and `time` in seconds. Weights are
+    interpolated linearly and held at both ends. ClipError for anything else.
     """
     try:
         message = _read_json(path)

@@ -1,7 +1,7 @@
-"""Figures of other axes turned into ours: +Y up, the rest pose facing +Z, its left on +X.
+"""Axis conversion: +Y up, the rest pose facing +Z with its left side on +X.
 
-A file's rest pose and its motion may lie in different axes; each is turned for itself. Refuses rest
-poses that no figure could stand in, for swings from them would be guesses.
+Rest pose and motion of a file may have different axes; each is converted separately. Rest poses in
+which no figure could stand are rejected, because swings from them would be guesses.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from training.sources.skeleton_map import SIDES, SkeletonMap
 FloatArray = NDArray[np.float64]
 _UP = np.array([0.0, 1.0, 0.0])
 _FORWARD = np.array([0.0, 0.0, 1.0])
-_ALONG = float(np.cos(np.radians(35.0)))  # an axis of the rest pose may lean so far
-_LEG, _ARM = 50.0, 115.0  # degrees: legs lean less from straight down, arms hang or are raised
+_ALONG = float(np.cos(np.radians(35.0)))  # maximum lean of an axis of the rest pose
+_LEG, _ARM = 50.0, 115.0  # maximum angle of legs from down and of arms from sideways, degrees
 
 
 @dataclass(frozen=True)
 class Axes:
-    """What was turned: quaternions of the rest pose and of the motion, and a line that says it."""
+    """Conversion of a figure: quaternions applied to its rest pose and to its motion."""
 
     rest: FloatArray
     motion: FloatArray
 
     @property
     def turned(self) -> bool:
-        """Whether anything is turned."""
+        """True unless both rotations are identity."""
         none = rot.identity().astype(np.float64)
         return bool(max(rot.angle(q, none) for q in (self.rest, self.motion)) > 1e-9)
 
@@ -40,11 +40,11 @@ class Axes:
         return f"rest pose turned by {rest:.0f} degrees, motion by {motion:.0f}"
 
 
-def in_our_axes(figure: Figure, skeleton: SkeletonMap) -> tuple[Figure, Axes]:
-    """The figure in our axes; ClipError where its rest pose does not stand."""
+def to_project_axes(figure: Figure, skeleton: SkeletonMap) -> tuple[Figure, Axes]:
+    """Convert a figure to the project's axes; ClipError if its rest pose does not stand."""
     motion = _upright(figure, skeleton)
     if skeleton.rest_frame is None:
-        rest = _snapped(*_body_axes(figure, skeleton))
+        rest = _snap_to_axes(*_body_axes(figure, skeleton))
     else:
         rest = rot.multiply(_facing(*_body_axes(figure.turned(motion, motion), skeleton)), motion)
     figure = _turned(figure, Axes(rest, motion))
@@ -58,7 +58,7 @@ def in_our_axes(figure: Figure, skeleton: SkeletonMap) -> tuple[Figure, Axes]:
 
 
 def _turned(figure: Figure, axes: Axes) -> Figure:
-    # Where nothing is to be turned, nothing is computed: a last bit would change.
+    # Identity is skipped, because multiplying by it would change last bits.
     return figure.turned(axes.rest, axes.motion) if axes.turned else figure
 
 
@@ -67,7 +67,7 @@ def _place(figure: Figure, skeleton: SkeletonMap, joint: str) -> int:
 
 
 def _body_axes(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, FloatArray]:
-    """Up and left of the rest pose, unit length, at right angles."""
+    """Orthonormal up and left directions of the rest pose."""
     at = {
         name: figure.rest_positions[_place(figure, skeleton, name)]
         for name in ("head", *(f"{s}_{j}" for s in SIDES for j in ("shoulder", "hip", "ankle")))
@@ -78,8 +78,8 @@ def _body_axes(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, Float
     return up, rot.normalize(left - (left * up).sum() * up)
 
 
-def _snapped(up: FloatArray, left: FloatArray) -> FloatArray:
-    """The turn by whole right angles that brings `up` to +Y and `left` to +X."""
+def _snap_to_axes(up: FloatArray, left: FloatArray) -> FloatArray:
+    """Rotation by multiples of 90 degrees that brings `up` to +Y and `left` to +X."""
     rows = np.stack([left, up, np.cross(left, up)])
     whole = np.round(rows)
     if (np.abs(whole).sum(1) != 1).any() or (rows * whole).sum(1).min() < _ALONG:
@@ -96,14 +96,14 @@ def _shown(x: FloatArray) -> str:
 
 
 def _facing(up: FloatArray, left: FloatArray) -> FloatArray:
-    """The turn about +Y that brings `left` to +X."""
+    """Rotation about +Y that brings `left` to +X."""
     del up
     yaw = np.arctan2(left[2], left[0])
     return np.asarray(rot.exp(np.array([0.0, yaw, 0.0])))
 
 
 def _upright(figure: Figure, skeleton: SkeletonMap) -> FloatArray:
-    """The turn by whole right angles that brings the motion's own up to +Y."""
+    """Rotation by multiples of 90 degrees that brings the mean up axis of the motion to +Y."""
     if figure.positions is None:
         return rot.identity().astype(np.float64)
     head, *feet = (
@@ -118,7 +118,7 @@ def _upright(figure: Figure, skeleton: SkeletonMap) -> FloatArray:
 
 
 def _average_yaw(figure: Figure, skeleton: SkeletonMap) -> FloatArray:
-    """The turn about +Y after which the pelvis faces +Z on average."""
+    """Rotation about +Y after which the pelvis faces +Z on average."""
     pelvis = figure.index(skeleton.joints["pelvis"].follow)
     still = rot.inverse(figure.rest_rotations[pelvis])
     turned = rot.multiply(figure.rotations[:, pelvis], np.broadcast_to(still, (len(figure), 4)))
@@ -128,7 +128,7 @@ def _average_yaw(figure: Figure, skeleton: SkeletonMap) -> FloatArray:
 
 
 def _check_rest(figure: Figure, skeleton: SkeletonMap) -> None:
-    """Refuse rest poses whose legs do not point down or whose arms point across the body."""
+    """Reject rest poses whose legs do not point down or whose arms cross the body."""
     for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
         out = np.array([sign, 0.0, 0.0])
         for joint, end, axis, most in (

@@ -1,8 +1,7 @@
-"""Motion files of the BEAT2 data set: read, written back identical, and turned into a Motion.
+"""BEAT2 motion files: lossless reading and writing, and conversion from and to `Motion`.
 
-A `Beat2Clip` holds the arrays exactly as they lie on disk. Rotation vectors do not survive the way
-to quaternions and back to the last bit, so whoever edits files keeps the clip, and whoever needs
-rotations takes `to_motion`. Knows one file at a time and no folders.
+A `Beat2Clip` holds the arrays exactly as on disk. Rotation vectors do not survive conversion to
+quaternions and back bit by bit: use the clip to edit files and `to_motion` for rotations.
 """
 
 from dataclasses import dataclass, fields
@@ -27,11 +26,17 @@ MODEL, GENDER = "smplx2020", "neutral"
 
 @dataclass(frozen=True)
 class Beat2Clip:
-    """The arrays of one file, in the file's order and types.
+    """Arrays of one file in the file's order and types; ClipError for invalid ones.
 
-    betas `[300]` body shape, poses `[T, 165]` rotation vectors (rad) of 55 joints, expressions
-    `[T, 100]` FLAME, trans `[T, 3]` (m), model and gender (text), mocap_frame_rate (frames a
-    second). ClipError for anything misshapen, infinite or empty.
+    Attributes:
+        betas: body shape, `[300]`.
+        poses: rotation vectors of 55 joints, `[T, 165]`, radians.
+        expressions: FLAME coefficients, `[T, 100]`.
+        trans: root translation, `[T, 3]`, metres.
+        model: name of the body model.
+        gender: gender of the body model.
+        mocap_frame_rate: frames/s.
+
     """
 
     betas: NDArray[Any]
@@ -59,12 +64,12 @@ class Beat2Clip:
         return len(self.poses)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays by key."""
+        """Return all arrays by key."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def read_beat2(path: Path) -> Beat2Clip:
-    """The clip in `path`; ClipError says what is wrong with the file."""
+    """Read the clip in `path`; ClipError if the file is invalid."""
     data = read_arrays(path)
     keys = [field.name for field in fields(Beat2Clip)]
     missing = [key for key in keys if key not in data]
@@ -79,14 +84,14 @@ def read_beat2(path: Path) -> Beat2Clip:
 
 
 def write_beat2(path: Path, clip: Beat2Clip) -> None:
-    """Write `clip` to `path` (.npz), whole or not at all."""
+    """Write `clip` to `path` (.npz) atomically."""
     write_arrays(path, clip.arrays())
 
 
 def to_motion(clip: Beat2Clip) -> Motion:
-    """The motion of a clip: float32, FLAME faces, hands relative to the SMPL-X mean hand.
+    """Convert to motion: float32, FLAME faces, hands relative to the SMPL-X mean hand.
 
-    The files know no contacts: they are found as `training.data.contacts` does.
+    Contacts are detected by `training.data.contacts`, as the files have none.
     """
     motion = motion_of(clip.arrays())
     poses = motion.poses
@@ -96,9 +101,9 @@ def to_motion(clip: Beat2Clip) -> Motion:
 
 
 def from_motion(motion: Motion, betas: NDArray[Any] | None = None) -> Beat2Clip:
-    """A clip of a motion, with the neutral body shape unless `betas` `[300]` are given.
+    """Convert a motion to a clip, with the neutral body shape unless `betas` `[300]` are given.
 
-    ConfigError for another skeleton, face or hand reference than BEAT2's.
+    ConfigError if skeleton, face or hand reference differ from BEAT2's.
     """
     fmt, poses = motion.format, motion.poses
     if fmt.skeleton.joint_names != SMPLX_55.joint_names:

@@ -1,11 +1,11 @@
-"""Stage `beat2`: a folder of the BEAT2 data set becomes a corpus that the other stages read.
+"""Stage `beat2`: converts a folder of the BEAT2 data set to a corpus.
 
 Reads the official layout (smplxflame_30/*.npz, wave16k/*.wav, textgrid/*.TextGrid and
-train_test_split.csv with the columns id and type) or a flat folder with all files side by side.
-Writes takes in the format of `training.data.takes`, vocabulary.json, and corpus.json last. What is
-wrong with a file is reported, and the file skipped.
+train_test_split.csv with the columns id and type) or a flat folder with all files. Writes takes in
+the format of `training.data.takes`, vocabulary.json, then corpus.json. Files with errors are
+reported and skipped.
 
-Config: frame_rate, speakers, splits, split, workers; see `Beat2Settings`.
+Config: see `Beat2Settings`.
 """
 
 import csv
@@ -23,7 +23,7 @@ from engine.motion.face_basis import FLAME_100
 from engine.motion.pose import HandReference
 from engine.text.files import read_phones, read_words
 from training.sources.beat2 import read_beat2, to_motion
-from training.sources.corpus import Loaded, Problem, Recorded, take_of, write_corpus
+from training.sources.corpus import Loaded, Problem, RecordedTake, take_of, write_corpus
 from training.sources.resample import resampled
 
 MOTION_FOLDER, SOUND_FOLDER, WORD_FOLDER = "smplxflame_30", "wave16k", "textgrid"
@@ -37,10 +37,10 @@ class Beat2Settings:
     """Settings of the stage.
 
     Attributes:
-        frame_rate: of the takes written, 30 or 15.
-        speakers: numbers with which the names of takes begin; empty: all.
-        splits: types of the list of takes that are read.
-        split: split of every take where there is no list.
+        frame_rate: frame rate of the takes written, 30 or 15 frames/s.
+        speakers: speaker numbers to read, as in the names of takes; empty for all.
+        splits: splits to read.
+        split: split of all takes without a train_test_split.csv.
         workers: processes.
 
     """
@@ -54,7 +54,7 @@ class Beat2Settings:
 
 @dataclass(frozen=True)
 class TakeFiles:
-    """Where the parts of one take lie; None for what there is not."""
+    """Files of one take; None for missing ones."""
 
     name: str
     split: str
@@ -64,9 +64,9 @@ class TakeFiles:
 
 
 def find_takes(folder: Path, split: str = "train") -> tuple[list[TakeFiles], list[Problem]]:
-    """The takes of a data set by name, and what the folder lacks.
+    """Find the takes of a data set, sorted by name, and the problems of the folder.
 
-    split: of all takes where there is no list of them. ConfigError for a folder without motions.
+    split: split of all takes without a list of splits. ConfigError for a folder without motions.
     """
     official = (folder / MOTION_FOLDER).is_dir()
     parts = (MOTION_FOLDER, SOUND_FOLDER, WORD_FOLDER) if official else (".", ".", ".")
@@ -79,7 +79,7 @@ def find_takes(folder: Path, split: str = "train") -> tuple[list[TakeFiles], lis
             f"no motions of BEAT2 in {folder}: expected {MOTION_FOLDER}/*.npz, or *.npz itself"
         )
     listed = read_splits(folder / SPLIT_FILE)
-    # A list covers all takes; without one they are of one split.
+    # A list covers all takes; without one, all are of one split.
     names = listed if listed is not None else dict.fromkeys({**motions, **sounds}, split)
     problems = [Problem(n, "no motion (.npz); skipped") for n in names if n not in motions]
     problems += [Problem(n, f"not in {SPLIT_FILE}; skipped") for n in motions if n not in names]
@@ -99,7 +99,7 @@ def _by_name(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
 
 
 def read_splits(path: Path) -> dict[str, str] | None:
-    """Split by name of take; None where there is no list. ConfigError for another table."""
+    """Read the split of each take; None without a list. ConfigError for another table."""
     if not path.is_file():
         return None
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -110,16 +110,16 @@ def read_splits(path: Path) -> dict[str, str] | None:
 
 
 def speaker_of(name: str) -> tuple[int | None, str]:
-    """Number and voice of a take: `2_scott_0_1_1` is (2, "2_scott")."""
+    """Speaker number and voice of a take: (2, "2_scott") for `2_scott_0_1_1`."""
     words = name.split("_")
     return (int(words[0]) if words[0].isdigit() else None), "_".join(words[:2])
 
 
 def load_beat2_take(files: TakeFiles, frame_rate: int) -> Loaded:
-    """One take at `frame_rate`, as long as both motion and sound; GestureError for a bad file."""
+    """Read one take at `frame_rate`, cut to one length; GestureError for an invalid file."""
     motion = resampled(to_motion(read_beat2(files.motion)), frame_rate)
     return take_of(
-        Recorded(
+        RecordedTake(
             name=files.name,
             voice=speaker_of(files.name)[1],
             split=files.split,
@@ -132,7 +132,7 @@ def load_beat2_take(files: TakeFiles, frame_rate: int) -> Loaded:
     )
 
 
-def _chosen(takes: Sequence[TakeFiles], settings: Beat2Settings) -> list[TakeFiles]:
+def _selected(takes: Sequence[TakeFiles], settings: Beat2Settings) -> list[TakeFiles]:
     speakers = set(settings.speakers)
     return [
         take
@@ -142,10 +142,10 @@ def _chosen(takes: Sequence[TakeFiles], settings: Beat2Settings) -> list[TakeFil
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: every take of `data` at the wanted frame rate into `out`."""
+    """Convert the takes of `data` and write them to `out`."""
     settings = from_mapping(Beat2Settings, config)
     found, problems = find_takes(data, settings.split)
-    jobs = _chosen(found, settings)
+    jobs = _selected(found, settings)
     if not jobs:
         raise ConfigError(
             f"none of the {len(found)} takes in {data} is of the speakers {settings.speakers} and "

@@ -1,8 +1,8 @@
-"""BVH files: the tree of joints and the channels of every frame, read and written.
+"""BVH reader and writer: joint tree and channels of every frame.
 
-Any order of channels, positions on any joint, End Sites, and files of any length: a frame is parsed
-when its line is read. Gives the file's numbers in the file's units and degrees; what they mean is
-`training.sources.bvh_figure`. Every error names the line and what was expected there.
+Supports any channel order, positions on any joint and End Sites. Streams frames line by line.
+Values stay in the file's units and degrees; `training.sources.bvh_figure` interprets them. Errors
+name the line and the expected content.
 """
 
 import os
@@ -21,15 +21,20 @@ from engine.errors import ClipError
 FloatArray = NDArray[np.float64]
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
 _NAMES = {name.lower(): name for name in CHANNELS}
-_MOST_FRAMES = 10_000_000  # more than a day at 100 frames a second: a damaged header
+_MOST_FRAMES = 10_000_000  # more than a day at 100 frames/s: a damaged header
 
 
 @dataclass(frozen=True)
 class BvhTree:
-    """The joints of a file, parents first.
+    """Joint tree of a file, parents first.
 
-    offsets `[J, 3]` in the file's units; channels of each joint in the file's order; ends: where
-    the End Site of a joint is from it, by its index.
+    Attributes:
+        names: names of the joints.
+        parents: index of each joint's parent; -1 for the root.
+        offsets: `[J, 3]`, the file's units.
+        channels: channels of each joint, in the file's order.
+        ends: offset of a joint's End Site by the joint's index.
+
     """
 
     names: tuple[str, ...]
@@ -40,11 +45,11 @@ class BvhTree:
 
     @property
     def width(self) -> int:
-        """Number of values a frame."""
+        """Number of values per frame."""
         return sum(len(names) for names in self.channels)
 
     def columns(self, joint: int, kind: str) -> tuple[list[int], str]:
-        """Where the values of a joint's channels of a `kind` are, and their axes in order."""
+        """Columns of a joint's channels of `kind` (position or rotation), and their axes."""
         first = sum(len(names) for names in self.channels[:joint])
         found = [
             (first + i, name[0]) for i, name in enumerate(self.channels[joint]) if kind in name
@@ -54,7 +59,14 @@ class BvhTree:
 
 @dataclass(frozen=True)
 class Bvh:
-    """A file: its tree, frames a second, and values `[T, C]` (degrees, the file's units)."""
+    """Contents of a file.
+
+    Attributes:
+        tree: joints.
+        frame_rate: frames/s.
+        values: channels, `[T, C]`, degrees and the file's units.
+
+    """
 
     tree: BvhTree
     frame_rate: Fraction
@@ -66,14 +78,14 @@ class Bvh:
 
 @dataclass
 class _Lines:
-    """Lines of a file in turn, and which one was read last."""
+    """Line reader that counts lines for error messages."""
 
     lines: Iterator[str]
     source: str
     number: int = 0
 
     def words(self) -> list[str]:
-        """The words of the next line that is not empty; none at the end of the file."""
+        """Words of the next line that is not empty; empty at the end of the file."""
         for line in self.lines:
             self.number += 1
             if words := line.split():
@@ -86,7 +98,7 @@ class _Lines:
 
 @dataclass
 class _Tree:
-    """The tree as far as it has been read."""
+    """Joint tree under construction."""
 
     names: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
@@ -96,7 +108,7 @@ class _Tree:
     open: list[int | None] = field(default_factory=list)  # joints; None is an End Site
 
     def add(self, name: str) -> None:
-        """A new joint under the one that is open."""
+        """Add a joint below the innermost open one."""
         self.names.append(name)
         self.parents.append(next((j for j in reversed(self.open) if j is not None), -1))
         self.offsets.append([0.0, 0.0, 0.0])
@@ -104,7 +116,7 @@ class _Tree:
 
 
 def read_bvh(path: Path) -> Bvh:
-    """The file at `path`; ClipError names the line and what was expected there."""
+    """Read a file; ClipError names the line and the expected content."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return parse_bvh(file, str(path))
@@ -113,7 +125,7 @@ def read_bvh(path: Path) -> Bvh:
 
 
 def parse_bvh(lines: Iterable[str], source: str = "BVH") -> Bvh:
-    """The same from lines; `source` names them in errors."""
+    """Parse lines as `read_bvh` does; `source` names them in errors."""
     reader = _Lines(iter(lines), source)
     words = reader.words()
     if [word.upper() for word in words] != ["HIERARCHY"]:
@@ -129,7 +141,7 @@ def _shown(words: list[str]) -> str:
 def _read_tree(reader: _Lines) -> BvhTree:
     tree = _Tree()
     while True:
-        words = deque(_apart(reader.words()))
+        words = deque(_split_braces(reader.words()))
         if not words:
             raise reader.wrong("MOTION after the joints", "the end of the file")
         if words[0].upper() == "MOTION":
@@ -138,13 +150,13 @@ def _read_tree(reader: _Lines) -> BvhTree:
             _read_statement(reader, tree, words)
 
 
-def _apart(words: list[str]) -> list[str]:
-    """Braces as words of their own: a name may stand next to one."""
+def _split_braces(words: list[str]) -> list[str]:
+    """Separate braces from adjacent names."""
     return " ".join(words).replace("{", " { ").replace("}", " } ").split()
 
 
 def _read_statement(reader: _Lines, tree: _Tree, words: deque[str]) -> None:
-    """Take one statement off `words`, which are one line of the tree."""
+    """Consume one statement from `words`, a line of the tree."""
     key = words.popleft()
     kind = key.upper()
     if kind in ("ROOT", "JOINT"):
@@ -185,7 +197,7 @@ def _read_joint(reader: _Lines, tree: _Tree, kind: str, words: deque[str]) -> No
 
 def _read_brace(reader: _Lines, words: deque[str]) -> None:
     if not words:
-        words.extend(_apart(reader.words()))
+        words.extend(_split_braces(reader.words()))
     if not words or words.popleft() != "{":
         raise reader.wrong("'{' after the name of a joint", "something else")
 
@@ -238,7 +250,7 @@ def _closed(reader: _Lines, tree: _Tree) -> BvhTree:
 
 
 def _numbers(words: list[str]) -> FloatArray | None:
-    """The words as numbers; None where one of them is none."""
+    """Parse words as numbers; None if one of them is not a number."""
     try:
         return np.array(words, np.float64)
     except ValueError:
@@ -270,7 +282,7 @@ def _read_motion(reader: _Lines, tree: BvhTree) -> Bvh:
 
 def _read_frames(reader: _Lines) -> int:
     words = reader.words()
-    # Some writers give the number as 431.0.
+    # Some writers format the count as 431.0.
     if len(words) == 2 and words[0].lower() == "frames:" and words[1].removesuffix(".0").isdigit():
         frames = int(words[1].removesuffix(".0"))
         if 0 < frames <= _MOST_FRAMES:
@@ -289,10 +301,10 @@ def _read_frame_time(reader: _Lines) -> Fraction:
 
 
 def rate_of(frame_time: str) -> Fraction:
-    """Frames a second of a frame time as it is written.
+    """Frame rate of a frame time as written in a file.
 
-    A whole rate where its frame time, rounded to the digits that are there, is this one: 0.016667
-    is 60, for in ten minutes 59.9988 would drift off the sound. Anything else is taken as it is.
+    An integer rate if its frame time, rounded to the given digits, matches: 0.016667 is 60, because
+    59.9988 would drift from the sound in ten minutes. Otherwise the exact reciprocal.
     """
     try:
         seconds = Decimal(frame_time).normalize()
@@ -308,7 +320,7 @@ def rate_of(frame_time: str) -> Fraction:
 
 
 def write_bvh(path: Path, bvh: Bvh) -> None:
-    """Write `bvh` to `path`, whole or not at all; six digits after the point."""
+    """Write `bvh` to `path` atomically, with six decimals."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in bvh_lines(bvh))
@@ -316,7 +328,7 @@ def write_bvh(path: Path, bvh: Bvh) -> None:
 
 
 def bvh_lines(bvh: Bvh) -> Iterator[str]:
-    """The lines of a file; joints stand in it branch by branch, whatever their order in `bvh`."""
+    """Yield the lines of a file; joints are in depth-first order, whatever their order in `bvh`."""
     yield "HIERARCHY"
     yield from _joint_lines(bvh.tree, 0, 0)
     yield "MOTION"
@@ -329,7 +341,7 @@ def bvh_lines(bvh: Bvh) -> Iterator[str]:
 
 
 def _branches(tree: BvhTree, joint: int) -> Iterator[int]:
-    """The joint and all below it, branch by branch."""
+    """Yield a joint and its descendants, depth first."""
     yield joint
     for child, parent in enumerate(tree.parents):
         if parent == joint:

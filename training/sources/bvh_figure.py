@@ -1,8 +1,8 @@
-"""BVH files as figures and figures as BVH files: units, rest poses, resampling.
+"""Conversion between BVH files and figures: units, rest poses, resampling.
 
-A position channel gives where the joint is from its parent and replaces its OFFSET, as nearly all
-writers mean it. The rest pose is that of zero channels, or a frame of the file where the zero pose
-is no pose at all. End Sites become joints called `NAME end`.
+A position channel replaces the joint's OFFSET from its parent, as nearly all writers mean it. The
+rest pose has zero channels, or is a frame of the file if that pose is not usable. End Sites become
+joints named `NAME end`.
 """
 
 from dataclasses import dataclass
@@ -16,27 +16,33 @@ from engine.motion import rotation as rot
 from training.sources.bvh import CHANNELS, Bvh, BvhTree
 from training.sources.euler import from_euler, to_euler
 from training.sources.figure import Figure, world_poses
-from training.sources.resample import places
+from training.sources.resample import frame_positions
 
 FloatArray = NDArray[np.float64]
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-"""Metres in a unit."""
-_TALL_M = (1.0, 2.2)  # from the ankles or toes to the head, of a child and of a tall man
+"""Metres per unit."""
+_TALL_M = (1.0, 2.2)  # plausible height from ankles or toes to head
 _USUAL_M = 1.65
 END = " end"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """metres: what one of the file is; why: how that is known, for a report."""
+    """Unit of a file.
+
+    Attributes:
+        metres: metres per unit of the file.
+        why: reason of the choice, for reports.
+
+    """
 
     metres: float
     why: str
 
 
 def unit_of(tree: BvhTree, unit: str = "auto") -> Unit:
-    """The unit of a file: as told, or guessed from the height of its rest pose."""
+    """Unit of a file: `unit`, or for auto a guess from the height of the rest pose."""
     if unit != "auto":
         if unit not in UNITS:
             raise ConfigError(f"unknown unit {unit!r}; expected auto or one of {', '.join(UNITS)}")
@@ -54,16 +60,16 @@ def unit_of(tree: BvhTree, unit: str = "auto") -> Unit:
 def figure_of(
     bvh: Bvh, frame_rate: int, unit: str = "auto", rest_frame: int | None = None
 ) -> tuple[Figure, Unit]:
-    """The figure of a file at `frame_rate`, and the file's unit.
+    """Convert a file to a figure at `frame_rate`; returns it and the file's unit.
 
-    rest_frame: the frame of the file in which the figure is at rest; none: all channels zero.
+    rest_frame: frame of the rest pose; None for the pose of zero channels.
     """
     scale = unit_of(bvh.tree, unit)
-    at = places(len(bvh), bvh.frame_rate, frame_rate)
+    at = frame_positions(len(bvh), bvh.frame_rate, frame_rate)
     rows = np.unique(np.concatenate([at.before, at.after]))
     at = at._replace(before=np.searchsorted(rows, at.before), after=np.searchsorted(rows, at.after))
     rotations, positions = _local(bvh.tree, bvh.values[rows])
-    positions, rotations = world_poses(bvh.tree.parents, at.turn(rotations), at.line(positions))
+    positions, rotations = world_poses(bvh.tree.parents, at.slerp(rotations), at.linear(positions))
     if rest_frame is None:
         rest = _rest(bvh.tree)
     elif 0 <= rest_frame < len(bvh):
@@ -77,7 +83,7 @@ def figure_of(
 
 
 def _rest(tree: BvhTree) -> tuple[FloatArray, FloatArray]:
-    """World positions `[J, 3]` and rotations `[J, 4]` of zero channels, the root at its OFFSET."""
+    """World positions `[J, 3]` and rotations `[J, 4]` at zero channels, the root at its OFFSET."""
     none = rot.identity(1, len(tree.names)).astype(np.float64)
     positions, rotations = world_poses(tree.parents, none, tree.offsets[None])
     return positions[0], rotations[0]
@@ -99,7 +105,7 @@ def _local(tree: BvhTree, values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _with_ends(figure: Figure, tree: BvhTree) -> Figure:
-    """The figure with its End Sites as joints, those that are somewhere else than their joint."""
+    """Add End Sites with an offset as joints."""
     ends = {j: np.asarray(end) for j, end in tree.ends.items() if np.linalg.norm(end) > 0}
     if not ends:
         return figure
@@ -130,9 +136,9 @@ def _scaled(figure: Figure, metres: float) -> Figure:
 
 
 def bvh_of(figure: Figure, order: str = "ZXY", unit: str = "cm") -> Bvh:
-    """A file of a figure: zero channels are its rest pose, with all axes along the world's.
+    """Convert a figure to a file whose zero channels are the rest pose, with world-aligned axes.
 
-    A joint that moves away from its parent is written where it is at rest; only the root travels.
+    Only the root has position channels; other joints keep their rest offsets.
     """
     scale = 1.0 / UNITS[unit]
     parents = np.asarray(figure.parents)

@@ -1,7 +1,6 @@
-"""Corpora of recorded takes: motion, sound and words of one length, written and listed.
+"""Writes corpora of recorded takes: motion, sound and words cut to one length.
 
-Whoever reads a data set gives what it found of a take; what is wrong with one is told and the take
-skipped. Knows no data set and no file of one but sound.
+Readers of data sets supply `RecordedTake`s; takes with errors are reported and skipped.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,22 +27,31 @@ from training.speech.phones import VOWELS
 from training.speech.speech import Phone, Speech, SpokenWord
 
 _REPORT_EVERY = 50
-_APART_S = 1.0  # motion and sound that differ by more are worth a word
+_APART_S = 1.0  # larger differences in length of motion and sound are reported
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one take."""
+    """A problem with one take."""
 
     name: str
     text: str
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What was found of one take: its motion, and the file of its sound where there is one.
+class RecordedTake:
+    """A take as read from a data set.
 
-    face: whether the motion has one.
+    Attributes:
+        name: name without a suffix.
+        voice: speaker.
+        split: train, test or another split.
+        motion: motion.
+        sound: audio file; None without one.
+        words: timed words.
+        phones: timed phones.
+        face: true if the motion has a face.
+
     """
 
     name: str
@@ -57,7 +65,7 @@ class Recorded:
 
 
 class Named(Protocol):
-    """A take that is to be read."""
+    """A take to be read."""
 
     @property
     def name(self) -> str:
@@ -66,7 +74,7 @@ class Named(Protocol):
 
     @property
     def split(self) -> str:
-        """train, test or what its data set calls it."""
+        """Split: train, test or another name of the data set."""
         ...
 
 
@@ -74,8 +82,8 @@ Job = TypeVar("Job", bound=Named)
 Loaded = tuple[TakeFile, list[Problem]]
 
 
-def take_of(found: Recorded) -> Loaded:
-    """The take, as long as both motion and sound; AudioError for sound that cannot be read."""
+def take_of(found: RecordedTake) -> Loaded:
+    """Cut motion and sound to the shorter one; AudioError if the sound cannot be read."""
     motion, clock = found.motion, found.motion.format.clock
     missing = [] if found.face else [Missing.FACE]
     if not found.words:
@@ -109,7 +117,7 @@ def take_of(found: Recorded) -> Loaded:
 def stresses_of(
     sound: FloatArray, words: Sequence[TimedWord], phones: Sequence[TimedWord]
 ) -> list[Stress]:
-    """The words that stand out, as the composer finds them; none without phones."""
+    """Find stressed words as the composer does; none without phones."""
     spoken = tuple(_spoken(words, phones))
     inside = tuple(word for word in spoken if word.vowel_end * SAMPLE_RATE <= len(sound))
     return prominent_words(Speech(sound, _named(phones), inside)) if inside else []
@@ -120,12 +128,12 @@ def _named(phones: Sequence[TimedWord]) -> tuple[Phone, ...]:
 
 
 def _unstressed(phone: TimedWord) -> int:
-    """0 for the primary stress of ARPAbet, 1 for the secondary, 2 for none."""
+    """Rank of ARPAbet stress: 0 primary, 1 secondary, 2 none."""
     return {"1": 0, "2": 1}.get(phone.text[-1:], 2)
 
 
 def _spoken(words: Sequence[TimedWord], phones: Sequence[TimedWord]) -> Iterator[SpokenWord]:
-    """Words with their stressed vowel: the one marked 1, else 2, else the first."""
+    """Yield words with their stressed vowel: the one marked 1, else 2, else the first."""
     vowels = [p for p in phones if p.text.rstrip("012").lower() in VOWELS]
     first = 0
     for word in words:
@@ -143,7 +151,7 @@ def _spoken(words: Sequence[TimedWord], phones: Sequence[TimedWord]) -> Iterator
 def _make(
     files: Job, load: Callable[[Job], Loaded], out: Path
 ) -> tuple[dict[str, Any], list[Problem], Totals]:
-    """Write one take; its entry in corpus.json (empty for one that was skipped), problems, sums."""
+    """Write one take; returns its entry in corpus.json (empty if skipped), problems, totals."""
     try:
         take, problems = load(files)
         if not len(take.motion):
@@ -152,7 +160,7 @@ def _make(
         return {}, [Problem(files.name, f"{error}; skipped")], no_totals()
     path = out / f"{files.split}_{files.name}.npz"
     write_take(path, take)
-    # Features of an earlier take of that name would be taken for its own.
+    # Cached features of an earlier take of that name would be used for this one.
     for stale in (out / "features").glob(f"{path.stem}_*.npy"):
         stale.unlink()
     entry = {
@@ -175,11 +183,10 @@ def write_corpus(
     facts: Mapping[str, Any],
     workers: int,
 ) -> None:
-    """Write the take of every job, vocabulary.json, the statistics of the takes of the split train,
-    and corpus.json with `facts` last.
+    """Write all takes, vocabulary.json, statistics of the split train, and last corpus.json.
 
-    load: a function of a module, or a partial of one. problems: those found before. ConfigError
-    where no take could be used.
+    load: picklable function that reads a job. problems: those found before. facts: further entries
+    of corpus.json. ConfigError if no take can be used.
     """
     work = partial(_make, load=load, out=out)
     entries: list[dict[str, Any]] = []
@@ -200,7 +207,8 @@ def write_corpus(
     minutes = sum(e["frames"] for e in entries) / facts["fps"] / 60
     splits = {s: sum(e["split"] == s for e in entries) for s in {e["split"] for e in entries}}
     print(f"{len(entries)} takes {splits}, {minutes:.1f} min, {len(problems)} problems")
-    told = [{"name": p.name, "text": p.text} for p in problems]
+    reported = [{"name": p.name, "text": p.text} for p in problems]
     write_json(
-        out / "corpus.json", {**facts, "sample_rate": SAMPLE_RATE, "takes": kept, "problems": told}
+        out / "corpus.json",
+        {**facts, "sample_rate": SAMPLE_RATE, "takes": kept, "problems": reported},
     )

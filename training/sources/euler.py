@@ -1,6 +1,6 @@
-"""Turns about the axes in any order, as motion files write them, to quaternions and back.
+"""Conversion between Euler angles in any order and quaternions.
 
-`ZXY` is the order of the channels: the first turn is the outermost, R = Rz Rx Ry. Knows no files.
+Orders are intrinsic, as channels in motion files: `ZXY` is R = Rz Rx Ry.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ AXES = "XYZ"
 
 
 def from_euler(degrees: FloatArray, order: Sequence[str]) -> FloatArray:
-    """Quaternions `[..., 4]` of turns `[..., N]` in degrees about the axes in `order` (N letters).
+    """Quaternions `[..., 4]` of angles `[..., N]` in degrees about the N axes of `order`.
 
-    Any number of axes, any of them twice; no axis at all is no turn.
+    Any number of axes is allowed, also repeated ones; none gives identity.
     """
     result = rot.identity(*degrees.shape[:-1]).astype(np.float64)
     for i, axis in enumerate(order):
@@ -31,9 +31,9 @@ def from_euler(degrees: FloatArray, order: Sequence[str]) -> FloatArray:
 
 
 def to_euler(quaternions: FloatArray, order: str) -> FloatArray:
-    """Turns `[..., 3]` in degrees about three different axes of quaternions `[..., 4]`.
+    """Euler angles `[..., 3]` in degrees of quaternions `[..., 4]`; `order` is a permutation.
 
-    The middle one is at most 90 degrees; where it is 90, the last one is zero.
+    The middle angle is in -90..90; at gimbal lock the last one is zero.
     """
     if sorted(order) != list(AXES):
         raise ConfigError(f"expected an order of the three axes such as 'ZXY', got {order!r}")
@@ -43,7 +43,7 @@ def to_euler(quaternions: FloatArray, order: str) -> FloatArray:
     middle = np.arcsin(np.clip(sign * m[..., i, k], -1.0, 1.0))
     first = np.arctan2(-sign * m[..., j, k], m[..., k, k])
     last = np.arctan2(-sign * m[..., i, j], m[..., i, i])
-    # At 90 degrees the first and the last axis are one: all of the turn goes to the first.
+    # At gimbal lock the first and last axis coincide: the first gets the whole angle.
     locked = np.abs(m[..., i, k]) > 1.0 - 1e-12
     first = np.where(locked, np.arctan2(sign * m[..., k, j], m[..., j, j]), first)
     return np.degrees(np.stack([first, middle, np.where(locked, 0.0, last)], -1))

@@ -1,7 +1,4 @@
-"""A moving skeleton of any source, in world poses: what the retargeter and the checks work on.
-
-Knows nothing of files, nor of which joint is an elbow; that is `training.sources.skeleton_map`.
-"""
+"""Source-independent skeleton animation in world space, the input of the retargeter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +15,17 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """Joints with their parents (-1 for the root), in a rest pose and over time.
+    """Skeleton with a rest pose and world poses over time.
 
-    rest_positions `[J, 3]` and rest_rotations `[J, 4]`; rotations `[T, J, 4]` and positions
-    `[T, J, 3]` in the world, metres. positions is None for a source that does not say where it is.
+    Attributes:
+        names: names of the joints.
+        parents: index of each joint's parent; -1 for the root.
+        rest_positions: world positions at rest, `[J, 3]`, metres.
+        rest_rotations: world rotations at rest, `[J, 4]`.
+        rotations: world rotations, `[T, J, 4]`.
+        positions: world positions, `[T, J, 3]`, metres; None if the source has no root position.
+        frame_rate: frames/s.
+
     """
 
     names: tuple[str, ...]
@@ -36,13 +40,13 @@ class Figure:
         return len(self.rotations)
 
     def index(self, name: str) -> int:
-        """The index of joint `name`; ClipError for one that is not there."""
+        """Index of joint `name`; ClipError if it is missing."""
         if name not in self.names:
             raise ClipError(f"expected a joint {name!r}, this figure has {', '.join(self.names)}")
         return self.names.index(name)
 
     def turned(self, rest: FloatArray, motion: FloatArray) -> "Figure":
-        """Its rest pose turned by quaternion `rest` and its frames by `motion` (`[4]` each)."""
+        """Rotate the rest pose by quaternion `rest` and all frames by `motion` (`[4]` each)."""
         positions = self.positions
         return replace(
             self,
@@ -62,9 +66,9 @@ def _like(quaternion: FloatArray, array: FloatArray) -> FloatArray:
 def world_poses(
     parents: Sequence[int], rotations: FloatArray, positions: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """World positions `[T, J, 3]` and rotations `[T, J, 4]` of local ones.
+    """Forward kinematics: world positions `[T, J, 3]` and rotations `[T, J, 4]` of local ones.
 
-    Unlike the engine's forward kinematics a joint's place may move: positions `[T, J, 3]`.
+    Unlike in the engine, local positions `[T, J, 3]` may vary over time.
     """
     world, places = np.empty_like(rotations), np.empty_like(positions)
     for joint, parent in enumerate(parents):
@@ -78,7 +82,7 @@ def world_poses(
 
 
 def figure_of_motion(motion: Motion) -> Figure:
-    """A motion as a figure, its rest pose being that of its skeleton."""
+    """Convert a motion to a figure; the rest pose is that of its skeleton."""
     skeleton, poses = motion.format.skeleton, motion.poses
     offsets = skeleton.offsets.astype(np.float64)
     none = rot.identity(len(skeleton.parents)).astype(np.float64)

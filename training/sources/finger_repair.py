@@ -1,7 +1,4 @@
-"""Repair of recorded fingers that jump from one frame to the next.
-
-A few clips hold fingers that flip by up to 100 degrees for some frames. Knows rotations only.
-"""
+"""Repairs recorded fingers that jump between frames: some flip by up to 100 degrees."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +7,16 @@ from engine.motion import rotation as rot
 
 _FPS = 30
 JUMP_RAD = float(np.radians(24.0))
-"""No finger turns faster in a frame of 30 a second: 720 degrees a second."""
-_GAP = 10  # frames of 30 a second: what lies between two jumps nearer than this has flipped
+"""Maximum rotation of a finger per frame at 30 frames/s, radians: 720 degrees/s."""
+_GAP = 10  # frames at 30 frames/s: fingers between two jumps at most this far apart have flipped
 
 FloatArray = NDArray[np.float64]
 
 
 def jumping_spans(q: FloatArray, gap: int, jump_rad: float = JUMP_RAD) -> list[tuple[int, int]]:
-    """(last good frame before, first good frame after) each run of jumps of `q [T, 4]`.
+    """Find runs of jumps in `q [T, 4]`: (last good frame before, first good frame after) each.
 
-    Jumps at most `gap` frames apart are one run: what lies between has flipped.
+    Jumps at most `gap` frames apart form one run.
     """
     jumps = np.flatnonzero(rot.angle(q[:-1], q[1:]) > jump_rad)
     spans: list[tuple[int, int]] = []
@@ -33,7 +30,7 @@ def jumping_spans(q: FloatArray, gap: int, jump_rad: float = JUMP_RAD) -> list[t
 
 
 def repair_fingers(rotations: FloatArray, joints: list[int], frame_rate: int = _FPS) -> FloatArray:
-    """Rotations `[T, J, 4]` in which `joints` glide across their jumps instead."""
+    """Interpolate `joints` of rotations `[T, J, 4]` across their jumps."""
     result = rotations.copy()
     gap, jump = round(_GAP * frame_rate / _FPS), JUMP_RAD * _FPS / frame_rate
     for joint in joints:

@@ -1,8 +1,8 @@
-"""Stage `import`: recordings of other data sets become a corpus that the other stages read.
+"""Stage `import`: converts recordings of other data sets to a corpus.
 
-`kind` says what is read: `bvh` (motion with sound, words and faces beside it, named as in Trinity,
-ZeroEGGS or BEAT or in any other way), `amass` (.npz) or `smartbody` (as stage `retarget`). What is
-wrong with a file is reported and the file skipped.
+`kind` selects the format: `bvh` (with sound, words and faces, named as in Trinity, ZeroEGGS, BEAT
+or otherwise), `amass` (.npz) or `smartbody` (as stage `retarget`). Files with errors are reported
+and skipped.
 
 Config: see `ImportSettings`.
 """
@@ -31,13 +31,13 @@ from training.sources import amass, retarget
 from training.sources.annotations import read_face, read_speech
 from training.sources.bvh import read_bvh
 from training.sources.bvh_figure import figure_of
-from training.sources.corpus import Loaded, Problem, Recorded, take_of, write_corpus
-from training.sources.retarget_metrics import measure, suspicions
+from training.sources.corpus import Loaded, Problem, RecordedTake, take_of, write_corpus
+from training.sources.retarget_metrics import find_defects, measure
 from training.sources.skeleton_map import SkeletonMap, find_map, load_map
 from training.sources.take_discovery import Recording, find_recordings
 
 KINDS = ("bvh", "amass", "smartbody")
-_NO_MOTION = ("shape", "stagei")  # how files of AMASS end that hold a body and no motion
+_NO_MOTION = ("shape", "stagei")  # suffixes of AMASS files without motion
 _REPORT_EVERY = 50
 
 
@@ -77,14 +77,14 @@ class ImportSettings:
             raise ConfigError(f"unknown kind {self.kind!r}; expected one of {', '.join(KINDS)}")
 
     @property
-    def held(self) -> list[tuple[str, str]]:
-        """Patterns of names with the split of those that match."""
+    def held_out(self) -> list[tuple[str, str]]:
+        """Name patterns with the split of matching takes."""
         pairs = (("val", self.val), ("test", self.test))
         return [(pattern, split) for split, patterns in pairs for pattern in patterns]
 
 
 def run(config: Mapping[str, Any], data: Path, out: Path) -> None:
-    """Stage: what `data` holds into `out`; `config["kind"]` says what it is."""
+    """Convert the recordings in `data` and write them to `out`."""
     settings = from_mapping(ImportSettings, dict(config))
     if settings.kind == "smartbody":
         retarget.run({"exclude": list(settings.exclude)}, data, out)
@@ -95,7 +95,7 @@ def run(config: Mapping[str, Any], data: Path, out: Path) -> None:
 
 
 def _import_bvh(settings: ImportSettings, data: Path, out: Path) -> None:
-    found, problems = find_recordings(data, settings.split, settings.held)
+    found, problems = find_recordings(data, settings.split, settings.held_out)
     jobs = [r for r in found if _wanted(r.name, settings)]
     if not jobs:
         raise ConfigError(f"none of the {len(found)} takes in {data} is of {settings.names}")
@@ -114,19 +114,19 @@ def _wanted(name: str, settings: ImportSettings) -> bool:
 
 
 def load_recording(files: Recording, settings: ImportSettings) -> Loaded:
-    """One take, as long as both motion and sound; GestureError for a bad file."""
+    """Read one take, cut to one length; GestureError for an invalid file."""
     bvh = read_bvh(files.motion)
     skeleton = _skeleton(bvh.tree.names, settings)
     figure, unit = figure_of(bvh, settings.frame_rate, settings.unit, skeleton.rest_frame)
     motion = retarget.retarget(figure, skeleton)
-    problems = [Problem(files.name, text) for text in suspicions(measure(motion))]
+    problems = [Problem(files.name, text) for text in find_defects(measure(motion))]
     if "none known" in unit.why:
         problems.append(Problem(files.name, f"unit: {unit.why}"))
     if files.face is not None:
         motion = with_face(motion, files.face)
     words, phones = read_speech(files.words) if files.words else ([], [])
     take, more = take_of(
-        Recorded(
+        RecordedTake(
             name=files.name,
             voice=files.voice,
             split=files.split,
@@ -149,7 +149,7 @@ def _skeleton(names: tuple[str, ...], settings: ImportSettings) -> SkeletonMap:
 
 
 def with_face(motion: Motion, path: Path) -> Motion:
-    """The motion with the face of a BEAT file, and the jaw turned as far as it is open."""
+    """Add the face of a BEAT file to a motion and set its jaw rotation."""
     face = read_face(path, len(motion), motion.format.clock.frame_rate)
     rotations = motion.poses.rotations.copy()
     turn = np.zeros((len(motion), 3), np.float32)
@@ -197,7 +197,7 @@ def _make_clip(
         motion = amass.to_motion(clip, settings.frame_rate)
     except GestureError as error:
         return {}, [Problem(name, f"{error}; skipped")], no_totals()
-    split = next((s for p, s in settings.held if fnmatch(path.stem, p)), settings.split)
+    split = next((s for p, s in settings.held_out if fnmatch(path.stem, p)), settings.split)
     meta = {
         "name": name,
         "path": str(path.relative_to(data)),
@@ -210,5 +210,5 @@ def _make_clip(
         "missing": [str(part) for part in (Missing.FACE, Missing.SOUND, Missing.WORDS)],
     }
     save_clip(out / "clips" / f"{name}.npz", motion, meta)
-    problems = [Problem(name, text) for text in suspicions(measure(motion))]
+    problems = [Problem(name, text) for text in find_defects(measure(motion))]
     return meta, problems, totals_of(motion)

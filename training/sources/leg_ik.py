@@ -1,7 +1,6 @@
-"""Where a retargeted figure stands: legs bent to reach the source's ankles, soles on the floor.
+"""Leg IK for retargeted motion: reaches the source's ankles and puts the soles on the floor.
 
-Thighs and shins have other proportions than the source's, and planted feet would slide. Knows
-SMPL-X and rotations; of sources nothing.
+Without it, planted feet would slide, because leg proportions differ from the source's.
 """
 
 import numpy as np
@@ -20,15 +19,15 @@ FOOT_HEIGHT_M = 0.015
 
 FloatArray = NDArray[np.float64]
 _UP = np.array([0.0, 1.0, 0.0])
-_STANDING_M_S = 0.3  # an ankle that moves more slowly than this may stand
+_STANDING_M_S = 0.3  # maximum speed of the ankle of a standing foot
 
 
 def bend_legs(
     rotations: FloatArray, translation: FloatArray, ankles: dict[str, FloatArray]
 ) -> FloatArray:
-    """Turn hips and knees so that the ankles reach `ankles` (`[T, 3]` by joint name).
+    """Two-bone IK: rotate hips and knees to reach `ankles` (`[T, 3]` by joint name).
 
-    The knee keeps the plane it bends in and the foot its world rotation. rotations `[T, 55, 4]`.
+    Keeps the bending plane of the knee and the world rotation of the foot. rotations `[T, 55, 4]`.
     """
     rotations = rotations.copy()
     offsets = SMPLX_55.offsets.astype(np.float64)
@@ -43,7 +42,7 @@ def bend_legs(
         a, b = np.linalg.norm(thigh[0]), np.linalg.norm(shin[0])
         reach = goal - positions[:, hip]
         distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), 0.3, (a + b) * 0.9999)
-        # Out to the knee at right angles to the line from hip to ankle, in the present plane.
+        # Direction to the knee, perpendicular to the line from hip to ankle, in the present plane.
         along = rot.normalize(reach)
         knee_side = thigh - (thigh * along).sum(-1, keepdims=True) * along
         forward = rot.rotate(world[:, 0], np.broadcast_to([0.0, 0.0, 1.0], thigh.shape))
@@ -62,17 +61,18 @@ def bend_legs(
 
 
 def middle(positions: FloatArray, left: int, right: int) -> FloatArray:
-    """Half way between two joints of positions `[..., J, 3]`."""
+    """Midpoint of two joints of positions `[..., J, 3]`."""
     return (positions[..., left, :] + positions[..., right, :]) / 2
 
 
 def level_feet(
     world: dict[str, FloatArray], ankles: dict[str, FloatArray], frame_rate: int
 ) -> dict[str, float]:
-    """Turn feet and toes (world rotations `[T, 4]` by name) so that standing soles are flat.
+    """Rotate feet and toes (world rotations `[T, 4]` by name) so that standing soles are flat.
 
-    For sources whose rest pose does not say when a sole is flat: it is, on average, where the ankle
-    (`[T, 3]`, m) is still, or always where it never is. Gives the degrees each was turned by.
+    For sources whose soles are not flat at rest. Assumes that soles are flat on average while the
+    ankle (`[T, 3]`, metres) is still, or over all frames if it never is. Returns the rotation of
+    each joint in degrees.
     """
     turned = {}
     for name, place in ankles.items():
@@ -97,7 +97,7 @@ def stand(
     ankles: dict[str, FloatArray],
     frame_rate: int = FPS,
 ) -> Motion:
-    """A Motion whose hips and ankles (`[T, 3]`) are as given, then grounded and centred."""
+    """Build a Motion from positions of hips and ankles (`[T, 3]`), grounded and centred."""
     offsets = SMPLX_55.offsets.astype(np.float64)
     translation = np.zeros((len(rotations), 3))
     positions, _ = rot.forward_kinematics(SMPLX_55.parents, offsets, rotations, translation)
@@ -111,9 +111,9 @@ def stand(
 
 
 def plant(rotations: FloatArray, frame_rate: int = FPS) -> Motion:
-    """A Motion of a figure that stands on one spot, for a source that does not say where it is.
+    """Build a Motion that stands on one spot, for a source without root positions.
 
-    The body goes where the ankles, on average, stay; then the legs are bent so that both do.
+    Keeps the midpoint of the ankles at the origin, then fixes both ankles by leg IK.
     """
     offsets = SMPLX_55.offsets.astype(np.float64)
     origin = np.zeros((len(rotations), 3))
@@ -121,7 +121,7 @@ def plant(rotations: FloatArray, frame_rate: int = FPS) -> Motion:
     left, right = SMPLX_55.index("left_ankle"), SMPLX_55.index("right_ankle")
     relative = positions - middle(positions, left, right)[:, None]
     height = FOOT_HEIGHT_M - SMPLX_55.offsets[SMPLX_55.index("left_foot"), 1]
-    # 4 mm less, so that no leg must stretch to reach a foot that was a little higher.
+    # 4 mm lower, so that no leg has to stretch to reach a foot that was slightly higher.
     lift = np.array([0.0, height - 0.004, 0.0])
     hips = middle(relative, SMPLX_55.index("left_hip"), SMPLX_55.index("right_hip")) + lift
     ankles = {}
@@ -132,7 +132,7 @@ def plant(rotations: FloatArray, frame_rate: int = FPS) -> Motion:
 
 
 def make_motion(rotations: FloatArray, translation: FloatArray, frame_rate: int = FPS) -> Motion:
-    """A Motion with contacts measured, a still face, and quaternions without flips of sign."""
+    """Build a Motion with detected contacts, a zero face and continuous quaternions."""
     rotations = rot.normalize(rotations)
     flips = np.sign((rotations[1:] * rotations[:-1]).sum(-1))
     rotations[1:] *= np.cumprod(np.where(flips < 0, -1.0, 1.0), axis=0)[..., None]

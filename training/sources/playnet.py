@@ -1,8 +1,8 @@
-"""The PNGestures clips: other joint names and no skeleton file.
+"""PNGestures clips: other joint names and no skeleton file.
 
-Their bind pose is not on disk. It is taken to be a T-pose with all axes along the world's, which
-the data bear out: an idle figure's arms are turned by about 67 degrees about z, downwards. Root
-positions lack their rest height, so the figure does not say where it is.
+Their bind pose is not on disk. It is assumed to be a T-pose with world-aligned axes, which the data
+confirm: arms of idle figures are rotated by about 67 degrees about z, downwards. Root positions
+lack the rest height and are ignored.
 """
 
 from itertools import pairwise
@@ -27,7 +27,7 @@ _SIDES = {"left": ("Left", 1.0), "right": ("Right", -1.0)}
 
 
 def _chains() -> list[tuple[str, ...]]:
-    """Chains of joints, each beginning with a joint of an earlier chain."""
+    """Chains of joints, each starting with a joint of an earlier chain."""
     chains: list[tuple[str, ...]] = [_SPINE]
     for side, _ in _SIDES.values():
         chains.append(("Spine3", *(f"{side}{name}" for name in _ARM)))
@@ -40,7 +40,7 @@ def _chains() -> list[tuple[str, ...]]:
 
 
 def figure_of(motion: SourceMotion, frame_rate: int) -> Figure:
-    """The figure of a motion that is already at `frame_rate`; it does not say where it stands."""
+    """Convert a motion already at `frame_rate` to a figure without positions."""
     parents = {"Hips": ""} | {name: above for c in _chains() for above, name in pairwise(c)}
     names = tuple(parents)
     world: dict[str, FloatArray] = {}
@@ -59,9 +59,9 @@ def figure_of(motion: SourceMotion, frame_rate: int) -> Figure:
 
 
 def _rest_places(names: tuple[str, ...], skeleton: SkeletonMap) -> FloatArray:
-    """A T-pose `[J, 3]` with SMPL-X's bones: arms along x, legs along y, hands as they are.
+    """T-pose `[J, 3]` with SMPL-X bone lengths: arms along x, legs along y, hands as in SMPL-X.
 
-    Joints that no joint of SMPL-X follows lie at the origin, where nobody asks for them.
+    Joints without a counterpart in SMPL-X are unused and lie at the origin.
     """
     straight: dict[str, FloatArray] = {}
     for side, (_, sign) in _SIDES.items():
@@ -78,7 +78,7 @@ def _rest_places(names: tuple[str, ...], skeleton: SkeletonMap) -> FloatArray:
     result = np.zeros((len(names), 3))
     for joint, followed in skeleton.joints.items():
         result[names.index(followed.place)] = places[SMPLX_55.index(joint)]
-    # The foot stands for ankle and ball: it is at the ankle.
+    # Foot is the source of both ankle and ball; it is at the ankle.
     for side, (prefix, _) in _SIDES.items():
         result[names.index(f"{prefix}Foot")] = places[SMPLX_55.index(f"{side}_ankle")]
     return result

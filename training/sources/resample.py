@@ -1,8 +1,7 @@
-"""Motion at another frame rate: the one place where frames are chosen or made.
+"""Frame-rate conversion of motion: slerp for rotations, linear interpolation otherwise.
 
-Rotations turn along the shortest way, everything else runs straight between the two nearest frames.
-Nothing is smoothed before frames are left out, as the published motion vectors were made: what is
-faster than half the new rate folds back. README.md says how much that is.
+No low-pass filter is applied before decimation, as for the published motion vectors, so motion
+faster than half the new rate aliases.
 """
 
 from dataclasses import replace
@@ -17,54 +16,58 @@ from engine.motion.rotation import slerp
 from training.data.contacts import foot_contacts
 
 
-class Places(NamedTuple):
-    """Where new frames lie between old ones: indices `[N]` and the share `[N]` of the later one."""
+class FramePositions(NamedTuple):
+    """Positions of new frames between old ones.
+
+    Attributes:
+        before: index of the old frame before each new one, `[N]`.
+        after: index of the old frame after it, `[N]`.
+        share: weight of the later frame, `[N]`.
+
+    """
 
     before: Any
     after: Any
     share: Any
 
-    def line(self, x: Any) -> Any:
-        """Values `[T, ...]` at the new frames, straight from one to the next."""
+    def linear(self, x: Any) -> Any:
+        """Interpolate values `[T, ...]` linearly at the new frames."""
         share = self.share.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         return x[self.before] * (1 - share) + x[self.after] * share
 
-    def turn(self, x: Any) -> Any:
-        """Quaternions `[T, ..., 4]` at the new frames, along the shortest way."""
+    def slerp(self, x: Any) -> Any:
+        """Interpolate quaternions `[T, ..., 4]` spherically at the new frames."""
         if not self.share.any():
             return x[self.before]
         share = self.share.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         return slerp(x[self.before], x[self.after], share)
 
 
-def places(frames: int, old_rate: Fraction | int, new_rate: int) -> Places:
-    """The new frames from the first of `frames` old ones to the last.
+def frame_positions(frames: int, old_rate: Fraction | int, new_rate: int) -> FramePositions:
+    """Positions of the new frames, from the first of `frames` old ones to the last.
 
-    In whole numbers, so that a frame that was there before is met exactly.
+    Computed in integers, so that coinciding frames are exact.
     """
     step = Fraction(old_rate) / new_rate
     count = int((frames - 1) / step) + 1
     parts = [divmod(i * step.numerator, step.denominator) for i in range(count)]
     before = np.array([whole for whole, _ in parts])
     share = np.array([rest / step.denominator for _, rest in parts])
-    return Places(before, np.minimum(before + 1, frames - 1), share)
+    return FramePositions(before, np.minimum(before + 1, frames - 1), share)
 
 
 def resampled(motion: Motion, frame_rate: int) -> Motion:
-    """The motion at `frame_rate` frames a second, from its first frame to its last.
-
-    Contacts are found anew.
-    """
+    """Resample a motion to `frame_rate` frames/s and detect contacts again."""
     clock = motion.format.clock
     if frame_rate == clock.frame_rate:
         return motion
-    at = places(len(motion), clock.frame_rate, frame_rate)
+    at = frame_positions(len(motion), clock.frame_rate, frame_rate)
     poses = motion.poses
 
     def line(x: FloatArray) -> FloatArray:
-        return np.asarray(at.line(x), np.float32)
+        return np.asarray(at.linear(x), np.float32)
 
-    turned = at.turn(poses.rotations)
+    turned = at.slerp(poses.rotations)
     chunk = PoseChunk(
         0,
         np.asarray(turned, np.float32),
@@ -78,7 +81,7 @@ def resampled(motion: Motion, frame_rate: int) -> Motion:
 
 
 def shortened(motion: Motion, frames: int) -> Motion:
-    """The first `frames` frames of a motion."""
+    """Truncate a motion to its first `frames` frames."""
     poses = motion.poses
     chunk = PoseChunk(
         poses.first,

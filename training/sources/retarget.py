@@ -1,9 +1,8 @@
-"""From any source's figure to SMPL-X, and the stage `retarget` for SmartBody's clips.
+"""Retargeting of any figure to SMPL-X, and the stage `retarget` for SmartBody's clips.
 
-World rotations are copied relative to the two rest poses, bones being swung onto one another first;
-then the legs are bent so that the ankles stand where the scaled source's stand
-(`training.sources.leg_ik`). Knows joints by SMPL-X's names; which joints of the source they follow
-a `SkeletonMap` says.
+World rotations are copied relative to the two rest poses, after a swing that aligns their bones.
+Leg IK then puts the ankles where those of the scaled source are (`training.sources.leg_ik`). A
+`SkeletonMap` assigns the source's joints to SMPL-X's.
 """
 
 import tarfile
@@ -23,7 +22,7 @@ from engine.motion.pose import Motion
 from engine.motion.skeleton import PART_JOINTS, SMPLX_55, BodyPart
 from training.data.clips import save_clip, write_json
 from training.sources import playnet
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.figure import Figure
 from training.sources.finger_repair import repair_fingers
 from training.sources.leg_ik import FOOT_HEIGHT_M, FPS, level_feet, middle, plant, stand
@@ -48,15 +47,15 @@ SKELETONS = {
 
 
 def retarget(figure: Figure, skeleton: SkeletonMap) -> Motion:
-    """The figure as SMPL-X, feet on the floor, beginning at the origin.
+    """Retarget a figure to SMPL-X, feet on the floor, starting at the origin.
 
-    ClipError or ConfigError where the figure is not one that the map describes.
+    ClipError or ConfigError if the map does not fit the figure.
     """
     skeleton = skeleton.within(figure.names)
-    figure, _ = in_our_axes(figure, skeleton)
+    figure, _ = to_project_axes(figure, skeleton)
     world = followed_rotations(figure, skeleton, swings(rest_places(figure, skeleton)))
     if skeleton.twist is Twist.EVEN:
-        share_twist(world)
+        distribute_forearm_twist(world)
     if figure.positions is None:
         return plant(_finished(world, skeleton, figure.frame_rate), figure.frame_rate)
     hips, ankles = _scaled_legs(figure, skeleton)
@@ -76,7 +75,7 @@ def _finished(
 
 
 def rest_places(figure: Figure, skeleton: SkeletonMap) -> dict[str, FloatArray]:
-    """Where the source's joints rest, by SMPL-X name; fingertips are `left_index4` and so on."""
+    """Rest positions of the source's joints by SMPL-X name; fingertips are `left_index4` etc."""
     at = figure.rest_positions
     rest = {joint: at[figure.index(f.place)] for joint, f in skeleton.joints.items()}
     for side in SIDES:
@@ -94,7 +93,7 @@ def rest_places(figure: Figure, skeleton: SkeletonMap) -> dict[str, FloatArray]:
 def followed_rotations(
     figure: Figure, skeleton: SkeletonMap, swing: Mapping[str, FloatArray]
 ) -> dict[str, FloatArray]:
-    """World rotations `[T, 4]` by SMPL-X name: the source's from its rest, after the swing."""
+    """World rotations `[T, 4]` by SMPL-X name: the source's relative to rest, after the swing."""
 
     def relative(source: str, joint: str) -> FloatArray:
         j = figure.index(source)
@@ -110,7 +109,7 @@ def followed_rotations(
 
 
 def _bone_chain(side: str) -> list[tuple[str, str, str]]:
-    """(joint, joint at the end of its bone, joint whose swing it starts from), roots first."""
+    """Yield (joint, end joint of its bone, joint whose swing it inherits), roots first."""
     arm = [("shoulder", "elbow", ""), ("elbow", "wrist", "shoulder")]
     leg = [("hip", "knee", ""), ("knee", "ankle", "hip")]
     fingers = [
@@ -133,10 +132,10 @@ def _hand_frame(
 
 
 def swings(bind: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Rotations that turn each SMPL-X rest bone onto the source's, by SMPL-X name.
+    """Rotations that align each SMPL-X rest bone with the source's, by SMPL-X name.
 
-    bind: world positions of the source's rest pose by SMPL-X name. Joints that are not in the
-    result need none. A hand is turned as a whole, its plane with it, fingers start from the hand.
+    bind: world positions of the source's rest pose by SMPL-X name. Joints missing in the result
+    have identity. A hand is aligned with its plane, and fingers inherit its rotation.
     """
     positions, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
@@ -156,10 +155,10 @@ def swings(bind: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
             before = result.get(start, none)
             bone = rot.rotate(before, rest[end] - rest[joint])
             result[joint] = rot.multiply(rot.between(bone, bind[end] - bind[joint]), before)
-        # Without knuckles the hand goes on as the forearm does.
+        # Without knuckles the hand inherits the forearm's swing.
         result.setdefault(f"{side}_wrist", result.get(f"{side}_elbow", none))
         for finger in FINGERS:
-            # The last bone has no joint at its end in SMPL-X: it continues the one before.
+            # SMPL-X has no fingertip joint: the last bone continues the one before.
             last = f"{side}_{finger}3"
             before = result.get(f"{side}_{finger}2", none)
             if last not in bind:
@@ -172,7 +171,7 @@ def swings(bind: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def local_rotations(world: Mapping[str, FloatArray]) -> FloatArray:
-    """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; others are at rest."""
+    """Local rotations `[T, 55, 4]` of world rotations `[T, 4]` by name; identity for others."""
     frames = len(world["pelvis"])
     result = rot.identity(frames, 55).astype(np.float64)
     whole: dict[str, FloatArray] = {}
@@ -185,11 +184,11 @@ def local_rotations(world: Mapping[str, FloatArray]) -> FloatArray:
     return result
 
 
-def share_twist(world: dict[str, FloatArray]) -> None:
-    """Let elbow and wrist each turn about the forearm by half of what both do together.
+def distribute_forearm_twist(world: dict[str, FloatArray]) -> None:
+    """Distribute the forearm twist equally over elbow and wrist, in place.
 
-    Recorded SMPL-X figures do so (the spreads of the two twists are equal in BEAT2), and a mesh
-    then creases at neither. Hands stay where and as they are.
+    Recorded SMPL-X motion does so (both twists have the same spread in BEAT2), and the mesh then
+    creases at neither joint. Hands are unchanged.
     """
     for side in SIDES:
         names = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
@@ -197,13 +196,13 @@ def share_twist(world: dict[str, FloatArray]) -> None:
         along = rot.normalize(SMPLX_55.offsets[SMPLX_55.index(names[2])].astype(np.float64))
         elbow = _twist(rot.multiply(rot.inverse(upper), fore), along)
         wrist = _twist(rot.multiply(rot.inverse(fore), hand), along)
-        # Half of the sum must not jump where one of them passes half a turn.
+        # Unwrapped, because half of the sum would jump where one twist passes 180 degrees.
         more = (np.unwrap(wrist) - np.unwrap(elbow)) / 2
         world[names[1]] = rot.multiply(fore, rot.exp(more[:, None] * along))
 
 
 def _twist(q: FloatArray, axis: FloatArray) -> FloatArray:
-    """Angles `[T]` in radians, -pi to pi, of the turn of `q [T, 4]` about `axis`."""
+    """Twist angles `[T]` of `q [T, 4]` about `axis`, radians, -pi to pi."""
     angle = 2.0 * np.arctan2((q[:, 1:] * axis).sum(-1), q[:, 0])
     return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)
 
@@ -214,7 +213,7 @@ def _leg_length(positions: FloatArray, hip: int, knee: int, ankle: int) -> float
 
 
 def _scaled_legs(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Where the middle of the hips and the ankles should be, in metres, for SMPL-X's legs."""
+    """Target positions of hip midpoint and ankles, metres, scaled to SMPL-X's leg length."""
     rest, _ = rot.forward_kinematics(
         SMPLX_55.parents, SMPLX_55.offsets.astype(np.float64), rot.identity(55), np.zeros(3)
     )
@@ -236,12 +235,12 @@ def _scaled_legs(figure: Figure, skeleton: SkeletonMap) -> tuple[FloatArray, dic
 
 
 def retarget_entry(entry: ClipEntry, root: Path) -> Motion:
-    """The clip of one row of clips.tsv, whose files lie under `root`."""
+    """Retarget the clip of one row of clips.tsv; its files are below `root`."""
     return retarget(*figure_of_entry(entry, root))
 
 
 def figure_of_entry(entry: ClipEntry, root: Path) -> tuple[Figure, SkeletonMap]:
-    """The figure of one row of clips.tsv and the map of its joints."""
+    """Read the figure of one row of clips.tsv and its skeleton map."""
     path = root / entry.path
     if entry.actor == playnet.ACTOR:
         return playnet.figure_of(read_motion(path).resampled(FPS), FPS), _map("playnet")
@@ -264,7 +263,7 @@ def _skeleton(path: Path) -> SourceSkeleton:
 
 
 def convert_all(entries: list[ClipEntry], root: Path, out: Path) -> list[dict[str, Any]]:
-    """Write OUT/clips/NAME.npz of each entry; gives their descriptions for clips.json."""
+    """Write OUT/clips/NAME.npz of each entry; returns the rows of clips.json."""
     (out / "clips").mkdir(parents=True, exist_ok=True)
     described = []
     for number, entry in enumerate(entries):
@@ -278,9 +277,9 @@ def convert_all(entries: list[ClipEntry], root: Path, out: Path) -> list[dict[st
 
 
 def run(config: dict[str, Any], data: Path, out: Path) -> None:
-    """Stage: `data` holds clips.tsv and motions.tar.xz (or what it unpacks to).
+    """Retarget all clips of `data`: clips.tsv and motions.tar.xz (or its contents).
 
-    config: `exclude`, uses that are left out. Writes OUT/clips/*.npz and, last, OUT/clips.json.
+    config: `exclude`, uses of clips to skip. Writes OUT/clips/*.npz, then OUT/clips.json.
     """
     exclude = set(config.get("exclude", ["exclude"]))
     entries = [entry for entry in read_clips(data / "clips.tsv") if entry.use not in exclude]

@@ -1,9 +1,8 @@
-"""Numbers that tell a good retargeted motion from a broken one.
+"""Metrics of retargeted motion, for detecting broken results.
 
-`measure` looks at a motion alone: hands that cut into the body, where palms point, feet under the
-floor, elbows and knees bent the wrong way. `compare` holds it against the figure it came from:
-bones and palms must point the same way, hands be as far from the chest. Knows joints' places and
-draws nothing.
+`measure` examines a motion alone: hands inside the body, palm directions, feet below the floor,
+hyperextended elbows and knees. `compare` compares it with its source figure: directions of bones
+and palms, positions of the hands.
 """
 
 from collections.abc import Mapping
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 from engine.motion import rotation as rot
 from engine.motion.pose import Motion
 from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.figure import Figure
 from training.sources.skeleton_map import FINGERS, SIDES, SkeletonMap
 
 FloatArray = NDArray[np.float64]
 
-# Capsules about SMPL-X's bones, metres: from joint, to joint, radius. Thin: a hand that rests on
-# the chest or the thigh touches their surface and must not count.
+# Capsules around SMPL-X's bones: first joint, second joint, radius in metres. They are thin, so
+# that a hand resting on chest or thigh does not count.
 _BODY = (
     ("pelvis", "spine3", 0.09),
     ("spine3", "neck", 0.08),
@@ -31,18 +30,23 @@ _BODY = (
     ("left_hip", "left_knee", 0.06),
     ("right_hip", "right_knee", 0.06),
 )
-_SKULL_M = (0.09, 0.085)  # height of the skull's middle over the joint `head`, and its radius
-_HINGES = (("elbow", "wrist", 1.0), ("knee", "ankle", -1.0))  # which way the end goes: +z or -z
-_STRAIGHT_DEG = 8.0  # less is straight
+_SKULL_M = (0.09, 0.085)  # height of the skull's centre above the joint `head`, and its radius
+_HINGES = (("elbow", "wrist", 1.0), ("knee", "ankle", -1.0))  # sign of the bend along z
+_STRAIGHT_DEG = 8.0  # smaller hyperextension counts as straight
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """hand_to_body_m: least distance of a hand from the body's surface, by side; negative inside.
-    inside_share: share of frames inside. palm: mean direction of the palms (right, up, forward in
-    the pelvis' axes). lowest_foot_m: lowest foot joint, (least, median, most) over time. bent_back:
-    degrees by which elbows and knees bend the wrong way at most, and share of frames in which they
-    do.
+class MotionMetrics:
+    """Metrics of one motion.
+
+    Attributes:
+        hand_to_body_m: minimum distance of a hand from the surface, by side; negative inside.
+        inside_share: share of frames with the hand inside, by side.
+        palm: mean palm direction (right, up, forward in the pelvis' axes), by side.
+        lowest_foot_m: height of the lowest foot joint over time (minimum, median, maximum).
+        bent_back_deg: maximum hyperextension by joint, degrees.
+        bent_back_share: share of frames with hyperextension, by joint.
+
     """
 
     hand_to_body_m: dict[str, float]
@@ -58,11 +62,14 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Differences:
-    """A motion against its source, mean and most over time, by joint or side.
+class SourceDifferences:
+    """Differences between a motion and its source: (mean, maximum) over time.
 
-    bone_deg: angle between bones; palm_deg: between palms; hand_of_arm: how far the wrist's place
-    from the chest differs, in lengths of the arm.
+    Attributes:
+        bone_deg: angle between bones by joint, degrees.
+        palm_deg: angle between palm normals by side, degrees.
+        hand_of_arm: distance between wrist positions relative to the chest by side, arm lengths.
+
     """
 
     bone_deg: dict[str, tuple[float, float]]
@@ -82,12 +89,12 @@ def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-_SHARE = 0.2  # of all frames: a gesture may touch, or an elbow be over-stretched, now and then
+_SHARE = 0.2  # tolerated share of frames: gestures may touch the body, elbows may hyperextend
 _SUNK_M = 0.15
 
 
-def suspicions(numbers: Numbers) -> list[str]:
-    """What in the numbers of a retargeted motion looks like a wrong rest pose or a wrong map."""
+def find_defects(numbers: MotionMetrics) -> list[str]:
+    """Describe metrics that indicate a wrong rest pose or a wrong skeleton map."""
     found = [
         f"{joint.replace('_', ' ')} bends the wrong way in {share:.0%} of the frames, by up to "
         f"{numbers.bent_back_deg[joint]:.0f} degrees; is the rest pose the right one?"
@@ -105,14 +112,14 @@ def suspicions(numbers: Numbers) -> list[str]:
 
 
 def palm_normals(points: Mapping[str, FloatArray], side: str) -> FloatArray:
-    """The way `[T, 3]` a palm faces, from places `[T, 3]` of wrist and knuckles by SMPL-X name."""
+    """Palm normals `[T, 3]` from positions `[T, 3]` of wrist and knuckles by SMPL-X name."""
     wrist, index, little = (points[f"{side}_{name}"] for name in ("wrist", "index1", "pinky1"))
     normal = np.cross(index - wrist, little - wrist)
     return np.asarray(rot.normalize(-normal if side == "left" else normal))
 
 
-def measure(motion: Motion) -> Numbers:
-    """The numbers of one motion on the SMPL-X skeleton."""
+def measure(motion: Motion) -> MotionMetrics:
+    """Compute the metrics of one motion on the SMPL-X skeleton."""
     positions = motion.world_positions().astype(np.float64)
     points = {name: positions[:, j] for j, name in enumerate(SMPLX_55.joint_names)}
     rotations = motion.poses.rotations.astype(np.float64)
@@ -125,7 +132,7 @@ def measure(motion: Motion) -> Numbers:
         for side in SIDES
         for joint, end, sign in _HINGES
     }
-    return Numbers(
+    return MotionMetrics(
         {side: float(d.min()) for side, d in depth.items()},
         {side: float((d < 0).mean()) for side, d in depth.items()},
         {side: (-float(p[0]), float(p[1]), float(p[2])) for side, p in palms.items()},
@@ -136,7 +143,7 @@ def measure(motion: Motion) -> Numbers:
 
 
 def _clearance(points: Mapping[str, FloatArray], side: str) -> FloatArray:
-    """Metres `[T]` of a hand's nearest joint from the body's surface."""
+    """Distance `[T]` of a hand's nearest joint from the body's surface, metres."""
     names = [f"{side}_{finger}{i}" for finger in FINGERS for i in (1, 2, 3)]
     hand = np.stack([points[f"{side}_wrist"], *(points[name] for name in names)], 1)
     distances = [
@@ -149,7 +156,7 @@ def _clearance(points: Mapping[str, FloatArray], side: str) -> FloatArray:
 
 
 def _to_segment(points: FloatArray, first: FloatArray, last: FloatArray) -> FloatArray:
-    """Distance `[T, N]` of points `[T, N, 3]` from the line between `first` and `last [T, 3]`."""
+    """Distance `[T, N]` of points `[T, N, 3]` from the segment `first` to `last` (`[T, 3]`)."""
     along = (last - first)[:, None]
     share = ((points - first[:, None]) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)
     nearest = first[:, None] + np.clip(share, 0, 1)[..., None] * along
@@ -157,9 +164,9 @@ def _to_segment(points: FloatArray, first: FloatArray, last: FloatArray) -> Floa
 
 
 def _bent_back(rotations: FloatArray, side: str, joint: str, end: str, sign: float) -> FloatArray:
-    """Degrees `[T]` by which a hinge is bent against its sense, 0 where it is not.
+    """Hyperextension `[T]` of a hinge, degrees; 0 for none.
 
-    An elbow brings the forearm forwards (+z in the upper arm's own axes), a knee the shin back.
+    An elbow bends the forearm forwards (+z in the upper arm's axes), a knee the shin backwards.
     """
     middle, last = SMPLX_55.index(f"{side}_{joint}"), SMPLX_55.index(f"{side}_{end}")
     upper = rot.normalize(SMPLX_55.offsets[middle].astype(np.float64))
@@ -174,20 +181,17 @@ def _bent_back(rotations: FloatArray, side: str, joint: str, end: str, sign: flo
     return np.where(back > _STRAIGHT_DEG, back, 0.0)
 
 
-def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> Differences:
-    """A motion against the figure it was retargeted from, frame by frame.
-
-    Only for figures that say where they are.
-    """
+def compare(figure: Figure, skeleton: SkeletonMap, motion: Motion) -> SourceDifferences:
+    """Compare a motion with its source figure frame by frame; the figure needs positions."""
     skeleton = skeleton.within(figure.names)
-    figure, _ = in_our_axes(figure, skeleton)
+    figure, _ = to_project_axes(figure, skeleton)
     assert figure.positions is not None
     theirs = {j: figure.positions[:, figure.index(f.place)] for j, f in skeleton.joints.items()}
     positions = motion.world_positions().astype(np.float64)
     ours = {name: positions[:, SMPLX_55.index(name)] for name in theirs}
     bones = [bone for bone in _bones() if set(bone) <= set(theirs)]
     handed = [s for s in SIDES if f"{s}_index1" in theirs and f"{s}_pinky1" in theirs]
-    return Differences(
+    return SourceDifferences(
         {
             first: _spread(_angle(theirs[last] - theirs[first], ours[last] - ours[first]))
             for first, last in bones
@@ -208,7 +212,7 @@ def _bones() -> list[tuple[str, str]]:
 
 
 def _reach(points: Mapping[str, FloatArray], side: str) -> FloatArray:
-    """From the middle of the shoulders to the wrist, in lengths of the arm."""
+    """Vector from the midpoint of the shoulders to the wrist, arm lengths."""
     middle = (points["left_shoulder"] + points["right_shoulder"]) / 2
     arm = [points[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist")]
     length = sum(np.linalg.norm(b - a, axis=-1).mean() for a, b in pairwise(arm))

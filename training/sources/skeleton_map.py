@@ -1,8 +1,7 @@
-"""Which joint of a source each SMPL-X joint follows: tables in `training/sources/skeletons/*.toml`.
+"""Skeleton maps: source joint of each SMPL-X joint, from `sources/skeletons/*.toml`.
 
-A table names joints; `{side}` stands for what `[sides]` says. A joint may follow one joint's
-rotation and stand at another's place, or lie between two rotations (`towards`, `share`). Knows
-names only.
+`{side}` in a table is replaced by the entries of `[sides]`. A joint may take its rotation and its
+position from different joints, or interpolate between two rotations (`towards`, `share`).
 """
 
 import tomllib
@@ -27,26 +26,34 @@ REQUIRED = (
         for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     ),
 )
-"""Without these there is no figure to retarget."""
+"""Joints that a figure needs for retargeting."""
 
 
 class Feet(StrEnum):
-    """REST: soles are flat in the rest pose. LEVEL: they are flat when the figure stands."""
+    """Pose with flat soles: REST, the rest pose; LEVEL, the mean standing pose."""
 
     REST = "rest"
     LEVEL = "level"
 
 
 class Twist(StrEnum):
-    """OWN: elbow and wrist turn about the forearm as in the source. EVEN: each by half of it."""
+    """Forearm twist: OWN, as in the source; EVEN, distributed equally over elbow and wrist."""
 
     OWN = "own"
     EVEN = "even"
 
 
 @dataclass(frozen=True)
-class Followed:
-    """follow: whose rotation; at: whose place; share of the way to the rotation of `towards`."""
+class JointSource:
+    """Source of one SMPL-X joint.
+
+    Attributes:
+        follow: joint of the rotation.
+        at: joint of the position; empty for that of `follow`.
+        towards: second joint of an interpolated rotation; empty for none.
+        share: weight of `towards`, 0..1.
+
+    """
 
     follow: str
     at: str = ""
@@ -66,23 +73,31 @@ class Followed:
 
     @property
     def place(self) -> str:
-        """The joint of the source that is at this joint's place."""
+        """Joint of the position."""
         return self.at or self.follow
 
 
 @dataclass(frozen=True)
 class SkeletonMap:
-    """joints by SMPL-X name; tips: the source's joints at the ends of `left_index` and so on.
+    """Map from a source skeleton to SMPL-X.
 
-    found: whether files are searched for it by the names of their joints (`find_map`).
-    face_forward: turn a clip so that the figure faces +Z on average. repair: let fingers glide
-    across jumps. rest_frame: the frame of a file in which the figure is at rest; none: that of zero
-    channels.
+    Attributes:
+        name: name of the table.
+        title: description.
+        joints: sources by SMPL-X name.
+        tips: fingertip joints of the source by finger, as `left_index`.
+        feet: pose with flat soles.
+        twist: treatment of the forearm twist.
+        found: true if `find_map` may select the map.
+        face_forward: true to rotate clips so that the figure faces +Z on average.
+        repair: true to interpolate fingers across jumps.
+        rest_frame: frame of the rest pose; None for the pose of zero channels.
+
     """
 
     name: str
     title: str
-    joints: Mapping[str, Followed]
+    joints: Mapping[str, JointSource]
     tips: Mapping[str, str]
     feet: Feet = Feet.REST
     twist: Twist = Twist.OWN
@@ -92,18 +107,18 @@ class SkeletonMap:
     rest_frame: int | None = None
 
     def named(self) -> set[str]:
-        """All joints of the source that the map names."""
+        """Return all joints of the source that the map names."""
         followed = self.joints.values()
         names = {name for f in followed for name in (f.follow, f.place, f.towards)}
         return (names | set(self.tips.values())) - {""}
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """The SMPL-X joints whose source is not among `names`."""
+        """List the SMPL-X joints whose source is not among `names`."""
         known = set(names)
         return [joint for joint, f in self.joints.items() if not {f.follow, f.place} <= known]
 
     def within(self, names: Iterable[str]) -> "SkeletonMap":
-        """The map without what is not among `names`; ConfigError where too much is missing."""
+        """Restrict the map to `names`; ConfigError if a required joint is missing."""
         known = set(names)
         missing = set(self.missing(known))
         lost = [joint for joint in REQUIRED if joint in missing or joint not in self.joints]
@@ -114,9 +129,9 @@ class SkeletonMap:
                 if followed
                 else f"skeleton {self.name}: expected an entry for {lost[0]}"
             )
-        # Half way to a joint that is not there is as far as there is anything to follow.
+        # Without the joint of `towards` there is nothing to interpolate with.
         kept = {
-            joint: f if f.towards in known else Followed(f.follow, f.at)
+            joint: f if f.towards in known else JointSource(f.follow, f.at)
             for joint, f in self.joints.items()
             if joint not in missing
         }
@@ -126,12 +141,12 @@ class SkeletonMap:
 
 
 def map_names() -> list[str]:
-    """The maps that come with the project."""
+    """List the maps that come with the project."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def load_map(name: str | Path) -> SkeletonMap:
-    """A map by its name, or from a TOML file; ConfigError where it cannot be used."""
+    """Read a map by name or from a TOML file; ConfigError if it is invalid."""
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -147,7 +162,7 @@ def load_map(name: str | Path) -> SkeletonMap:
 
 
 def find_map(names: Iterable[str]) -> SkeletonMap:
-    """The map that knows most of a figure's joints by name; ConfigError where none fits."""
+    """Find the map that matches a figure's joint names best; ConfigError if none fits."""
     known = set(names)
     fitting: list[tuple[int, SkeletonMap]] = []
     for name in map_names():
@@ -197,8 +212,8 @@ def _sided(value: Any, side: str) -> Any:
     return value.replace("{side}", side) if isinstance(value, str) else value
 
 
-def _followed(joint: str, value: Any) -> Followed:
+def _followed(joint: str, value: Any) -> JointSource:
     try:
-        return Followed(**value) if isinstance(value, dict) else Followed(str(value))
+        return JointSource(**value) if isinstance(value, dict) else JointSource(str(value))
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{joint}: {error}") from error

@@ -1,8 +1,4 @@
-"""SmartBody's files: skeletons (.sk), motions (.skm) and the table of clips (clips.tsv).
-
-Gives world rotations and positions of a SmartBody skeleton over time. Knows nothing of SMPL-X; that
-is `training.sources.retarget`.
-"""
+"""Readers of SmartBody files: skeletons (.sk), motions (.skm) and the clip list (clips.tsv)."""
 
 import csv
 from dataclasses import dataclass
@@ -27,11 +23,11 @@ _STANDARD_NAMES = {
     "forearm1": "ForearmTwistA", "forearm": "ForearmTwistB", "wrist": "Wrist", "index": "Index",
     "pinky": "Little", "middle": "Middle", "ring": "Ring", "thumb": "Thumb",
 }  # fmt: skip
-"""Some files use SmartBody's standard names instead of the artist's."""
+"""Artist's names by SmartBody's standard names, which some files use."""
 
 
 def artist_name(channel: str) -> str:
-    """The name in the .sk file of a channel's joint: `l_index1` is `JtIndexALf`."""
+    """Name of a channel's joint in the .sk file: `JtIndexALf` for `l_index1`."""
     side = {"l_": "Lf", "r_": "Rt"}.get(channel[:2], "")
     name = channel[2:] if side else channel
     if name in _STANDARD_NAMES:
@@ -43,7 +39,15 @@ def artist_name(channel: str) -> str:
 
 @dataclass(frozen=True)
 class SourceSkeleton:
-    """Joints with rest offsets `[J, 3]` (metres) and rotations before the channels `[J, 4]`."""
+    """Skeleton of a .sk file.
+
+    Attributes:
+        names: names of the joints.
+        parents: index of each joint's parent; -1 for the root.
+        offsets: rest offsets, `[J, 3]`, metres.
+        prerotations: rotations applied before the channels, `[J, 4]`.
+
+    """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
@@ -51,7 +55,7 @@ class SourceSkeleton:
     prerotations: FloatArray
 
     def index(self, name: str) -> int:
-        """The index of joint `name`."""
+        """Index of joint `name`."""
         return self.names.index(name)
 
     def pose(self, rotations: FloatArray, translation: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -63,7 +67,7 @@ class SourceSkeleton:
         return forward_kinematics(self.parents, self.offsets, local, translation)
 
     def bind(self) -> tuple[FloatArray, FloatArray]:
-        """World positions `[J, 3]` and rotations `[J, 4]` when all channels are zero."""
+        """World positions `[J, 3]` and rotations `[J, 4]` at zero channels."""
         rest = identity(1, len(self.names)).astype(np.float64)
         positions, rotations = self.pose(rest, np.zeros((1, 3)))
         return positions[0], rotations[0]
@@ -71,14 +75,21 @@ class SourceSkeleton:
 
 @dataclass(frozen=True)
 class SourceMotion:
-    """Channels by joint: rotation vectors and positions, each `[T, 3]`, at `times [T]` seconds."""
+    """Channels of a .skm file.
+
+    Attributes:
+        times: key times, `[T]`, seconds.
+        rotations: rotation vectors by joint, `[T, 3]`.
+        positions: positions by joint, `[T, 3]`.
+
+    """
 
     times: FloatArray
     rotations: dict[str, FloatArray]
     positions: dict[str, FloatArray]
 
     def resampled(self, fps: float) -> "SourceMotion":
-        """The same motion at multiples of 1 / fps, from 0 to the last key."""
+        """Resample to multiples of 1 / fps, from 0 to the last key."""
         times = self.times - self.times[0]
         grid = np.arange(int(times[-1] * fps + 1e-3) + 1) / fps
         right = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
@@ -96,7 +107,7 @@ class SourceMotion:
         )
 
     def figure(self, skeleton: SourceSkeleton, frame_rate: int) -> Figure:
-        """The motion of a skeleton at `frame_rate`, at rest in its bind pose."""
+        """Convert to a figure at `frame_rate` whose rest pose is the bind pose."""
         motion = self.resampled(frame_rate)
         root = motion.positions.get("JtRoot", np.zeros((len(motion.times), 3)))
         positions, rotations = skeleton.pose(motion.channel_rotations(skeleton), root)
@@ -104,7 +115,7 @@ class SourceMotion:
         return Figure(skeleton.names, skeleton.parents, *rest, rotations, positions, frame_rate)
 
     def channel_rotations(self, skeleton: SourceSkeleton) -> FloatArray:
-        """Quaternions `[T, J, 4]` in the skeleton's order; identity without a channel."""
+        """Quaternions `[T, J, 4]` in the skeleton's order; identity for joints without channel."""
         result = identity(len(self.times), len(skeleton.names)).astype(np.float64)
         for j, name in enumerate(skeleton.names):
             if name in self.rotations:
@@ -113,7 +124,7 @@ class SourceMotion:
 
 
 def _unwrap(vectors: FloatArray) -> FloatArray:
-    """Rotation vectors `[T, 3]` without jumps of a whole turn, so that they can be interpolated."""
+    """Remove jumps of 360 degrees from rotation vectors `[T, 3]`, so they can be interpolated."""
     result = vectors.copy()
     for t in range(1, len(result)):
         angle = float(np.linalg.norm(result[t]))
@@ -126,7 +137,7 @@ def _unwrap(vectors: FloatArray) -> FloatArray:
 
 
 def read_skeleton(path: Path) -> SourceSkeleton:
-    """The skeleton in a .sk file; ConfigError when it has none."""
+    """Read the skeleton of a .sk file; ConfigError if it has none."""
     names: list[str] = []
     parents: list[int] = []
     offsets: list[list[float]] = []
@@ -157,7 +168,7 @@ def read_skeleton(path: Path) -> SourceSkeleton:
 
 
 def read_motion(path: Path) -> SourceMotion:
-    """The motion in a .skm file; ConfigError when it has no channels or no frames."""
+    """Read the motion of a .skm file; ConfigError without channels or frames."""
     lines = path.read_text(errors="replace").splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("channels ")), None)
     rows = [line.split() for line in lines if line.startswith("kt ")]
@@ -182,12 +193,12 @@ def read_motion(path: Path) -> SourceMotion:
 
 
 TIMES = ("ready", "strokeStart", "emphasis", "stroke", "relax")
-"""The phases of a gesture, in order."""
+"""Gesture phases in order."""
 
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """One row of clips.tsv; use: gesture, idle, fidget, transition, exclude; times in seconds."""
+    """A row of clips.tsv; use: gesture, idle, fidget, transition, exclude; times in seconds."""
 
     path: str
     actor: str
@@ -200,12 +211,12 @@ class ClipEntry:
 
     @property
     def name(self) -> str:
-        """A file name without suffix that no other clip has."""
+        """Unique file name without suffix."""
         return f"{self.actor}_{Path(self.path).stem.split('@')[-1]}"
 
 
 def read_clips(path: Path) -> list[ClipEntry]:
-    """The rows of clips.tsv."""
+    """Read the rows of clips.tsv."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [

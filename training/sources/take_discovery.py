@@ -1,7 +1,7 @@
-"""Which files of a folder are one recorded take: motion, sound, words and face by their names.
+"""Take discovery: groups the motion, sound, words and face files of a folder by name.
 
-Knows how Trinity, ZeroEGGS and BEAT name theirs, and so who speaks and what is held out; takes of
-other names belong together where their names are one. Opens no motion and no sound.
+Speaker and split follow from the naming schemes of Trinity, ZeroEGGS and BEAT. Other files belong
+together if their names are equal. Motion and sound files are not opened.
 """
 
 import csv
@@ -22,8 +22,8 @@ _ZEROEGGS = re.compile(r"\d{3}_(?P<style>[a-z]+)_\d+(?P<mirror>_mirror)?(_x_\d+_
 _TRINITY = re.compile(r"(recording|naturaltalking)_?\d+", re.I)
 INFO = "info.csv"
 
-# BEAT's published split: the first sequences of each emotion are tested, the ones before the last
-# are for validation; ten speakers recorded four hours, the others one.
+# BEAT's published split: the first sequences of each emotion are test, those before the last
+# validation. Ten speakers recorded four hours, the others one.
 _FOUR_HOURS = {1, 2, 3, 4, 6, 7, 8, 9, 11, 21}
 _TESTED = {65, 73, 81, 87, 95, 103, 111}
 _VALIDATED = {72, 80, 86, 94, 102, 110, 118}
@@ -31,7 +31,7 @@ _VALIDATED = {72, 80, 86, 94, 102, 110, 118}
 
 @dataclass(frozen=True)
 class Recording:
-    """The files of one take; None for what there is not."""
+    """Files of one take; None for missing ones."""
 
     name: str
     voice: str
@@ -44,7 +44,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class Naming:
-    """What a name says: data set, who speaks, its split (or ""), and why it is not to be read."""
+    """Information in a file name.
+
+    Attributes:
+        data: data set.
+        voice: speaker.
+        split: published split; empty if the name does not determine it.
+        skipped: reason to skip the file; empty for none.
+
+    """
 
     data: str
     voice: str
@@ -53,7 +61,7 @@ class Naming:
 
 
 def naming_of(stem: str) -> Naming:
-    """What the name of a file, without its suffix, says."""
+    """Parse the name of a file without its suffix."""
     if match := _BEAT.fullmatch(stem):
         number, kind, first = (int(match[key]) for key in ("number", "kind", "first"))
         return Naming("BEAT", f"{number}_{match['name'].lower()}", beat_split(number, kind, first))
@@ -66,7 +74,7 @@ def naming_of(stem: str) -> Naming:
 
 
 def beat_split(speaker: int, kind: int, sequence: int) -> str:
-    """The published split of a sequence of BEAT (kind 0: English speech, 1: conversation)."""
+    """Published split of a sequence of BEAT (kind 0: English speech, 1: conversation)."""
     long = speaker in _FOUR_HOURS
     if kind == 1:
         return {1: "test", 12: "val"}.get(sequence, "train") if long or sequence == 1 else "train"
@@ -79,17 +87,17 @@ def beat_split(speaker: int, kind: int, sequence: int) -> str:
 
 
 def find_recordings(
-    folder: Path, split: str = "train", held: Sequence[tuple[str, str]] = ()
+    folder: Path, split: str = "train", held_out: Sequence[tuple[str, str]] = ()
 ) -> tuple[list[Recording], list[Problem]]:
-    """The takes under `folder` whose motion is BVH, by name, and what is wrong with them.
+    """Find the takes under `folder` with BVH motion, sorted by name, and their problems.
 
-    split: of takes that nothing says anything of. held: pairs of a pattern of names such as
-    "Recording_00[89]*" and the split of takes that match it. ConfigError for a folder without BVH.
+    split: split of takes whose name does not determine one. held_out: pairs of a name pattern such
+    as "Recording_00[89]*" and the split of matching takes. ConfigError for a folder without BVH.
     """
     motions = _with_suffix(folder, (".bvh",))
     if not motions:
         raise ConfigError(f"no motions in {folder}: expected *.bvh, there or in folders below")
-    beside = _Beside(folder)
+    index = _FileIndex(folder)
     validation = read_validation(folder)
     names = _names(motions)
     found, problems = [], []
@@ -101,9 +109,9 @@ def find_recordings(
         own = Recording(name, naming.voice, naming.split or split, path)
         if naming.data == "ZeroEGGS" and validation:
             own = replace(own, split=_of_zeroeggs(path.stem, validation))
-        for pattern, other in held:
+        for pattern, other in held_out:
             own = replace(own, split=other) if fnmatch(path.stem, pattern) else own
-        own, more = beside.joined(own)
+        own, more = index.with_files(own)
         found.append(own)
         problems += more
     return sorted(found, key=lambda r: r.name), sorted(problems, key=lambda p: p.name)
@@ -118,7 +126,7 @@ def _with_suffix(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _names(motions: Sequence[Path]) -> list[str]:
-    """A name for each motion that no other has: its own, with its folder's where two are alike."""
+    """Unique name of each motion; equal stems are prefixed with the folder."""
     stems = [path.stem for path in motions]
     return [
         stem if stems.count(stem) == 1 else f"{path.parent.name}_{stem}"
@@ -127,12 +135,12 @@ def _names(motions: Sequence[Path]) -> list[str]:
 
 
 def _key(stem: str) -> str:
-    """Names that differ in case or in leading zeros are one: NaturalTalking_01 and _001."""
+    """Normalise case and leading zeros: NaturalTalking_01 and _001 are equal."""
     return re.sub(r"0+(?=\d)", "", stem.lower())
 
 
-class _Beside:
-    """The files that may belong to a motion, by name."""
+class _FileIndex:
+    """Index of sound, word and face files by normalised name."""
 
     def __init__(self, folder: Path) -> None:
         files = _with_suffix(folder, (*SOUNDS, *WORDS))
@@ -140,8 +148,8 @@ class _Beside:
         for path in files:
             self._by_key.setdefault(_key(path.stem), []).append(path)
 
-    def joined(self, own: Recording) -> tuple[Recording, list[Problem]]:
-        """The recording with its sound, words and face, and what is wrong with them."""
+    def with_files(self, own: Recording) -> tuple[Recording, list[Problem]]:
+        """Add sound, words and face to a recording; returns it and the problems."""
         files = self._by_key.get(_key(own.motion.stem), [])
         kinds: dict[str, Callable[[Path], bool]] = {
             "sound": lambda path: path.suffix.lower() in SOUNDS,
@@ -165,7 +173,7 @@ def _face(path: Path) -> bool:
 
 
 def _nearest(motion: Path, files: Sequence[Path]) -> tuple[Path | None, list[Path]]:
-    """The file that fits best and those that fit as well: same folder, same name, better kind."""
+    """Best file by folder, name and suffix, and further files that rank equally."""
     order = {suffix: i for i, suffix in enumerate((*SOUNDS, *WORDS))}
     ranked = sorted(
         files,
@@ -185,7 +193,7 @@ def _nearest(motion: Path, files: Sequence[Path]) -> tuple[Path | None, list[Pat
 
 
 def read_validation(folder: Path) -> dict[str, bool]:
-    """Whether ZeroEGGS holds a sequence out, by its key, of its info.csv; empty without one."""
+    """Read ZeroEGGS's validation flag by normalised name from info.csv; empty without the file."""
     path = next((p for p in (folder / INFO, folder.parent / INFO) if p.is_file()), None)
     if path is None:
         return {}
@@ -203,6 +211,6 @@ def read_validation(folder: Path) -> dict[str, bool]:
 
 
 def _of_zeroeggs(stem: str, validation: dict[str, bool]) -> str:
-    """Trimmed files carry the trim behind their name: 067_Speech_2_x_1_0."""
+    """Split of a ZeroEGGS file; removes the trim suffix, as in 067_Speech_2_x_1_0."""
     key = _key(re.sub(r"_x_\d+_\d+$", "", stem))
     return "val" if validation.get(key) else "train"

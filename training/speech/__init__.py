@@ -1,1 +1,1 @@
-"""Synthesised speech with its phones and words, to train on."""
+"""Speech synthesis and alignment: audio with times of words and phones."""

@@ -1,8 +1,7 @@
-"""Forced alignment: a recording and its text become `Speech` with words, phones and stresses.
+"""Forced alignment of a recording and its text: `Speech` with words, phones and stresses.
 
-The recogniser of `training.speech.pocketsphinx_decoder` is told what is said and finds out when.
-Words that it does not know are spelled by flite, which also tells which vowel of a word is
-stressed.
+pocketsphinx aligns the text. flite gives the phones of words outside its dictionary, and the
+stressed vowel of every word.
 """
 
 import re
@@ -23,11 +22,11 @@ from training.speech.speech import Phone, Speech, SpokenWord
 
 _FRAME_S = 0.01
 _BEAMS = {"beam": 1e-80, "wbeam": 1e-60, "pbeam": 1e-80}
-"""Wider than the defaults: the words are known, only their times are looked for."""
-_LATE_S = 0.015  # frames are 25 ms wide and named by their beginning
+"""Wider than the defaults, because the words are given and only their times are searched."""
+_LATE_S = 0.015  # offset of phone times: frames are 25 ms long and stamped with their start
 _PLAIN = {"ax": "AH", "axr": "ER", "dx": "T", "nx": "N", "el": "AH L", "em": "AH M", "en": "AH N"}
-"""flite's phones that the recogniser lacks."""
-_GAP_S = 0.04  # shorter silences are the closures of stops
+"""Recogniser phones of flite phones that it lacks."""
+_GAP_S = 0.04  # shorter gaps are stop closures, not silence
 _TAIL_S = 0.3
 _MARK = "phone-"
 _PHONES = (
@@ -39,7 +38,7 @@ _PHONES = (
 
 @dataclass(frozen=True)
 class _Segment:
-    """A word or phone as the recogniser writes it, and when it sounds."""
+    """A word or phone in recogniser notation, with start and end in seconds."""
 
     name: str
     start: float
@@ -51,40 +50,40 @@ class _Segment:
 
 
 class Aligner:
-    """Aligns one utterance after the other; ConfigError where pocketsphinx or flite is missing."""
+    """Forced aligner; ConfigError if pocketsphinx or flite is missing."""
 
     def __init__(self) -> None:
         self._decoder = _new_decoder()
 
     def align(self, samples: FloatArray, text: str) -> Speech:
-        """`samples` `[S]` at 16 kHz with the times of `text`; TranscriptError where they differ."""
+        """Align `text` with `samples` `[S]` at 16 kHz; TranscriptError if they do not match."""
         words = [word.strip("'") for word in re.findall(r"[a-z']+", text.lower())]
         words = [word for word in words if word]
         if not words:
             raise TranscriptError("expected the text of the recording, got none")
         for word in set(words):
             if self._decoder.lookup_word(word) is None:
-                self._decoder.add_word(word, _spelled(word), True)
-        # Without a silence at the end its last phone is lost.
+                self._decoder.add_word(word, _flite_phones(word), True)
+        # Without trailing silence the recogniser loses the last phone.
         padded = np.concatenate([samples, np.zeros(int(_TAIL_S * SAMPLE_RATE), np.float32)])
         raw = np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()
         found = self._times(words, raw)
         said = [word for word in found if not word.silent]
-        # Its own way to align phones within words fails on every second recording; so phones are
-        # made words of one phone each and found in the same way.
+        # Phone alignment of pocketsphinx fails on every second recording, so phones are aligned as
+        # words of one phone each.
         spelled = [self._decoder.lookup_word(word.name).split() for word in said]
         phones = self._times([_MARK + name for names in spelled for name in names], raw)
         return _speech(samples, [re.sub(r"\(\d+\)$", "", w.name) for w in said], spelled, phones)
 
     def _times(self, words: Sequence[str], raw: bytes) -> list[_Segment]:
-        """When each word is said; silences are named <sil>."""
+        """Align words; the result also contains silences, named <sil>."""
         try:
             self._decoder.set_align_text(" ".join(words))
             self._decoder.start_utt()
             self._decoder.process_raw(raw, full_utt=True)
             self._decoder.end_utt()
             fits = self._decoder.hyp() is not None
-        except RuntimeError:  # how it says that nothing fits
+        except RuntimeError:  # raised if no alignment exists
             self._decoder, fits = _new_decoder(), False
         found = self._found(len(words)) if fits else []
         if not found:
@@ -95,7 +94,7 @@ class Aligner:
         return found
 
     def _found(self, count: int) -> list[_Segment]:
-        """What was found if it is all `count` words; none if more than the last one is missing."""
+        """Segments of the alignment; empty if more than the last of `count` words is missing."""
         found = [
             _Segment(str(s.word), s.start_frame * _FRAME_S, (s.end_frame + 1) * _FRAME_S)
             for s in self._decoder.seg()
@@ -113,19 +112,19 @@ def _new_decoder() -> Any:
 
 
 @lru_cache(maxsize=5000)
-def _said(word: str) -> Speech:
+def _synthesized(word: str) -> Speech:
     return flite.speak(word, "kal16", 1.0)
 
 
-def _spelled(word: str) -> str:
-    """A word's phones as the recogniser writes them."""
-    names = [p.name for p in _said(word).phones if p.name != "pau"]
+def _flite_phones(word: str) -> str:
+    """Phones of a word by flite, in recogniser notation."""
+    names = [p.name for p in _synthesized(word).phones if p.name != "pau"]
     return " ".join(_PLAIN.get(name, name.upper()) for name in names)
 
 
 def stressed_vowel(word: str) -> int:
-    """Which vowel of a word carries the primary stress."""
-    speech = _said(word)
+    """Index of the vowel with the primary stress."""
+    speech = _synthesized(word)
     vowels = [p for p in speech.phones if p.name in VOWELS]
     stressed = speech.words[0].vowel_start if speech.words else 0.0
     return next((i for i, p in enumerate(vowels) if abs(p.start - stressed) < 1e-6), 0)
@@ -142,7 +141,7 @@ def _speech(
         for s in segments
         if not s.silent
     ]
-    if len(found) < sum(map(len, spelled)):  # the last phone was lost: it shares the time of one
+    if len(found) < sum(map(len, spelled)):  # the last phone is missing: split the one before
         last = found.pop()
         middle = 0.5 * (last.start + last.end)
         found += [replace(last, end=middle), Phone(spelled[-1][-1].lower(), middle, last.end)]
@@ -159,7 +158,7 @@ def _speech(
 
 
 def _filled(phones: list[Phone], seconds: float) -> list[Phone]:
-    """The same with silence where there was nothing, from 0 to the end."""
+    """Fill gaps between phones with silence, from 0 to the end."""
     result: list[Phone] = []
     at = 0.0
     for phone in [*phones, Phone("pau", seconds, seconds)]:

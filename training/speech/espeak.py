@@ -1,7 +1,7 @@
-"""Speech from espeak-ng, spoken by a process of its own so that the same text sounds the same.
+"""Speech from espeak-ng in a worker process, so that the same text always sounds the same.
 
-The process is `training.speech.espeak_worker`; here its answers become `Speech`. One that does not
-answer in time is ended, and the error says so.
+Converts replies of `training.speech.espeak_worker` to `Speech`. A worker that exceeds the timeout
+is killed.
 """
 
 import json
@@ -23,30 +23,30 @@ from engine.motion.pose import FloatArray
 from training.speech.phones import ESPEAK_PHONES, VOWELS
 from training.speech.speech import Phone, Speech, SpokenWord, resample
 
-_CHILD = Path(__file__).with_name("espeak_worker.py")
+_WORKER = Path(__file__).with_name("espeak_worker.py")
 _TIMEOUT_S = 20.0
 _WORD, _PHONEME = 1, 7
-_TEMPO = 165  # words a minute that count as tempo 1
-_EVENT_LATE_S = 0.025  # how much later than the sound events are (energy against phones)
+_TEMPO = 165  # words per minute at tempo 1
+_EVENT_LATE_S = 0.025  # delay of events relative to the sound, from energy against phones
 
 
-class Speaker:
-    """A process that speaks; ConfigError when it says that it cannot, or says nothing."""
+class EspeakProcess:
+    """A worker process; ConfigError on an error reply or a timeout."""
 
     def __init__(self, command: list[str], timeout_s: float = _TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._rest = b""
 
-    def ask(self, job: dict[str, Any]) -> tuple[dict[str, Any], FloatArray]:
-        """What was answered, and samples `[S]` at its rate."""
+    def request(self, job: dict[str, Any]) -> tuple[dict[str, Any], FloatArray]:
+        """Send a job; return the reply and samples `[S]` at the reply's rate."""
         deadline = time.monotonic() + self._timeout_s
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(job).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # why it ended stands in its answer
+            pass  # its last reply holds the reason
         line = self._until(deadline, lambda: self._rest.find(b"\n") + 1)
         answer = json.loads(line)
         if "error" in answer:
@@ -56,7 +56,7 @@ class Speaker:
         return answer, (np.frombuffer(raw, "<i2") / np.float32(32768)).astype(np.float32)
 
     def _until(self, deadline: float, complete: Any) -> bytes:
-        """Read until `complete()` gives how many bytes belong together."""
+        """Read until `complete()` returns the size of a message, in bytes; return the message."""
         assert self._process.stdout is not None
         handle = self._process.stdout.fileno()
         while not (size := complete()):
@@ -74,26 +74,26 @@ class Speaker:
         return result
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
 
 @lru_cache(maxsize=1)
-def _speaker(process: int) -> Speaker:
-    # Of one process id: a fork must not share the pipes of its parent.
-    return Speaker([sys.executable, "-I", "-S", str(_CHILD)])
+def _process_of(process: int) -> EspeakProcess:
+    # Keyed by process id: a fork must not share the pipes of its parent.
+    return EspeakProcess([sys.executable, "-I", "-S", str(_WORKER)])
 
 
 def speak(text: str, name: str, tempo: float) -> Speech:
-    """`text` by the voice `name` (en-us+f3, ...); ConfigError for a missing library or voice."""
+    """Synthesise `text` by the voice `name` (en-us+f3, ...); ConfigError if that fails."""
     plain = text.encode("ascii", "ignore").decode()
     words = sorted({word.strip("'").lower() for word in re.findall(r"[\w']+", plain)})
     job = {"text": plain, "voice": name, "rate": round(_TEMPO * tempo), "words": words}
     try:
-        answer, native = _speaker(os.getpid()).ask(job)
+        answer, native = _process_of(os.getpid()).request(job)
     except ConfigError:
-        _speaker.cache_clear()
+        _process_of.cache_clear()
         raise
     samples = resample(native, round(len(native) * SAMPLE_RATE / answer["rate"]))
     return _assemble(samples, plain, answer)
@@ -135,7 +135,7 @@ def _word(text: str, spelled: str, phones: list[Phone]) -> SpokenWord:
 
 
 def stressed_vowel(spelled: str) -> int:
-    """Which vowel of a word, as espeak-ng spells it, carries the primary stress."""
+    """Index of the vowel with the primary stress in a word's espeak-ng phonemes."""
     before = 0
     for name in spelled.split("_"):
         if name.startswith("'"):

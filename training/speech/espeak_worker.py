@@ -1,13 +1,12 @@
-"""A process of its own for espeak-ng: every utterance from the same untouched state.
+"""espeak-ng worker process: synthesises every utterance from the same initial state.
 
-In one process the previous utterance colours the next, and the library cannot be started anew. So
-this program starts the library once, speaks nothing itself, and lets a fresh fork of itself speak
-each utterance. It is run as a file, without our packages: only ctypes and the library.
+In one process an utterance depends on the previous one, and the library cannot be initialised
+twice. This program initialises it once and forks for each utterance. It runs as a file, without
+other packages of the project.
 
-Standard input: one JSON object a line with text, voice and rate (words a minute). Standard output:
-for each a line of JSON with error, or with rate (Hz), samples (their number), events (kind,
-position, milliseconds by sample count, name) and stresses (word: which vowel names are stressed),
-then the samples as int16.
+Standard input: JSON lines with text, voice, rate (words per minute) and words. Standard output, for
+each: a JSON line with error, or with rate (Hz), samples (count), events (kind, position, sample,
+name) and spelled (phonemes by word), then the samples as int16.
 """
 
 import ctypes as c
@@ -39,7 +38,7 @@ class _Event(c.Structure):
 
 
 def utter(library: Any, rate: int, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Speak one utterance; what to answer, and the samples."""
+    """Synthesise one utterance; returns the reply and the samples."""
     blocks: list[bytes] = []
     events: list[tuple[int, int, int, str]] = []
 
@@ -70,7 +69,7 @@ def utter(library: Any, rate: int, job: dict[str, Any]) -> tuple[dict[str, Any],
 
 
 def spelled(library: Any, word: str) -> str:
-    """The phonemes of a word as the library writes them, parted by _ and with stress marks."""
+    """Phonemes of a word in espeak-ng notation, separated by _ and with stress marks."""
     pointer = c.c_char_p(word.encode())
     return (library.espeak_TextToPhonemes(c.byref(pointer), _UTF8, ord("_") << 8) or b"").decode(
         "utf-8", "ignore"
@@ -78,7 +77,7 @@ def spelled(library: Any, word: str) -> str:
 
 
 def _answer(library: Any, rate: int, line: bytes) -> None:
-    """Let a fork speak; this process stays as it was."""
+    """Synthesise in a fork, so that the state of this process is unchanged."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -94,14 +93,14 @@ def _answer(library: Any, rate: int, line: bytes) -> None:
 
 
 def send(answer: dict[str, Any], samples: bytes) -> None:
-    """Write one answer."""
+    """Write one reply."""
     out = sys.stdout.buffer
     out.write(json.dumps(answer).encode() + b"\n" + samples)
     out.flush()
 
 
 def main() -> int:
-    """Answer until the input ends."""
+    """Serve jobs until the input ends."""
     try:
         library = c.CDLL(LIBRARY)
     except OSError as error:

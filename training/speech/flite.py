@@ -1,7 +1,7 @@
 """Speech from flite through its C library: recorded voices, in this process.
 
-flite tells word, syllable stress and accent of every phone. The same text sounds the same each
-time: its dither comes from the C library's random numbers, which are seeded before.
+flite gives word, syllable stress and accent of every phone. Output is deterministic: its dither
+uses the C library's random numbers, which are seeded before each call.
 """
 
 import ctypes as c
@@ -53,7 +53,7 @@ _NAMES = {
 
 
 class _Flite:
-    """flite through its library: one utterance, then a walk over its segments."""
+    """Bindings of flite: synthesises an utterance and reads its segments."""
 
     def __init__(self) -> None:
         self._lib = _library("libflite.so.1")
@@ -104,7 +104,7 @@ class _Flite:
         while item:
             name, time = self._lib.flite_ffeature_string, self._lib.flite_ffeature_float
             row = {k: name(item, f.encode()).decode() for k, f in _NAMES.items()}
-            # Asked for as a string, a number ends the process.
+            # flite aborts the process if a number is read as a string.
             rows.append(row | {k: str(time(item, f.encode())) for k, f in _TIMES.items()})
             item = self._lib.item_next(item)
         return rows
@@ -145,7 +145,7 @@ def _flite() -> _Flite:
 
 
 def speak(text: str, name: str, tempo: float) -> Speech:
-    """`text` by the voice `name` (slt, rms, ...); ConfigError for a missing library or voice."""
+    """Synthesise `text` by the voice `name` (slt, rms, ...); ConfigError if that fails."""
     engine = _flite()
     _library("libc.so.6").srand(1)
     return engine(text, name, tempo)

@@ -1,7 +1,7 @@
-"""Phones: the ARPAbet set, what espeak-ng calls them, the mouth shape of each, and function words.
+"""Phone tables: ARPAbet, espeak-ng names, mouth shapes; and function words.
 
-Shapes are weights of ARKit coefficients, given for a clearly spoken phone; how they flow into one
-another is the business of `training.composer.face`.
+Shapes are ARKit coefficients of clearly articulated phones; `training.composer.visemes` blends
+them.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ VOWELS: Final = frozenset(
     ],
 )
 CLOSED: Final = frozenset(["p", "b", "m"])
-"""Phones for which the lips must meet."""
+"""Bilabial closures: phones for which the lips must meet."""
 
 ESPEAK_PHONES: Final[dict[str, str]] = {
     "@": "ax", "@2": "ax", "@5": "ax", "@-": "ax", "a#": "ax", "I2": "ih", "I#": "ih", "I": "ih",
@@ -103,7 +103,7 @@ SHAPES: Final[dict[str, tuple[dict[str, float], dict[str, float]]]] = {
     "oy": (_ROUND, _NARROW),
     "pau": ({}, {}),
 }  # fmt: skip
-"""Start and end shape of every phone; only diphthongs differ in the two."""
+"""Start and end shape of every phone; they differ for diphthongs only."""
 
 FUNCTION_WORDS: Final = frozenset(
     [
@@ -268,4 +268,4 @@ FUNCTION_WORDS: Final = frozenset(
         "not",
     ]
 )
-"""Words that are seldom prominent. Negations such as `never` and `don't` are content here."""
+"""Words that are seldom stressed. Negations such as `never` and `don't` count as content words."""

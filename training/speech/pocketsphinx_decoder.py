@@ -1,8 +1,4 @@
-"""The one place that loads pocketsphinx: a small recogniser that runs on any CPU.
-
-Gives its decoder for 16 kHz mono, quiet and with the English model that comes with the package.
-What is decoded with it is not known here.
-"""
+"""Loads pocketsphinx, a small speech recogniser for the CPU, with its English model."""
 
 from typing import Any
 
@@ -11,7 +7,7 @@ from engine.errors import ConfigError
 
 
 def load_decoder(**settings: Any) -> Any:
-    """A pocketsphinx Decoder with `settings` of its own; ConfigError where it is not installed."""
+    """Create a pocketsphinx Decoder for 16 kHz mono; ConfigError if it is not installed."""
     try:
         import pocketsphinx
     except ImportError as error:

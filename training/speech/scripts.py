@@ -1,7 +1,4 @@
-"""Speeches of half a minute: synthetic voices or recorded readers, with pauses between sentences.
-
-Knows voices and sound; what a body does with it is for `training.composer.compose`.
-"""
+"""Speeches of half a minute: synthetic or recorded voices, with pauses between sentences."""
 
 from collections.abc import Sequence
 
@@ -12,7 +9,7 @@ from engine.motion.pose import FloatArray
 from training.speech.sentences import draw_text
 from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice, synthesize
-from training.speech.utterances import Recorded, draw_utterances
+from training.speech.utterances import RecordedUtterance, draw_utterances
 
 TRAIN_VOICES = {
     "flite:slt": 5,
@@ -25,36 +22,36 @@ TRAIN_VOICES = {
     "espeak:en-gb-scotland+m1": 1,
 }
 TEST_VOICES = {"flite:awb": 2, "flite:slt": 1, "flite:rms": 1, "espeak:en-us+m7": 1}
-"""Voices and how often each speaks; flite:awb and espeak:en-us+m7 are not heard in training."""
+"""Voices and their weights; flite:awb and espeak:en-us+m7 are not used in training."""
 
 _FRAME = SAMPLE_RATE // 50
-_QUIET = 0.1  # share of a recording's frames that are taken for its background
+_QUIET = 0.1  # share of the quietest frames that estimate the background noise
 
 
 def pause(rng: np.random.Generator) -> float:
-    """Seconds between two sentences: mostly a breath, sometimes long enough to idle."""
+    """Draw a pause between sentences, seconds: mostly short, sometimes long enough to idle."""
     kind = rng.random()
     if kind < 0.76:
         return float(rng.uniform(0.2, 0.95))
     return float(rng.uniform(0.95, 2.0) if kind < 0.89 else rng.uniform(3.0, 6.0))
 
 
-def _louder(samples: FloatArray, decibels: float) -> FloatArray:
+def _normalize_level(samples: FloatArray, decibels: float) -> FloatArray:
     loud = np.sqrt(np.mean(np.square(samples[np.abs(samples) > 0.01]))) if len(samples) else 1.0
     return np.asarray(samples * (10 ** (decibels / 20) / max(float(loud), 1e-3)), np.float32)
 
 
 def background(samples: FloatArray) -> float:
-    """Level (root mean square) of a recording's quietest frames."""
+    """Background level of a recording: RMS of its quietest frames."""
     whole = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     levels = np.sort(np.sqrt(np.mean(np.square(whole), axis=1))) if len(whole) else np.zeros(1)
     return float(levels[: max(1, int(_QUIET * len(levels)))].mean())
 
 
 def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
-    """All pieces with pauses before, between and after, as one speech of one loudness.
+    """Join pieces at one loudness, with pauses before, between and after them.
 
-    Pauses sound as the background of the pieces does.
+    Pauses contain noise at the background level of the pieces.
     """
     sounds: list[FloatArray] = []
     phones: list[Phone] = []
@@ -63,7 +60,7 @@ def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
     level = float(rng.uniform(-24, -17))
     for said in pieces:
         gap = round(pause(rng) * SAMPLE_RATE)
-        sound = _louder(said.samples, level + rng.uniform(-2, 2))
+        sound = _normalize_level(said.samples, level + rng.uniform(-2, 2))
         hiss = background(sound)
         sounds += [(hiss * rng.standard_normal(gap)).astype(np.float32), sound]
         moved = said.shifted(at + gap / SAMPLE_RATE)
@@ -77,7 +74,7 @@ def joined(pieces: Sequence[Speech], rng: np.random.Generator) -> Speech:
 
 
 def speak(texts: Sequence[str], voice: Voice, rng: np.random.Generator) -> Speech:
-    """All texts by one voice."""
+    """Synthesise all texts by one voice."""
     return joined([synthesize(text, voice) for text in texts], rng)
 
 
@@ -89,7 +86,7 @@ def _voice(test: bool, rng: np.random.Generator) -> Voice:
 
 
 def synthetic(sentences: Sequence[str], split: str, rng: np.random.Generator) -> tuple[str, Speech]:
-    """A voice's name and 20 to 40 seconds of it, sentences of `split`."""
+    """Synthesise 20 to 40 seconds of sentences of `split`; returns the voice's name and speech."""
     test = split == "test"
     voice = _voice(test, rng)
     texts: list[str] = []
@@ -99,9 +96,9 @@ def synthetic(sentences: Sequence[str], split: str, rng: np.random.Generator) ->
 
 
 def recorded(
-    utterances: Sequence[Recorded], split: str, rng: np.random.Generator
+    utterances: Sequence[RecordedUtterance], split: str, rng: np.random.Generator
 ) -> tuple[str, Speech]:
-    """A reader's name and 20 to 35 seconds of his, a little higher or lower than he spoke."""
+    """Draw 20 to 35 seconds of a recorded reader, pitch-shifted; returns reader and speech."""
     reader, pieces = draw_utterances(utterances, split, float(rng.uniform(16, 30)), rng)
     factor = float(rng.uniform(0.92, 1.1))
     return reader, joined([piece.pitched(factor) for piece in pieces], rng)

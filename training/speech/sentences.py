@@ -1,6 +1,6 @@
-"""What the synthetic speakers say: sentences read from a file, and small talk made here.
+"""Text of synthetic speech: sentences from a file, and generated small talk.
 
-Held-out text is chosen by a hash, so that no seed and no order ever mixes training and test.
+A hash selects held-out text, so training and test never share a sentence, whatever the seed.
 """
 
 import re
@@ -43,7 +43,7 @@ _WHOLE = (
 
 
 def chat(rng: np.random.Generator) -> str:
-    """One sentence of small talk."""
+    """Generate one sentence of small talk."""
     if rng.random() < 0.35:
         return str(rng.choice(_WHOLE))
     parts = [str(rng.choice(x)) for x in (_OPENERS, _SUBJECTS, _VERBS, _THINGS, _TAILS)]
@@ -56,12 +56,12 @@ def chat(rng: np.random.Generator) -> str:
 
 
 def held_out(text: str) -> bool:
-    """Whether `text` belongs to the test set: one in twelve, by its hash."""
+    """True if `text` belongs to the test set: one in twelve, by its hash."""
     return zlib.crc32(text.encode()) % 12 == 0
 
 
 def read_sentences(path: Path) -> list[str]:
-    """Lines of 4 to 22 plain words, without quotation marks and abbreviations."""
+    """Read the lines of 4 to 22 plain words, without abbreviations; removes quotation marks."""
     result = []
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.encode("ascii", "ignore").decode().replace('"', "").replace("--", ",").strip()
@@ -72,7 +72,7 @@ def read_sentences(path: Path) -> list[str]:
 
 
 def draw_text(sentences: Sequence[str], test: bool, rng: np.random.Generator) -> str:
-    """A sentence of the wanted set: two of three read, the rest small talk."""
+    """Draw a sentence of the training or test set: about two of three from the file."""
     while True:
         spoken = chat(rng) if rng.random() < 0.35 else sentences[int(rng.integers(len(sentences)))]
         if held_out(spoken) == test:

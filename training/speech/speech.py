@@ -1,8 +1,7 @@
 """Speech with the times of its words, phones and stressed vowels.
 
 16 kHz mono, phones in the ARPAbet names of `training.speech.phones`. Pitch is shifted by
-resampling, which moves the formants along and so makes new speakers of the few there are. Where the
-sound comes from and what a body does with it is not known here.
+resampling, which also shifts the formants and so gives more speakers.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from engine.motion.pose import FloatArray
 
 @dataclass(frozen=True)
 class Phone:
-    """An ARPAbet phone (`pau` in silence), seconds."""
+    """An ARPAbet phone (`pau` in silence) with start and end in seconds."""
 
     name: str
     start: float
@@ -25,9 +24,16 @@ class Phone:
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word, its extent and that of its stressed vowel in seconds.
+    """A word with its times.
 
-    accented: the synthesiser thinks that the word stands out.
+    Attributes:
+        text: word.
+        start: start, seconds.
+        end: end, seconds.
+        vowel_start: start of the stressed vowel, seconds.
+        vowel_end: end of the stressed vowel, seconds.
+        accented: true if the synthesiser puts an accent on the word.
+
     """
 
     text: str
@@ -40,7 +46,14 @@ class SpokenWord:
 
 @dataclass(frozen=True)
 class Speech:
-    """samples `[S]` at 16 kHz in -1..1, phones without gaps, words in order."""
+    """Audio with aligned phones and words.
+
+    Attributes:
+        samples: at 16 kHz, `[S]`, -1..1.
+        phones: in order, without gaps.
+        words: in order.
+
+    """
 
     samples: FloatArray
     phones: tuple[Phone, ...]
@@ -48,11 +61,11 @@ class Speech:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration, seconds."""
         return len(self.samples) / SAMPLE_RATE
 
     def shifted(self, offset: float) -> "Speech":
-        """The same samples with all times moved by `offset` seconds."""
+        """Shift all times by `offset` seconds; samples stay."""
         return self._timed(lambda t: t + offset)
 
     def _timed(self, move: Callable[[float], float]) -> "Speech":
@@ -70,13 +83,13 @@ class Speech:
         return Speech(self.samples, phones, words)
 
     def pitched(self, factor: float) -> "Speech":
-        """Resampled so that pitch and tempo are `factor` times higher."""
+        """Resample so that pitch and tempo are `factor` times higher."""
         samples = resample(self.samples, round(len(self.samples) / factor))
         return replace(self._timed(lambda t: t / factor), samples=samples)
 
 
 def resample(samples: FloatArray, count: int) -> FloatArray:
-    """`samples` stretched to `count` by its spectrum (silent ends keep the wrap unheard)."""
+    """FFT resampling to `count` samples; silent ends make the wrap-around inaudible."""
     spectrum = np.fft.rfft(np.asarray(samples, np.float64))
     wanted = count // 2 + 1
     fitted = np.zeros(wanted, complex)

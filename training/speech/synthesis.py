@@ -1,6 +1,6 @@
-"""Who speaks a text: a voice by its name, with its own tempo and pitch.
+"""Speech synthesis by voice name, with tempo and pitch.
 
-flite has recorded voices, espeak-ng formant voices in many variants; both give the same `Speech`.
+flite has recorded voices, espeak-ng formant voices in many variants; both give `Speech`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _ENGINES = {"flite": flite.speak, "espeak": espeak.speak}
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks, as flite:slt or espeak:en-us+f3, and factors of its own tempo and pitch."""
+    """A voice such as flite:slt or espeak:en-us+f3, with factors of tempo and pitch."""
 
     name: str
     tempo: float = 1.0
@@ -22,9 +22,9 @@ class Voice:
 
 
 def synthesize(text: str, voice: Voice) -> Speech:
-    """Speak `text`; raises ConfigError for an unknown voice or a missing library."""
+    """Synthesise `text`; raises ConfigError for an unknown voice or a missing library."""
     engine, _, name = voice.name.partition(":")
     if engine not in _ENGINES:
         raise ConfigError(f"expected a voice like flite:slt or espeak:en-us+f3, got {voice.name!r}")
-    # Resampling changes the tempo too: ask the synthesiser for so much less.
+    # The pitch shift resamples, which changes the tempo too: compensate in the synthesiser.
     return _ENGINES[engine](text, name, voice.tempo / voice.pitch).pitched(voice.pitch)

@@ -1,7 +1,7 @@
-"""Recorded utterances as speech for the composer: a folder with split.tsv and sound files.
+"""Recorded utterances as speech for the composer: a folder with split.tsv and audio files.
 
-split.tsv has the columns set, utterance, split (train or test) and text; the sound lies at
-SET/UTTERANCE.flac or .wav. What cannot be aligned with its text is reported and left out.
+split.tsv has the columns set, utterance, split (train or test) and text; audio is at
+SET/UTTERANCE.flac, .wav or .ogg. Utterances that cannot be aligned are reported and skipped.
 """
 
 import csv
@@ -20,12 +20,12 @@ from training.speech.speech import Speech
 
 _SOUNDS = (".flac", ".wav", ".ogg")
 _COLUMNS = ("set", "utterance", "split", "text")
-_EDGE_S = 0.012  # ends of recordings are faded: a cut is heard as a click
+_EDGE_S = 0.012  # fade at both ends; a hard cut would click
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording: who reads, train or test, its file and its text."""
+    """A recording: reader, split (train or test), audio file and text."""
 
     reader: str
     split: str
@@ -34,8 +34,8 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """An utterance with its times."""
+class RecordedUtterance:
+    """An aligned utterance."""
 
     reader: str
     split: str
@@ -43,7 +43,7 @@ class Recorded:
 
 
 def read_list(folder: Path) -> list[Utterance]:
-    """The utterances of FOLDER/split.tsv that have sound and text; ConfigError without a list."""
+    """Read the utterances of FOLDER/split.tsv with audio and text; ConfigError without a list."""
     table = folder / "split.tsv"
     if not table.is_file():
         raise ConfigError(f"expected {table} with the columns {', '.join(_COLUMNS)}")
@@ -61,7 +61,7 @@ def read_list(folder: Path) -> list[Utterance]:
 
 
 def read_sound(path: Path) -> FloatArray:
-    """Samples `[S]` at 16 kHz, its ends faded."""
+    """Read samples `[S]` at 16 kHz and fade both ends."""
     samples = np.concatenate([block.samples for block in WavSource(path).blocks()])
     edge = min(int(_EDGE_S * SAMPLE_RATE), len(samples) // 2)
     fade = np.linspace(0, 1, edge, dtype=np.float32)
@@ -71,8 +71,8 @@ def read_sound(path: Path) -> FloatArray:
     return samples
 
 
-def align_all(utterances: Sequence[Utterance]) -> tuple[list[Recorded], list[str]]:
-    """What could be aligned, and a line for each that could not."""
+def align_all(utterances: Sequence[Utterance]) -> tuple[list[RecordedUtterance], list[str]]:
+    """Align utterances; returns the aligned ones and a line of text for each failure."""
     if not utterances:
         return [], []
     aligner = Aligner()
@@ -81,18 +81,18 @@ def align_all(utterances: Sequence[Utterance]) -> tuple[list[Recorded], list[str
         try:
             speech = aligner.align(read_sound(item.path), item.text)
         except ConfigError:
-            raise  # of the machine, not of the recording
+            raise  # a fault of the installation, not of the recording
         except GestureError as error:
             problems.append(f"{item.reader}/{item.path.name}: {error}")
         else:
-            aligned.append(Recorded(item.reader, item.split, speech))
+            aligned.append(RecordedUtterance(item.reader, item.split, speech))
     return aligned, problems
 
 
 def draw_utterances(
-    recorded: Sequence[Recorded], split: str, seconds: float, rng: np.random.Generator
+    recorded: Sequence[RecordedUtterance], split: str, seconds: float, rng: np.random.Generator
 ) -> tuple[str, list[Speech]]:
-    """A reader of `split` and utterances of his, together about `seconds` long."""
+    """Draw a reader of `split` and utterances of about `seconds` in total."""
     own = [item for item in recorded if item.split == split]
     readers = sorted({item.reader for item in own})
     lengths = [sum(i.speech.duration for i in own if i.reader == r) for r in readers]

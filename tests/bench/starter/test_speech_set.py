@@ -13,7 +13,7 @@ from engine.errors import ConfigError
 from engine.text.words import TimedWord
 from tests.support.training_fixtures import tone_take
 from training.speech.speech import Phone, Speech
-from training.speech.utterances import Recorded
+from training.speech.utterances import RecordedUtterance
 
 
 def test_a_recording_gets_stressed_vowels_and_pauses() -> None:
@@ -59,9 +59,9 @@ def test_test_readers_are_joined_and_those_without_text_come_last(
         (tmp_path / f"{name}.flac").touch()
     asked = []
 
-    def align(listed: list[speech_set.Part]) -> tuple[list[Recorded], list[str]]:
+    def align(listed: list[speech_set.Part]) -> tuple[list[RecordedUtterance], list[str]]:
         asked.extend(item.text for item in listed)
-        return [Recorded("a", "test", said)], []
+        return [RecordedUtterance("a", "test", said)], []
 
     monkeypatch.setattr(speech_set, "align_all", align)
     monkeypatch.setattr(speech_set, "read_sound", lambda path: said.samples)

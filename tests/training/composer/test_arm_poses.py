@@ -1,4 +1,4 @@
-"""What is done to single poses of the arms."""
+"""Edits of single arm poses."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def joints(pose: np.ndarray) -> np.ndarray:
 
 def test_amplitude_scales_the_way_of_the_elbow() -> None:
     bent = float(angle(UP[18], REST[18]).squeeze())
-    wider = poses.amplified(UP, REST, 1.2, "left")
+    wider = poses.amplify(UP, REST, 1.2, "left")
     assert float(angle(wider[18], REST[18]).squeeze()) == pytest.approx(1.2 * 1.05 * bent, rel=0.01)
     assert np.array_equal(wider[19], UP[19])
 
@@ -68,7 +68,7 @@ def test_nobody_makes_the_same_movement_twice() -> None:
     rng = np.random.default_rng(0)
     made = [UP.copy() for _ in range(20)]
     for pose in made:
-        poses.varied(pose, "left", 1.0, rng)
+        poses.randomize(pose, "left", 1.0, rng)
     wrists = np.stack([joints(pose)[20] for pose in made])
     assert 0.02 < wrists.std(0).max() < 0.15
     assert np.array_equal(made[0][19], UP[19])

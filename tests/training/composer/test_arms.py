@@ -1,4 +1,4 @@
-"""Hands rise after a phrase began, strike on stresses, draw back, wait and sink."""
+"""Gesture phases: preparation after phrase start, strokes on stresses, hold, retraction."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from engine.motion.rotation import exp, forward_kinematics, identity, multiply
 from engine.motion.skeleton import SMPLX_55
 from tests.support.figures import small_library
 from training.composer.arm_poses import TORSO
-from training.composer.arms import JOINTS, Arms, Hands, lay_arms
+from training.composer.arms import JOINTS, Arms, Hands, animate_arms
 from training.composer.library import FPS
 from training.composer.plan import GestureUnit, Stress
 from training.composer.style import LIVELY
@@ -21,7 +21,7 @@ LIBRARY = small_library()
 
 
 def laid(seed: int, units: tuple[GestureUnit, ...] = (UNIT,), frames: int = 300) -> Arms:
-    return lay_arms(units, [], LIBRARY, LIVELY, frames, np.random.default_rng(seed))
+    return animate_arms(units, [], LIBRARY, LIVELY, frames, np.random.default_rng(seed))
 
 
 def speed(arms: Arms) -> np.ndarray:
@@ -48,18 +48,18 @@ def test_strokes_peak_on_the_stressed_vowels(seed: int) -> None:
 
 def test_strokes_may_land_sooner() -> None:
     style = replace(LIVELY, stroke_lead_s=0.1)
-    early = lay_arms((UNIT,), [], LIBRARY, style, 300, np.random.default_rng(0)).landings
+    early = animate_arms((UNIT,), [], LIBRARY, style, 300, np.random.default_rng(0)).landings
     for before, after in zip(early, laid(0).landings, strict=True):
         assert after.time - before.time == pytest.approx(0.1, abs=1e-6)
 
 
-def test_of_people_with_habits_nothing_but_strokes_is_fast() -> None:
-    """What draws back or sinks as fast as a stroke looks like one, and is learned as one."""
+def test_at_high_determinism_only_strokes_are_fast() -> None:
+    """A recoil or retraction as fast as a stroke would be learned as a stroke."""
     fast = []
     for determinism in (0.0, 0.65):
         away = []
         for seed in range(8):
-            made = lay_arms(
+            made = animate_arms(
                 (UNIT,),
                 [],
                 LIBRARY,

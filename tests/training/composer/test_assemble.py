@@ -1,4 +1,4 @@
-"""A whole body: arms over legs, calm in silence, always the same for the same seed."""
+"""Composed bodies: arms and legs, little motion in silence, determined by the seed."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,9 @@ from engine.motion.skeleton import SMPLX_55
 from tests.support.figures import small_library
 from training.composer.assemble import (
     Performance,
-    answers,
     energy_of,
     head_signs,
+    listener_signs,
     perform,
     silences,
     spans,
@@ -102,5 +102,5 @@ def test_signs_come_from_words_and_answers_from_phrases() -> None:
     rng = np.random.default_rng(0)
     kinds = {sign.kind for _ in range(20) for sign in head_signs(speech(), rng)}
     assert "shake" in kinds
-    nods = [sign for _ in range(20) for sign in answers([(0.0, 12.0)], rng)]
+    nods = [sign for _ in range(20) for sign in listener_signs([(0.0, 12.0)], rng)]
     assert {"nod", "tilt"} == {sign.kind for sign in nods}

@@ -9,8 +9,8 @@ from training.composer.blend import (
     Clip,
     bend_elbow,
     continuous,
+    distribute_twist,
     eased,
-    even_twist,
     mirrored,
     mix,
     sample_rotations,
@@ -104,7 +104,7 @@ def test_even_twist_leaves_the_hands_where_they_are() -> None:
     turns = np.random.default_rng(0).normal(0, 0.5, (20, 55, 3)).astype(np.float32)
     rotations = exp(turns)
     travel = np.zeros((20, 3), np.float32)
-    evened = even_twist(rotations)
+    evened = distribute_twist(rotations)
     before, after = (
         forward_kinematics(SMPLX_55.parents, SMPLX_55.offsets, q, travel)
         for q in (rotations, evened)

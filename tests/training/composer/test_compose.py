@@ -1,4 +1,4 @@
-"""Takes from a stand-in for the synthesiser: whole, in step, and on disk as other stages expect."""
+"""Takes from a fake synthesiser: complete, synchronous, and written in the take format."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ from training.data.clips import load_clip
 from training.speech import scripts as talk
 from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice
-from training.speech.utterances import Recorded
+from training.speech.utterances import RecordedUtterance
 
 TEXTS = [
     f"Never mention the {word} garden again."
@@ -39,14 +39,14 @@ def fake_synthesize(text: str, voice: Voice) -> Speech:
     return Speech(samples, phones, spoken)
 
 
-def material() -> compose.Material:
-    return compose.Material({"train": small_library()}, TEXTS)
+def sources() -> compose.CorpusSources:
+    return compose.CorpusSources({"train": small_library()}, TEXTS)
 
 
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> compose.Take:
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
-    return compose.compose_take(material(), "train", LIVELY, np.random.default_rng(5))
+    return compose.compose_take(sources(), "train", LIVELY, np.random.default_rng(5))
 
 
 def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
@@ -68,7 +68,7 @@ def test_a_take_is_whole_and_in_step(take: compose.Take) -> None:
 
 
 def test_a_silent_take_keeps_its_mouth_shut() -> None:
-    made = compose.silent_take(material(), "train", 20.0, LIVELY, np.random.default_rng(0))
+    made = compose.silent_take(sources(), "train", 20.0, LIVELY, np.random.default_rng(0))
     assert not made.speech.samples.any()
     assert not made.face[:, ARKIT_51.coefficients.index("jawOpen")].any()
     assert len(made.face) == 600
@@ -127,9 +127,9 @@ def test_what_is_out_of_range_is_refused_before_any_work(
         compose.run(missing | wrong, tmp_path, tmp_path)
 
 
-def test_a_listener_hears_words_and_keeps_its_mouth_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_keeps_its_mouth_shut_during_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
-    made = compose.compose_take(material(), "train", LISTENER, np.random.default_rng(5))
+    made = compose.compose_take(sources(), "train", LISTENER, np.random.default_rng(5))
     assert made.speech.words
     assert made.stresses == ()
     assert made.speaker == "listener"
@@ -137,22 +137,22 @@ def test_a_listener_hears_words_and_keeps_its_mouth_shut(monkeypatch: pytest.Mon
 
 
 def test_recorded_readers_speak_in_their_share_of_the_takes() -> None:
-    said = Recorded("ann", "train", fake_synthesize(TEXTS[0] * 4, Voice("x")))
-    made = compose.Material({"train": small_library()}, TEXTS, [said], 1.0)
+    said = RecordedUtterance("ann", "train", fake_synthesize(TEXTS[0] * 4, Voice("x")))
+    made = compose.CorpusSources({"train": small_library()}, TEXTS, [said], 1.0)
     take = compose.compose_take(made, "train", LIVELY, np.random.default_rng(0))
     assert take.voice == "ann"
     assert len(take.speech.words) == len(said.speech.words)
 
 
-def test_who_has_habits_makes_the_same_of_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_determinism_makes_gestures_of_equal_words_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talk, "synthesize", fake_synthesize)
-    speech = compose.compose_take(material(), "train", LIVELY, np.random.default_rng(5)).speech
+    speech = compose.compose_take(sources(), "train", LIVELY, np.random.default_rng(5)).speech
 
     def apart(determinism: float) -> float:
-        """How far two performances of one speech are apart at the wrists, radians."""
+        """Mean difference of two performances of one speech at the wrists, radians."""
         style, origin = replace(LIVELY, determinism=determinism), compose.Origin("v", "train")
         arms = [
-            compose.move_to(
+            compose.animate(
                 speech, small_library(), style, origin, np.random.default_rng(seed)
             ).body.rotations[:, 16:22]
             for seed in (1, 2)

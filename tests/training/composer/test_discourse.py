@@ -1,4 +1,4 @@
-"""Words and what they ask of hands, head and brows."""
+"""Discourse rules: senses of words for hands, head and brows."""
 
 from itertools import pairwise
 

@@ -48,7 +48,7 @@ def test_the_mouth_is_exactly_closed_in_silence() -> None:
         assert (made[name][quiet] == 0.0).all(), name
 
 
-def test_nothing_moves_more_than_50_ms_before_it_is_heard() -> None:
+def test_the_mouth_moves_at_most_50_ms_before_the_sound() -> None:
     made = track()
     for name in ("jawOpen", "mouthPressLeft"):
         assert made[name][TIMES <= 1.0 - 0.05].max() == 0.0

@@ -1,9 +1,9 @@
-"""Eyes jump and the head follows; both come back to the listener."""
+"""Gaze: fast eyes, slower head, both return to the listener."""
 
 import numpy as np
 import pytest
 
-from training.composer.gaze import Gaze, look_around
+from training.composer.gaze import Gaze, animate_gaze
 from training.composer.minimum_jerk import FPS
 from training.composer.style import LIVELY
 
@@ -12,7 +12,7 @@ PHRASES = [(2.0, 6.0), (8.0, 20.0)]
 
 @pytest.fixture(scope="module")
 def gaze() -> Gaze:
-    return look_around(60 * FPS, PHRASES, [4.0], LIVELY, np.random.default_rng(0))
+    return animate_gaze(60 * FPS, PHRASES, [4.0], LIVELY, np.random.default_rng(0))
 
 
 def test_gaze_stays_near_the_listener(gaze: Gaze) -> None:
@@ -32,7 +32,7 @@ def test_a_memory_turns_the_eyes_up() -> None:
     ways = []
     for thoughts in ([], [2.0]):
         looks = [
-            look_around(5 * FPS, [], thoughts, LIVELY, np.random.default_rng(s)) for s in range(30)
+            animate_gaze(5 * FPS, [], thoughts, LIVELY, np.random.default_rng(s)) for s in range(30)
         ]
         ways.append(np.mean([(x.head + x.eyes)[int(2.4 * FPS), 1] for x in looks]))
     assert ways[1] < ways[0] - 0.03

@@ -1,4 +1,4 @@
-"""Which clip is chosen for which kind, and what the hands do in it."""
+"""Clip library: selection by kind and hands, and phases of clips."""
 
 import numpy as np
 import pytest

@@ -1,18 +1,18 @@
-"""Chance of somebody with habits, against the same chance without."""
+"""Low-variance generator against the plain generator of the same seed."""
 
 import numpy as np
 import pytest
 
-from training.composer.low_variance_rng import habitual
+from training.composer.low_variance_rng import low_variance
 
 
 def both(determinism: float) -> tuple[np.random.Generator, np.random.Generator]:
-    return np.random.default_rng(1), habitual(np.random.default_rng(1), determinism)
+    return np.random.default_rng(1), low_variance(np.random.default_rng(1), determinism)
 
 
-def test_no_habit_changes_nothing() -> None:
+def test_zero_determinism_changes_nothing() -> None:
     rng = np.random.default_rng(1)
-    assert habitual(rng, 0.0) is rng
+    assert low_variance(rng, 0.0) is rng
 
 
 def test_spreads_are_narrower_about_the_same_middle() -> None:
@@ -23,7 +23,7 @@ def test_spreads_are_narrower_about_the_same_middle() -> None:
     assert bound.standard_normal((2, 3)) == pytest.approx(0.25 * free.standard_normal((2, 3)))
 
 
-def test_what_is_likely_is_sure() -> None:
+def test_likely_events_are_surer() -> None:
     _, bound = both(0.6)
     drawn = np.array([bound.random() for _ in range(500)])
     assert (drawn < 0.75).all()
@@ -33,7 +33,7 @@ def test_what_is_likely_is_sure() -> None:
     assert np.mean(np.array(often) == 0) > 0.9
 
 
-def test_of_many_things_the_first_are_chosen() -> None:
+def test_integers_prefer_the_first_values() -> None:
     _, bound = both(0.6)
     assert {int(bound.integers(40)) for _ in range(200)} == {0, 1, 2}
     assert {int(bound.integers(5, 9)) for _ in range(50)} == {5}
@@ -41,5 +41,5 @@ def test_of_many_things_the_first_are_chosen() -> None:
 
 def test_both_draw_from_one_source() -> None:
     rng = np.random.default_rng(1)
-    habitual(rng, 0.5).random()
+    low_variance(rng, 0.5).random()
     assert rng.random() == np.random.default_rng(1).random(2)[1]

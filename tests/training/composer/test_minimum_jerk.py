@@ -1,10 +1,10 @@
-"""Movements that overlap add up without jolts and end where they should."""
+"""Overlapping minimum-jerk movements: continuous velocity, exact end."""
 
 import numpy as np
 import pytest
 
 from engine.motion.rotation import angle, exp, identity, log
-from training.composer.minimum_jerk import FPS, Move, Track, bump, chain, drift, softened
+from training.composer.minimum_jerk import FPS, Move, Track, bump, chain, drift, gaussian_smooth
 
 NO_LAG = np.zeros(2)
 
@@ -74,6 +74,6 @@ def test_drift_is_slow_and_bounded() -> None:
 
 def test_softening_takes_the_edge_off_and_keeps_what_rests() -> None:
     jump = np.concatenate([identity(20, 1), np.tile(turned(0.5)[:1], (20, 1, 1))])
-    made = softened(jump)
+    made = gaussian_smooth(jump)
     assert angle(made[1:], made[:-1]).max() < 0.2
     assert angle(made[[0, -1]], jump[[0, -1]]).max() < 1e-3

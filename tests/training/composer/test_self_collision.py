@@ -1,10 +1,10 @@
-"""Hands stay out of the body, and are left alone where they are outside."""
+"""Self-collision: hands are moved out of the body and unchanged outside it."""
 
 import numpy as np
 
 from engine.motion.rotation import exp, forward_kinematics, identity
 from engine.motion.skeleton import SMPLX_55
-from training.composer.self_collision import keep_out
+from training.composer.self_collision import resolve_collisions
 
 FRAMES = 40
 
@@ -36,16 +36,18 @@ def depth(rotations: np.ndarray) -> float:
 
 def test_a_hand_in_the_body_is_swung_out() -> None:
     before = with_hand_inside()
-    after = keep_out(before)
+    after = resolve_collisions(before)
     assert depth(before) > 0.02
     assert depth(after) < 0.5 * depth(before)
 
 
 def test_motion_outside_is_left_as_it_is() -> None:
     raised = identity(FRAMES, 55)
-    np.testing.assert_allclose(keep_out(raised), raised, atol=1e-6)
+    np.testing.assert_allclose(resolve_collisions(raised), raised, atol=1e-6)
 
 
 def test_only_the_arm_that_is_inside_moves() -> None:
     before = with_hand_inside()
-    np.testing.assert_allclose(wrists(keep_out(before))[:, 1], wrists(before)[:, 1], atol=1e-5)
+    np.testing.assert_allclose(
+        wrists(resolve_collisions(before))[:, 1], wrists(before)[:, 1], atol=1e-5
+    )

@@ -1,11 +1,11 @@
-"""Speakers differ, keep their character from day to day, and are drawn by their shares."""
+"""Styles: differences, random variation and shares."""
 
 from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
 
-from training.composer.style import CALM, LISTENER, LIVELY, STYLES, draw_style, on_a_day
+from training.composer.style import CALM, LISTENER, LIVELY, STYLES, draw_style, vary_style
 
 
 def test_styles_have_their_names_and_fill_the_corpus() -> None:
@@ -24,11 +24,11 @@ def test_styles_are_drawn_by_their_shares() -> None:
 
 def test_a_day_changes_somebody_a_little() -> None:
     rng = np.random.default_rng(1)
-    days = [on_a_day(CALM, rng) for _ in range(40)]
+    days = [vary_style(CALM, rng) for _ in range(40)]
     assert {day.name for day in days} == {"calm"}
     assert len({day.amplitude for day in days}) == 40
     assert np.mean([day.amplitude for day in days]) < LIVELY.amplitude
     assert all(0 <= day.smile <= 1 and day.stress_s > 0.5 for day in days)
-    assert asdict(on_a_day(LISTENER, np.random.default_rng(3))) == asdict(
-        on_a_day(LISTENER, np.random.default_rng(3))
+    assert asdict(vary_style(LISTENER, np.random.default_rng(3))) == asdict(
+        vary_style(LISTENER, np.random.default_rng(3))
     )

@@ -1,4 +1,4 @@
-"""The trunk keeps the head level, nods on stresses, shakes at negations and breathes."""
+"""Trunk and head: level head, nods on stresses, shakes, breathing."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from training.composer.gaze import Gaze
 from training.composer.minimum_jerk import FPS
 from training.composer.plan import Stress
 from training.composer.style import LIVELY
-from training.composer.torso import Cues, HeadSign, turn_torso
+from training.composer.torso import HeadSign, TorsoCues, animate_torso
 
 FRAMES = 6 * FPS
 STILL = Gaze(np.zeros((FRAMES, 2)), np.zeros((FRAMES, 2)))
@@ -26,8 +26,8 @@ def head(
     """World rotation vectors `[T, 3]` of the head."""
     rotations = hanging(FRAMES)
     rotations[:, 0] = exp(np.array([0, 0, roll], np.float32))
-    cues = Cues(np.zeros(FRAMES), stresses, signs, gaze)
-    turn_torso(rotations, cues, LIVELY, np.random.default_rng(seed))
+    cues = TorsoCues(np.zeros(FRAMES), stresses, signs, gaze)
+    animate_torso(rotations, cues, LIVELY, np.random.default_rng(seed))
     travel = np.zeros((FRAMES, 3), np.float32)
     world = forward_kinematics(SMPLX_55.parents, SMPLX_55.offsets, rotations, travel)[1]
     return log(world[:, 15].astype(float))
@@ -55,7 +55,9 @@ def test_tilted_hips_do_not_tilt_the_head_as_much() -> None:
 
 def test_someone_who_rests_still_breathes() -> None:
     rotations = hanging(FRAMES)
-    turn_torso(rotations, Cues(np.zeros(FRAMES), (), (), STILL), LIVELY, np.random.default_rng(0))
+    animate_torso(
+        rotations, TorsoCues(np.zeros(FRAMES), (), (), STILL), LIVELY, np.random.default_rng(0)
+    )
     pitch = log(rotations[:, 9].astype(float))[:, 0]
     assert 0.002 < pitch.std() < 0.05
     assert np.array_equal(rotations[:, 16], hanging(FRAMES)[:, 16])

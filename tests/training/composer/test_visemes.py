@@ -1,4 +1,4 @@
-"""Mouth shapes in time: closed where they must be, open on vowels, coloured by their neighbours."""
+"""Visemes: bilabial closure, open vowels, coarticulation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""AMASS files: the same motion from SMPL-H and SMPL-X arrays, in other axes and at other rates."""
+"""AMASS files: SMPL-H and SMPL-X arrays, other axes and frame rates."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_file_becomes_the_motion_it_was_made_of(tmp_path: Path, width: int) ->
     joints = BODY_AND_HANDS if width == 156 else range(55)
     turned = rot.angle(motion.poses.rotations, truth.poses.rotations)[:, list(joints)]
     assert turned.max() < 1e-3
-    # The floor was found anew and the figure begins at the origin.
+    # The floor is detected again and the figure begins at the origin.
     moved = motion.poses.translation - truth.poses.translation
     np.testing.assert_allclose(moved - moved[0], 0, atol=1e-5)
     assert floor_height(motion.world_positions()) == pytest.approx(FOOT_HEIGHT_M, abs=1e-5)
@@ -112,7 +112,7 @@ def test_mistakes_are_named(tmp_path: Path, made: dict[str, Any], says: str) -> 
         read_amass(tmp_path / "a.npz")
 
 
-def test_a_file_without_a_rate_is_told_so(tmp_path: Path) -> None:
+def test_a_file_without_a_rate_is_an_error(tmp_path: Path) -> None:
     made = arrays()
     del made["mocap_framerate"]
     np.savez(tmp_path / "a.npz", **made)

@@ -1,4 +1,4 @@
-"""Words of recognisers and faces of BEAT; other JSON is told from them."""
+"""Words of recognisers and faces of BEAT, and other JSON files."""
 
 import json
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_face_by_name_and_time(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_face(path, 9, 120)[:4, jaw], [0, 0.125, 0.25, 0.375], atol=1e-6)
 
 
-def test_faces_are_told_from_words(tmp_path: Path) -> None:
+def test_faces_are_distinguished_from_words(tmp_path: Path) -> None:
     assert is_face(saved(tmp_path / "a.json", face()))
     assert is_face(saved(tmp_path / "b.json", '{"frames": [], "names": []}'))
     assert not is_face(saved(tmp_path / "c.json", RECOGNISED))

@@ -1,4 +1,4 @@
-"""Axes: figures that stand in other axes are turned, and those that do not stand are refused."""
+"""Axis conversion of figures, and rejected rest poses."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from engine.errors import ClipError
 from engine.motion import rotation as rot
 from tests.support.training_fixtures import waving
-from training.sources.axes import in_our_axes
+from training.sources.axes import to_project_axes
 from training.sources.figure import figure_of_motion
 from training.sources.skeleton_map import load_map
 
@@ -22,7 +22,7 @@ def about(axis: str, degrees: float):
 
 def test_what_lies_in_our_axes_is_left_alone() -> None:
     figure = figure_of_motion(waving(1))
-    same, axes = in_our_axes(figure, SMPLX)
+    same, axes = to_project_axes(figure, SMPLX)
     assert same is figure
     assert not axes.turned
     assert str(axes) == "rest pose turned by 0 degrees, motion by 0"
@@ -32,7 +32,7 @@ def test_what_lies_in_our_axes_is_left_alone() -> None:
 def test_another_up_is_turned_to_ours(degrees: float) -> None:
     figure = figure_of_motion(waving(1))
     turn = about("x", degrees)
-    back, axes = in_our_axes(figure.turned(turn, turn), SMPLX)
+    back, axes = to_project_axes(figure.turned(turn, turn), SMPLX)
     assert "turned by 90 degrees, motion by 90" in str(axes)
     np.testing.assert_allclose(back.positions, figure.positions, atol=1e-9)
     np.testing.assert_allclose(back.rest_positions, figure.rest_positions, atol=1e-9)
@@ -40,7 +40,7 @@ def test_another_up_is_turned_to_ours(degrees: float) -> None:
 
 def test_rest_and_motion_may_lie_in_different_axes() -> None:
     figure = figure_of_motion(waving(2))
-    back, _ = in_our_axes(figure.turned(about("z", 90), NONE), SMPLX)
+    back, _ = to_project_axes(figure.turned(about("z", 90), NONE), SMPLX)
     np.testing.assert_allclose(back.rest_positions, figure.rest_positions, atol=1e-9)
     np.testing.assert_array_equal(back.positions, figure.positions)
 
@@ -48,8 +48,8 @@ def test_rest_and_motion_may_lie_in_different_axes() -> None:
 def test_a_figure_that_looks_away_is_turned_to_face_forward() -> None:
     figure = figure_of_motion(waving(2))
     away = figure.turned(NONE, about("y", 140))
-    back, axes = in_our_axes(away, replace(SMPLX, face_forward=True))
-    forward, _ = in_our_axes(figure, replace(SMPLX, face_forward=True))
+    back, axes = to_project_axes(away, replace(SMPLX, face_forward=True))
+    forward, _ = to_project_axes(figure, replace(SMPLX, face_forward=True))
     np.testing.assert_allclose(back.positions, forward.positions, atol=1e-9)
     assert axes.turned
 
@@ -57,7 +57,7 @@ def test_a_figure_that_looks_away_is_turned_to_face_forward() -> None:
 def test_a_rest_frame_may_look_anywhere() -> None:
     figure = figure_of_motion(waving(2))
     away = figure.turned(about("y", -75), about("y", -75))
-    back, _ = in_our_axes(away, replace(SMPLX, rest_frame=0, face_forward=True))
+    back, _ = to_project_axes(away, replace(SMPLX, rest_frame=0, face_forward=True))
     left = (
         back.rest_positions[back.index("left_shoulder")]
         - back.rest_positions[back.index("right_shoulder")]
@@ -91,8 +91,8 @@ def _leaning(joint: str, turn):
 )
 def test_rest_poses_in_which_nobody_stands_are_refused(joint, turn, says) -> None:
     with pytest.raises(ClipError, match=says):
-        in_our_axes(_leaning(joint, turn), SMPLX)
+        to_project_axes(_leaning(joint, turn), SMPLX)
 
 
 def test_arms_may_hang_in_the_rest_pose() -> None:
-    in_our_axes(_leaning("left_shoulder", about("z", -80)), SMPLX)
+    to_project_axes(_leaning("left_shoulder", about("z", -80)), SMPLX)

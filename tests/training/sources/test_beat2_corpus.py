@@ -1,4 +1,4 @@
-"""BEAT2 folders become corpora; what is wrong with a file is told and the rest is kept."""
+"""BEAT2 folders become corpora; invalid files are reported and skipped."""
 
 import json
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_what_a_take_lacks_is_recorded(tmp_path: Path) -> None:
     assert not take.sound.any()
 
 
-def test_sound_of_another_length_is_told(tmp_path: Path) -> None:
+def test_sound_of_another_length_is_reported(tmp_path: Path) -> None:
     motion_file(tmp_path / "1_a.npz", frames=121)
     sound_file(tmp_path / "1_a.wav", 1.0)
     (files,), _ = find_takes(tmp_path)

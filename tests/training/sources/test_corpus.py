@@ -1,4 +1,4 @@
-"""Corpora of recorded takes: one length for motion and sound, and what is broken is left out."""
+"""Corpora of recorded takes: equal lengths, and invalid takes skipped."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ from engine.errors import ClipError, ConfigError
 from engine.text.words import TimedWord
 from tests.support.training_fixtures import waving
 from training.data.takes import Missing, read_take
-from training.sources.corpus import Loaded, Problem, Recorded, stresses_of, take_of, write_corpus
+from training.sources.corpus import (
+    Loaded,
+    Problem,
+    RecordedTake,
+    stresses_of,
+    take_of,
+    write_corpus,
+)
 
 
 def test_stresses_need_phones() -> None:
@@ -22,7 +29,7 @@ def test_stresses_need_phones() -> None:
     phones = [TimedWord("AA2", 0.2, 0.3), TimedWord("EH1", 0.4, 0.5), TimedWord("N", 0.5, 0.6)]
     (stress,) = stresses_of(sound, words, phones)
     assert (stress.time, stress.word) == (0.4, "garden")
-    # A vowel that lies beyond the sound cannot have been heard.
+    # A vowel after the end of the sound has no stress.
     assert stresses_of(sound[:7000], words, phones) == []
 
 
@@ -34,21 +41,21 @@ def tone(path: Path, seconds: float) -> Path:
 
 def test_motion_and_sound_become_one_length(tmp_path: Path) -> None:
     words = [TimedWord("garden", 0.1, 0.6), TimedWord("late", 0.9, 1.2)]
-    found = Recorded("a", "v", "val", waving(1, 45), tone(tmp_path / "a.wav", 1.0), words)
+    found = RecordedTake("a", "v", "val", waving(1, 45), tone(tmp_path / "a.wav", 1.0), words)
     take, problems = take_of(found)
     assert (len(take.motion), len(take.sound), problems) == (30, 16000, [])
     assert [word.text for word in take.words] == ["garden"]
     assert (take.voice, take.split, take.missing) == ("v", "val", ())
 
 
-def test_motion_that_is_much_longer_is_told(tmp_path: Path) -> None:
-    found = Recorded("a", "v", "val", waving(1, 90), tone(tmp_path / "a.wav", 1.0))
+def test_motion_that_is_much_longer_is_reported(tmp_path: Path) -> None:
+    found = RecordedTake("a", "v", "val", waving(1, 90), tone(tmp_path / "a.wav", 1.0))
     _, problems = take_of(found)
     assert problems == [Problem("a", "the motion is +2.0 s longer than sound")]
 
 
 def test_what_there_is_not_is_missing() -> None:
-    take, _ = take_of(Recorded("a", "v", "train", waving(1, 31), face=False))
+    take, _ = take_of(RecordedTake("a", "v", "train", waving(1, 31), face=False))
     assert take.missing == (Missing.FACE, Missing.WORDS, Missing.SOUND)
     assert (len(take.sound), take.sound.any()) == (16533, False)
     assert len(take.motion) == 31
@@ -63,10 +70,12 @@ class Job:
 def load(job: Job) -> Loaded:
     if job.name == "broken":
         raise ClipError("line 7: expected a number")
-    return take_of(Recorded(job.name, "v", job.split, waving(1, 0 if job.name == "empty" else 30)))
+    return take_of(
+        RecordedTake(job.name, "v", job.split, waving(1, 0 if job.name == "empty" else 30))
+    )
 
 
-def test_what_is_broken_is_told_and_the_rest_is_kept(
+def test_invalid_takes_are_reported_and_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = [Job("a"), Job("broken"), Job("b", "test"), Job("empty")]

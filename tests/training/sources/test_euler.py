@@ -1,4 +1,4 @@
-"""Turns about the axes: by hand, in every order, and where two axes are one."""
+"""Euler angles: known values, every order, gimbal lock."""
 
 from itertools import permutations
 

@@ -139,7 +139,7 @@ def test_trinity_and_zeroeggs(tmp_path: Path) -> None:
     assert eggs.missing == (Missing.FACE, Missing.WORDS)
 
 
-def test_what_is_broken_is_told_and_skipped(beat: Path, tmp_path: Path, capsys: Any) -> None:
+def test_invalid_files_are_reported_and_skipped(beat: Path, tmp_path: Path, capsys: Any) -> None:
     lines = (beat / "2" / "2_scott_0_1_1.bvh").read_text().splitlines()
     (beat / "2" / "2_scott_0_1_1.bvh").write_text("\n".join(lines[:-5]))
     (tmp_path / "out").mkdir()

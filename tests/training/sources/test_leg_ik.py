@@ -77,7 +77,7 @@ def test_a_foot_in_the_air_has_no_contact():
     np.testing.assert_array_equal(contacts[:, [0, 1, 3]], 1.0)
 
 
-def test_standing_puts_hips_and_ankles_where_they_are_told():
+def test_standing_puts_hips_and_ankles_at_their_targets():
     hips = np.array([[0.0, 0.84, 0.0]] * 2)
     ankles = {
         "left_ankle": hips * 0 + [0.1, 0.08, 0.0],

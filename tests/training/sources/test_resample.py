@@ -5,7 +5,7 @@ import pytest
 
 from engine.motion.rotation import angle, exp, identity
 from tests.support.training_fixtures import waving
-from training.sources.resample import places, resampled, shortened
+from training.sources.resample import frame_positions, resampled, shortened
 
 
 def test_every_second_frame_is_met_exactly():
@@ -47,7 +47,7 @@ def test_rates_that_do_not_divide_keep_the_time():
     assert made.poses.translation[:, 0] == pytest.approx(np.arange(25) / 24, abs=1e-6)
 
 
-def test_contacts_are_found_anew():
+def test_contacts_are_detected_again():
     motion = waving(1, 9)
     motion.poses.rotations[:] = identity(9, 55)
     motion.poses.contacts[:] = 0
@@ -70,16 +70,16 @@ def test_a_motion_is_shortened():
 
 def test_places_are_exact_for_rates_that_are_no_whole_numbers():
     # 119.88 frames a second to 30: every 3.996th frame.
-    at = places(1000, Fraction(11988, 100), 30)
+    at = frame_positions(1000, Fraction(11988, 100), 30)
     assert len(at.before) == 251
     np.testing.assert_array_equal(at.before[:4], [0, 3, 7, 11])
     np.testing.assert_allclose(at.share[:4], [0, 0.996, 0.992, 0.988])
     assert (at.before[250], at.share[250]) == (999, 0.0)
     assert at.after.max() == 999
-    np.testing.assert_allclose(at.line(np.arange(1000.0)), np.arange(251) * 3.996)
+    np.testing.assert_allclose(at.linear(np.arange(1000.0)), np.arange(251) * 3.996)
 
 
 def test_places_of_whole_multiples_pick_frames():
-    at = places(9, 120, 30)
+    at = frame_positions(9, 120, 30)
     assert not at.share.any()
-    np.testing.assert_array_equal(at.turn(np.eye(9)[:, None, :4]), np.eye(9)[[0, 4, 8], None, :4])
+    np.testing.assert_array_equal(at.slerp(np.eye(9)[:, None, :4]), np.eye(9)[[0, 4, 8], None, :4])

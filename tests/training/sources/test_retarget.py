@@ -1,4 +1,4 @@
-"""One retargeter for all sources: disguised figures come back, gaps and proportions are no harm."""
+"""Retargeting: round trips of foreign skeletons, missing joints, other proportions."""
 
 import json
 import tarfile
@@ -17,7 +17,7 @@ from training.sources.bvh import bvh_lines, parse_bvh
 from training.sources.bvh_figure import bvh_of, figure_of
 from training.sources.figure import figure_of_motion
 from training.sources.leg_ik import plant
-from training.sources.retarget import local_rotations, retarget, share_twist, swings
+from training.sources.retarget import distribute_forearm_twist, local_rotations, retarget, swings
 from training.sources.retarget_metrics import compare
 from training.sources.skeleton_map import load_map, map_names
 
@@ -191,7 +191,7 @@ def test_elbow_and_wrist_share_the_twist_and_the_hand_stays():
     world["left_elbow"] = np.broadcast_to(bend, (40, 4))
     world["left_wrist"] = rot.multiply(world["left_elbow"], rot.exp(angles * axis))
     hand = world["left_wrist"].copy()
-    share_twist(world)
+    distribute_forearm_twist(world)
     np.testing.assert_array_equal(world["left_wrist"], hand)
     half = rot.multiply(np.broadcast_to(bend, (40, 4)), rot.exp(angles / 2 * axis))
     assert rot.angle(world["left_elbow"], half).max() < 1e-6
@@ -207,7 +207,7 @@ def test_twist_past_half_a_turn_does_not_jump():
     none = rot.identity(50).astype(float)
     world = {f"{s}_{j}": none for s in ("left", "right") for j in ("shoulder", "elbow", "wrist")}
     world["right_wrist"] = rot.exp(angles * axis)
-    share_twist(world)
+    distribute_forearm_twist(world)
     steps = rot.angle(world["right_elbow"][1:], world["right_elbow"][:-1])
     assert np.degrees(steps.max()) < 2.0
 
@@ -226,7 +226,7 @@ def test_swings_bring_our_bones_onto_the_sources():
             bone = SMPLX_55.offsets[SMPLX_55.index(f"{side}_{end}")].astype(float)
             turned = rot.rotate(swing[f"{side}_{joint}"], rot.normalize(bone))
             np.testing.assert_allclose(turned, [0, -1, 0], atol=1e-9)
-        # Without knuckles the hand goes on as the forearm does.
+        # Without knuckles the hand inherits the forearm's swing.
         np.testing.assert_array_equal(swing[f"{side}_wrist"], swing[f"{side}_elbow"])
 
 

@@ -1,4 +1,4 @@
-"""Numbers of retargeted motion: by hand on the T-pose, and seeing what is broken."""
+"""Metrics of retargeted motion: known values on the T-pose, and defects."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from engine.motion import rotation as rot
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.skeleton import SMPLX_55
 from training.sources.figure import figure_of_motion
-from training.sources.retarget_metrics import compare, measure, suspicions
+from training.sources.retarget_metrics import compare, find_defects, measure
 from training.sources.skeleton_map import load_map
 
 SMPLX = load_map("smplx")
@@ -42,7 +42,7 @@ def _drop(side: str) -> float:
     return sum(SMPLX_55.rest_offsets[SMPLX_55.index(joint)][1] for joint in chain)
 
 
-def test_palms_are_told_in_the_pelvis_axes() -> None:
+def test_palms_are_in_the_pelvis_axes() -> None:
     """Right palm turned up by half a turn of the forearm; the figure itself looks to the side."""
     up = measure(posed(right_wrist=(180.0, 0, 0), pelvis=(0, 70.0, 0))).palm["right"]
     assert up[1] > 0.95
@@ -134,13 +134,13 @@ def test_reports_are_lines_of_text() -> None:
     assert compare(figure_of_motion(motion), SMPLX, motion).lines()[1].startswith("palm_deg: left")
 
 
-def test_what_is_suspicious_is_told() -> None:
-    assert suspicions(measure(posed(5, left_elbow=(0, -60.0, 0)))) == []
+def test_defects_are_described() -> None:
+    assert find_defects(measure(posed(5, left_elbow=(0, -60.0, 0)))) == []
     wrong = posed(
         4, left_elbow=(0, 60.0, 0), right_shoulder=(0, 0, 60.0), right_elbow=(0, 0, 135.0)
     )
     wrong.poses.translation[2, 1] -= 0.5
-    told = suspicions(measure(wrong))
+    told = find_defects(measure(wrong))
     assert told[0].startswith("left elbow bends the wrong way in 100% of the frames, by up to ")
     assert told[1] == "the right hand is inside of the body in 100% of the frames"
     assert told[2].startswith("a foot sinks to -0.")

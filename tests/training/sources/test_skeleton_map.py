@@ -1,4 +1,4 @@
-"""Maps of joints: those that come with the project, and what is wrong with others."""
+"""Skeleton maps: those of the project, and errors of others."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_fingers_may_be_missing_but_not_an_elbow() -> None:
         trinity.within(names - {"LeftForeArm"})
 
 
-def test_an_unknown_figure_is_told_so() -> None:
+def test_an_unknown_figure_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"none of the skeletons .* Bone1, Bone2"):
         find_map(["Bone1", "Bone2"])
 

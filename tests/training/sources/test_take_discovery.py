@@ -1,4 +1,4 @@
-"""Takes of a folder: files that belong together, and what the names of the data sets say."""
+"""Take discovery: files of one take, and naming schemes of data sets."""
 
 import json
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_trinity_has_folders_for_each_kind(tmp_path: Path) -> None:
     touch(tmp_path, "bvh/Recording_001.bvh", "bvh/Recording_008.bvh", "bvh/NaturalTalking_002.bvh")
     touch(tmp_path, "audio/Recording_001.wav", "audio/NaturalTalking_02.wav")
     touch(tmp_path, "transcripts/Recording_001.json", "transcripts/Recording_003.json")
-    found, problems = find_recordings(tmp_path, held=[("Recording_008*", "test")])
+    found, problems = find_recordings(tmp_path, held_out=[("Recording_008*", "test")])
     assert problems == []
     assert [(r.name, r.split, r.voice) for r in found] == [
         ("NaturalTalking_002", "train", "trinity"),
@@ -119,7 +119,7 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     assert read_validation(tmp_path / "deep" / "down") == {}
 
 
-def test_the_nearest_file_is_taken_and_others_are_told(tmp_path: Path) -> None:
+def test_the_nearest_file_is_taken_and_others_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a/take.bvh", "a/Take.wav", "a/take.flac", "b/take.wav")
     (found,), problems = find_recordings(tmp_path)
     # The same folder and the same name come first, then the kind of file.
@@ -131,7 +131,7 @@ def test_the_nearest_file_is_taken_and_others_are_told(tmp_path: Path) -> None:
     assert "x/other.wav taken as its sound, also" in problem.text
 
 
-def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+def test_equal_names_in_two_folders_get_the_folder(tmp_path: Path) -> None:
     touch(tmp_path, "anna/take1.bvh", "anna/take1.wav", "bea/take1.bvh", "bea/take1.wav", ".x.bvh")
     found, _ = find_recordings(tmp_path, "test")
     assert [r.name for r in found] == ["anna_take1", "bea_take1"]

@@ -1,10 +1,10 @@
-"""Forced alignment of speech whose true times are known: what flite says."""
+"""Forced alignment of flite's speech, whose true times are known."""
 
 import numpy as np
 import pytest
 
 from engine.errors import TranscriptError
-from training.speech.align import Aligner, _filled, _Segment, _speech, _spelled, stressed_vowel
+from training.speech.align import Aligner, _filled, _flite_phones, _Segment, _speech, stressed_vowel
 from training.speech.speech import Phone
 
 TEXT = "We never wanted such an important garden."
@@ -44,8 +44,8 @@ def test_another_text_does_not_fit() -> None:
 
 @pytest.mark.synthesis
 def test_unknown_words_are_spelled_and_stressed() -> None:
-    assert _spelled("gromblit").startswith("G R")
-    assert all(name.isupper() for name in _spelled("gromblit").split())
+    assert _flite_phones("gromblit").startswith("G R")
+    assert all(name.isupper() for name in _flite_phones("gromblit").split())
     assert stressed_vowel("important") == 1
     assert stressed_vowel("garden") == 0
 

@@ -1,4 +1,4 @@
-"""Answers of the speaking process become speech; one that fails or hangs is an error in time."""
+"""espeak-ng worker: replies become speech; failures and timeouts are errors."""
 
 import sys
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
-from training.speech.espeak import Speaker, _assemble, stressed_vowel
+from training.speech.espeak import EspeakProcess, _assemble, stressed_vowel
 
 ANSWER = {
     "rate": 1000,
@@ -18,8 +18,8 @@ ANSWER = {
 }  # fmt: skip
 
 
-def child(code: str, timeout_s: float = 10.0) -> Speaker:
-    return Speaker([sys.executable, "-I", "-S", "-c", code], timeout_s)
+def child(code: str, timeout_s: float = 10.0) -> EspeakProcess:
+    return EspeakProcess([sys.executable, "-I", "-S", "-c", code], timeout_s)
 
 
 def test_an_answer_becomes_phones_and_words() -> None:
@@ -47,7 +47,7 @@ def test_samples_and_answer_come_back() -> None:
     )
     try:
         for _ in range(2):
-            answer, samples = speaker.ask({"text": "x"})
+            answer, samples = speaker.request({"text": "x"})
             assert answer["rate"] == 8000
             assert samples.tolist() == [0.5, -0.5]
     finally:
@@ -57,15 +57,15 @@ def test_samples_and_answer_come_back() -> None:
 def test_an_error_is_passed_on_and_an_end_is_one() -> None:
     speaker = child('print(\'{"error": "no such voice"}\', flush=True)')
     with pytest.raises(ConfigError, match="no such voice"):
-        speaker.ask({})
+        speaker.request({})
     speaker.close()
     with pytest.raises(ConfigError, match="espeak-ng"):
-        child("pass").ask({})
+        child("pass").request({})
 
 
 def test_one_that_hangs_is_ended() -> None:
     speaker = child("import sys; sys.stdin.read()", timeout_s=0.2)
     with pytest.raises(ConfigError, match="within"):
-        speaker.ask({})
+        speaker.request({})
     with pytest.raises(ConfigError):
-        speaker.ask({})
+        speaker.request({})

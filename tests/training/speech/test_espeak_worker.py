@@ -1,4 +1,4 @@
-"""The speaking process run as a file: it answers line by line and outlives a bad voice."""
+"""espeak-ng worker as a file: one reply per line, also after an unknown voice."""
 
 import json
 import subprocess

@@ -13,7 +13,7 @@ def row(phone: str, end: float, word: str, first: float, stress: str = "0") -> d
     }  # fmt: skip
 
 
-def test_words_are_grouped_and_know_their_stress() -> None:
+def test_words_are_grouped_with_their_stressed_vowel() -> None:
     rows = [
         row("pau", 0.2, "", 0.0),
         row("ax", 0.3, "about", 0.3),

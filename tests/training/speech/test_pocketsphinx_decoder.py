@@ -1,4 +1,4 @@
-"""pocketsphinx is optional: loaded where it is, asked for where it is not."""
+"""pocketsphinx is optional: an error names the extra to install."""
 
 import sys
 
@@ -8,7 +8,7 @@ from engine.errors import ConfigError
 from training.speech.pocketsphinx_decoder import load_decoder
 
 
-def test_a_machine_without_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(ConfigError, match="pip install"):
         load_decoder()

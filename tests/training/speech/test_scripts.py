@@ -1,4 +1,4 @@
-"""Speeches: pieces with pauses in one loudness, test voices for the test, readers of one split."""
+"""Speeches: pauses, equal loudness, and voices and readers of the split."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from training.speech import scripts as talk
 from training.speech.scripts import background, joined, pause, recorded, synthetic
 from training.speech.speech import Phone, Speech, SpokenWord
 from training.speech.synthesis import Voice
-from training.speech.utterances import Recorded
+from training.speech.utterances import RecordedUtterance
 
 
 def piece(seconds: float = 2.0, level: float = 0.2, hiss: float = 0.0) -> Speech:
@@ -79,12 +79,15 @@ def talk_test(text: str) -> bool:
     return held_out(text)
 
 
-def test_voices_of_the_test_set_include_unheard_ones() -> None:
+def test_the_test_set_has_voices_that_training_lacks() -> None:
     assert set(talk.TEST_VOICES) - set(talk.TRAIN_VOICES)
 
 
 def test_readers_are_of_the_split() -> None:
-    items = [Recorded("ann", "train", piece(9.0)), Recorded("bob", "test", piece(9.0))]
+    items = [
+        RecordedUtterance("ann", "train", piece(9.0)),
+        RecordedUtterance("bob", "test", piece(9.0)),
+    ]
     rng = np.random.default_rng(0)
     assert {recorded(items, "train", rng)[0] for _ in range(5)} == {"ann"}
     name, speech = recorded(items, "test", rng)

@@ -1,4 +1,4 @@
-"""Synthesised speech: phones without gaps, words where they sound, stress on the right vowel."""
+"""Synthesised speech: phones without gaps, word times, stressed vowels."""
 
 import numpy as np
 import pytest

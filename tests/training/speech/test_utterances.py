@@ -1,4 +1,4 @@
-"""Recorded utterances: the list, the sound, and what happens to those that do not fit."""
+"""Recorded utterances: list, audio, and failed alignments."""
 
 from pathlib import Path
 
@@ -10,7 +10,13 @@ from engine.audio import SAMPLE_RATE
 from engine.errors import ConfigError, TranscriptError
 from training.speech import utterances
 from training.speech.speech import Speech
-from training.speech.utterances import Recorded, align_all, draw_utterances, read_list, read_sound
+from training.speech.utterances import (
+    RecordedUtterance,
+    align_all,
+    draw_utterances,
+    read_list,
+    read_sound,
+)
 
 
 def write(folder: Path, rows: list[str], header: str = "set\tutterance\tsplit\ttext") -> Path:
@@ -22,13 +28,13 @@ def write(folder: Path, rows: list[str], header: str = "set\tutterance\tsplit\tt
     return folder
 
 
-def test_the_list_has_what_has_sound_and_text(tmp_path: Path) -> None:
+def test_the_list_has_utterances_with_sound_and_text(tmp_path: Path) -> None:
     rows = ['ann\tone\ttrain\t"Hello," he said', "ann\ttwo\ttest\t ", "ann\tgone\ttrain\tHi"]
     found = read_list(write(tmp_path, rows))
     assert [(u.reader, u.split, u.text) for u in found] == [("ann", "train", '"Hello," he said')]
 
 
-def test_a_folder_without_a_list_or_column_is_told_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_list_or_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"split\.tsv"):
         read_list(tmp_path)
     with pytest.raises(ConfigError, match="'text'"):
@@ -58,8 +64,10 @@ def test_what_does_not_fit_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_drawing_keeps_to_reader_and_split() -> None:
-    def said(reader: str, split: str, mark: float) -> Recorded:
-        return Recorded(reader, split, Speech(np.full(4 * SAMPLE_RATE, mark, np.float32), (), ()))
+    def said(reader: str, split: str, mark: float) -> RecordedUtterance:
+        return RecordedUtterance(
+            reader, split, Speech(np.full(4 * SAMPLE_RATE, mark, np.float32), (), ())
+        )
 
     items = [said("ann", "train", 1), said("ann", "test", 2), said("bob", "train", 3)]
     items += [said("ann", "train", 1)] * 5
