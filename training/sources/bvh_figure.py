@@ -46,7 +46,7 @@ def unit_of(tree: BvhTree, unit: str = "auto") -> Unit:
     if unit != "auto":
         if unit not in UNITS:
             raise ConfigError(f"unknown unit {unit!r}; expected auto or one of {', '.join(UNITS)}")
-        return Unit(UNITS[unit], f"{unit}, as told")
+        return Unit(UNITS[unit], f"{unit}, as configured")
     rest, _ = _rest(tree)
     height = float(np.ptp(rest, axis=0).max())
     if not height > 0:

@@ -1,4 +1,4 @@
-"""BEAT2's motion files: identical when written back, close as rotations, clear when broken."""
+"""BEAT2 motion files: lossless round trip, conversion, errors."""
 
 import zipfile
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""BVH text: two joints by hand, every kind of mistake by its line, and back again."""
+"""BVH: known values, errors with line numbers, round trips."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
 
 
 def test_reading_asks_for_each_line_once() -> None:
-    """A file of any length costs its length: nothing is read twice."""
+    """Reading streams the file: every line is read once."""
     count = 0
 
     def lines():
@@ -175,7 +175,7 @@ CHANNEL = st.sampled_from(
 
 @st.composite
 def files(draw: st.DrawFn) -> Bvh:
-    """Trees of any form whose joints stand branch by branch, as in a file."""
+    """Random trees with joints in depth-first order, as in a file."""
     count = draw(st.integers(1, 6))
     parents, branch = [-1], [0]
     for joint in range(1, count):

@@ -1,4 +1,4 @@
-"""BVH and figures: kinematics by hand, units, rest frames, rates, and the way back."""
+"""BVH and figures: known kinematics, units, rest frames, rates, round trips."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def arm(text: str = ARM):
 
 def test_an_arm_by_hand() -> None:
     figure, unit = figure_of(arm(), 30, "cm")
-    assert unit.why == "cm, as told"
+    assert unit.why == "cm, as configured"
     assert figure.names == ("Hips", "Arm", "Arm end")
     assert figure.parents == (-1, 0, 1)
     expected = [

@@ -1,4 +1,4 @@
-"""Figures in the world: two joints by hand, turned, and made of a motion."""
+"""Figures: forward kinematics, rotation, conversion from motion."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Legs that reach their goals, feet that are flat, figures that stand."""
+"""Leg IK: reached targets, flat feet, standing figures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures of the clips that come without a skeleton: all joints' axes along the world's."""
+"""Figures of PNGestures clips, which have no skeleton file."""
 
 import numpy as np
 import pytest
