@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from engine.motion.pose import Motion
-from training.sources.figure import Figure, figure_of_motion
+from tests.support.motion_writers import figure_of_motion
+from training.sources.figure import Figure
 from training.sources.skeleton_map import load_map
 
 

@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ClipError, ConfigError
-from engine.motion.face_basis import FLAME_100
+from engine.errors import ClipError
 from engine.motion.npz_clip import check_tracks, motion_of, read_arrays
-from engine.motion.pose import HandReference, Motion, PoseChunk
-from engine.motion.rotation import log
-from engine.motion.skeleton import SMPLX_55
-from training.data.clips import write_arrays
+from engine.motion.pose import Motion, PoseChunk
 from training.data.contacts import foot_contacts
 
 BETAS = 300
@@ -83,11 +79,6 @@ def read_beat2(path: Path) -> Beat2Clip:
         raise ClipError(f"{path}: {error}") from error
 
 
-def write_beat2(path: Path, clip: Beat2Clip) -> None:
-    """Write `clip` to `path` (.npz) atomically."""
-    write_arrays(path, clip.arrays())
-
-
 def to_motion(clip: Beat2Clip) -> Motion:
     """Convert to motion: float32, FLAME faces, hands relative to the SMPL-X mean hand.
 
@@ -98,28 +89,3 @@ def to_motion(clip: Beat2Clip) -> Motion:
     contacts = foot_contacts(motion.world_positions(), motion.format.clock.frame_rate)
     chunk = PoseChunk(0, poses.rotations, poses.translation, contacts, poses.face)
     return Motion(motion.format, chunk)
-
-
-def from_motion(motion: Motion, betas: NDArray[Any] | None = None) -> Beat2Clip:
-    """Convert a motion to a clip, with the neutral body shape unless `betas` `[300]` are given.
-
-    ConfigError if skeleton, face or hand reference differ from BEAT2's.
-    """
-    fmt, poses = motion.format, motion.poses
-    if fmt.skeleton.joint_names != SMPLX_55.joint_names:
-        raise ConfigError("expected the 55 joints of SMPL-X; retarget the motion first")
-    if fmt.face.name != FLAME_100.name or fmt.hand_reference is not HandReference.SMPLX_MEAN:
-        raise ConfigError(
-            f"BEAT2 has {FLAME_100.name} faces and hands relative to {HandReference.SMPLX_MEAN}, "
-            f"this motion {fmt.face.name} and {fmt.hand_reference}; convert it first"
-        )
-    rotvecs = log(poses.rotations.astype(np.float64)).reshape(len(motion), -1)
-    return Beat2Clip(
-        betas=np.zeros(BETAS, np.float32) if betas is None else betas,
-        poses=rotvecs.astype(np.float32),
-        expressions=poses.face.astype(np.float64),
-        trans=poses.translation.astype(np.float64),
-        model=np.array(MODEL),
-        gender=np.array(GENDER),
-        mocap_frame_rate=np.array(fmt.clock.frame_rate, np.int32),
-    )

@@ -5,7 +5,6 @@ Values stay in the file's units and degrees; `training.sources.bvh_figure` inter
 name the line and the expected content.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -317,57 +316,3 @@ def rate_of(frame_time: str) -> Fraction:
     if whole and round(1 / Decimal(whole), digits) == seconds:
         return Fraction(whole)
     return 1 / Fraction(seconds)
-
-
-def write_bvh(path: Path, bvh: Bvh) -> None:
-    """Write `bvh` to `path` atomically, with six decimals."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in bvh_lines(bvh))
-    os.replace(temporary, path)
-
-
-def bvh_lines(bvh: Bvh) -> Iterator[str]:
-    """Yield the lines of a file; joints are in depth-first order, whatever their order in `bvh`."""
-    yield "HIERARCHY"
-    yield from _joint_lines(bvh.tree, 0, 0)
-    yield "MOTION"
-    yield f"Frames: {len(bvh)}"
-    yield f"Frame Time: {float(1 / bvh.frame_rate):.8f}"
-    firsts = np.cumsum([0, *(len(names) for names in bvh.tree.channels)])
-    columns = [c for j in _branches(bvh.tree, 0) for c in range(firsts[j], firsts[j + 1])]
-    for row in bvh.values[:, columns]:
-        yield " ".join(f"{value:.6f}" for value in row)
-
-
-def _branches(tree: BvhTree, joint: int) -> Iterator[int]:
-    """Yield a joint and its descendants, depth first."""
-    yield joint
-    for child, parent in enumerate(tree.parents):
-        if parent == joint:
-            yield from _branches(tree, child)
-
-
-def _joint_lines(tree: BvhTree, joint: int, depth: int) -> Iterator[str]:
-    outer, inner = "\t" * depth, "\t" * (depth + 1)
-    yield f"{outer}{'JOINT' if depth else 'ROOT'} {tree.names[joint]}"
-    yield f"{outer}{{"
-    yield f"{inner}OFFSET {_three(tree.offsets[joint])}"
-    channels = tree.channels[joint]
-    yield f"{inner}CHANNELS {' '.join([str(len(channels)), *channels])}"
-    children = [child for child, parent in enumerate(tree.parents) if parent == joint]
-    for child in children:
-        yield from _joint_lines(tree, child, depth + 1)
-    if joint in tree.ends or not children:
-        end = tree.ends.get(joint, (0.0, 0.0, 0.0))
-        yield from (
-            f"{inner}End Site",
-            f"{inner}{{",
-            f"{inner}\tOFFSET {_three(end)}",
-            f"{inner}}}",
-        )
-    yield f"{outer}}}"
-
-
-def _three(x: Iterable[float]) -> str:
-    return " ".join(f"{value:.6f}" for value in x)

@@ -6,15 +6,14 @@ joints named `NAME end`.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ClipError, ConfigError
 from engine.motion import rotation as rot
-from training.sources.bvh import CHANNELS, Bvh, BvhTree
-from training.sources.euler import from_euler, to_euler
+from training.sources.bvh import Bvh, BvhTree
+from training.sources.euler import from_euler
 from training.sources.figure import Figure, world_poses
 from training.sources.resample import frame_positions
 
@@ -133,35 +132,3 @@ def _scaled(figure: Figure, metres: float) -> Figure:
     if figure.positions is not None:
         figure.positions[:] *= metres
     return figure
-
-
-def bvh_of(figure: Figure, order: str = "ZXY", unit: str = "cm") -> Bvh:
-    """Convert a figure to a file whose zero channels are the rest pose, with world-aligned axes.
-
-    Only the root has position channels; other joints keep their rest offsets.
-    """
-    scale = 1.0 / UNITS[unit]
-    parents = np.asarray(figure.parents)
-    turned = rot.multiply(
-        figure.rotations,
-        np.broadcast_to(rot.inverse(figure.rest_rotations), figure.rotations.shape),
-    )
-    # The root, whose parent is -1, is relative to the world.
-    above = rot.inverse(turned[:, parents])
-    above[:, parents < 0] = rot.identity()
-    local = rot.multiply(above, turned)
-    offsets = figure.rest_positions - np.where(
-        (parents < 0)[:, None], 0.0, figure.rest_positions[parents]
-    )
-    travel = figure.rest_positions[None, 0] if figure.positions is None else figure.positions[:, 0]
-    values = np.concatenate(
-        [
-            np.broadcast_to(travel * scale, (len(figure), 3)),
-            to_euler(local, order).reshape(len(figure), -1),
-        ],
-        1,
-    )
-    turns = tuple(f"{axis}rotation" for axis in order)
-    channels = tuple(CHANNELS[:3] + turns if j == 0 else turns for j in range(len(figure.names)))
-    tree = BvhTree(figure.names, figure.parents, offsets * scale, channels, {})
-    return Bvh(tree, Fraction(figure.frame_rate), values)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from engine.errors import ClipError
 from engine.motion import rotation as rot
-from engine.motion.pose import Motion
 
 FloatArray = NDArray[np.float64]
 
@@ -79,26 +78,3 @@ def world_poses(
         world[:, joint] = rot.multiply(above, rotations[:, joint])
         places[:, joint] = places[:, parent] + rot.rotate(above, positions[:, joint])
     return places, world
-
-
-def figure_of_motion(motion: Motion) -> Figure:
-    """Convert a motion to a figure; the rest pose is that of its skeleton."""
-    skeleton, poses = motion.format.skeleton, motion.poses
-    offsets = skeleton.offsets.astype(np.float64)
-    none = rot.identity(len(skeleton.parents)).astype(np.float64)
-    rest, rest_world = rot.forward_kinematics(skeleton.parents, offsets, none, np.zeros(3))
-    positions, world = rot.forward_kinematics(
-        skeleton.parents,
-        offsets,
-        poses.rotations.astype(np.float64),
-        poses.translation.astype(np.float64),
-    )
-    return Figure(
-        skeleton.joint_names,
-        skeleton.parents,
-        rest,
-        rest_world,
-        world,
-        positions,
-        motion.format.clock.frame_rate,
-    )

@@ -13,9 +13,8 @@ from engine.motion import rotation as rot
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.skeleton import SMPLX_55
 from tests.support.foreign_skeletons import foreign_figure
+from tests.support.motion_writers import bvh_of, write_bvh
 from training.data.clips import save_clip
-from training.sources.bvh import write_bvh
-from training.sources.bvh_figure import bvh_of
 
 
 def raising(frames=90):

@@ -8,9 +8,10 @@ from engine.errors import ClipError, ConfigError, GestureError
 from engine.events import EventCounter
 from engine.motion.face_basis import ARKIT_51, FLAME_100
 from exporters.npz import NpzSink
+from tests.support.motion_writers import write_beat2
 from tests.support.training_fixtures import waving
 from training.data.clips import save_clip
-from training.sources.beat2 import Beat2Clip, write_beat2
+from training.sources.beat2 import Beat2Clip
 
 
 def test_every_kind_of_motion_is_read(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from engine.errors import ClipError
 from engine.motion import rotation as rot
+from tests.support.motion_writers import figure_of_motion
 from tests.support.training_fixtures import waving
 from training.sources.axes import to_project_axes
-from training.sources.figure import figure_of_motion
 from training.sources.skeleton_map import load_map
 
 SMPLX = load_map("smplx")

@@ -13,7 +13,8 @@ from engine.motion.face_basis import ARKIT_51, FLAME_100
 from engine.motion.pose import HandReference, Motion
 from engine.motion.rotation import angle, exp
 from engine.motion.skeleton import CONTACT_JOINTS, SMPLX_55
-from training.sources.beat2 import Beat2Clip, from_motion, read_beat2, to_motion, write_beat2
+from tests.support.motion_writers import from_motion, write_beat2
+from training.sources.beat2 import Beat2Clip, read_beat2, to_motion
 
 
 def clip(frames: int = 6, seed: int = 0) -> Beat2Clip:

@@ -12,11 +12,12 @@ from engine.motion.pose import HandReference
 from engine.motion.rotation import angle
 from engine.motion.skeleton import BodyPart
 from engine.text.words import Vocabulary
+from tests.support.motion_writers import write_beat2
 from training import __main__ as command
 from training.data.dataset import load_takes
 from training.data.takes import Missing, read_take
 from training.data.windows import Source, load_sources
-from training.sources.beat2 import Beat2Clip, read_beat2, to_motion, write_beat2
+from training.sources.beat2 import Beat2Clip, read_beat2, to_motion
 from training.sources.beat2_corpus import find_takes, load_beat2_take, read_splits, run, speaker_of
 from training.sources.corpus import Problem
 

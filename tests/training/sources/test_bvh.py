@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ClipError
-from training.sources.bvh import Bvh, BvhTree, bvh_lines, parse_bvh, rate_of, read_bvh, write_bvh
+from tests.support.motion_writers import bvh_lines, write_bvh
+from training.sources.bvh import Bvh, BvhTree, parse_bvh, rate_of, read_bvh
 
 TWO = """HIERARCHY
 ROOT Hips

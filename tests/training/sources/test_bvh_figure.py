@@ -8,10 +8,10 @@ import pytest
 from engine.errors import ClipError, ConfigError
 from engine.motion import rotation as rot
 from tests.support.foreign_skeletons import foreign_figure
+from tests.support.motion_writers import bvh_lines, bvh_of, figure_of_motion
 from tests.support.training_fixtures import waving
-from training.sources.bvh import bvh_lines, parse_bvh
-from training.sources.bvh_figure import bvh_of, figure_of, unit_of
-from training.sources.figure import figure_of_motion
+from training.sources.bvh import parse_bvh
+from training.sources.bvh_figure import figure_of, unit_of
 
 ARM = """HIERARCHY
 ROOT Hips

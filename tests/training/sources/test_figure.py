@@ -5,8 +5,9 @@ import pytest
 
 from engine.errors import ClipError
 from engine.motion import rotation as rot
+from tests.support.motion_writers import figure_of_motion
 from tests.support.training_fixtures import waving
-from training.sources.figure import figure_of_motion, world_poses
+from training.sources.figure import world_poses
 
 RIGHT = float(np.pi / 2)
 

@@ -14,14 +14,13 @@ from engine.motion.face_basis import ARKIT_51
 from engine.motion.skeleton import SMPLX_55, BodyPart
 from engine.text.words import Vocabulary
 from tests.support.foreign_skeletons import foreign_figure
+from tests.support.motion_writers import bvh_of, write_bvh
 from tests.support.training_fixtures import waving
 from training import __main__ as command
 from training.data.clips import load_clip
 from training.data.dataset import load_takes
 from training.data.takes import Missing, read_take
 from training.data.windows import Source, load_sources
-from training.sources.bvh import write_bvh
-from training.sources.bvh_figure import bvh_of
 from training.sources.import_stage import ImportSettings, run
 from training.sources.leg_ik import plant
 

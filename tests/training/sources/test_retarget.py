@@ -11,11 +11,11 @@ from engine.errors import ClipError, ConfigError
 from engine.motion import rotation as rot
 from engine.motion.skeleton import SMPLX_55
 from tests.support.foreign_skeletons import foreign_figure, scaled
+from tests.support.motion_writers import bvh_lines, bvh_of, figure_of_motion
 from training.data.clips import load_clip
 from training.sources import retarget as stage
-from training.sources.bvh import bvh_lines, parse_bvh
-from training.sources.bvh_figure import bvh_of, figure_of
-from training.sources.figure import figure_of_motion
+from training.sources.bvh import parse_bvh
+from training.sources.bvh_figure import figure_of
 from training.sources.leg_ik import plant
 from training.sources.retarget import distribute_forearm_twist, local_rotations, retarget, swings
 from training.sources.retarget_metrics import compare

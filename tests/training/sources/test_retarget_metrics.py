@@ -8,7 +8,7 @@ import pytest
 from engine.motion import rotation as rot
 from engine.motion.pose import Motion, PoseChunk, PoseFormat
 from engine.motion.skeleton import SMPLX_55
-from training.sources.figure import figure_of_motion
+from tests.support.motion_writers import figure_of_motion
 from training.sources.retarget_metrics import compare, find_defects, measure
 from training.sources.skeleton_map import load_map
 
