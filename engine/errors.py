@@ -63,7 +63,7 @@ class ExportError(GestureError):
 
 
 class SessionError(GestureError):
-    """A part of a live session raised something that is no GestureError."""
+    """A part of a live session raised an exception that is not a GestureError."""
 
 
 def as_gesture_error(error: BaseException, part: str) -> GestureError:

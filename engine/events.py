@@ -1,8 +1,8 @@
-"""Faults of real time, counted by name, and notes about what is worse than it should be.
+"""Faults of real time, counted by name, and notes about degradations.
 
-A late frame or a slow client must neither raise nor pass unseen: whoever meets one counts it
-here, and the summary, the viewer and the tests read the counts. What the user must know (a missing
-package, a repaired header, a silent channel) is a note. Knows no clock, only its lock.
+A late frame or a slow client must neither raise nor pass silently: the code that detects it counts
+it here, and the summary, the viewer and the tests read the counts. Conditions that the user must
+know (a missing package, a repaired header, a silent channel) are notes.
 """
 
 from collections import Counter
@@ -48,17 +48,17 @@ class EventCounter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user must know, in the order in which it was found."""
+        """Notes for the user, in order of occurrence."""
         with self._lock:
             return tuple(self._notes)
 
     def note(self, text: str) -> None:
-        """Tell the user of a condition that lasts; the same text again is not told again."""
+        """Report a lasting condition to the user; the same text is reported once."""
         if text not in self.notes:
             self.report(text)
 
     def report(self, text: str) -> None:
-        """Tell the user of something that happened, every time."""
+        """Report an occurrence to the user, every time."""
         with self._lock:
             self._notes[text] = None
             while len(self._notes) > _MOST_NOTES:

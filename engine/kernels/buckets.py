@@ -1,7 +1,7 @@
-"""Kernels of fixed shapes for any number of rows: the smallest that is large enough, pad_rows up.
+"""Batch-size buckets: kernels of fixed shapes for any batch size, by padding.
 
-For pools, whose batches differ in size from step to step. Rows do not see each other, so what the
-filling rows compute is thrown away and changes nothing.
+For pools, whose batches differ in size from step to step. Rows are independent, so the outputs of
+the padding are dropped without an effect on the others.
 """
 
 from collections.abc import Mapping

@@ -228,10 +228,9 @@ def _codes_in_range(decoder: PoseDecoder, codes: Tensor) -> bool:
 
 
 class BucketedStep:
-    """Hops of any number of rows by the smallest of `steps` that takes them, pad_rows up.
+    """Computes hops of any batch size by the smallest of `steps` that is large enough, padded.
 
-    steps: by the rows that each was made for. What `engine.kernels.buckets` does for kernels;
-    raises what that raises.
+    steps: by batch size. Raises as `engine.kernels.buckets.Buckets`.
     """
 
     def __init__(self, steps: Mapping[int, HopStep]) -> None:

@@ -40,7 +40,7 @@ class Layout:
         object.__setattr__(self, "_slices", slices)
 
     def slice(self, name: str) -> slice:
-        """Where field `name` lies; ShapeError for an unknown one."""
+        """Range of field `name`; ShapeError for an unknown one."""
         if name not in self._slices:
             raise ShapeError(f"{self.name} has no field {name!r}; it has {', '.join(self._slices)}")
         return self._slices[name]
@@ -75,14 +75,14 @@ class Layout:
 
 
 MOTION = Layout("motion", (Field("rot6d", 55 * SIXD), Field("translation", 3), Field("contact", 4)))
-"""The 337-vector of a frame as the gesture transformer sees it (EMAGE section 4.2).
+"""The 337-vector of a frame in the gesture transformer's input (EMAGE section 4.2).
 
-`translation` holds what the lower decoder emits there: x and z velocity (channels 0, 2; m/s) and
-height (channel 1; m), never an absolute position in the plane.
+`translation` holds the output of the lower decoder: x and z velocity (channels 0, 2; m/s) and
+height (channel 1; m), never an absolute position on the ground.
 """
 
 MOTION_TOKENS: tuple[int, ...] = (SIXD,) * 55 + (3, 4)
-"""Widths of the pieces of MOTION that are shown or hidden as one: joints, translation, contacts."""
+"""Widths of the pieces of MOTION that are masked as one: joints, translation, contacts."""
 
 LOCAL_MOTION = Layout("local motion", (Field("rot6d", 55 * SIXD), Field("contact", 4)))
 """The 334-vector that the paper's global motion predictor takes (EMAGE supplement D)."""

@@ -1,8 +1,7 @@
-"""Face bases: what the face coefficients of a pose mean, by name.
+"""Face bases: the meaning of a pose's face coefficients, by name.
 
-`arkit51` is the set that BEAT2's captures use (alphabetical, without tongueOut), `arkit52` the
-full ARKit set in Live Link order, `flame100` the 100 FLAME expression coefficients (the jaw is
-joint 22).
+`arkit51` is the set of BEAT2's captures (alphabetical, without tongueOut), `arkit52` the full ARKit
+set in Live Link order, `flame100` the 100 FLAME expression coefficients (the jaw is joint 22).
 """
 
 from dataclasses import dataclass

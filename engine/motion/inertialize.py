@@ -1,9 +1,9 @@
-"""Seams: the step between what was already emitted and what a new window says about it.
+"""Inertialisation of seams: the offset between emitted frames and a new window.
 
-A new window decodes the last emitted frames once more. Where that differs from what was emitted
-(a decoder that looked ahead, another seed, a reset), the difference is carried into the new frames
-and dies away like a critically damped spring (inertialisation). With causal decoders the difference
-is nil and the frames pass untouched: this is no low-pass filter and adds no delay.
+A new window decodes the last emitted frames once more. If they differ (a decoder with right
+context, another seed, a reset), the difference is added to the new frames and decays like a
+critically damped spring. With causal decoders the difference is zero and the frames pass unchanged:
+this is no low-pass filter and adds no delay.
 """
 
 import math

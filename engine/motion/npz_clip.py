@@ -1,9 +1,9 @@
-"""Motion clips as named arrays: the keys of BEAT2 with ours beside them, and what they mean.
+"""Motion clips as named arrays: the keys of BEAT2 and additional ones, and their meaning.
 
 BEAT2's keys are poses (rotation vectors), trans, expressions, betas, model, gender and
-mocap_frame_rate. Ours add face_basis, hand_reference, contacts, flags, first_frame, sample_rate
-and the skeleton; a file without them is read by BEAT2's conventions (FLAME faces, hands relative
-to the SMPL-X mean). Knows how such files are read, not how they are written.
+mocap_frame_rate. Additional keys are face_basis, hand_reference, contacts, flags, first_frame,
+sample_rate and the skeleton; a file without them is read by BEAT2's conventions (FLAME faces, hands
+relative to the SMPL-X mean).
 """
 
 import zipfile
@@ -26,14 +26,14 @@ Arrays = Mapping[str, NDArray[Any]]
 TRACKS: Final = ("poses", "trans", "expressions")
 """The arrays with a row for each frame that every clip has."""
 _CONTACTS: Final = 4
-# What numpy and zipfile raise for files that are damaged or something else altogether.
+# Exceptions of numpy and zipfile for damaged or foreign files.
 _UNREADABLE: Final = (
     *(OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile),
 )
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz file, pickles refused; ClipError for what is no such file."""
+    """All arrays of an .npz file; pickles are refused; ClipError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
@@ -64,7 +64,7 @@ def check_tracks(data: Arrays) -> int:
 
 
 def motion_of(data: Arrays) -> Motion:
-    """A Motion from arrays by key; ClipError says what is wrong with them."""
+    """A Motion from arrays by key; ClipError names the fault."""
     frames = check_tracks(data)
     try:
         return _motion(data, frames)
@@ -73,7 +73,7 @@ def motion_of(data: Arrays) -> Motion:
 
 
 def _motion(data: Arrays, frames: int) -> Motion:
-    # In double precision: rotation vectors of single precision come back to a last bit or two.
+    # In double precision: rotation vectors of single precision are then exact to a bit or two.
     rotvecs = data["poses"].astype(np.float64).reshape(frames, len(SMPLX_55.joint_names), 3)
     fmt = PoseFormat(
         skeleton=_skeleton(data),

@@ -1,4 +1,4 @@
-"""Poses: what the engine gives out, one frame at a time or a whole clip.
+"""Poses: the output of the engine, one frame at a time or a whole clip.
 
 Conventions, stated here and used everywhere: SMPL-X joints by name; local rotations relative to the
 parent as unit quaternions wxyz; right-handed, +Y up, the character faces +Z; metres, seconds; 30
@@ -24,14 +24,14 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 
 class HandReference(StrEnum):
-    """What finger rotations are relative to."""
+    """Reference of finger rotations."""
 
     FLAT = "flat"
     SMPLX_MEAN = "smplx_mean"
 
 
 class FrameFlag(IntFlag):
-    """What a receiver may want to know about a frame."""
+    """States of a frame for receivers."""
 
     NONE = 0
     HELD = 1  # not ready in time: the previous pose was repeated or eased towards idle
@@ -40,9 +40,9 @@ class FrameFlag(IntFlag):
 
 @dataclass(frozen=True)
 class PoseFormat:
-    """Everything a receiver must know before the first frame.
+    """Description of a stream that a receiver needs before the first frame.
 
-    hop: frames that the model computes in one step; None where that is not known.
+    hop: frames that the model computes in one step; None if that is not known.
     """
 
     skeleton: Skeleton = SMPLX_55

@@ -15,7 +15,7 @@ from engine.motion.rotation import forward_kinematics, identity
 
 
 class BodyPart(StrEnum):
-    """The four parts that are quantised apart (EMAGE section 4.1)."""
+    """The four parts with a VQ-VAE of their own (EMAGE section 4.1)."""
 
     FACE = "face"
     UPPER = "upper"

@@ -114,7 +114,7 @@ class StreamPool:
         self._slot(slot).input.feed_audio(samples)
 
     def feed_words(self, slot: int, words: Sequence[TimedWord]) -> None:
-        """Take words, late or early; what overlaps earlier ones replaces them."""
+        """Take words, late or early; new words replace earlier ones that they overlap."""
         self._slot(slot).input.feed_words(words)
 
     def finish(self, slot: int) -> None:

@@ -1,1 +1,1 @@
-"""The machine below: files that appear whole, the cache folder, threads, privacy, the version."""
+"""The operating system: atomic files, the cache folder, threads, memory, privacy, the version."""

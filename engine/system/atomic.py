@@ -1,8 +1,7 @@
-"""Files and folders that appear complete or not at all, whatever ends the writer.
+"""Atomic files and folders: complete or absent, however the writer ends.
 
-A part is written in a folder of its own beside its place and renamed when it is complete. The
-folder of a writer that was killed is removed by the next writer beside it; that of a running
-writer is locked and stays.
+A part is written in a folder of its own beside the target and renamed when it is complete. The next
+writer removes the folder of a killed writer; the folder of a running writer is locked and stays.
 """
 
 import os
@@ -14,15 +13,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-_PREFIX: Final = ".part-"  # short: a name may have 255 bytes, and the part has that of its place
+_PREFIX: Final = ".part-"  # short: a name may have 255 bytes, and the part has the target's name
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A free place to write a file or a new folder that replaces `path` when the block ends.
+    """A path to write a file or a new folder, which replaces `path` when the block ends.
 
-    An exception in the block leaves `path` as it was and removes the part. OSError where the
-    folder of `path` cannot be written, or where `path` is a folder that is not empty.
+    An exception in the block leaves `path` as it was and removes the part. OSError if the folder of
+    `path` cannot be written, or if `path` is a folder that is not empty.
     """
     remove_abandoned(path.parent)
     part = _Part(path.parent)
@@ -33,24 +32,24 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         try:
             part.remove()
-        except BaseException:  # a signal in the middle of it
+        except BaseException:  # a signal between two steps
             part.remove()
             raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `path`, complete or not at all; OSError where that fails."""
+    """Write `path` atomically; OSError if that fails."""
     with atomic(path) as part:
         part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `path` in UTF-8, complete or not at all; OSError where that fails."""
+    """Write `path` in UTF-8 atomically; OSError if that fails."""
     write_bytes(path, text.encode())
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the parts in `folder` whose writers were killed. On POSIX; raises nothing."""
+    """Remove the parts in `folder` of killed writers. On POSIX; raises nothing."""
     with suppress(OSError):
         for part in folder.glob(f"{_PREFIX}*"):
             lock = _lock(part, wait=False)
@@ -62,7 +61,8 @@ def remove_abandoned(folder: Path) -> None:
 class _Part:
     """A locked folder whose name is known before it exists.
 
-    A signal may raise an exception between any two steps: what exists is always named here.
+    A signal may raise an exception between any two steps: an existing folder is always recorded
+    here.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -71,7 +71,7 @@ class _Part:
         self._name()
 
     def create(self) -> None:
-        """Create and lock the folder; OSError where its parent cannot be written."""
+        """Create and lock the folder; OSError if its parent cannot be written."""
         while True:
             try:
                 self.folder.mkdir(mode=0o700)
@@ -84,7 +84,7 @@ class _Part:
             self._unlock()  # another writer removed the folder before it was locked
 
     def remove(self) -> None:
-        """Remove the folder and all in it; may be called again."""
+        """Remove the folder and its contents; may be called again."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._unlock()
 
@@ -98,7 +98,7 @@ class _Part:
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
-    """A descriptor that holds the lock of a folder; None where it is held or there are no locks."""
+    """A descriptor that holds the lock of a folder; None if it is locked or there are no locks."""
     if sys.platform == "win32":
         return None
     import fcntl

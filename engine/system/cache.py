@@ -1,8 +1,8 @@
-"""Files that can be made again: written whole or not at all, checked when read, optional.
+"""Cache files: written atomically, checked when read, optional.
 
-A file ends with the SHA-256 of all before it, so that a cut or damaged one counts as missing. It is
+A file ends with the SHA-256 of its contents, so that a cut or damaged one counts as missing. It is
 written under a name of its own and renamed: a reader that has mapped the old file keeps the old
-file. No function here raises OSError; whoever cannot keep a file runs without it.
+file. No function here raises OSError; a program that cannot keep a file runs without it.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ APPLICATION: Final = "emage-live"
 _DIGEST: Final = hashlib.sha256().digest_size
 _CHUNK: Final = 1 << 20
 _TOLD: Final = set[Path | None]()
-"""Folders of which this process has already said that they cannot be written."""
+"""Folders that this process has reported as not writable."""
 
 Say = Callable[[str], None]
 
 
 def cache_folder() -> Path | None:
-    """The folder of this user for files that can be made again; None where there is no place."""
+    """The user's cache folder; None if there is none."""
     try:
         folder = platformdirs.user_cache_path(APPLICATION, appauthor=False)
         # Without HOME and without an entry for the user id, "~" stays as it is.
@@ -36,7 +36,7 @@ def cache_folder() -> Path | None:
 
 
 def read(path: Path | None) -> memoryview | None:
-    """The contents that `write` was given for `path`, mapped; None if missing, cut or damaged.
+    """The contents of `path`, mapped; None if it is missing, cut or damaged.
 
     The pages are private: changes to them do not reach the file.
     """
@@ -69,7 +69,7 @@ def _whole(file: BinaryIO, size: int) -> bool:
 
 
 def write(path: Path | None, data: bytes | memoryview, say: Say) -> bool:
-    """Keep `data` as `path`; False, and one line the first time, where that is not possible."""
+    """Write `data` to `path`; False, and one line the first time, where that is not possible."""
     if path is None:
         return False
     part = None
@@ -91,7 +91,7 @@ def write(path: Path | None, data: bytes | memoryview, say: Say) -> bool:
 
 
 def note_unkept(folder: Path | None, reason: str, say: Say) -> None:
-    """Say, once a folder, that nothing can be kept in it."""
+    """Report once per folder that nothing can be kept in it."""
     if folder not in _TOLD:
         _TOLD.add(folder)
         place = "on this machine" if folder is None else f"in {folder}"
@@ -111,7 +111,7 @@ def delete(path: Path) -> bool:
 
 
 def listed(folder: Path, start: str) -> list[Path]:
-    """What lies in `folder` under names with this start, in order."""
+    """Entries of `folder` whose names begin with a prefix, in order."""
     try:
         return sorted(path for path in folder.iterdir() if path.name.startswith(start))
     except OSError:
@@ -120,9 +120,9 @@ def listed(folder: Path, start: str) -> list[Path]:
 
 @contextlib.contextmanager
 def scratch(folder: Path | None) -> Iterator[Path]:
-    """An empty folder for the time of a `with`: a temporary one, else one below `folder`.
+    """Context manager: an empty folder, a temporary one, else one below `folder`.
 
-    Raises OSError where neither can be written.
+    Raises OSError if neither can be written.
     """
     with _temporary(folder) as name:
         yield Path(name)

@@ -1,4 +1,4 @@
-"""Memory that is not needed now goes back to the system. On Linux; elsewhere nothing is done."""
+"""Returns unused memory to the system. On Linux; elsewhere nothing is done."""
 
 import ctypes
 import mmap
@@ -17,7 +17,7 @@ def _library() -> Any | None:
 
 
 def trim_heap() -> None:
-    """What converting, comparing and loading have freed goes back to the system.
+    """Return the memory that conversion, comparison and loading have freed to the system.
 
     The C library of Linux would keep it for later allocations, which a running stream hardly makes.
     """
@@ -27,10 +27,10 @@ def trim_heap() -> None:
 
 
 class PageOut:
-    """Weights that lie in a mapped file leave memory until they are needed again.
+    """Drops weights in a mapped file from memory until they are needed again.
 
-    Those of a published checkpoint do: reading them once, to tell one checkpoint from another,
-    would hold all of them in memory beside the graphs that were made of them.
+    The weights of a published checkpoint are mapped; reading them once, for their hash, would keep
+    all of them in memory beside the graphs compiled from them.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class PageOut:
         self._files = [] if self._advise is None else _mapped_files()
 
     def __call__(self, tensor: Tensor) -> None:
-        """Let go of a tensor's pages, if it has any of its own in a file."""
+        """Drop the pages of a tensor, if it has its own in a file."""
         first, last = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
         start, stop = -(-first // mmap.PAGESIZE), last // mmap.PAGESIZE
         mapped = any(begin <= first and last <= end for begin, end in self._files)
@@ -49,7 +49,7 @@ class PageOut:
 
 
 def _mapped_files() -> list[tuple[int, int]]:
-    """Where files are mapped in this process: first and end address of each."""
+    """First and end address of each mapped file of this process."""
     found = []
     for line in _MAPS.read_text("utf-8", "replace").splitlines() if _MAPS.is_file() else ():
         where, _, _, _, inode, *path = line.split(maxsplit=5)

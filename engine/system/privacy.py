@@ -1,4 +1,4 @@
-"""The one place that turns off what optional libraries send or leave outside our cache folder.
+"""Turns off all reports of optional libraries and their files outside the cache folder.
 
 OpenVINO and nncf report each import and conversion by `openvino_telemetry`, which looks up its host
 and writes identifiers to the home folder; onnxruntime does so by itself; Ray reports its use.
@@ -23,7 +23,7 @@ _REPORTER: Final = "openvino_telemetry"
 
 
 def stay_private() -> None:
-    """Turn off the reports of all optional libraries of this process and of its children."""
+    """Turn off the reports of all optional libraries in this process and its children."""
     os.environ.update(_OFF)
     # None in place of a module makes its import fail. OpenVINO and nncf then use stubs of their
     # own. Its opt-out would write to the home folder, and report that it opted out.
@@ -36,10 +36,10 @@ def stay_private() -> None:
 
 @contextlib.contextmanager
 def compile_in(folder: Path) -> Iterator[None]:
-    """Let PyTorch compile in `folder` for the time of a `with`.
+    """Context manager: let PyTorch compile in `folder`.
 
-    By itself it takes a folder named after the user, whom a system need not know. A compiler has
-    temporary files of its own.
+    By default it takes a folder named after the user, who may be unknown to the system. A compiler
+    has temporary files of its own.
     """
     before = {name: os.environ.get(name) for name in _COMPILER_FOLDERS}
     os.environ.update(dict.fromkeys(_COMPILER_FOLDERS, str(folder)))

@@ -1,4 +1,4 @@
-"""The version that is installed, read from the package's metadata."""
+"""The installed version, from the package's metadata."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -6,7 +6,7 @@ _PACKAGE = "emage-live"
 
 
 def installed_version() -> str:
-    """For example `0.1.0`; `unknown` where the sources run without being installed."""
+    """For example `0.1.0`; `unknown` if the sources run without being installed."""
     try:
         return version(_PACKAGE)
     except PackageNotFoundError:

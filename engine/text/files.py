@@ -1,7 +1,6 @@
 """Words from files and messages: Praat TextGrid (long and short), TSV, JSON.
 
-Pure reading: everything that is wrong raises TranscriptError naming the line. Words come back in
-the order of time.
+Every fault raises TranscriptError with the line. Words are returned in order of time.
 """
 
 import json
@@ -26,8 +25,8 @@ _COLUMNS: Final = ("start", "end", "word")
 def read_words(path: str | Path) -> list[TimedWord]:
     """The words of a TextGrid (tier "words", else its first interval tier) or a TSV file.
 
-    TSV: lines of start, end (seconds) and word, parted by tabs or spaces, with or without a header
-    line that names the columns. Raises TranscriptError.
+    TSV: lines of start, end (seconds) and word, separated by tabs or spaces, with or without a
+    header line with column names. Raises TranscriptError.
     """
     path = Path(path)
     text = _decoded(path)
@@ -40,7 +39,7 @@ def read_words(path: str | Path) -> list[TimedWord]:
 
 
 def read_phones(path: str | Path) -> list[TimedWord]:
-    """The intervals of a TextGrid's tier "phones" in order; none where there is no such tier.
+    """The intervals of a TextGrid's tier "phones" in order; empty without such a tier.
 
     Raises TranscriptError.
     """
@@ -130,7 +129,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _header(cells: list[str]) -> tuple[str, ...]:
-    """The names of the columns where the line is a header, else nothing."""
+    """The column names in a header line; empty for any other line."""
     names = tuple(cell.lower() for cell in cells)
     return names if set(_COLUMNS) <= set(names) else ()
 

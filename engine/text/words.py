@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from engine.clock import FrameClock
 from engine.errors import ConfigError, TranscriptError
 
-PAD: Final = 0  # nobody speaks
+PAD: Final = 0  # no speech
 SOS: Final = 1
 EOS: Final = 2
-UNK: Final = 3  # a word the vocabulary lacks
+UNK: Final = 3  # a word that is not in the vocabulary
 _FIRST_WORD: Final = 4
-_JITTER_S: Final = 0.05  # recognisers disagree with themselves by about so much
+_JITTER_S: Final = 0.05  # typical disagreement between two results of a recogniser
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def _is_around(character: str) -> bool:
 
 
 class Vocabulary:
-    """The words a model knows; the first has the number 4, below lie PAD, SOS, EOS and UNK.
+    """The vocabulary of a model; the first word has the number 4, after PAD, SOS, EOS and UNK.
 
     The empty word, if there is one, has the number of silence, which is PAD otherwise. A word is
-    looked up as it is written, then normalised. Where several are equal once normalised (the
-    published vocabularies hold such), the one that is written so, or else the first, is found.
-    Raises ConfigError for a word that occurs twice.
+    looked up as it is written, then normalised. Of several words that are equal once normalised
+    (the published vocabularies have such), the one in the same spelling, or else the first, is
+    found. Raises ConfigError for a word that occurs twice.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ class Vocabulary:
         return _FIRST_WORD + len(self.words)
 
     def id_of(self, text: str) -> int:
-        """The word's number, whatever its case; UNK where it is not known."""
+        """The word's number, in any case; UNK for an unknown word."""
         return self._exact.get(text) or self._ids.get(normalise(text), UNK)
 
 
@@ -104,7 +104,7 @@ class Transcript:
 
     @property
     def words(self) -> tuple[TimedWord, ...]:
-        """All words known now, in order."""
+        """All words received so far, in order."""
         return tuple(self._words)
 
     def clear(self) -> None:
@@ -121,7 +121,7 @@ class Transcript:
         self._starts = [word.start_s for word in words]
 
     def add(self, words: Iterable[TimedWord]) -> None:
-        """Learn words in any order; what they overlap was known worse and is replaced.
+        """Add words in any order; they replace earlier words that they overlap.
 
         An older word that reaches less than 50 ms into a newer one is only shortened. Of two new
         words that overlap, the one that starts later shortens the other.
@@ -146,8 +146,8 @@ class Transcript:
     ) -> NDArray[np.int64]:
         """The word spoken in each of `count` frames from `first` on, `[count]`; silence for none.
 
-        A word has the frames from the one in which it starts up to the one in which it ends, the
-        latter only where there is no other.
+        A word has the frames from its start to its end; the frame of its end only if no other word
+        has it.
         """
         ids = np.full(count, vocabulary.silence, np.int64)
         for word in self._from(clock.time_s(first)):
@@ -190,7 +190,7 @@ class Transcript:
         while high < len(self._words) and _meets(self._words[high], word):
             kept.extend(_shortened(self._words[high], word))
             high += 1
-        # A word of no length lies before what begins where it does.
+        # A word without length precedes a word that begins at the same time.
         merged = sorted([*kept, word], key=lambda known: (known.start_s, known.end_s))
         self._words[low:high] = merged
         self._starts[low:high] = [known.start_s for known in merged]
@@ -201,7 +201,7 @@ def _meets(old: TimedWord, new: TimedWord) -> bool:
 
 
 def _shortened(old: TimedWord, new: TimedWord) -> list[TimedWord]:
-    """What the newer word leaves of the older one: at most a word shortened at one end."""
+    """The part of the older word that the newer one leaves: at most a shortened word."""
     if old.start_s < new.start_s and old.end_s - new.start_s <= _JITTER_S:
         return [replace(old, end_s=new.start_s)]
     if old.end_s > new.end_s > old.start_s and new.end_s - old.start_s <= _JITTER_S:
