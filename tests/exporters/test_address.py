@@ -33,7 +33,7 @@ def test_reads_every_form(text, expected):
         *("999.1.1.1:80", "1.2.3:80", "[::g]:80", "[]:80", "host:²", "²", "host:abc", "h,i:80"),
     ],
 )
-def test_refuses_anything_else_and_says_what_is_expected(text):
+def test_an_invalid_address_is_refused_with_the_expected_form(text):
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         parse_address(text)
 
@@ -47,7 +47,7 @@ def test_reads_a_host_alone(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "my..host", "b" * 70, "host:80", "256.0.0.1"])
-def test_refuses_what_is_no_host(text):
+def test_an_invalid_host_is_refused(text):
     with pytest.raises(ConfigError, match="a host's name or number"):
         parse_host(text)
 

@@ -31,7 +31,7 @@ def test_a_resting_face_is_all_zero():
 
 
 @pytest.mark.parametrize("basis", [ARKIT_51, ARKIT_52])
-def test_every_coefficient_goes_to_its_own_name(basis):
+def test_every_coefficient_maps_to_its_own_name(basis):
     for name in basis.coefficients:
         shown = {k: v for k, v in weights(basis, **{name: 0.25}).items() if v and k[1:] in name}
         assert shown[name[0].upper() + name[1:]] == 0.25
@@ -82,11 +82,11 @@ def test_all_stay_within_their_range(basis):
         assert out[: len("AIUEO")].sum() <= 1 + 1e-6
 
 
-def test_tongue_out_is_zero_where_the_basis_lacks_it():
+def test_tongue_out_is_zero_if_the_basis_lacks_it():
     assert weights(ARKIT_51, **dict.fromkeys(ARKIT_51.coefficients, 1.0))["TongueOut"] == 0
     assert weights(ARKIT_52, tongueOut=0.5)["TongueOut"] == 0.5
 
 
-def test_a_basis_without_a_map_says_so():
+def test_a_basis_without_a_map_has_none():
     assert blend_map(FLAME_100) is None
     assert VRM_PRESETS[:5] == ("A", "I", "U", "E", "O")

@@ -19,7 +19,7 @@ from exporters.hosts import look_up
         ("0.0.0.0", (socket.AF_INET, "0.0.0.0")),
     ],
 )
-def test_a_number_stands_for_itself(host: str, expected: tuple[int, str]) -> None:
+def test_a_number_resolves_to_itself(host: str, expected: tuple[int, str]) -> None:
     assert look_up(Address(host, 80), socket.SOCK_DGRAM) == [expected]
 
 
@@ -42,7 +42,7 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 @pytest.mark.root
 @pytest.mark.linux
 @pytest.mark.mounts
-def test_ipv4_is_taken_where_ipv6_comes_first(tmp_path: Path, root: Path) -> None:
+def test_ipv4_is_preferred_to_ipv6(tmp_path: Path, root: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("::1 twofold\n127.0.0.1 twofold\n")
     # A file system of its own with another hosts table.

@@ -119,7 +119,7 @@ def test_bad_places_are_errors_of_open(fmt, events, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04broken"])
-def test_what_is_no_clip_is_refused(content, tmp_path):
+def test_a_file_that_is_no_clip_is_refused(content, tmp_path):
     (tmp_path / "clip.npz").write_bytes(content)
     with pytest.raises(ExportError):
         read_npz(tmp_path / "clip.npz")
@@ -173,7 +173,7 @@ def limited():
 
 
 @pytest.mark.posix
-def test_a_full_disk_is_told_at_once_and_nothing_is_lost(
+def test_a_full_disk_is_reported_at_once_and_nothing_is_lost(
     make_frame, fmt, events, tmp_path, limited
 ):
     lines: list[str] = []
@@ -201,7 +201,9 @@ def test_a_full_disk_is_told_at_once_and_nothing_is_lost(
 
 
 @pytest.mark.posix
-def test_a_disk_that_stays_full_keeps_what_fits(make_frame, fmt, events, tmp_path, limited):
+def test_a_disk_that_stays_full_keeps_the_records_that_fit(
+    make_frame, fmt, events, tmp_path, limited
+):
     target = tmp_path / "clip.npz"
     record(target, [make_frame(7)], events)
     sink = NpzSink(target, events=events)
@@ -226,7 +228,7 @@ def test_a_disk_that_stays_full_keeps_what_fits(make_frame, fmt, events, tmp_pat
     assert len(read_npz(target)) == 1
 
 
-def test_frames_beyond_what_memory_keeps_are_lost_and_told(
+def test_frames_beyond_the_memory_limit_are_lost_and_reported(
     make_frame, fmt, events, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(spool, "_MOST_WAITING", 0)
@@ -329,7 +331,7 @@ def test_a_spool_that_cannot_be_read_is_kept(make_frame, events, tmp_path):
 
 
 @pytest.mark.posix
-def test_interrupted_gives_a_whole_file(tmp_path, root):
+def test_an_interrupt_leaves_a_complete_file(tmp_path, root):
     stopped_by(signal.SIGINT, tmp_path / "clip.npz", root)
     motion = read_npz(tmp_path / "clip.npz")
     assert len(motion) > 400
@@ -339,7 +341,7 @@ def test_interrupted_gives_a_whole_file(tmp_path, root):
 
 @pytest.mark.posix
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_folder_that_goes_away_loses_no_frame(make_frame, fmt, events, tmp_path, moved):
+def test_a_removed_folder_loses_no_frame(make_frame, fmt, events, tmp_path, moved):
     target = tmp_path / "takes" / "today" / "clip.npz"
     target.parent.mkdir(parents=True)
     sink = NpzSink(target, events=events)
@@ -359,7 +361,7 @@ def test_a_folder_that_goes_away_loses_no_frame(make_frame, fmt, events, tmp_pat
 
 
 @pytest.mark.posix
-def test_a_folder_that_cannot_be_made_again_is_told_truly(make_frame, fmt, events, tmp_path):
+def test_a_folder_that_cannot_be_recreated_is_reported(make_frame, fmt, events, tmp_path):
     target = tmp_path / "takes" / "clip.npz"
     target.parent.mkdir()
     sink = NpzSink(target, events=events)

@@ -40,7 +40,7 @@ def test_an_origin_is_written_as_browsers_send_it(text: str, expected: str) -> N
         "https://" + "b" * 70 + ".org",
     ],
 )
-def test_what_is_no_origin_is_refused_and_says_what_is_expected(text: str) -> None:
+def test_an_invalid_origin_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(ConfigError, match=r"as in https://example\.org or null"):
         parse_origin(text)
     assert same_origin(text) is None

@@ -18,7 +18,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("message", "data"), GOLDEN)
-def test_messages_are_these_bytes_and_come_back(message, data):
+def test_messages_encode_to_golden_bytes_and_decode_again(message, data):
     assert encode_message(*message) == data
     assert decode_packet(data) == [OscMessage(message[0], tuple(message[1:]))]
 
@@ -40,7 +40,7 @@ def test_a_bundle_is_these_bytes_and_opens_in_order():
 
 
 @pytest.mark.parametrize("arguments", [(2**31,), (None,), (np.float32(1),), ("a\0b",)])
-def test_refuses_what_receivers_do_not_know(arguments):
+def test_argument_types_unknown_to_receivers_are_refused(arguments):
     with pytest.raises(ConfigError):
         encode_message("/a", *arguments)
     with pytest.raises(ConfigError, match="begins with"):

@@ -10,7 +10,7 @@ def content(spool, size):
     return b"".join(spool.pieces(size, 2))
 
 
-def test_records_come_back_in_pieces(tmp_path):
+def test_records_are_read_in_pieces(tmp_path):
     spool = Spool(tmp_path / "a.npz")
     assert spool.header is None
     spool.begin(b"head")
@@ -23,7 +23,7 @@ def test_records_come_back_in_pieces(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_kept_is_found_and_forgotten_by_begin(tmp_path):
+def test_kept_records_are_found_and_deleted_by_begin(tmp_path):
     first = Spool(tmp_path / "a.npz")
     first.begin(b"head")
     first.append(b"abcdefgh")  # the last record was cut

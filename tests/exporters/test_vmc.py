@@ -89,7 +89,7 @@ def test_bones_are_exactly_unitys():
 
 
 @pytest.mark.osc_library
-def test_byte_for_byte_what_a_naive_encoder_builds(make_frame, fmt):
+def test_datagrams_equal_those_of_a_naive_encoder(make_frame, fmt):
     encoder = VmcEncoder(fmt)
     for index in (0, 1, 29, 108000):
         assert encoder.encode(make_frame(index)) == naive(make_frame(index))
@@ -117,7 +117,7 @@ def test_earlier_datagrams_do_not_change(make_frame, fmt):
     assert first == copies
 
 
-def test_split_datagrams_say_the_same_in_small(make_frame, fmt):
+def test_split_datagrams_hold_the_same_messages(make_frame, fmt):
     whole = VmcEncoder(fmt).encode(make_frame(5))
     split = VmcEncoder(fmt, split=True).encode(make_frame(5))
     assert max(len(datagram) for datagram in split) < 1400
@@ -137,7 +137,7 @@ def test_receivers_latch_after_the_bones(make_frame, fmt):
         assert addresses == [f"/VMC/Ext/{name}" for name in in_order]
 
 
-def test_a_mirrored_figure_stands_where_ours_stands(make_frame, fmt):
+def test_a_mirrored_figure_has_the_same_positions(make_frame, fmt):
     """Unity's kinematics on the sent bones give the world positions with x mirrored."""
     frame = make_frame(3)
     bones, *_ = VmcEncoder(fmt).encode(frame)
@@ -179,7 +179,7 @@ def test_joints_are_found_by_name(make_frame, fmt):
         VmcEncoder(replace(fmt, skeleton=Skeleton(("hips",), (-1,), ((0.0, 1.0, 0.0),))))
 
 
-def test_a_face_without_a_map_sends_bones_only_and_says_so(make_frame, fmt, events):
+def test_a_face_without_a_map_sends_bones_only_with_a_note(make_frame, fmt, events):
     flame = replace(fmt, face=FLAME_100, hand_reference=HandReference.SMPLX_MEAN)
     bones, state = VmcEncoder(flame).encode(make_frame(0, 100))
     assert len(decode_packet(bones)) == 56
@@ -223,7 +223,7 @@ def test_sends_all_from_one_port_and_closes_twice(make_frame, fmt, events):
     assert not any(events.snapshot().values())
 
 
-def test_a_receiver_that_goes_and_comes_back(make_frame, fmt, events):
+def test_a_receiver_may_disappear_and_return(make_frame, fmt, events):
     first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     first.bind(("127.0.0.1", 0))
     place = first.getsockname()

@@ -56,7 +56,7 @@ def test_frames_arrive_in_order_and_whole(server, client, make_frame, fmt):
     assert client.format == fmt
 
 
-def test_a_client_gets_only_what_it_asked_for(server, client, make_frame):
+def test_a_client_receives_its_subscriptions_only(server, client, make_frame):
     def say_all():
         server.broadcast_audio(160, np.full(4, 0.5, np.float32))
         server.broadcast_words([TimedWord("hello", 0.5, 1.0)])
@@ -79,7 +79,7 @@ def test_a_client_gets_only_what_it_asked_for(server, client, make_frame):
     assert [m.index for m in say_all()] == [1]
 
 
-def test_what_a_client_says_reaches_the_control_in_order(client, control, events):
+def test_messages_of_a_client_reach_the_control_in_order(client, control, events):
     client.send_audio(np.array([0.5, -0.5], np.float32))
     client.send("audio", rate=24000)
     client.send_audio(np.zeros(3, np.float32))
@@ -124,7 +124,7 @@ def test_a_refusing_control_is_an_answer(client, control, events):
     assert events.snapshot()[REJECTED_MESSAGE] == 1
 
 
-def test_a_slow_client_loses_its_oldest_frames_and_nobody_waits(server, events, make_frame):
+def test_a_slow_client_loses_its_oldest_frames_and_delays_no_other(server, events, make_frame):
     """The slow client reads nothing for 1500 frames, the good one reads each before the next."""
     frames = [make_frame(k) for k in range(1500)]
     with WebSocketClient(url(server)) as slow, WebSocketClient(url(server)) as good:
@@ -203,7 +203,7 @@ def test_only_pages_of_this_machine_or_listed_ones_may_connect(
     server.close()
 
 
-def test_pages_without_an_origin_may_connect_where_that_is_asked_for(fmt, control, events):
+def test_pages_without_an_origin_may_connect_if_allowed(fmt, control, events):
     server = WebSocketServer(
         *("127.0.0.1", 0), control=control, events=events, allowed_origins=["null"]
     )
@@ -257,7 +257,7 @@ def test_a_port_in_use_names_it(server, fmt, control, events):
         WebSocketServer("192.0.2.1", 0, control=control, events=events).open(fmt)
 
 
-def test_close_delivers_what_is_queued_and_may_be_repeated(fmt, control, events, make_frame):
+def test_close_delivers_queued_messages_and_may_be_repeated(fmt, control, events, make_frame):
     server = WebSocketServer("127.0.0.1", 0, control=control, events=events)
     server.send(make_frame(0))  # not open: no client is connected
     server.close()
@@ -278,7 +278,7 @@ def test_close_delivers_what_is_queued_and_may_be_repeated(fmt, control, events,
     server.close()
 
 
-def test_close_does_not_wait_for_one_who_never_reads(server, make_frame):
+def test_close_does_not_wait_for_a_client_that_never_reads(server, make_frame):
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(HANDSHAKE)
         assert raw.recv(12) == b"HTTP/1.1 101"
@@ -423,7 +423,7 @@ def test_a_late_client_learns_the_words_so_far(server, client):
     assert {"type": "words", "words": expected} in settle(client)
 
 
-def test_a_client_who_comes_after_an_hour_can_take_what_it_is_told(server, client):
+def test_a_client_after_an_hour_receives_all_words_in_parts(server, client):
     words = [TimedWord(f"unheard-of-{k}", k / 3, k / 3 + 0.25) for k in range(3000)]
     server.broadcast_words(words)
     client.subscribe(words=True)

@@ -9,7 +9,7 @@ from engine.errors import ConfigError, ExportError
 from exporters.websocket_client import WebSocketClient
 
 
-def test_nobody_listening_says_what_to_start():
+def test_without_a_server_the_error_names_the_command():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -17,7 +17,7 @@ def test_nobody_listening_says_what_to_start():
         WebSocketClient(f"ws://127.0.0.1:{port}")
 
 
-def test_another_kind_of_server_is_told_apart():
+def test_another_kind_of_server_is_detected():
     with serve(lambda connection: connection.send('{"type":"welcome"}'), "127.0.0.1", 0) as other:
         thread = threading.Thread(target=other.serve_forever)
         thread.start()

@@ -40,7 +40,7 @@ def test_a_frame_is_these_bytes():
 
 
 @pytest.mark.parametrize("index", [0, 1, 108_001, 2**32 - 1])
-def test_frames_come_back_bit_for_bit(index, make_frame, fmt):
+def test_frames_survive_encoding_bit_for_bit(index, make_frame, fmt):
     frame = replace(make_frame(7), index=index, sample=fmt.clock.first_sample(index))
     data = wire.FrameEncoder(fmt).encode(frame)
     assert len(data) == 24 + 4 * (3 + 55 * 4 + 4 + 51)
@@ -50,7 +50,7 @@ def test_frames_come_back_bit_for_bit(index, make_frame, fmt):
         np.testing.assert_array_equal(getattr(back, name), getattr(frame, name))
 
 
-def test_an_encoder_does_not_change_what_it_gave_out(make_frame, fmt):
+def test_an_encoder_does_not_change_earlier_messages(make_frame, fmt):
     encoder = wire.FrameEncoder(fmt)
     first = encoder.encode(make_frame(1))
     kept = bytes(bytearray(first))
@@ -67,7 +67,7 @@ def test_truncated_frames_are_refused(cut, make_frame, fmt):
         wire.decode_frame(b"XXXX" + data[4:])
 
 
-def test_json_frames_say_the_same(make_frame):
+def test_json_frames_hold_the_same_values(make_frame):
     frame = make_frame(3)
     message = json.loads(wire.frame_json(frame, 16000))
     assert message["type"] == "frame"
@@ -91,7 +91,7 @@ def test_hello_describes_the_format(hop, fmt):
     assert wire.parse_hello(wire.hello(fmt)) == fmt
 
 
-def test_hello_has_what_the_protocol_promises(fmt):
+def test_hello_has_the_keys_of_the_protocol(fmt):
     message = json.loads(wire.hello(fmt))
     assert message["type"] == "hello"
     assert (message["protocol"], message["fps"], message["sample_rate"]) == (1, 30, 16000)
@@ -115,7 +115,7 @@ def test_a_hello_of_another_kind_is_refused(change, fmt):
         wire.parse_hello(json.dumps(json.loads(wire.hello(fmt)) | change))
 
 
-def test_audio_is_these_bytes_and_comes_back():
+def test_audio_encodes_to_golden_bytes_and_decodes_again():
     samples = np.array([0.0, 0.5, -1.0, 1.0, 2.0], np.float32)
     data = wire.encode_audio(160_000, samples)
     assert data == (
@@ -159,7 +159,7 @@ def test_client_messages(text, expected):
     assert wire.parse_client_message(text) == expected
 
 
-def test_words_go_out_as_they_come_in():
+def test_words_are_sent_as_received():
     words = [TimedWord("a", 0.5, 0.75), TimedWord("b", 0.75, 1.0)]
     text = wire.text_message("words", {"words": wire.words_json(words)})
     assert wire.parse_client_message(text) == wire.PushWords(tuple(words))

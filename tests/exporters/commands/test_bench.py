@@ -5,14 +5,14 @@ import pytest
 from exporters.commands import bench
 
 
-def test_help_comes_from_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_that_of_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(["--help"])
     assert ended.value.code == 0
     assert "latency" in capsys.readouterr().out
 
 
-def test_without_a_checkout_it_says_so(
+def test_without_a_checkout_the_error_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench, "find_spec", lambda _: None)

@@ -68,7 +68,7 @@ def test_convert_to_half_the_size(layout: Path, tmp_path: Path) -> None:
     load_bundle(tmp_path / "half")
 
 
-def test_what_does_not_fit_is_told_before_the_error(
+def test_mismatches_are_reported_before_the_error(
     layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     foreign = tmp_path / "foreign"
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_told_before_the_error(
     assert not (tmp_path / "out").exists()
 
 
-def test_convert_refuses_what_would_do_harm(
+def test_convert_refuses_to_overwrite_other_files(
     layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["convert", str(layout), "-o", str(layout)]) == 2

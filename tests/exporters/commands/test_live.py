@@ -140,7 +140,7 @@ def test_bad_sound_is_one_clear_line(model: Path, tmp_path: Path, capsys, kind: 
         (("--demo", "--speaker", "nobody"), "unknown speaker"),
     ],
 )
-def test_bad_options_say_what_to_do(model: Path, capsys, arguments, words: str) -> None:
+def test_errors_of_bad_options_name_the_remedy(model: Path, capsys, arguments, words: str) -> None:
     if "--model" not in arguments:
         arguments = (*arguments, "--model", model)
     assert run(*arguments, "--speed", "max") == 2
@@ -273,7 +273,7 @@ class Broken:
 
 @pytest.mark.parametrize("speed", ["max", "realtime"])
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt()])
-def test_a_session_that_fails_keeps_its_frames_and_says_so(
+def test_a_failed_session_keeps_its_frames_and_reports_it(
     model: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -316,9 +316,7 @@ def test_a_file_is_recorded_by_one_process_and_survives_its_death(
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.parametrize("kind", ["--wav", "--stdin", "--ws"])
-def test_a_process_that_was_stopped_goes_on_from_then(
-    model: Path, tmp_path: Path, kind: str
-) -> None:
+def test_a_stopped_process_continues_from_then(model: Path, tmp_path: Path, kind: str) -> None:
     sound = babble(6.0)
     soundfile.write(tmp_path / "speech.wav", sound, 16000)
     source = {"--wav": ("--wav", tmp_path / "speech.wav"), "--stdin": ("--stdin",), "--ws": ()}
@@ -424,7 +422,7 @@ def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in lines if line.startswith("note: ")]
 
 
-def test_a_missing_voice_detector_is_told_once(
+def test_a_missing_voice_detector_is_reported_once(
     model: Path, speech: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
@@ -435,7 +433,7 @@ def test_a_missing_voice_detector_is_told_once(
     ]
 
 
-def test_what_was_mended_in_a_file_is_told_once(model: Path, tmp_path: Path, capsys) -> None:
+def test_repairs_of_a_file_are_reported_once(model: Path, tmp_path: Path, capsys) -> None:
     path = tmp_path / "pipe.wav"
     sound = babble(2.0)
     sound[7] = np.nan

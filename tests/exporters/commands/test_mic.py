@@ -58,13 +58,13 @@ def test_an_unknown_device_names_those_there_are(model: Path, sound_card, capsys
     assert "no such thing" in capsys.readouterr().err
 
 
-def test_without_any_device_it_says_what_to_do(model: Path, sound_card, capsys) -> None:
+def test_without_any_device_the_error_names_the_remedy(model: Path, sound_card, capsys) -> None:
     sound_card.stop()
     assert live.main(["--mic", "--model", str(model)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_a_microphone_that_goes_away_is_one_note_and_no_noise(model: Path, sound_card) -> None:
+def test_a_lost_microphone_is_reported_in_one_note(model: Path, sound_card) -> None:
     command = [sys.executable, "-m", "exporters.commands.live", "--mic", "--ws", "127.0.0.1:0"]
     command += ["--model", str(model), "--duration", "5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

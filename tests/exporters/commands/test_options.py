@@ -62,7 +62,7 @@ def test_values_are_read(name: str, value: str, expected: object) -> None:
         *(("how", "middling"), ("nothing", "1")),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_option_and_the_value(name: str, value: str) -> None:
+def test_invalid_values_are_refused_with_option_and_value(name: str, value: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parser().parse_args([f"--{name}={value}"])
     message = str(refused.value)

@@ -26,7 +26,7 @@ print(allowed, *found)
 
 
 @pytest.mark.linux
-def test_all_threads_go_first_where_it_is_allowed() -> None:
+def test_all_threads_get_the_priority_if_permitted() -> None:
     """In a process of its own: a priority cannot always be lowered again."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW], capture_output=True, text=True, check=True, timeout=60
@@ -40,7 +40,7 @@ def test_all_threads_go_first_where_it_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("refusal", "allowed"), [(PermissionError, False), (ProcessLookupError, True)]
 )
-def test_who_may_not_goes_on(
+def test_without_permission_the_priority_stays(
     refusal: type[OSError], allowed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -264,7 +264,9 @@ def test_two_runs_into_one_folder_both_complete(model: Path, folder: Path, tmp_p
         assert len(np.load(out / f"{name}.npz")["poses"]) > 0
 
 
-def test_what_a_folder_leaves_out_is_said(model: Path, folder: Path, tmp_path, capsys) -> None:
+def test_files_left_out_of_a_folder_are_reported(
+    model: Path, folder: Path, tmp_path, capsys
+) -> None:
     soundfile.write(folder / "d.w64", babble(0.5), 16000)
     (folder / "film.xyz").write_bytes(b"nothing")
     assert render.main([str(folder), "-o", str(tmp_path / "out"), "--model", str(model)]) == 0

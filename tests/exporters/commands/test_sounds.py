@@ -30,7 +30,7 @@ def test_a_sound_is_taken_whatever_its_suffix(tmp_path: Path, name: str, form: s
     assert found.note() is None
 
 
-def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
+def test_files_left_out_are_named_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", "WAV")
     write(tmp_path / ".hidden.wav", "WAV")
     (tmp_path / "inside").mkdir()

@@ -23,7 +23,7 @@ def send(name: str, times: int = 1) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_before_somebody_takes_over_a_signal_ends_what_is_done(name: str) -> None:
+def test_before_on_signal_a_signal_ends_the_block(name: str) -> None:
     reached: list[str] = []
     with stoppable() as stopping:
         reached.append("inside")
@@ -34,7 +34,7 @@ def test_before_somebody_takes_over_a_signal_ends_what_is_done(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_then_the_one_who_took_over_is_told_once(name: str) -> None:
+def test_after_on_signal_the_stop_function_is_called_once(name: str) -> None:
     calls: list[str] = []
     told = threading.Event()
 
@@ -50,7 +50,7 @@ def test_then_the_one_who_took_over_is_told_once(name: str) -> None:
     assert not stopping.raised
 
 
-def test_what_swallowed_the_exception_does_not_swallow_the_wish() -> None:
+def test_a_swallowed_exception_does_not_swallow_the_stop() -> None:
     reached: list[str] = []
     with stoppable() as stopping:
         try:
@@ -64,7 +64,7 @@ def test_what_swallowed_the_exception_does_not_swallow_the_wish() -> None:
     assert reached == ["swallowed"]
 
 
-def test_the_handlers_are_given_back() -> None:
+def test_the_previous_handlers_are_restored() -> None:
     before = [signal.getsignal(getattr(signal, name)) for name in NAMES]
     with stoppable(), stoppable() as inner:
         inner.check()
@@ -98,7 +98,7 @@ def command():
 
 
 @pytest.mark.parametrize("signalled", [False, True])
-def test_who_was_to_be_told_can_be_freed(signalled: bool, root: Path) -> None:
+def test_the_stop_function_can_be_freed(signalled: bool, root: Path) -> None:
     """Native objects of a session that outlive the interpreter are reported by their libraries."""
     assert ended(program(FREED % signalled, root)) == (4, "")
 
@@ -182,7 +182,7 @@ def test_a_process_that_is_not_ready_ends_with_the_wanted_status(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_who_does_not_end_is_ended_by_a_later_signal(name: str, root: Path) -> None:
+def test_a_process_that_does_not_end_is_ended_by_a_later_signal(name: str, root: Path) -> None:
     process = program(DEAF, root)
     process.send_signal(getattr(signal, name))
     assert process.stdout is not None

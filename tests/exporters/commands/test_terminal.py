@@ -25,7 +25,7 @@ def narrow(encoding: str) -> tuple[io.BytesIO, io.TextIOWrapper]:
         ("utf-8", os.fsdecode(b"b\xe9te") if os.name == "posix" else "b\udce9te", rb"b\udce9te"),
     ],
 )
-def test_what_cannot_be_shown_is_escaped(
+def test_unprintable_characters_are_escaped(
     monkeypatch: pytest.MonkeyPatch, encoding: str, text: str, shown: bytes
 ) -> None:
     raw, stream = narrow(encoding)
@@ -46,7 +46,7 @@ def test_closed_outputs_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         assert run_cli(lambda: 3) == 3
 
 
-def test_what_a_stream_has_is_still_there() -> None:
+def test_attributes_of_the_stream_are_available() -> None:
     _, stream = narrow("ascii")
     assert Output(stream).encoding == "ascii"
     assert Output(stream).isatty() is False
@@ -102,7 +102,7 @@ def talk(root: Path, status: int, redirect: str) -> subprocess.CompletedProcess[
 @pytest.mark.posix
 @pytest.mark.parametrize("status", [0, 2])
 @pytest.mark.parametrize("redirect", ["| head -1 > /dev/null", ">&-"])
-def test_work_goes_on_when_nobody_reads_and_keeps_its_status(
+def test_work_continues_after_a_closed_pipe_and_keeps_its_status(
     root: Path, status: int, redirect: str
 ) -> None:
     assert talk(root, status, redirect).stderr == f"{status}\n"

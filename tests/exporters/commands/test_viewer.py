@@ -56,7 +56,7 @@ def test_a_viewer_that_cannot_start_is_an_error_with_its_last_line(
     assert said == []
 
 
-def test_a_viewer_that_ends_later_is_told_in_one_line(
+def test_a_viewer_that_ends_later_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, said: Lines
 ) -> None:
     script = "import sys; print('viewer: here', flush=True); sys.exit('the card is gone')"
@@ -69,7 +69,7 @@ def test_a_viewer_that_ends_later_is_told_in_one_line(
     assert said == ["viewer: here", end]
 
 
-def test_a_viewer_that_is_closed_is_not_told(monkeypatch: pytest.MonkeyPatch, said: Lines) -> None:
+def test_a_closed_viewer_is_not_reported(monkeypatch: pytest.MonkeyPatch, said: Lines) -> None:
     script = "import sys, time; print('viewer: here', flush=True); time.sleep(600)"
     monkeypatch.setattr(viewer, "_COMMAND", script)
     with Viewer(1) as shown:
@@ -113,7 +113,7 @@ sys.exit(main(["--demo", "--view", "--duration", "1"]))
 """
 
 
-def test_emage_live_ends_with_status_two_where_nothing_can_be_shown(root: Path) -> None:
+def test_emage_live_ends_with_status_two_without_a_viewer(root: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _WITHOUT, str(root)], capture_output=True, text=True, check=False
     )

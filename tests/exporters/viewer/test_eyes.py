@@ -50,7 +50,7 @@ def test_gaze(weights: dict[str, float], side: float, axis: int, sign: int) -> N
     assert forward[2] > 0.7
 
 
-def test_a_lifted_lid_edge_is_where_its_angle_says() -> None:
+def test_the_lid_edge_follows_its_angle() -> None:
     edge = rotation.rotate(eyes.about_x(0.5), np.array([0.0, 0.0, 1.0], np.float32))
     np.testing.assert_allclose(edge, [0.0, np.sin(0.5), np.cos(0.5)], atol=1e-6)
 

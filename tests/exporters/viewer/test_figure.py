@@ -30,7 +30,7 @@ def test_every_part_has_faces_for_all_its_vertices() -> None:
         assert set(FIGURE.faces[name].ravel()) == set(range(len(vertices)))
 
 
-def test_it_stands_on_the_floor() -> None:
+def test_the_figure_stands_on_the_floor() -> None:
     pose = FIGURE.pose(turned(), STANDING)
     lowest = pose.parts["shoes"][:, 1].min()
     assert -0.02 < lowest < 0.01
@@ -77,7 +77,7 @@ def test_a_bending_trunk_stays_whole() -> None:
 
 
 @pytest.mark.parametrize("joints", [1, 10, 25])
-def test_skeletons_with_fewer_joints_show_what_they_have(joints: int) -> None:
+def test_skeletons_with_fewer_joints_show_the_bones_they_have(joints: int) -> None:
     partial = Skeleton(
         SMPLX_55.joint_names[:joints], SMPLX_55.parents[:joints], SMPLX_55.rest_offsets[:joints]
     )

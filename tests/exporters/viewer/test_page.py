@@ -98,7 +98,7 @@ def test_a_browser_that_does_not_read_loses_the_oldest(page: PageServer) -> None
     assert listener.empty()
 
 
-def test_only_the_last_of_what_is_kept_is_shown_later(page: PageServer) -> None:
+def test_later_browsers_receive_the_last_kept_event(page: PageServer) -> None:
     for connected in (False, True):
         page.push("state", {"connected": connected}, keep=True)
     listener = page.subscribe()

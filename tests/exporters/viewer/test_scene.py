@@ -128,7 +128,7 @@ def until(condition, seconds: float = 20.0) -> bool:
     return False
 
 
-def test_without_viser_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_viser_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "viser", None)
     with pytest.raises(ConfigError, match="pip install"):
         Scene("127.0.0.1", 8500)
@@ -182,7 +182,7 @@ def test_the_avatar_is_built_again_only_for_another_format(watched) -> None:
     assert all(handle.remove.called for handle in old)
 
 
-def test_views_move_the_cameras_of_all_pages_to_where_the_avatar_is(watched) -> None:
+def test_views_move_the_cameras_of_all_pages_to_the_avatar(watched) -> None:
     scene, viser, pages = watched
     pages.update({0: MagicMock(), 1: MagicMock()})
     frame = pose(0, STILL)

@@ -95,7 +95,7 @@ def test_only_the_newest_of_several_frames_is_shown(make_frame) -> None:
     assert client.wanted == {"audio": True, "stats": True, "words": True}
 
 
-def test_frames_that_come_one_by_one_are_all_shown(make_frame) -> None:
+def test_frames_that_arrive_one_by_one_are_all_shown(make_frame) -> None:
     messages = [m for i in range(6) for m in (make_frame(i), None)]
     record = run_through(messages)
     assert record.shown == [0, 1, 2, 3, 4, 5]
